@@ -1,1 +1,9 @@
-//! x
+//! Reactor's host.
+
+pub mod clock;
+pub mod config;
+pub mod event;
+pub mod pipeline;
+pub mod store;
+pub mod subscription;
+pub mod wasm;

@@ -1,0 +1,251 @@
+//! What the program needs: checked values, no places in files, no defaults left to fill in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::subscription::{Filter, Pointer, Rate, TypePattern};
+
+/// A whole `reactors.toml`, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// The folder that relative paths start from: the file's own.
+    pub root: PathBuf,
+    /// `[runtime]`
+    pub runtime: RuntimeConfig,
+    /// `[channels.NAME]`, by name.
+    pub channels: BTreeMap<String, ChannelConfig>,
+    /// `[reactors.NAME]`, by name.
+    pub reactors: BTreeMap<String, ReactorConfig>,
+}
+
+/// `[runtime]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimeConfig {
+    /// The embedded store's folder, absolute.
+    pub data_dir: PathBuf,
+    /// Attempts at once over all reactors.
+    pub concurrency: usize,
+    /// How long SIGTERM waits for running attempts.
+    pub drain: Duration,
+    /// Longest chain of emitted events.
+    pub hop_limit: u32,
+    /// Bytes of events held in memory over all queues.
+    pub queue_memory: usize,
+}
+
+/// `[channels.NAME]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelConfig {
+    /// The table's name.
+    pub name: String,
+    /// Where the messages live.
+    pub kind: ChannelKind,
+    /// Which envelope its messages have.
+    pub format: Format,
+    /// What becomes of events that no reactor wants.
+    pub unrouted: Unrouted,
+    /// Largest message accepted, body and attributes, in bytes.
+    pub max_event: usize,
+    /// JSON pointer whose value is the identity, instead of the envelope's id.
+    pub identity: Option<Pointer>,
+}
+
+/// Where a channel's messages live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// The embedded store.
+    Local {
+        /// How long the log keeps records that every reactor is done with.
+        retention: Duration,
+    },
+    /// An SQS queue.
+    Sqs {
+        /// Name or URL.
+        queue: String,
+        /// When messages are deleted.
+        settle: Settle,
+    },
+    /// An SNS topic, read through a queue.
+    Sns {
+        /// Topic name or ARN to publish to.
+        topic: String,
+        /// Subscription queue to read from, if any.
+        queue: Option<String>,
+        /// When messages are deleted.
+        settle: Settle,
+    },
+}
+
+/// When a received message is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Settle {
+    /// When every matched reactor has ended.
+    #[default]
+    Completed,
+    /// As soon as it is copied durably to the local log.
+    Stored,
+}
+
+/// The envelope of a channel's messages.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Recognised by shape.
+    #[default]
+    Auto,
+    /// `eventId`, `eventType`, ...
+    Native,
+    /// `CloudEvents` 1.0, structured or binary.
+    CloudEvents,
+    /// The SNS notification wrapper.
+    Sns,
+    /// `EventBridge`
+    EventBridge,
+    /// S3 notifications.
+    S3,
+    /// The whole body is data.
+    Raw(RawFormat),
+}
+
+/// Where a raw body's type, id and source come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawFormat {
+    /// The event type.
+    pub event_type: RawField,
+    /// The event id; the transport's id if absent.
+    pub id: Option<RawField>,
+    /// The source; the channel's name if absent.
+    pub source: Option<RawField>,
+}
+
+/// Where one field of a raw event comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawField {
+    /// The same for every message.
+    Constant(String),
+    /// A JSON pointer into the body (not into `/data`).
+    Pointer(Pointer),
+    /// A message attribute.
+    Attribute(String),
+}
+
+/// What becomes of an event that no reactor wants; it is counted in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Unrouted {
+    /// Stays in the log until its retention ends.
+    #[default]
+    Keep,
+    /// Becomes a dead letter.
+    DeadLetter,
+    /// Leaves the log at once.
+    Drop,
+}
+
+/// `[reactors.NAME]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReactorConfig {
+    /// The table's name.
+    pub name: String,
+    /// The module's file, absolute.
+    pub module: PathBuf,
+    /// The command that builds it, run by a shell in `Config::root`.
+    pub build: Option<String>,
+    /// Channels it reads; never empty, all exist.
+    pub from: Vec<String>,
+    /// Event types it wants; never empty.
+    pub on: Vec<TypePattern>,
+    /// Content filter.
+    pub when: Filter,
+    /// One lane per value.
+    pub order_by: Option<Pointer>,
+    /// Which types it may emit and where they go; the first match counts.
+    pub emit: Vec<(TypePattern, String)>,
+    /// Attempts at once.
+    pub concurrency: usize,
+    /// Cap on starts.
+    pub rate: Option<Rate>,
+    /// Wall-clock limit of an attempt.
+    pub timeout: Duration,
+    /// CPU limit of an attempt.
+    pub cpu: Duration,
+    /// Sum of memories and tables of an attempt, in bytes.
+    pub memory: usize,
+    /// What the module may import beyond the harmless interfaces.
+    pub allow: Allow,
+    /// What the guest reads as its configuration; values that are not strings are JSON.
+    pub config: BTreeMap<String, String>,
+    /// `[reactors.NAME.retry]`
+    pub retry: RetryPolicy,
+    /// `[reactors.NAME.dedup]`
+    pub dedup: DedupPolicy,
+    /// `[reactors.NAME.dead-letter]`
+    pub dead_letter: DeadLetterPolicy,
+}
+
+/// Grants; nothing is granted by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// The reactor's own key-value state.
+    pub state: bool,
+    /// Origins (`scheme://host[:port]`) the module may send HTTP requests to.
+    pub http: Vec<String>,
+}
+
+/// When and how often a failed delivery runs again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first one included; at least 1.
+    pub max_attempts: u32,
+    /// Delay before the second attempt.
+    pub initial: Duration,
+    /// Growth per attempt; at least 1.
+    pub factor: f64,
+    /// Longest delay.
+    pub max: Duration,
+    /// How delays are spread.
+    pub jitter: Jitter,
+    /// No attempt starts a back-off that would end later than this after the first.
+    pub max_age: Duration,
+}
+
+/// How delays are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Jitter {
+    /// Uniform between zero and the delay.
+    #[default]
+    Full,
+    /// Half the delay, plus uniform up to the other half.
+    Equal,
+    /// The delay itself.
+    None,
+}
+
+/// What counts as the same event, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DedupPolicy {
+    /// How long a duplicate is recognised.
+    pub window: Duration,
+    /// A value of the event to compare instead of its identity.
+    pub key: Option<Pointer>,
+}
+
+/// What becomes of deliveries that end without success; the store always keeps them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetterPolicy {
+    /// Also forwarded there.
+    pub channel: Option<String>,
+    /// What becomes of the lane.
+    pub on_exhausted: OnExhausted,
+}
+
+/// What becomes of a lane whose head is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnExhausted {
+    /// The next event of the key runs.
+    #[default]
+    Continue,
+    /// Later events of the key wait until the dead letter is redriven or dropped.
+    ParkKey,
+}

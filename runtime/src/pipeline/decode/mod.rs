@@ -1,0 +1,1 @@
+//! Step: turn bytes and attributes into events, or say why not.

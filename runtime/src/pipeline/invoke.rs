@@ -1,0 +1,85 @@
+//! Step: run a reactor on an event in a fresh sandbox. This file is the seam; `crate::wasm` is behind it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::event::{Event, Identity, Outcome, Version};
+
+/// Runs one module. Called once per attempt, from any thread, many at a time.
+pub trait Guest: Send + Sync + 'static {
+    /// Runs the module in a fresh instance. Never panics and never outlasts the call's time-out by more than an
+    /// epoch tick; everything that goes wrong is in the run's outcome. Dropping the future cancels the run.
+    fn run(&self, call: Call) -> BoxFuture<'static, Run>;
+
+    /// blake3 of the module's file, in hex; the attempt is pinned to it.
+    fn digest(&self) -> &str;
+}
+
+/// What a run needs.
+#[derive(Clone)]
+pub struct Call {
+    /// The event.
+    pub event: Arc<Event>,
+    /// The delivery's identity: the parent of the ids of what the run emits, and the idempotency key.
+    pub identity: Identity,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// The policy's limit.
+    pub max_attempts: u32,
+    /// Committed state, plus writes that are about to be committed.
+    pub state: Arc<dyn StateView>,
+}
+
+/// A reactor's state as a run sees it.
+pub trait StateView: Send + Sync {
+    /// The value and its version; `None` if the key is absent. Called from within a run; may block for a page read.
+    fn get(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>>;
+}
+
+/// All that a run did; nothing of it has happened yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Each key that was read from outside the run, with the version seen (0 = absent), once per key.
+    pub reads: Vec<(String, Version)>,
+    /// The last write per key; `None` deletes.
+    pub writes: Vec<(String, Option<Bytes>)>,
+    /// In the order they were emitted.
+    pub emits: Vec<Emit>,
+    /// What it took.
+    pub usage: Usage,
+}
+
+/// An event that a run wants to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emit {
+    /// The channel, by name, that the config's `emit` table sends this type to.
+    pub channel: String,
+    /// The event's type.
+    pub event_type: String,
+    /// Major version of the data's schema.
+    pub version: u32,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Ordering key.
+    pub partition_key: Option<String>,
+    /// Media type of `data`.
+    pub content_type: String,
+    /// The payload.
+    pub data: Bytes,
+}
+
+/// What a run took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Wall-clock time, instantiation included.
+    pub wall: Duration,
+    /// Most bytes of memories and tables together.
+    pub memory: usize,
+    /// Host calls made.
+    pub host_calls: u32,
+}

@@ -1,0 +1,1 @@
+//! Step: match an event against every subscription, through one compiled index.

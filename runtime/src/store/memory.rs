@@ -1,0 +1,1 @@
+//! The model store: plain maps under one lock, to compare other stores with.

@@ -1,0 +1,118 @@
+//! What a reactor wants: type patterns, version requirements and content filters, as nouns. No I/O.
+
+use std::time::Duration;
+
+/// `order.placed`, `order.*` (one segment), `order.**` (any number, at least one), each with an optional `@` version part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypePattern {
+    /// The text as written, for messages.
+    pub text: String,
+    /// The segments between dots; never empty.
+    pub segments: Vec<Segment>,
+    /// Which versions; every version if empty.
+    pub versions: Vec<VersionBound>,
+}
+
+/// One segment of a type pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// This very word.
+    Exact(String),
+    /// `*`: any one segment.
+    Any,
+    /// `**`: one or more segments; only at the end.
+    Rest,
+}
+
+/// One bound on the version: `2`, `>=2`, `<4`; all bounds of a pattern must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionBound {
+    /// `N`
+    Equal(u32),
+    /// `>=N`
+    AtLeast(u32),
+    /// `>N`
+    Above(u32),
+    /// `<=N`
+    AtMost(u32),
+    /// `<N`
+    Below(u32),
+}
+
+/// A JSON pointer (RFC 6901) into the event in its native form: `/data/orderId`, `/source`, `/partitionKey`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pointer {
+    /// The text as written, for messages.
+    pub text: String,
+    /// Unescaped reference tokens; never empty.
+    pub tokens: Vec<String>,
+}
+
+/// A content filter: every pointer must meet at least one of its conditions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// Pointer and its alternatives.
+    pub fields: Vec<(Pointer, Vec<Condition>)>,
+}
+
+/// One alternative of a filter field, in the manner of EventBridge patterns.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// Equal to this string, number, boolean or null.
+    Equals(Scalar),
+    /// A string that begins so.
+    Prefix(String),
+    /// A number within all of these bounds.
+    Numeric(Vec<(NumericOp, f64)>),
+    /// The value is there, or is not.
+    Exists(bool),
+    /// A scalar that is there and equals none of these.
+    AnythingBut(Vec<Scalar>),
+}
+
+/// A comparison of a numeric condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumericOp {
+    /// `=`
+    Equal,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+/// A JSON scalar to compare with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    /// A string.
+    String(String),
+    /// A number; compared by value, so that 1 equals 1.0.
+    Number(f64),
+    /// true or false.
+    Bool(bool),
+    /// null.
+    Null,
+}
+
+/// At most `count` starts in each `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many, at least 1.
+    pub count: u32,
+    /// The unit: a second, a minute or an hour.
+    pub per: Duration,
+}
+
+/// Why a pattern, pointer or rate could not be read, and where in its text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct SyntaxError {
+    /// Byte offset in the text.
+    pub at: usize,
+    /// What is wrong, in a phrase.
+    pub reason: String,
+}

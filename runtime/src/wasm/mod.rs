@@ -1,0 +1,1 @@
+//! Seam: the sandbox. wasmtime appears nowhere else.
