@@ -1,1 +1,281 @@
 //! The embedded store: `SQLite`, one writer thread, group commit.
+//!
+//! `schema.sql` describes the tables. Everything is written by one thread (`writer`), which takes what is queued as
+//! one transaction and syncs once. Everything is read through a pool of read-only connections (`readers`). Attempts
+//! that have begun stand in a small file beside the database (`claims`).
+
+mod admit;
+mod checkpoint;
+mod claims;
+mod commit;
+mod create;
+mod dead;
+mod deliveries;
+mod fault;
+mod group;
+mod ledger;
+mod lock;
+mod log;
+mod names;
+mod open;
+mod queue;
+mod readers;
+mod reserve;
+mod rows;
+mod stats;
+mod upkeep;
+mod writer;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use self::claims::Claims;
+use self::fault::Fault;
+use self::names::Kind;
+use self::queue::Queue;
+use self::readers::Readers;
+use self::writer::Terms;
+use super::{
+    Admission, Admitted, Commit, Committed, DeadFilter, LogRecord, Recovered, Request, Result, Stats, Store,
+    StoreError, StoredDead, StoredDelivery, Upkeep,
+};
+use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message, Offset, ReactorId, Version};
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Run reactors: at most one owner at a time. Without it, only publishing, requests and reading are possible.
+    pub owner: bool,
+    /// Attempts at once; see [`Store::mark_started`].
+    pub slots: usize,
+    /// Bytes kept free for the endings of what is under way when the disk fills up.
+    pub reserve: u64,
+    /// Rows of a ledger segment.
+    pub segment_rows: usize,
+    /// Bytes of the database at which the disk counts as full, for tests.
+    pub size_limit: Option<u64>,
+}
+
+impl OpenOptions {
+    /// An owner that runs up to `slots` attempts at once.
+    pub fn owner(slots: usize) -> Self {
+        Self { owner: true, slots, reserve: 8 << 20, segment_rows: 65_536, size_limit: None }
+    }
+
+    /// A client.
+    pub fn client() -> Self {
+        Self { owner: false, slots: 0, ..Self::owner(0) }
+    }
+}
+
+/// A store in a directory of its own; any number of processes may have it open, one of them as its owner.
+///
+/// Methods that are not `async` may block for the time of a transaction; dropping the store waits until what was
+/// asked of it is written.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Dropped before the queue, which waits for the checkpointer to end.
+    checkpoint: Option<std::sync::mpsc::SyncSender<()>>,
+    queue: Queue,
+    readers: Readers,
+    claims: Option<Claims>,
+    changes: Mutex<Connection>,
+    next_commit: AtomicU64,
+    // Released last, when nothing can be written any more.
+    _lock: Option<lock::OwnerLock>,
+}
+
+impl SqliteStore {
+    fn owned(&self) -> Result<&Claims> {
+        self.claims.as_ref().ok_or_else(|| StoreError::Other("only the store's owner can do this".into()))
+    }
+
+    fn name(&self, kind: Kind, name: &str) -> Result<u32> {
+        if let Some(id) = self.readers.read(|conn| kind.find(conn, name))? {
+            return Ok(id);
+        }
+        let name = name.to_owned();
+        self.queue.wait(Terms { durable: true, ..Terms::default() }, move |group| kind.find_or_make(group, &name))
+    }
+}
+
+const DURABLE: Terms = Terms { durable: true, intake: false, bytes: 256, commits: Vec::new() };
+const SOON: Terms = Terms { durable: false, intake: false, bytes: 256, commits: Vec::new() };
+
+impl Store for SqliteStore {
+    fn reactor_id(&self, name: &str) -> Result<ReactorId> {
+        self.name(Kind::Reactor, name).map(ReactorId)
+    }
+
+    fn channel_id(&self, name: &str) -> Result<ChannelId> {
+        self.name(Kind::Channel, name).map(ChannelId)
+    }
+
+    fn reactor_names(&self) -> Result<Vec<(ReactorId, String)>> {
+        let names = self.readers.read(|conn| Kind::Reactor.all(conn))?;
+        Ok(names.into_iter().map(|(id, name)| (ReactorId(id), name)).collect())
+    }
+
+    fn channel_names(&self) -> Result<Vec<(ChannelId, String)>> {
+        let names = self.readers.read(|conn| Kind::Channel.all(conn))?;
+        Ok(names.into_iter().map(|(id, name)| (ChannelId(id), name)).collect())
+    }
+
+    fn append(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<Offset>> {
+        let bytes = messages.iter().map(|message| message.size() + 64).sum();
+        let terms = Terms { durable: true, intake: true, bytes, commits: Vec::new() };
+        self.queue.ask(terms, move |group| log::append(group, channel, messages.iter()))
+    }
+
+    fn read_log(
+        &self,
+        channel: ChannelId,
+        from: Offset,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<LogRecord>> {
+        self.readers.read(|conn| log::read(conn, channel, from, max_records, max_bytes))
+    }
+
+    fn cursor(&self, channel: ChannelId) -> Result<Offset> {
+        self.readers.read(|conn| log::cursor(conn, channel))
+    }
+
+    fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Vec<Admitted>>> {
+        if let Err(error) = self.owned() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let dead: usize = admission.dead.iter().map(|letter| letter.message.size() + 512).sum();
+        let bytes = admission.deliveries.len() * 256 + dead;
+        let terms = Terms { durable: false, intake: true, bytes, commits: Vec::new() };
+        self.queue.ask(terms, move |group| admit::apply(group, &admission))
+    }
+
+    fn mark_started(&self, slot: usize, delivery: DeliveryId, attempt: u32) -> Result<()> {
+        self.owned()?.set(slot, delivery, attempt)
+    }
+
+    fn mark_ended(&self, slot: usize) -> Result<()> {
+        self.owned()?.unset(slot)
+    }
+
+    fn state(&self, reactor: ReactorId, key: &str) -> Result<Option<(Bytes, Version)>> {
+        self.readers.read(|conn| {
+            let mut select = conn.prepare_cached("SELECT value, version FROM state WHERE reactor = ?1 AND key = ?2")?;
+            let row =
+                select.query_row(params![reactor.0, key], |row| Ok((row.get::<_, Vec<u8>>(0)?, rows::num(row, 1)?)));
+            Ok(row.optional()?.map(|(value, version)| (value.into(), Version(version))))
+        })
+    }
+
+    fn commit(&self, commits: Vec<Commit>) -> BoxFuture<'_, Result<Vec<Committed>>> {
+        if let Err(error) = self.owned() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let numbers: Vec<Version> = commits.iter().map(|commit| commit.number).collect();
+        if let Some(highest) = numbers.iter().max() {
+            self.next_commit.fetch_max(highest.0.saturating_add(1), Ordering::Relaxed);
+        }
+        let bytes = commits.iter().map(Commit::weight).sum();
+        let terms = Terms { durable: true, intake: false, bytes, commits: numbers };
+        self.queue.ask(terms, move |group| commits.iter().map(|commit| commit::apply(group, commit)).collect())
+    }
+
+    fn next_commit(&self) -> Result<u64> {
+        Ok(self.next_commit.load(Ordering::Relaxed))
+    }
+
+    fn recover(&self) -> Result<Recovered> {
+        let claims = self.owned()?;
+        let left = claims.left()?;
+        let recovered = self.queue.wait(DURABLE, move |group| deliveries::recover(group, &left))?;
+        claims.clear()?;
+        Ok(recovered)
+    }
+
+    fn spilled(&self, reactor: ReactorId, after: DeliveryId, limit: usize) -> Result<Vec<StoredDelivery>> {
+        self.readers.read(|conn| deliveries::spilled(conn, reactor, after, limit))
+    }
+
+    fn due(
+        &self,
+        reactor: ReactorId,
+        after: (HostTime, DeliveryId),
+        now: HostTime,
+        limit: usize,
+    ) -> Result<Vec<StoredDelivery>> {
+        self.readers.read(|conn| deliveries::due(conn, reactor, after, now, limit))
+    }
+
+    fn next_due(&self, reactor: ReactorId, after: (HostTime, DeliveryId)) -> Result<Option<HostTime>> {
+        self.readers.read(|conn| deliveries::next_due(conn, reactor, after))
+    }
+
+    fn held(&self, reactor: ReactorId, lane: LaneKey, after: DeliveryId, limit: usize) -> Result<Vec<StoredDelivery>> {
+        self.readers.read(|conn| deliveries::held(conn, reactor, lane, after, limit))
+    }
+
+    fn hold(&self, deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Result<()>> {
+        if let Err(error) = self.owned() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.queue.ask(SOON, move |group| deliveries::hold(group, &deliveries))
+    }
+
+    fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<StoredDead>> {
+        self.readers.read(|conn| dead::list(conn, filter))
+    }
+
+    fn dead_letter(&self, id: u64) -> Result<Option<StoredDead>> {
+        self.readers.read(|conn| dead::get(conn, id))
+    }
+
+    fn request(&self, request: Request) -> Result<()> {
+        self.queue.wait(DURABLE, move |group| dead::request(group, &request))
+    }
+
+    fn requests(&self) -> Result<Vec<(u64, Request)>> {
+        self.readers.read(dead::requests)
+    }
+
+    fn redrive(&self, request: u64, dead: u64) -> Result<Option<StoredDelivery>> {
+        self.owned()?;
+        self.queue.wait(DURABLE, move |group| dead::redrive(group, request, dead))
+    }
+
+    fn drop_dead(&self, request: u64, dead: u64) -> Result<Option<(ReactorId, LaneKey)>> {
+        self.owned()?;
+        self.queue.wait(DURABLE, move |group| dead::drop_dead(group, request, dead))
+    }
+
+    fn foreign_changes(&self) -> Result<u64> {
+        let conn = self.changes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let version = conn
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut pragma| pragma.query_row([], |row| rows::num(row, 0)))
+            .map_err(Fault::from);
+        version.map_err(|e| e.at(self.readers.file()))
+    }
+
+    fn host_time(&self) -> Result<HostTime> {
+        self.readers.read(|conn| group::meta(conn, "host")).map(HostTime)
+    }
+
+    fn maintain(&self, upkeep: &Upkeep) -> Result<()> {
+        self.owned()?;
+        upkeep::run(&self.queue, upkeep)?;
+        if let Some(wake) = &self.checkpoint {
+            // A full channel means that it is awake already.
+            let _ = wake.try_send(());
+        }
+        Ok(())
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.readers.read(stats::read)
+    }
+}

@@ -1,0 +1,151 @@
+//! Which attempts have begun: a small file that survives the process, not a power cut, and costs no sync.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::event::DeliveryId;
+use crate::store::{Result, StoreError};
+
+/// Bytes of a record: epoch, delivery, attempt, check.
+const RECORD: usize = 24;
+
+/// An attempt that had begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// Of which delivery.
+    pub(super) delivery: DeliveryId,
+    /// Which.
+    pub(super) attempt: u32,
+}
+
+/// The file, one record per slot.
+#[derive(Debug)]
+pub(super) struct Claims {
+    path: PathBuf,
+    file: File,
+    slots: usize,
+    epoch: u64,
+}
+
+impl Claims {
+    /// Opens the file and makes room; what the last owner left stays until [`Claims::clear`].
+    pub(super) fn open(dir: &Path, slots: usize, epoch: u64) -> Result<Self> {
+        let path = dir.join("claims");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|e| broken(&path, &e))?;
+        let this = Self { path, file, slots, epoch };
+        let needed = (slots * RECORD) as u64;
+        let length = this.file.metadata().map_err(|e| this.broken(&e))?.len();
+        if length < needed {
+            // Written, not just lengthened: a claim must not fail for want of room.
+            let zeros = vec![0; usize::try_from(needed - length).unwrap_or(0)];
+            this.file.write_all_at(&zeros, length).map_err(|e| this.broken(&e))?;
+        }
+        Ok(this)
+    }
+
+    /// Notes that an attempt begins.
+    pub(super) fn set(&self, slot: usize, delivery: DeliveryId, attempt: u32) -> Result<()> {
+        let mut record = [0; RECORD];
+        record[..8].copy_from_slice(&self.epoch.to_le_bytes());
+        record[8..16].copy_from_slice(&delivery.0.to_le_bytes());
+        record[16..20].copy_from_slice(&attempt.to_le_bytes());
+        let check = check(&record);
+        record[20..].copy_from_slice(&check);
+        self.write(slot, &record)
+    }
+
+    /// Takes the note back.
+    pub(super) fn unset(&self, slot: usize) -> Result<()> {
+        self.write(slot, &[0; RECORD])
+    }
+
+    fn write(&self, slot: usize, record: &[u8; RECORD]) -> Result<()> {
+        if slot >= self.slots {
+            return Err(StoreError::Other(format!(
+                "there is no slot {slot}: the store was opened with {}",
+                self.slots
+            )));
+        }
+        self.file.write_all_at(record, (slot * RECORD) as u64).map_err(|e| self.broken(&e))
+    }
+
+    /// What earlier owners left.
+    pub(super) fn left(&self) -> Result<Vec<Claim>> {
+        let length = self.file.metadata().map_err(|e| self.broken(&e))?.len();
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        self.file.read_exact_at(&mut bytes, 0).map_err(|e| self.broken(&e))?;
+        Ok(bytes.as_chunks::<RECORD>().0.iter().filter_map(|record| self.claim(record)).collect())
+    }
+
+    fn claim(&self, record: &[u8; RECORD]) -> Option<Claim> {
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| record[at + i]));
+        let attempt = u32::from_le_bytes(std::array::from_fn(|i| record[16 + i]));
+        let epoch = number(0);
+        let sound = record[20..] == check(record) && epoch != 0 && epoch < self.epoch;
+        sound.then_some(Claim { delivery: DeliveryId(number(8)), attempt })
+    }
+
+    /// Forgets what earlier owners left.
+    pub(super) fn clear(&self) -> Result<()> {
+        let length = self.file.metadata().map_err(|e| self.broken(&e))?.len();
+        for slot in 0..usize::try_from(length).unwrap_or(0) / RECORD {
+            let mut record = [0; RECORD];
+            let at = (slot * RECORD) as u64;
+            self.file.read_exact_at(&mut record, at).map_err(|e| self.broken(&e))?;
+            if self.claim(&record).is_some() {
+                self.file.write_all_at(&[0; RECORD], at).map_err(|e| self.broken(&e))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn broken(&self, error: &std::io::Error) -> StoreError {
+        broken(&self.path, error)
+    }
+}
+
+fn broken(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Broken { detail: format!("{}: {error}", path.display()) }
+}
+
+/// A record may be torn by a power cut.
+fn check(record: &[u8; RECORD]) -> [u8; 4] {
+    let hash = blake3::hash(&record[..20]);
+    std::array::from_fn(|i| hash.as_bytes()[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_owner_sees_what_an_earlier_one_began() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Claims::open(dir.path(), 4, 1).unwrap();
+        first.set(0, DeliveryId(7), 1).unwrap();
+        first.set(1, DeliveryId(8), 2).unwrap();
+        first.unset(0).unwrap();
+        assert!(first.left().unwrap().is_empty(), "its own are not left over");
+        let second = Claims::open(dir.path(), 2, 2).unwrap();
+        second.set(0, DeliveryId(9), 1).unwrap();
+        assert_eq!(second.left().unwrap(), [Claim { delivery: DeliveryId(8), attempt: 2 }]);
+        second.clear().unwrap();
+        assert!(second.left().unwrap().is_empty());
+        let third = Claims::open(dir.path(), 2, 3).unwrap();
+        assert_eq!(third.left().unwrap(), [Claim { delivery: DeliveryId(9), attempt: 1 }]);
+        assert!(third.set(2, DeliveryId(1), 1).is_err());
+    }
+
+    #[test]
+    fn a_torn_record_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        Claims::open(dir.path(), 1, 1).unwrap().set(0, DeliveryId(7), 1).unwrap();
+        let path = dir.path().join("claims");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[9] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(Claims::open(dir.path(), 1, 2).unwrap().left().unwrap().is_empty());
+    }
+}

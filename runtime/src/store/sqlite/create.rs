@@ -1,0 +1,173 @@
+//! Making a store, and making sure that a file is one.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault::{Fault, Sql};
+use super::lock::Turn;
+use crate::store::{Result, StoreError};
+
+/// `SQLite`'s application id: "RctR".
+const APPLICATION: u32 = 0x5263_7452;
+/// The version of the tables.
+const VERSION: i64 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// The directory, made if need be.
+pub(super) fn directory(dir: &Path) -> Result<()> {
+    let cannot = |what: &str, e: &std::io::Error| {
+        StoreError::Other(format!(
+            "cannot {what} the data directory {} ({e}); set another runtime.data-dir",
+            dir.display()
+        ))
+    };
+    match fs::metadata(dir) {
+        Ok(meta) if meta.is_dir() => return Ok(()),
+        Ok(_) => {
+            let text =
+                format!("{} is a file, not a directory; move it away, or set another runtime.data-dir", dir.display());
+            return Err(StoreError::Other(text));
+        }
+        Err(_) => {}
+    }
+    fs::create_dir_all(dir).map_err(|e| cannot("make", &e))?;
+    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_directory(parent).map_err(|e| cannot("sync", &e))
+}
+
+/// The database file of a directory; made if there is none.
+pub(super) fn database(dir: &Path, turn: &Turn) -> Result<PathBuf> {
+    let file = dir.join("reactor.db");
+    if !exists(&file)? {
+        turn.alone(|| if exists(&file)? { Ok(()) } else { make(dir, &file) })?;
+    }
+    check_header(&file)?;
+    Ok(file)
+}
+
+fn exists(file: &Path) -> Result<bool> {
+    file.try_exists().map_err(|e| StoreError::Other(format!("cannot look at {} ({e})", file.display())))
+}
+
+/// Builds the file aside and moves it into place, so that at every moment there is a whole store or none.
+fn make(dir: &Path, file: &Path) -> Result<()> {
+    let wal = dir.join("reactor.db-wal");
+    if exists(&wal)? {
+        let detail = "reactor.db is gone, but its write-ahead log is there".to_owned();
+        return Err(StoreError::Damaged { path: file.display().to_string(), detail });
+    }
+    let failed = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::StorageFull => StoreError::Full,
+        _ => StoreError::Other(format!("cannot make a store in {} ({e})", dir.display())),
+    };
+    // Only one process is here at a time, so what another one left is left for good.
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with("reactor.db.tmp-") {
+            fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    let aside = dir.join(format!("reactor.db.tmp-{}", std::process::id()));
+    fill(&aside).map_err(|e| e.at(&aside))?;
+    File::open(&aside).and_then(|f| f.sync_all()).map_err(failed)?;
+    fs::rename(&aside, file).map_err(failed)?;
+    sync_directory(dir).map_err(failed)
+}
+
+fn fill(aside: &Path) -> Sql<()> {
+    let conn = Connection::open(aside)?;
+    conn.execute_batch(&format!(
+        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
+    ))?;
+    let start = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+    conn.execute("UPDATE meta SET value = ?1 WHERE name = 'host'", [super::rows::int(start)])?;
+    conn.close().map_err(|(_, e)| Fault::from(e))
+}
+
+fn sync_directory(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// What can be told without `SQLite`: that it is a database, ours, and of a version we know.
+fn check_header(file: &Path) -> Result<()> {
+    let path = || file.display().to_string();
+    let unreadable = |e: std::io::Error| StoreError::Other(format!("cannot read {} ({e})", path()));
+    if !fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(StoreError::Foreign { path: path(), reason: "it is not a file".into() });
+    }
+    let mut header = Vec::new();
+    File::open(file).map_err(unreadable)?.take(100).read_to_end(&mut header).map_err(unreadable)?;
+    if header.len() < 100 {
+        let detail = format!("it has {} bytes, too few for a database", header.len());
+        return Err(StoreError::Damaged { path: path(), detail });
+    }
+    if !header.starts_with(MAGIC) {
+        return Err(StoreError::Foreign { path: path(), reason: "it is not an SQLite database".into() });
+    }
+    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    check_stamp(file, number(68), i64::from(number(60)))
+}
+
+fn check_stamp(file: &Path, application: u32, version: i64) -> Result<()> {
+    let path = file.display().to_string();
+    if application != APPLICATION {
+        return Err(StoreError::Foreign {
+            path,
+            reason: format!("it is some other SQLite database (id {application:#x})"),
+        });
+    }
+    match version {
+        VERSION => Ok(()),
+        found if found > VERSION => Err(StoreError::Newer { path, found, known: VERSION }),
+        found => Err(StoreError::Damaged { path, detail: format!("it says store version {found}, which never was") }),
+    }
+}
+
+/// The connection that writes.
+pub(super) fn connect(file: &Path) -> Sql<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(file, flags)?;
+    super::writer::set_patience(&mut conn)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.execute_batch(
+        "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+         PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
+    )?;
+    Ok(conn)
+}
+
+/// A bounded look for damage: the stamp as `SQLite` sees it, and both ends of every table and index.
+pub(super) fn check(conn: &Connection, file: &Path) -> Result<()> {
+    let read = || -> Sql<(u32, i64)> {
+        let application = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        Ok((application, conn.query_row("PRAGMA user_version", [], |row| row.get(0))?))
+    };
+    let (application, version) = read().map_err(|e| e.at(file))?;
+    check_stamp(file, application, version)?;
+    ends(conn).map_err(|e| e.at(file))
+}
+
+fn ends(conn: &Connection) -> Sql<()> {
+    let mut select =
+        conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")?;
+    let tables = select.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    for table in tables {
+        for order in ["ASC", "DESC"] {
+            let sql = format!("SELECT * FROM \"{table}\" ORDER BY 1 {order} LIMIT 1");
+            let mut statement = conn.prepare(&sql)?;
+            let columns = statement.column_count();
+            let mut rows = statement.query([])?;
+            if let Some(row) = rows.next()? {
+                for column in 0..columns {
+                    row.get_ref(column)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

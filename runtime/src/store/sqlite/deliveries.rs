@@ -1,0 +1,127 @@
+//! Deliveries that are in the store only, and what a crash leaves of those that were in memory.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Params, params};
+
+use super::claims::Claim;
+use super::fault::Sql;
+use super::group::Group;
+use super::rows::{DELIVERY, delivery_of, int, num};
+use crate::event::{DeliveryId, HostTime, Identity, LaneKey, ReactorId};
+use crate::store::{LaneState, Recovered, StoredDelivery};
+
+fn select(conn: &Connection, tail: &str, params: impl Params) -> Sql<Vec<StoredDelivery>> {
+    let mut select = conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE {tail}"))?;
+    let mut rows = select.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(delivery_of(row)?);
+    }
+    Ok(found)
+}
+
+/// See [`crate::store::Store::spilled`].
+pub(super) fn spilled(
+    conn: &Connection,
+    reactor: ReactorId,
+    after: DeliveryId,
+    limit: usize,
+) -> Sql<Vec<StoredDelivery>> {
+    let tail = "place = 1 AND reactor = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    select(conn, tail, params![reactor.0, int(after.0), int(limit as u64)])
+}
+
+/// See [`crate::store::Store::due`].
+pub(super) fn due(
+    conn: &Connection,
+    reactor: ReactorId,
+    after: (HostTime, DeliveryId),
+    now: HostTime,
+    limit: usize,
+) -> Sql<Vec<StoredDelivery>> {
+    let tail = "place = 3 AND reactor = ?1 AND (due, id) > (?2, ?3) AND due <= ?4 ORDER BY due, id LIMIT ?5";
+    let limit = int(limit as u64);
+    select(conn, tail, params![reactor.0, int(after.0.0), int(after.1.0), int(now.0), limit])
+}
+
+/// See [`crate::store::Store::next_due`].
+pub(super) fn next_due(conn: &Connection, reactor: ReactorId, after: (HostTime, DeliveryId)) -> Sql<Option<HostTime>> {
+    let due = conn
+        .prepare_cached(
+            "SELECT due FROM deliveries WHERE place = 3 AND reactor = ?1 AND (due, id) > (?2, ?3) ORDER BY due, id LIMIT 1",
+        )?
+        .query_row(params![reactor.0, int(after.0.0), int(after.1.0)], |row| num(row, 0))
+        .optional()?;
+    Ok(due.map(HostTime))
+}
+
+/// See [`crate::store::Store::held`].
+pub(super) fn held(
+    conn: &Connection,
+    reactor: ReactorId,
+    lane: LaneKey,
+    after: DeliveryId,
+    limit: usize,
+) -> Sql<Vec<StoredDelivery>> {
+    let tail = "place = 2 AND reactor = ?1 AND lane = ?2 AND id > ?3 ORDER BY id LIMIT ?4";
+    select(conn, tail, params![reactor.0, lane.0, int(after.0), int(limit as u64)])
+}
+
+/// See [`crate::store::Store::hold`]; what has ended meanwhile is passed over.
+pub(super) fn hold(group: &mut Group<'_>, deliveries: &[DeliveryId]) -> Sql<()> {
+    for id in deliveries {
+        let before: Option<(u32, bool)> = group
+            .conn
+            .prepare_cached("SELECT reactor, place = 3 FROM deliveries WHERE id = ?1")?
+            .query_row([int(id.0)], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((reactor, waiting)) = before {
+            group
+                .conn
+                .prepare_cached("UPDATE deliveries SET place = 2, due = NULL WHERE id = ?1")?
+                .execute([int(id.0)])?;
+            group.count("waiting", ReactorId(reactor), -i64::from(waiting));
+        }
+    }
+    Ok(())
+}
+
+/// See [`crate::store::Store::recover`]. Done again, it answers the same until the attempts are accounted for.
+pub(super) fn recover(group: &Group<'_>, claims: &[Claim]) -> Sql<Recovered> {
+    for claim in claims {
+        group
+            .conn
+            .prepare_cached("UPDATE deliveries SET started = ?2 WHERE id = ?1 AND attempts + 1 = ?2")?
+            .execute(params![int(claim.delivery.0), claim.attempt])?;
+    }
+    group.conn.execute("UPDATE deliveries SET place = 1 WHERE place = 0", [])?;
+    let tail = "started IS NOT NULL AND started = attempts + 1 ORDER BY id";
+    let mut interrupted = Vec::new();
+    for delivery in select(group.conn, tail, [])? {
+        let attempt =
+            group
+                .conn
+                .query_row("SELECT started FROM deliveries WHERE id = ?1", [int(delivery.id.0)], |row| row.get(0))?;
+        interrupted.push((delivery, attempt));
+    }
+    Ok(Recovered { interrupted, lanes: lanes(group.conn)? })
+}
+
+fn lanes(conn: &Connection) -> Sql<Vec<(ReactorId, LaneKey, LaneState)>> {
+    let mut lanes = BTreeMap::new();
+    // The later the query, the stronger the reason.
+    let queries = [
+        ("SELECT DISTINCT reactor, lane FROM deliveries WHERE place = 2 AND lane IS NOT NULL", LaneState::Free),
+        ("SELECT DISTINCT reactor, lane FROM deliveries WHERE place = 3 AND lane IS NOT NULL", LaneState::Waiting),
+        ("SELECT DISTINCT reactor, parks FROM dead WHERE parks IS NOT NULL AND reactor IS NOT NULL", LaneState::Parked),
+    ];
+    for (sql, state) in queries {
+        let mut select = conn.prepare(sql)?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            lanes.insert((ReactorId(row.get(0)?), Identity(row.get(1)?)), state);
+        }
+    }
+    Ok(lanes.into_iter().map(|((reactor, lane), state)| (reactor, lane, state)).collect())
+}

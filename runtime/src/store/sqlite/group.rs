@@ -1,0 +1,158 @@
+//! What the operations of one group share while they are written: the transaction, and what is known in memory.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::fault::{Fault, Sql};
+use super::ledger::Ledger;
+use super::rows::{int, num};
+use crate::event::{ChannelId, HostTime, ReactorId};
+use crate::store::StoreError;
+use crate::store::rejected::Rejected;
+
+/// What the writer knows without asking the file. Only an owner has a ledger.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    /// The owner's fencing token; `None` in a client.
+    pub(super) epoch: Option<u64>,
+    /// The id of the next delivery.
+    pub(super) next_delivery: u64,
+    /// The store's clock, as far as anybody has told.
+    pub(super) host: HostTime,
+    /// The clock as the file has it.
+    pub(super) host_written: HostTime,
+    /// The dedup table's memory.
+    pub(super) ledger: Ledger,
+    /// Which commits did not happen.
+    pub(super) rejected: Rejected,
+    /// The highest commit number as the file has it.
+    pub(super) commit_written: u64,
+    /// Try to take the reserve again after this group.
+    pub(super) restore_reserve: bool,
+}
+
+impl Live {
+    /// Learns from the file what a rolled-back transaction, or another process, may have changed.
+    pub(super) fn reload(&mut self, conn: &Connection) -> Sql<()> {
+        if self.epoch.is_none() {
+            return Ok(());
+        }
+        self.ledger.reload(conn)?;
+        self.next_delivery = conn.query_row(
+            "SELECT max((SELECT value FROM meta WHERE name = 'delivery'),
+                        (SELECT ifnull(max(id), 0) + 1 FROM deliveries),
+                        (SELECT ifnull(max(delivery), 0) + 1 FROM ledger))",
+            [],
+            |row| num(row, 0),
+        )?;
+        self.host_written = HostTime(meta(conn, "host")?);
+        self.host = self.host.max(self.host_written);
+        self.commit_written = meta(conn, "commit")?;
+        Ok(())
+    }
+}
+
+/// A counter's name and whose it is (0: nobody's).
+type Counter = (&'static str, u32);
+
+/// A transaction under way.
+pub(super) struct Group<'a> {
+    /// The writing connection, inside its transaction.
+    pub(super) conn: &'a Connection,
+    /// What the writer knows.
+    pub(super) live: &'a mut Live,
+    /// The wall clock when the group began, whole milliseconds.
+    pub(super) wall: i64,
+    counts: HashMap<Counter, i64>,
+    tails: HashMap<ChannelId, (u64, bool)>,
+}
+
+impl<'a> Group<'a> {
+    /// Begins the transaction and makes sure that this owner is still the owner.
+    pub(super) fn begin(conn: &'a Connection, live: &'a mut Live) -> Sql<Self> {
+        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if let Some(epoch) = live.epoch {
+            if meta(conn, "epoch")? != epoch {
+                return Err(StoreError::Fenced.into());
+            }
+        } else {
+            live.host = HostTime(meta(conn, "host")?);
+        }
+        let wall = Timestamp::now().as_millisecond();
+        Ok(Self { conn, live, wall, counts: HashMap::new(), tails: HashMap::new() })
+    }
+
+    /// Writes what was summed up along the way, and commits.
+    pub(super) fn commit(mut self) -> Sql<()> {
+        for ((name, id), delta) in self.counts.drain().filter(|(_, delta)| *delta != 0) {
+            self.conn
+                .prepare_cached(
+                    "INSERT INTO counters VALUES (?1, ?2, ?3)
+                     ON CONFLICT (name, id) DO UPDATE SET value = value + excluded.value",
+                )?
+                .execute(params![name, id, delta])?;
+        }
+        for (channel, (next, _)) in self.tails.drain().filter(|(_, (_, changed))| *changed) {
+            self.conn
+                .prepare_cached("UPDATE channels SET next = ?2 WHERE id = ?1")?
+                .execute(params![channel.0, int(next)])?;
+        }
+        let (host, commit) = (self.live.host, self.live.rejected.highest());
+        if self.live.epoch.is_some() && host > self.live.host_written {
+            set_meta(self.conn, "host", host.0)?;
+        }
+        if self.live.epoch.is_some() && commit > self.live.commit_written {
+            set_meta(self.conn, "commit", commit)?;
+        }
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        self.live.host_written = self.live.host_written.max(host);
+        self.live.commit_written = self.live.commit_written.max(commit);
+        Ok(())
+    }
+
+    /// Tells the store what time it is.
+    pub(super) fn now(&mut self, now: HostTime) {
+        self.live.host = self.live.host.max(now);
+    }
+
+    /// Adds to a reactor's counter.
+    pub(super) fn count(&mut self, name: &'static str, reactor: ReactorId, delta: i64) {
+        *self.counts.entry((name, reactor.0)).or_default() += delta;
+    }
+
+    /// Adds to a counter that is nobody's.
+    pub(super) fn count_all(&mut self, name: &'static str, delta: i64) {
+        *self.counts.entry((name, 0)).or_default() += delta;
+    }
+
+    /// Takes the next `count` offsets of a channel's log; answers the first.
+    pub(super) fn take_offsets(&mut self, channel: ChannelId, count: u64) -> Sql<u64> {
+        if let Some((next, changed)) = self.tails.get_mut(&channel) {
+            let first = *next;
+            *next += count;
+            *changed |= count > 0;
+            return Ok(first);
+        }
+        let first: u64 = self
+            .conn
+            .prepare_cached("SELECT next FROM channels WHERE id = ?1")?
+            .query_row([channel.0], |row| num(row, 0))
+            .optional()?
+            .ok_or_else(|| Fault::other(format!("there is no channel number {channel}")))?;
+        self.tails.insert(channel, (first + count, count > 0));
+        Ok(first)
+    }
+}
+
+/// A number of the `meta` table.
+pub(super) fn meta(conn: &Connection, name: &str) -> Sql<u64> {
+    Ok(conn.prepare_cached("SELECT value FROM meta WHERE name = ?1")?.query_row([name], |row| num(row, 0))?)
+}
+
+/// Sets a number of the `meta` table.
+pub(super) fn set_meta(conn: &Connection, name: &str, value: u64) -> Sql<()> {
+    conn.prepare_cached("UPDATE meta SET value = ?2 WHERE name = ?1")?.execute(params![name, int(value)])?;
+    Ok(())
+}

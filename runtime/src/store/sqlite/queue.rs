@@ -1,0 +1,80 @@
+//! The way to the writer thread and back.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::fault::Sql;
+use super::group::Group;
+use super::writer::{Operation, Task, Terms};
+use crate::store::{Result, StoreError};
+
+/// The writer's queue. It is bounded by its callers, each of whom waits for an answer.
+#[derive(Debug)]
+pub(super) struct Queue {
+    sender: Option<mpsc::Sender<Box<dyn Operation>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+fn gone() -> StoreError {
+    StoreError::Broken { detail: "the writer thread has ended".into() }
+}
+
+impl Queue {
+    /// A queue to a running writer; `threads` end when the queue is dropped.
+    pub(super) fn new(sender: mpsc::Sender<Box<dyn Operation>>, threads: Vec<JoinHandle<()>>) -> Self {
+        Self { sender: Some(sender), threads }
+    }
+
+    fn send<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        run: impl FnMut(&mut Group<'_>) -> Sql<T> + Send + 'static,
+        reply: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> Result<()> {
+        let task = Box::new(Task { terms, run, value: None, reply });
+        self.sender.as_ref().ok_or_else(gone)?.send(task).map_err(|_| gone())
+    }
+
+    /// Queues an operation at once and answers later; it is written even if nobody waits for the answer.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        run: impl FnMut(&mut Group<'_>) -> Sql<T> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T>> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.send(terms, run, move |result| {
+            // Whoever asked may have left.
+            let _ = reply.send(result);
+        });
+        Box::pin(async move {
+            sent?;
+            answer.await.unwrap_or_else(|_| Err(gone()))
+        })
+    }
+
+    /// Queues an operation and waits for its answer.
+    pub(super) fn wait<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        run: impl FnMut(&mut Group<'_>) -> Sql<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.send(terms, run, move |result| {
+            let _ = reply.send(result);
+        })?;
+        answer.recv().unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.sender = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has nothing left to write.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Read-only connections, shared by whoever asks.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault::{Fault, Sql};
+use crate::store::Result;
+
+/// Connections kept open when nobody uses them.
+const IDLE: usize = 8;
+
+/// A pool; a connection is opened when all are in use.
+#[derive(Debug)]
+pub(super) struct Readers {
+    file: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    /// Readers of a database file.
+    pub(super) fn new(file: &Path) -> Self {
+        Self { file: file.to_owned(), idle: Mutex::default() }
+    }
+
+    /// The database file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Runs `query`, which sees everything that was committed before.
+    pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Sql<T>) -> Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let conn = idle.map_or_else(|| open(&self.file), Ok).map_err(|e| e.at(&self.file))?;
+        let answer = query(&conn).map_err(|e| e.at(&self.file));
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE && conn.is_autocommit() {
+            idle.push(conn);
+        }
+        answer
+    }
+}
+
+/// A read-only connection.
+pub(super) fn open(file: &Path) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(file, flags)?;
+    super::writer::set_patience(&mut conn)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    conn.execute_batch("PRAGMA cache_size = -8192; PRAGMA query_only = ON; PRAGMA cell_size_check = ON;")?;
+    Ok(conn)
+}

@@ -1,0 +1,141 @@
+-- The tables of a Reactor store, version 1. Times are milliseconds unless a column says otherwise:
+-- `*_host` on the store's own clock, which starts at the wall clock and runs only while a host does; `*_wall` since 1970.
+-- Nothing on the path of an ordinary event inserts at random places: every table below that grows with events
+-- grows at its end, and indexes are partial, so that they hold only what is out of the ordinary.
+
+-- Single numbers.
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,       -- epoch: how often an owner has opened the store, and its fencing token
+                                  -- host: the store's clock; delivery: ids below are used; commit: numbers up to it are used
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO meta VALUES ('epoch', 0), ('host', 0), ('delivery', 1), ('commit', 0);
+
+-- Reactor names and their numbers.
+CREATE TABLE reactors (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+);
+
+-- Channel names, their numbers, and the state of their logs. Each has a table log_<id>, made with it:
+--   offset         INTEGER PRIMARY KEY   1, 2, 3, ...
+--   accepted_wall  INTEGER NOT NULL      when it was published
+--   accepted_host  INTEGER NOT NULL      the same on the store's clock; retention goes by this one
+--   attributes     TEXT                  JSON [[name, value], ...]; NULL if there are none
+--   system         TEXT                  JSON: message id, dedup id, group id; NULL if there are none
+--   body           BLOB NOT NULL
+CREATE TABLE channels (
+    id     INTEGER PRIMARY KEY,
+    name   TEXT NOT NULL UNIQUE,
+    next   INTEGER NOT NULL DEFAULT 1,  -- the offset that the next record gets
+    cursor INTEGER NOT NULL DEFAULT 1   -- the first offset that has not been admitted
+);
+
+-- Deliveries that have not ended; ids ascend in the order of admission and are never used twice.
+CREATE TABLE deliveries (
+    id       INTEGER PRIMARY KEY,
+    reactor  INTEGER NOT NULL,
+    place    INTEGER NOT NULL,      -- 0 in the owner's memory, 1 spilled, 2 held, 3 waiting
+    attempts INTEGER NOT NULL,      -- attempts that have ended: the fencing token
+    since    INTEGER NOT NULL,      -- host time of admission
+    channel  INTEGER NOT NULL,      -- origin: channel, record and which event of the record
+    record   INTEGER NOT NULL,
+    part     INTEGER NOT NULL,
+    key      BLOB NOT NULL,         -- 16 bytes: the event's identity
+    lane     BLOB,                  -- 16 bytes: the ordering key's hash
+    due      INTEGER,               -- host time of the next attempt, where place = 3
+    started  INTEGER,               -- an attempt that a crash cut short and nobody has accounted for yet
+    redrive  INTEGER,               -- the dead letter that this delivery runs again
+    history  TEXT                   -- JSON: ended attempts, oldest first; NULL if there are none
+);
+CREATE INDEX deliveries_spilled ON deliveries (reactor, id) WHERE place = 1;
+CREATE INDEX deliveries_held ON deliveries (reactor, lane, id) WHERE place = 2;
+CREATE INDEX deliveries_waiting ON deliveries (reactor, due, id) WHERE place = 3;
+CREATE INDEX deliveries_waiting_lane ON deliveries (reactor, lane) WHERE place = 3 AND lane IS NOT NULL;
+CREATE INDEX deliveries_started ON deliveries (started) WHERE started IS NOT NULL;
+CREATE INDEX deliveries_redrive ON deliveries (redrive) WHERE redrive IS NOT NULL;
+
+-- Which events a reactor has been given, for dedup: one row per delivery, in the order of admission. A row whose id
+-- is in `deliveries` is in progress, one whose id is in `dead` is dead, any other is done (view `ledger_status`).
+CREATE TABLE ledger (
+    delivery INTEGER PRIMARY KEY,
+    reactor  INTEGER NOT NULL,
+    since    INTEGER NOT NULL,      -- host time of admission
+    key      BLOB NOT NULL
+);
+
+-- Runs of the ledger that are full and have been indexed; the rest of it is indexed in the owner's memory.
+CREATE TABLE segments (
+    id     INTEGER PRIMARY KEY,
+    first  INTEGER NOT NULL,        -- first and last delivery
+    last   INTEGER NOT NULL,
+    newest INTEGER NOT NULL,        -- host time of its last admission
+    hashes INTEGER NOT NULL,        -- bloom filter over its keys: hashes a key, and the bits
+    filter BLOB NOT NULL
+);
+
+-- The index of a segment: 12 bytes a key (8 of its hash, 4 of delivery - first), sorted, in 256 pieces by hash.
+CREATE TABLE segment_index (
+    segment INTEGER NOT NULL,
+    bucket  INTEGER NOT NULL,       -- first byte of the hash
+    keys    BLOB NOT NULL,
+    PRIMARY KEY (segment, bucket)
+) WITHOUT ROWID;
+
+-- What reactors keep.
+CREATE TABLE state (
+    reactor INTEGER NOT NULL,
+    key     TEXT NOT NULL,
+    version INTEGER NOT NULL,       -- number of the commit that wrote it
+    value   BLOB NOT NULL,
+    PRIMARY KEY (reactor, key)
+) WITHOUT ROWID;
+
+-- Dead letters.
+CREATE TABLE dead (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    reactor        INTEGER,         -- NULL: undecodable, or wanted by nobody
+    delivery       INTEGER,         -- NULL: it never became one
+    redriving      INTEGER NOT NULL DEFAULT 0,
+    at             INTEGER NOT NULL,-- nanoseconds since 1970
+    reason         TEXT NOT NULL,   -- a code
+    detail         TEXT NOT NULL,   -- in words
+    channel        INTEGER NOT NULL,
+    record         INTEGER NOT NULL,
+    part           INTEGER NOT NULL,
+    key            BLOB NOT NULL,
+    lane           BLOB,            -- ordering key
+    parks          BLOB,            -- ordering key, if the lane waits until this is redriven or dropped
+    event_id       TEXT,
+    event_type     TEXT,
+    correlation_id TEXT,
+    history        TEXT,            -- as in deliveries
+    attributes     TEXT,            -- the message, as in log_<id>
+    system         TEXT,
+    body           BLOB NOT NULL
+);
+CREATE INDEX dead_parks ON dead (reactor, parks) WHERE parks IS NOT NULL;
+CREATE INDEX dead_delivery ON dead (delivery) WHERE delivery IS NOT NULL;
+
+-- What clients have asked the owner to do.
+CREATE TABLE requests (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    request TEXT NOT NULL           -- JSON: {"redrive": id} or {"drop": id}
+);
+
+-- Counts since the store was made, per reactor (0 where it is about none): delivered, done, retried, duplicates, dead,
+-- emitted, active, waiting; unrouted, invalid.
+CREATE TABLE counters (
+    name  TEXT NOT NULL,
+    id    INTEGER NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (name, id)
+) WITHOUT ROWID;
+
+CREATE VIEW ledger_status AS
+SELECT l.delivery, r.name AS reactor, hex(l.key) AS key, l.since,
+       CASE WHEN d.id IS NOT NULL THEN 'in progress' WHEN x.id IS NOT NULL THEN 'dead' ELSE 'done' END AS status
+FROM ledger l
+JOIN reactors r ON r.id = l.reactor
+LEFT JOIN deliveries d ON d.id = l.delivery
+LEFT JOIN dead x ON x.delivery = l.delivery;

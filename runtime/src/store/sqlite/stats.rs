@@ -1,0 +1,53 @@
+//! Counts, for people and tests.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use super::fault::Sql;
+use super::names::Kind;
+use super::rows::num;
+use crate::store::{ReactorStats, Stats};
+
+/// See [`crate::store::Store::stats`].
+pub(super) fn read(conn: &Connection) -> Sql<Stats> {
+    // One transaction, so that the numbers belong together.
+    let tx = conn.unchecked_transaction()?;
+    let mut stats = Stats::default();
+    {
+        let mut channels = tx.prepare_cached("SELECT name, next - 1, next - cursor FROM channels ORDER BY id")?;
+        let mut rows = channels.query([])?;
+        while let Some(row) = rows.next()? {
+            let name: String = row.get(0)?;
+            stats.published.push((name.clone(), num(row, 1)?));
+            stats.backlog.push((name, row.get::<_, i64>(2)?.max(0).cast_unsigned()));
+        }
+    }
+    let mut counts: HashMap<(String, u32), i64> = HashMap::new();
+    {
+        let mut counters = tx.prepare_cached("SELECT name, id, value FROM counters")?;
+        let mut rows = counters.query([])?;
+        while let Some(row) = rows.next()? {
+            counts.insert((row.get(0)?, row.get(1)?), row.get(2)?);
+        }
+    }
+    let count =
+        |name: &str, id: u32| counts.get(&(name.to_owned(), id)).map_or(0, |value| u64::try_from(*value).unwrap_or(0));
+    stats.unrouted = count("unrouted", 0);
+    stats.invalid = count("invalid", 0);
+    for (id, name) in Kind::Reactor.all(&tx)? {
+        stats.reactors.push(ReactorStats {
+            name,
+            delivered: count("delivered", id),
+            done: count("done", id),
+            retried: count("retried", id),
+            duplicates: count("duplicates", id),
+            dead: count("dead", id),
+            emitted: count("emitted", id),
+            active: count("active", id),
+            waiting: count("waiting", id),
+        });
+    }
+    tx.finish()?;
+    Ok(stats)
+}

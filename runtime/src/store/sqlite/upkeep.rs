@@ -1,0 +1,68 @@
+//! Housekeeping, in small transactions, so that nobody waits long behind it.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::params;
+
+use super::SOON;
+use super::fault::Sql;
+use super::group::{Group, set_meta};
+use super::log;
+use super::queue::Queue;
+use super::rows::{int, maybe};
+use crate::event::{ChannelId, HostTime};
+use crate::store::{Result, Upkeep};
+
+/// Rows removed in one transaction.
+const CHUNK: u32 = 2_048;
+/// How long one call works; what is left is done by the next.
+const BUDGET: Duration = Duration::from_millis(400);
+
+/// See [`crate::store::Store::maintain`].
+pub(super) fn run(queue: &Queue, upkeep: &Upkeep) -> Result<()> {
+    let (now, window) = (upkeep.now, upkeep.ledger_window);
+    queue.wait(SOON, move |group| {
+        group.now(now);
+        Ok(())
+    })?;
+    let end = Instant::now() + BUDGET;
+    while Instant::now() < end && queue.wait(SOON, move |group| expire_ledger(group, now, window))? {}
+    for (channel, retention) in upkeep.retention.clone() {
+        let cutoff = HostTime(now.0.saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX)));
+        while Instant::now() < end && queue.wait(SOON, move |group| expire_log(group, channel, cutoff))? {}
+    }
+    queue.wait(SOON, |group| {
+        group.live.restore_reserve = true;
+        Ok(())
+    })
+}
+
+/// A step of the removal of an expired segment; whether there is more to do.
+fn expire_ledger(group: &mut Group<'_>, now: HostTime, window: Duration) -> Sql<bool> {
+    let Some(segment) = group.live.ledger.expired(now, window) else { return Ok(false) };
+    let (id, last) = (segment.id, segment.last);
+    let boundary: Option<u64> = group
+        .conn
+        .prepare_cached(
+            "SELECT max(delivery) FROM (SELECT delivery FROM ledger WHERE delivery <= ?1 ORDER BY delivery LIMIT ?2)",
+        )?
+        .query_row(params![int(last), CHUNK], |row| maybe(row, 0))?;
+    if let Some(boundary) = boundary {
+        // Ids must not start over when the ledger is empty.
+        set_meta(group.conn, "delivery", group.live.next_delivery)?;
+        group.conn.prepare_cached("DELETE FROM ledger WHERE delivery <= ?1")?.execute([int(boundary)])?;
+        return Ok(true);
+    }
+    // The rows are gone, so the index points at nothing, and goes last.
+    group.conn.execute("DELETE FROM segment_index WHERE segment = ?1", [int(id)])?;
+    group.conn.execute("DELETE FROM segments WHERE id = ?1", [int(id)])?;
+    group.live.ledger.forget_oldest();
+    Ok(true)
+}
+
+/// A step of the removal of old records; whether there is more to do.
+fn expire_log(group: &mut Group<'_>, channel: ChannelId, cutoff: HostTime) -> Sql<bool> {
+    let Some(last) = log::expired(group.conn, channel, cutoff, CHUNK)? else { return Ok(false) };
+    log::expire(group, channel, last)?;
+    Ok(true)
+}

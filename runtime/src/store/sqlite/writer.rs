@@ -1,0 +1,265 @@
+//! The writer thread: takes what is queued, writes it as one transaction, syncs at most once, answers everybody.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::checkpoint;
+use super::fault::{Fault, Sql};
+use super::group::{Group, Live};
+use super::lock::Turn;
+use super::reserve::Reserve;
+use crate::event::Version;
+use crate::store::{Result, StoreError};
+
+/// Most operations of a group.
+const GROUP_OPS: usize = 512;
+/// Bytes after which a group is closed.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// What an operation asks of its group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    /// Answer only after an fsync.
+    pub(super) durable: bool,
+    /// Brings new work in: refused while only the reserve is left.
+    pub(super) intake: bool,
+    /// Bytes it will write, roughly.
+    pub(super) bytes: usize,
+    /// Commits it carries.
+    pub(super) commits: Vec<Version>,
+}
+
+/// Something to write. Applied again from the start if a neighbour in its group had to be thrown out.
+pub(super) trait Operation: Send {
+    /// What it asks for.
+    fn terms(&self) -> &Terms;
+    /// Writes it; keeps the answer.
+    fn apply(&mut self, group: &mut Group<'_>) -> Sql<()>;
+    /// Hands the answer out, or the error instead.
+    fn answer(self: Box<Self>, error: Option<StoreError>);
+}
+
+/// An operation made of a closure and a way to answer.
+pub(super) struct Task<T, F, R> {
+    /// What it asks for.
+    pub(super) terms: Terms,
+    /// Writes it.
+    pub(super) run: F,
+    /// What `run` answered.
+    pub(super) value: Option<T>,
+    /// Where the answer goes.
+    pub(super) reply: R,
+}
+
+impl<T, F, R> Operation for Task<T, F, R>
+where
+    T: Send,
+    F: FnMut(&mut Group<'_>) -> Sql<T> + Send,
+    R: FnOnce(Result<T>) + Send,
+{
+    fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    fn apply(&mut self, group: &mut Group<'_>) -> Sql<()> {
+        self.value = Some((self.run)(group)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, error: Option<StoreError>) {
+        let this = *self;
+        let broken = || StoreError::Broken { detail: "the writer lost an answer".into() };
+        (this.reply)(match error {
+            Some(error) => Err(error),
+            None => this.value.ok_or_else(broken),
+        });
+    }
+}
+
+/// The thread's belongings.
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) live: Live,
+    pub(super) file: PathBuf,
+    pub(super) turn: Turn,
+    pub(super) reserve: Reserve,
+    /// Frames in the write-ahead log after the last commit.
+    pub(super) frames: Arc<AtomicU32>,
+    /// Wakes the checkpointer.
+    pub(super) wake: Option<SyncSender<()>>,
+    /// What the checkpointer could not do.
+    pub(super) broken: Arc<std::sync::OnceLock<StoreError>>,
+    /// Whether the connection syncs at each commit.
+    pub(super) full_sync: bool,
+    /// Set once, ends everything.
+    pub(super) stopped: Option<StoreError>,
+    /// Log size at the last attempt to shorten it.
+    pub(super) tried: u32,
+}
+
+type Queue = Vec<Box<dyn Operation>>;
+
+/// Why a group was not written.
+struct Failure {
+    error: StoreError,
+    /// The operation that failed, if it was one.
+    culprit: Option<usize>,
+}
+
+impl Writer {
+    /// Works until the last sender is gone.
+    pub(super) fn run(mut self, queue: &Receiver<Box<dyn Operation>>) {
+        while let Ok(first) = queue.recv() {
+            let mut bytes = first.terms().bytes;
+            let mut group = vec![first];
+            while group.len() < GROUP_OPS && bytes < GROUP_BYTES {
+                let Ok(next) = queue.try_recv() else { break };
+                bytes += next.terms().bytes;
+                group.push(next);
+            }
+            self.write(group);
+            if std::mem::take(&mut self.live.restore_reserve) {
+                self.reserve.restore(&self.conn);
+            }
+            self.shorten_log();
+        }
+    }
+
+    fn write(&mut self, mut group: Queue) {
+        while !group.is_empty() {
+            if let Some(error) = self.stopped.clone().or_else(|| self.broken.get().cloned()) {
+                self.stopped = Some(error.clone());
+                return self.refuse(group, &error);
+            }
+            if self.reserve.is_used() {
+                let (intake, rest): (Queue, Queue) = group.into_iter().partition(|op| op.terms().intake);
+                self.refuse(intake, &StoreError::Full);
+                group = rest;
+                if group.is_empty() {
+                    return;
+                }
+            }
+            match self.attempt(&mut group) {
+                Ok(()) => return group.into_iter().for_each(|op| op.answer(None)),
+                Err(failure) => group = self.fail(group, failure),
+            }
+        }
+    }
+
+    /// Rolls back, answers those who cannot be helped, and returns the others for another attempt.
+    fn fail(&mut self, mut group: Queue, failure: Failure) -> Queue {
+        let Failure { error, culprit } = failure;
+        if let Err(undo) = self.undo() {
+            self.stopped = Some(undo.clone());
+            self.refuse(group, &undo);
+            return Vec::new();
+        }
+        match (&error, culprit) {
+            (StoreError::Other(_), Some(index)) => {
+                let op = group.remove(index);
+                self.refuse(vec![op], &error);
+                return group;
+            }
+            (StoreError::Full, _) => {
+                if self.reserve.release(&self.conn) {
+                    tracing::warn!(store = %self.file.display(), "the disk is full: new events are refused, what is under way is finished");
+                    return group;
+                }
+            }
+            (StoreError::Broken { .. } | StoreError::Fenced, _) => {
+                tracing::error!(store = %self.file.display(), %error, "the store stops");
+                self.stopped = Some(error.clone());
+            }
+            _ => {}
+        }
+        self.refuse(group, &error);
+        Vec::new()
+    }
+
+    fn refuse(&mut self, group: Queue, error: &StoreError) {
+        for op in group {
+            for number in &op.terms().commits {
+                self.live.rejected.refused(*number);
+            }
+            op.answer(Some(error.clone()));
+        }
+    }
+
+    fn undo(&mut self) -> Result<()> {
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK").map_err(|e| Fault::from(e).at(&self.file))?;
+        }
+        self.live.reload(&self.conn).map_err(|e| e.at(&self.file))
+    }
+
+    fn attempt(&mut self, ops: &mut Queue) -> std::result::Result<(), Failure> {
+        let alone = |culprit| move |fault: Fault| (fault, culprit);
+        let durable = ops.iter().any(|op| op.terms().durable);
+        let written = (|| {
+            self.set_sync(durable).map_err(alone(None))?;
+            self.turn.give_way();
+            let mut group = Group::begin(&self.conn, &mut self.live).map_err(alone(None))?;
+            for (index, op) in ops.iter_mut().enumerate() {
+                op.apply(&mut group).map_err(alone(Some(index)))?;
+            }
+            group.commit().map_err(alone(None))
+        })();
+        self.turn.done();
+        written.map_err(|(fault, culprit)| Failure { error: fault.at(&self.file), culprit })
+    }
+
+    /// In WAL mode, FULL syncs the log at each commit and NORMAL does not.
+    fn set_sync(&mut self, full: bool) -> Sql<()> {
+        if self.full_sync != full {
+            self.conn.pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
+            self.full_sync = full;
+        }
+        Ok(())
+    }
+
+    /// Checkpoints are the checkpointer's work; only where it cannot keep up does the writer lend a hand.
+    fn shorten_log(&mut self) {
+        let frames = self.frames.load(Ordering::Relaxed);
+        if frames < self.tried {
+            self.tried = 0;
+        }
+        if frames >= checkpoint::START
+            && let Some(wake) = &self.wake
+        {
+            // A full channel means that it is awake already.
+            let _ = wake.try_send(());
+        }
+        if frames < self.tried.max(checkpoint::HELP) {
+            return;
+        }
+        self.tried = frames + checkpoint::START;
+        let how = if frames >= checkpoint::FORCE { "TRUNCATE" } else { "PASSIVE" };
+        if let Err(error) = checkpoint::run(&self.conn, how, &self.file) {
+            tracing::warn!(store = %self.file.display(), %error, "the write-ahead log could not be shortened");
+            if matches!(error, StoreError::Broken { .. }) {
+                self.stopped = Some(error);
+            }
+        }
+    }
+}
+
+/// How long anybody waits for another process's transaction.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Short random sleeps, so that two processes that write all the time both get their turn.
+pub(super) fn set_patience(conn: &mut Connection) -> Sql<()> {
+    let mut since = std::time::Instant::now();
+    conn.busy_handler(Some(move |tries| {
+        if tries == 0 {
+            since = std::time::Instant::now();
+        }
+        std::thread::sleep(Duration::from_micros(400 + u64::from(rand::random::<u16>() % 512)));
+        since.elapsed() < PATIENCE
+    }))?;
+    Ok(())
+}

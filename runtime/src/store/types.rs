@@ -1,0 +1,327 @@
+//! What goes into a store and comes out of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{
+    AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version,
+};
+
+/// A record of a local channel's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogRecord {
+    /// Its place.
+    pub offset: Offset,
+    /// When it was accepted, by the wall clock.
+    pub accepted: Timestamp,
+    /// What was published.
+    pub message: Message,
+}
+
+/// What was read from a log, decoded and routed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admission {
+    /// Whose log.
+    pub channel: ChannelId,
+    /// The cursor's new value: one past the last record read.
+    pub cursor: Offset,
+    /// Now.
+    pub now: HostTime,
+    /// In the order of the log.
+    pub deliveries: Vec<NewDelivery>,
+    /// Records and events that end here: undecodable ones, and unrouted ones by policy.
+    pub dead: Vec<DeadLetter>,
+    /// Records to take out of the log (policy `unrouted = "drop"`).
+    pub drop: Vec<Offset>,
+    /// Events that nobody wanted, whatever the policy.
+    pub unrouted: u64,
+}
+
+/// One event on its way to one reactor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewDelivery {
+    /// For whom.
+    pub reactor: ReactorId,
+    /// Where the event can be read again.
+    pub origin: Origin,
+    /// Dedup key within the reactor.
+    pub key: Identity,
+    /// How far back a duplicate is recognised.
+    pub window: Duration,
+    /// Ordering key, if the reactor orders and the event has one.
+    pub lane: Option<LaneKey>,
+    /// Where the delivery goes.
+    pub place: Place,
+}
+
+/// Where a delivery is, besides its row in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In the owner's memory, to be run as soon as there is room.
+    Memory,
+    /// In the store only: the reactor's queue was full. See [`Store::spilled`].
+    Spilled,
+    /// In the store only: the lane's head waits. See [`Store::held`].
+    Held,
+    /// In the store only, until it is due. See [`Store::due`].
+    Waiting,
+}
+
+/// What became of a [`NewDelivery`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// Entered in the ledger as in progress.
+    New(DeliveryId),
+    /// The ledger has it already.
+    Duplicate,
+}
+
+/// A delivery as the store has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredDelivery {
+    /// Its number.
+    pub id: DeliveryId,
+    /// For whom.
+    pub reactor: ReactorId,
+    /// Where the event can be read again.
+    pub origin: Origin,
+    /// Dedup key within the reactor.
+    pub key: Identity,
+    /// Ordering key.
+    pub lane: Option<LaneKey>,
+    /// Where it is.
+    pub place: Place,
+    /// When it may run; meaningful where `place` is waiting.
+    pub due: HostTime,
+    /// When it was admitted; retries end `max-age` after it.
+    pub since: HostTime,
+    /// Ended attempts, oldest first.
+    pub history: Vec<AttemptRecord>,
+    /// The dead letter that is being redriven, if it is one.
+    pub redrive_of: Option<u64>,
+}
+
+/// What one ended attempt did.
+///
+/// Applied only if every condition holds: the owner is still the owner, the delivery is in progress with exactly
+/// `attempt - 1` ended attempts (the fencing token), each key read still has the version seen, and the commit named
+/// by `after` was applied. Otherwise nothing of it is applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    /// Its number, and the version of the state values it writes. Ascending in the order of calls.
+    pub number: Version,
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// For whom.
+    pub reactor: ReactorId,
+    /// Which attempt, from 1: the fencing token.
+    pub attempt: u32,
+    /// The earlier commit of the same lane that this run built on.
+    pub after: Option<Version>,
+    /// Keys read, with the versions seen.
+    pub reads: Vec<(String, Version)>,
+    /// Keys written; `None` deletes.
+    pub writes: Vec<(String, Option<Bytes>)>,
+    /// Messages to append to local logs.
+    pub emits: Vec<(ChannelId, Message)>,
+    /// What becomes of the delivery.
+    pub ending: Ending,
+    /// Now.
+    pub now: HostTime,
+}
+
+impl Commit {
+    /// Bytes it writes, roughly.
+    pub fn weight(&self) -> usize {
+        let writes: usize =
+            self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum();
+        let emits: usize = self.emits.iter().map(|(_, message)| message.size() + 64).sum();
+        let ending = match &self.ending {
+            Ending::Done => 0,
+            Ending::Wait { hold, .. } => 256 + hold.len() * 16,
+            Ending::Dead { letter, forward, hold } => {
+                letter.message.size() + forward.iter().map(|(_, m)| m.size()).sum::<usize>() + 512 + hold.len() * 16
+            }
+        };
+        256 + writes + emits + ending
+    }
+}
+
+/// What becomes of a delivery after an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// The delivery is done.
+    Done,
+    /// It waits for its next attempt.
+    Wait {
+        /// When it may run.
+        due: HostTime,
+        /// The attempt that failed.
+        record: AttemptRecord,
+        /// Deliveries of the same lane that leave memory, because they must wait behind it.
+        hold: Vec<DeliveryId>,
+    },
+    /// It ends without success.
+    Dead {
+        /// The dead letter; also forwarded, as an event, to each channel named.
+        letter: DeadLetter,
+        /// Local channels to which the dead letter is forwarded.
+        forward: Vec<(ChannelId, Message)>,
+        /// Deliveries of the same lane that leave memory, because the key is parked.
+        hold: Vec<DeliveryId>,
+    },
+}
+
+/// What became of a [`Commit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Applied and durable. Emitted messages are in their logs.
+    Applied,
+    /// Somebody else's commit came between: run again.
+    Conflict,
+    /// The delivery is not in progress with that attempt: the result is void.
+    Stale,
+}
+
+/// The reason code of a dead letter that nobody wanted: kept by policy, and no sign of an invalid message.
+pub const UNROUTED: &str = "unrouted";
+
+/// A delivery, or a message that never became one, that ended without success.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// For whom; `None` if the message could not be decoded or nobody wanted it.
+    pub reactor: Option<ReactorId>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The message as it was received.
+    pub message: Message,
+    /// The event's id, if it has one.
+    pub event_id: Option<String>,
+    /// The event's type, if it has one.
+    pub event_type: Option<String>,
+    /// The event's correlation id, if it has one.
+    pub correlation_id: Option<String>,
+    /// Reason code: `rejected`, `retries-exhausted`, `trap`, `invalid-event`, ...
+    pub reason: String,
+    /// In words.
+    pub detail: String,
+    /// Every attempt, oldest first.
+    pub history: Vec<AttemptRecord>,
+    /// The lane it parks, if the policy says so.
+    pub parks: Option<LaneKey>,
+    /// Dedup key within the reactor; meaningless without one.
+    pub key: Identity,
+    /// When it ended, by the wall clock.
+    pub at: Timestamp,
+}
+
+/// A dead letter as the store has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredDead {
+    /// Its number.
+    pub id: u64,
+    /// On its way to be run again.
+    pub redriving: bool,
+    /// The letter.
+    pub letter: DeadLetter,
+}
+
+/// Which dead letters; all conditions must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadFilter {
+    /// Of this reactor.
+    pub reactor: Option<ReactorId>,
+    /// With this reason code.
+    pub reason: Option<String>,
+    /// That ended at or after this time.
+    pub since: Option<Timestamp>,
+    /// At most so many; 0 = all.
+    pub limit: usize,
+    /// Leave the messages' bodies out.
+    pub brief: bool,
+}
+
+/// Something a client asks the owner to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Run a dead letter again.
+    Redrive(u64),
+    /// Forget a dead letter.
+    Drop(u64),
+}
+
+/// What the last owner left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recovered {
+    /// Deliveries whose attempt had begun when the process died, with that attempt's number.
+    pub interrupted: Vec<(StoredDelivery, u32)>,
+    /// Every lane that something keeps from running (held deliveries, a waiting head, a dead letter that parks it),
+    /// and what that is. A lane that is not named here has nothing in its way.
+    pub lanes: Vec<(ReactorId, LaneKey, LaneState)>,
+}
+
+/// Why a lane's deliveries are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LaneState {
+    /// Nothing holds them any more: load them.
+    Free,
+    /// The head waits for its next attempt.
+    Waiting,
+    /// The head is a dead letter and the policy is `park-key`.
+    Parked,
+}
+
+/// What [`Store::maintain`] needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct Upkeep {
+    /// Now.
+    pub now: HostTime,
+    /// The longest dedup window of any reactor.
+    pub ledger_window: Duration,
+    /// Per channel, how long records are kept.
+    pub retention: Vec<(ChannelId, Duration)>,
+}
+
+/// Counts since the store was made, and of what is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stats {
+    /// Records appended, per channel name.
+    pub published: Vec<(String, u64)>,
+    /// Records not yet admitted, per channel name.
+    pub backlog: Vec<(String, u64)>,
+    /// Events nobody wanted.
+    pub unrouted: u64,
+    /// Messages that could not be decoded.
+    pub invalid: u64,
+    /// Per reactor.
+    pub reactors: Vec<ReactorStats>,
+}
+
+/// Counts of one reactor. `delivered = done + dead + active` at every moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReactorStats {
+    /// Its name.
+    pub name: String,
+    /// Deliveries admitted; duplicates not counted.
+    pub delivered: u64,
+    /// Ended with success.
+    pub done: u64,
+    /// Failed attempts that were followed by a back-off.
+    pub retried: u64,
+    /// Deliveries that the ledger knew already.
+    pub duplicates: u64,
+    /// Ended without success, and not redriven with success since.
+    pub dead: u64,
+    /// Events emitted.
+    pub emitted: u64,
+    /// Deliveries in memory, spilled, held or waiting.
+    pub active: u64,
+    /// Of these, waiting for their next attempt.
+    pub waiting: u64,
+}
