@@ -1,1 +1,85 @@
-//! What every store must do, as cases that any implementation can be run against.
+//! What every store must do, as cases that any implementation can be run against; see [`crate::store_conformance!`].
+#![allow(clippy::unwrap_used, reason = "this is a test suite; it is public so that other stores can run it")]
+
+mod dead;
+mod fixture;
+mod intake;
+mod load;
+mod run;
+mod upkeep;
+
+pub use dead::*;
+pub use fixture::*;
+pub use intake::*;
+pub use load::*;
+pub use run::*;
+pub use upkeep::*;
+
+/// Makes a test of every case, for a `fn() -> impl Harness`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_conformance {
+    ($factory:expr) => {
+        $crate::store_conformance!(@cases $factory;
+            names_are_stable,
+            offsets_are_consecutive,
+            a_log_returns_what_was_published,
+            limits_of_read_log,
+            unknown_channels_are_refused,
+            accepted_survives_a_crash,
+            admission_moves_the_cursor,
+            delivery_ids_ascend,
+            duplicates_within_the_window,
+            no_duplicates_outside_the_window,
+            duplicates_are_per_reactor,
+            duplicates_after_the_ending,
+            the_ledger_spans_segments,
+            dead_on_arrival,
+            records_can_be_taken_out,
+            done_removes_the_delivery,
+            state_is_written_with_its_version,
+            state_is_per_reactor,
+            conflicts_are_detected,
+            conflicts_leave_nothing,
+            a_batch_sees_its_own_writes,
+            a_commit_falls_with_the_one_it_was_built_on,
+            stale_attempts_are_void,
+            emits_are_appended_with_the_commit,
+            commits_survive_a_crash,
+            commit_numbers_ascend_across_restarts,
+            lost_updates_do_not_happen,
+            spilled_in_order,
+            waiting_in_order_of_due_time,
+            held_in_order,
+            hold_keeps_order_behind_a_waiting_head,
+            memory_becomes_spilled_on_recovery,
+            interrupted_attempts_are_counted,
+            interrupted_until_accounted_for,
+            ended_attempts_are_not_interrupted,
+            lanes_are_recovered,
+            history_survives,
+            dead_letters_are_kept_whole,
+            dead_letters_are_selected,
+            dead_letters_are_forwarded,
+            parked_lanes_hold,
+            redrive_is_not_a_duplicate,
+            redriven_with_success,
+            redriven_in_vain,
+            redrive_of_nothing,
+            drop_removes_the_letter,
+            requests_wait_for_the_owner,
+            counts_are_conserved,
+            the_clock_is_kept,
+            the_ledger_expires,
+            logs_expire_by_the_hosts_clock,
+            what_is_needed_is_kept,
+            ids_do_not_start_over,
+        );
+    };
+    (@cases $factory:expr; $($case:ident),* $(,)?) => {
+        $(#[test]
+        fn $case() {
+            $crate::store::conformance::$case(&mut $factory());
+        })*
+    };
+}

@@ -152,6 +152,7 @@ impl Commit {
 
 /// What becomes of a delivery after an attempt.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one lives only as long as its commit")]
 pub enum Ending {
     /// The delivery is done.
     Done,

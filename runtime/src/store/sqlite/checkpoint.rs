@@ -1,6 +1,6 @@
 //! Moves the write-ahead log into the database file, off the commit path.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 
@@ -17,11 +17,12 @@ pub(super) const HELP: u32 = 16_384;
 pub(super) const FORCE: u32 = 65_536;
 
 /// Checkpoints whenever woken, until the other end is gone. A failed sync ends the store.
-pub(super) fn serve(conn: &Connection, wake: &Receiver<()>, file: &PathBuf, broken: &Arc<OnceLock<StoreError>>) {
+pub(super) fn serve(conn: &Connection, wake: &Receiver<()>, file: &Path, broken: &Arc<OnceLock<StoreError>>) {
     while wake.recv().is_ok() {
         match run(conn, "PASSIVE", file) {
             Ok(()) => {}
             Err(error @ StoreError::Broken { .. }) => {
+                // Set already: the first failure is the one to tell.
                 let _ = broken.set(error);
                 return;
             }

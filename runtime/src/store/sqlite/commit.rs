@@ -33,7 +33,7 @@ pub(super) fn apply(group: &mut Group<'_>, commit: &Commit) -> Sql<Committed> {
         log::append(group, *channel, std::iter::once(message))?;
     }
     group.count("emitted", commit.reactor, i64::try_from(commit.emits.len()).unwrap_or(i64::MAX));
-    end(group, commit, current)?;
+    end(group, commit, &current)?;
     group.live.rejected.applied(commit.number);
     Ok(Committed::Applied)
 }
@@ -86,23 +86,23 @@ fn write_state(group: &Group<'_>, commit: &Commit) -> Sql<()> {
     Ok(())
 }
 
-fn end(group: &mut Group<'_>, commit: &Commit, current: Current) -> Sql<()> {
+fn end(group: &mut Group<'_>, commit: &Commit, current: &Current) -> Sql<()> {
     let reactor = commit.reactor;
     match &commit.ending {
         Ending::Done => {
-            remove(group, commit, &current)?;
+            remove(group, commit, current)?;
             if let Some(letter) = current.redrive {
                 dead::remove(group.conn, letter)?;
             }
             group.count("done", reactor, 1);
         }
         Ending::Wait { due, record, hold } => {
-            wait(group, commit, &current, *due, record)?;
+            wait(group, commit, current, *due, record)?;
             deliveries::hold(group, hold)?;
             group.count("retried", reactor, 1);
         }
         Ending::Dead { letter, forward, hold } => {
-            remove(group, commit, &current)?;
+            remove(group, commit, current)?;
             dead::end(group, letter, commit.delivery, current.lane, current.redrive)?;
             for (channel, message) in forward {
                 log::append(group, *channel, std::iter::once(message))?;

@@ -165,11 +165,9 @@ impl Writer {
                 self.refuse(vec![op], &error);
                 return group;
             }
-            (StoreError::Full, _) => {
-                if self.reserve.release(&self.conn) {
-                    tracing::warn!(store = %self.file.display(), "the disk is full: new events are refused, what is under way is finished");
-                    return group;
-                }
+            (StoreError::Full, _) if self.reserve.release(&self.conn) => {
+                tracing::warn!(store = %self.file.display(), "the disk is full: no new events until there is room");
+                return group;
             }
             (StoreError::Broken { .. } | StoreError::Fenced, _) => {
                 tracing::error!(store = %self.file.display(), %error, "the store stops");

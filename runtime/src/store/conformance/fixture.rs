@@ -1,0 +1,217 @@
+//! What the cases are made of.
+
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::event::{
+    AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version,
+};
+use crate::store::{Admission, Admitted, Commit, Committed, DeadLetter, Ending, NewDelivery, Place, Store};
+
+/// A store under test.
+pub trait Harness {
+    /// The store as its owner has it.
+    fn store(&self) -> &dyn Store;
+    /// Stops the owner in good order and starts another.
+    fn reopen(&mut self);
+    /// Kills the owner and starts another. What survives a process must be there, without a farewell.
+    fn crash(&mut self);
+}
+
+/// A day, a common window.
+pub const DAY: Duration = Duration::from_secs(86_400);
+
+/// Waits for a future, without anything else going on.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// A message with a body.
+pub fn message(body: &str) -> Message {
+    Message::from_body(body.to_owned())
+}
+
+/// An identity that differs for every number.
+pub fn key(number: u64) -> Identity {
+    Identity::of(&[&number.to_le_bytes()])
+}
+
+/// A store with a channel and a reactor, and short words for the usual calls.
+pub struct Fixture<'s> {
+    /// The store.
+    pub store: &'s dyn Store,
+    /// A channel.
+    pub channel: ChannelId,
+    /// A reactor.
+    pub reactor: ReactorId,
+}
+
+/// The usual names.
+pub fn fixture(harness: &dyn Harness) -> Fixture<'_> {
+    let store = harness.store();
+    Fixture { store, channel: store.channel_id("shop").unwrap(), reactor: store.reactor_id("inventory").unwrap() }
+}
+
+/// The store's time, so many milliseconds after it was made.
+pub fn at(millis: u64) -> HostTime {
+    // Later than any wall clock today, at which a new store starts.
+    HostTime(4_000_000_000_000 + millis)
+}
+
+/// An ended attempt.
+pub fn record(number: u32) -> AttemptRecord {
+    AttemptRecord {
+        number,
+        code: "retry".into(),
+        error: format!("attempt {number} \"failed\""),
+        at: Timestamp::from_second(1_700_000_000 + i64::from(number)).unwrap(),
+        module: "ab".repeat(32),
+    }
+}
+
+impl Fixture<'_> {
+    /// A delivery of the first record's event, with a key of its own.
+    pub fn new_delivery(&self, number: u64, place: Place) -> NewDelivery {
+        NewDelivery {
+            reactor: self.reactor,
+            origin: Origin { channel: self.channel, offset: Offset(1), part: 0 },
+            key: key(number),
+            window: DAY,
+            lane: None,
+            place,
+        }
+    }
+
+    /// A delivery in a lane.
+    pub fn in_lane(&self, number: u64, lane: u64, place: Place) -> NewDelivery {
+        NewDelivery { lane: Some(key(lane)), ..self.new_delivery(number, place) }
+    }
+
+    /// An admission of these deliveries.
+    pub fn admission(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Admission {
+        Admission {
+            channel: self.channel,
+            cursor: Offset(1),
+            now,
+            deliveries,
+            dead: Vec::new(),
+            drop: Vec::new(),
+            unrouted: 0,
+        }
+    }
+
+    /// Admits deliveries.
+    pub fn admit(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Vec<Admitted> {
+        wait(self.store.admit(self.admission(deliveries, now))).unwrap()
+    }
+
+    /// Admits one delivery, which must be new.
+    pub fn admit_one(&self, delivery: NewDelivery) -> DeliveryId {
+        match self.admit(vec![delivery], at(0))[..] {
+            [Admitted::New(id)] => id,
+            ref other => panic!("not admitted: {other:?}"),
+        }
+    }
+
+    /// A delivery in memory, with a key of its own.
+    pub fn in_memory(&self, number: u64) -> DeliveryId {
+        self.admit_one(self.new_delivery(number, Place::Memory))
+    }
+
+    /// A commit of a first attempt that is done and did nothing.
+    pub fn done(&self, number: u64, delivery: DeliveryId) -> Commit {
+        Commit {
+            number: Version(number),
+            delivery,
+            reactor: self.reactor,
+            attempt: 1,
+            after: None,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            emits: Vec::new(),
+            ending: Ending::Done,
+            now: at(1),
+        }
+    }
+
+    /// A commit of an attempt that failed and waits.
+    pub fn failed(&self, number: u64, delivery: DeliveryId, attempt: u32, due: HostTime) -> Commit {
+        let ending = Ending::Wait { due, record: record(attempt), hold: Vec::new() };
+        Commit { attempt, ending, ..self.done(number, delivery) }
+    }
+
+    /// A commit of a first attempt that ends in a dead letter.
+    pub fn died(&self, number: u64, delivery: DeliveryId, letter: DeadLetter) -> Commit {
+        let ending = Ending::Dead { letter, forward: Vec::new(), hold: Vec::new() };
+        Commit { ending, ..self.done(number, delivery) }
+    }
+
+    /// A dead letter with everything in it.
+    pub fn letter(&self, number: u64) -> DeadLetter {
+        let mut message = message("{\"a\":1}");
+        message.attributes = vec![("k".into(), "v".into()), ("k2".into(), "ä\u{0}".into())];
+        message.system.message_id = Some("m-1".into());
+        DeadLetter {
+            reactor: Some(self.reactor),
+            origin: Origin { channel: self.channel, offset: Offset(1), part: 3 },
+            message,
+            event_id: Some("e-1".into()),
+            event_type: Some("order.placed".into()),
+            correlation_id: Some("c-1".into()),
+            reason: "rejected".into(),
+            detail: "out of stock".into(),
+            history: vec![record(1)],
+            parks: None,
+            key: key(number),
+            at: Timestamp::from_nanosecond(1_700_000_000_123_456_789).unwrap(),
+        }
+    }
+
+    /// Commits one.
+    pub fn commit(&self, commit: Commit) -> Committed {
+        self.commit_all(vec![commit])[0]
+    }
+
+    /// Commits several together.
+    pub fn commit_all(&self, commits: Vec<Commit>) -> Vec<Committed> {
+        wait(self.store.commit(commits)).unwrap()
+    }
+
+    /// Publishes.
+    pub fn publish(&self, bodies: &[&str]) -> Offset {
+        wait(self.store.append(self.channel, bodies.iter().map(|body| message(body)).collect())).unwrap()
+    }
+
+    /// The value of a state key, as text.
+    pub fn value(&self, key: &str) -> Option<(String, u64)> {
+        let found = self.store.state(self.reactor, key).unwrap();
+        found.map(|(value, version)| (String::from_utf8(value.to_vec()).unwrap(), version.0))
+    }
+
+    /// Everything in the channel's log.
+    pub fn bodies(&self) -> Vec<String> {
+        let records = self.store.read_log(self.channel, Offset(1), 1_000, usize::MAX).unwrap();
+        records.iter().map(|record| String::from_utf8(record.message.body.to_vec()).unwrap()).collect()
+    }
+
+    /// Numbers of the spilled deliveries.
+    pub fn spilled(&self) -> Vec<DeliveryId> {
+        self.store.spilled(self.reactor, DeliveryId(0), 1_000).unwrap().iter().map(|d| d.id).collect()
+    }
+
+    /// Numbers of a lane's held deliveries.
+    pub fn held(&self, lane: u64) -> Vec<DeliveryId> {
+        self.store.held(self.reactor, key(lane), DeliveryId(0), 1_000).unwrap().iter().map(|d| d.id).collect()
+    }
+
+    /// The reactor's counts; every look at them checks that nothing is lost.
+    pub fn counts(&self) -> crate::store::ReactorStats {
+        let stats = self.store.stats().unwrap().reactors;
+        for one in &stats {
+            assert_eq!(one.delivered, one.done + one.dead + one.active, "not conserved: {one:?}");
+        }
+        stats.into_iter().find(|stats| stats.name == "inventory").unwrap()
+    }
+}

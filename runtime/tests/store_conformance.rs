@@ -1,0 +1,82 @@
+//! Both stores do what every store must do.
+
+use std::path::Path;
+
+use reactor_runtime::store::Store;
+use reactor_runtime::store::conformance::Harness;
+use reactor_runtime::store::memory::MemoryStore;
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use tempfile::TempDir;
+
+mod memory {
+    use super::*;
+
+    struct Memory(MemoryStore);
+
+    impl Harness for Memory {
+        fn store(&self) -> &dyn Store {
+            &self.0
+        }
+
+        fn reopen(&mut self) {
+            self.0 = self.0.reopen();
+        }
+
+        fn crash(&mut self) {
+            self.reopen();
+        }
+    }
+
+    fn new() -> Memory {
+        Memory(MemoryStore::new(8))
+    }
+
+    reactor_runtime::store_conformance!(new);
+}
+
+mod sqlite {
+    use super::*;
+
+    struct Sqlite {
+        dir: TempDir,
+        store: Option<SqliteStore>,
+    }
+
+    fn open(dir: &Path) -> SqliteStore {
+        // Small, so that a few hundred deliveries span several segments.
+        let options = OpenOptions { segment_rows: 64, reserve: 64 << 10, ..OpenOptions::owner(8) };
+        SqliteStore::open(dir, &options).unwrap()
+    }
+
+    impl Harness for Sqlite {
+        fn store(&self) -> &dyn Store {
+            self.store.as_ref().unwrap()
+        }
+
+        fn reopen(&mut self) {
+            self.store = None;
+            self.store = Some(open(self.dir.path()));
+        }
+
+        /// What `kill -9` leaves is what is in the files now, and nothing that a farewell would add.
+        fn crash(&mut self) {
+            let next = TempDir::new().unwrap();
+            for name in ["reactor.db", "reactor.db-wal", "claims"] {
+                let from = self.dir.path().join(name);
+                if from.exists() {
+                    std::fs::copy(from, next.path().join(name)).unwrap();
+                }
+            }
+            self.store = Some(open(next.path()));
+            self.dir = next;
+        }
+    }
+
+    fn new() -> Sqlite {
+        let dir = TempDir::new().unwrap();
+        let store = Some(open(dir.path()));
+        Sqlite { dir, store }
+    }
+
+    reactor_runtime::store_conformance!(new);
+}
