@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Fault, Sql};
@@ -147,9 +148,17 @@ pub(super) fn check(conn: &Connection, file: &Path) -> Result<()> {
         let application = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         Ok((application, conn.query_row("PRAGMA user_version", [], |row| row.get(0))?))
     };
+    // A file that is refused stays as it is; by default, the last one to close it writes the log into it.
+    keep_log(conn, true).map_err(|e| e.at(file))?;
     let (application, version) = read().map_err(|e| e.at(file))?;
     check_stamp(file, application, version)?;
-    ends(conn).map_err(|e| e.at(file))
+    ends(conn).map_err(|e| e.at(file))?;
+    keep_log(conn, false).map_err(|e| e.at(file))
+}
+
+fn keep_log(conn: &Connection, keep: bool) -> Sql<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)?;
+    Ok(())
 }
 
 fn ends(conn: &Connection) -> Sql<()> {

@@ -78,12 +78,13 @@ impl OpenOptions {
 /// asked of it is written.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Dropped before the queue, which waits for the checkpointer to end.
+    // Dropped in this order: the checkpointer ends when nobody can wake it, and the connection that is closed last
+    // moves the log into the database file, which those that only read cannot.
     checkpoint: Option<std::sync::mpsc::SyncSender<()>>,
-    queue: Queue,
     readers: Readers,
-    claims: Option<Claims>,
     changes: Mutex<Connection>,
+    queue: Queue,
+    claims: Option<Claims>,
     next_commit: AtomicU64,
     // Released last, when nothing can be written any more.
     _lock: Option<lock::OwnerLock>,

@@ -1,0 +1,290 @@
+//! Whatever is asked of them, the store on disk and the model in memory answer the same.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use reactor_runtime::event::{ChannelId, DeliveryId, HostTime, Offset, Origin, ReactorId, Version};
+use reactor_runtime::store::conformance::{key, message, record, wait};
+use reactor_runtime::store::memory::MemoryStore;
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use reactor_runtime::store::{
+    Admission, Commit, DeadFilter, DeadLetter, Ending, NewDelivery, Place, Request, Store, Upkeep,
+};
+
+const START: u64 = 4_000_000_000_000;
+const WINDOW: u64 = 500;
+
+/// Something to ask; numbers are taken modulo what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    Append(u8, u8),
+    Admit { keys: Vec<(u8, u8, Option<u8>, u8)>, dead: bool, unrouted: u8, drop: bool, read: u8 },
+    Commit(Vec<Change>),
+    Hold(u8),
+    Start(u8, u8),
+    End(u8),
+    Redrive(u8),
+    Drop(u8),
+    Maintain,
+    Restart,
+}
+
+#[derive(Clone, Debug)]
+struct Change {
+    delivery: u8,
+    attempt: Option<u8>,
+    read: Option<(u8, u8)>,
+    write: Option<(u8, bool)>,
+    after: Option<u8>,
+    emit: bool,
+    ending: u8,
+    hold: u8,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let parts = (
+        any::<u8>(),
+        prop::option::weighted(0.1, 0_u8..4),
+        prop::option::of((0_u8..4, 0_u8..4)),
+        prop::option::of((0_u8..4, prop::bool::weighted(0.8))),
+        prop::option::weighted(0.3, 1_u8..6),
+        any::<bool>(),
+        any::<u8>(),
+        any::<u8>(),
+    );
+    parts.prop_map(|(delivery, attempt, read, write, after, emit, ending, hold)| Change {
+        delivery,
+        attempt,
+        read,
+        write,
+        after,
+        emit,
+        ending,
+        hold,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let new = (0_u8..2, 0_u8..40, prop::option::of(0_u8..3), 0_u8..4);
+    let admit = (prop::collection::vec(new, 0..12), any::<bool>(), 0_u8..3, any::<bool>(), 0_u8..4);
+    prop_oneof![
+        3 => (0_u8..2, 0_u8..4).prop_map(|(channel, count)| Step::Append(channel, count)),
+        6 => admit.prop_map(|(keys, dead, unrouted, drop, read)| Step::Admit { keys, dead, unrouted, drop, read }),
+        8 => prop::collection::vec(change(), 1..6).prop_map(Step::Commit),
+        1 => any::<u8>().prop_map(Step::Hold),
+        2 => (0_u8..4, any::<u8>()).prop_map(|(slot, delivery)| Step::Start(slot, delivery)),
+        1 => (0_u8..4).prop_map(Step::End),
+        2 => any::<u8>().prop_map(Step::Redrive),
+        1 => any::<u8>().prop_map(Step::Drop),
+        1 => Just(Step::Maintain),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// What the test itself remembers, to ask sensible questions.
+#[derive(Default)]
+struct Memo {
+    now: u64,
+    number: u64,
+    last: u64,
+}
+
+impl Memo {
+    fn now(&self) -> HostTime {
+        HostTime(START + self.now)
+    }
+}
+
+fn letter(number: u8, reactor: Option<ReactorId>, parks: bool) -> DeadLetter {
+    DeadLetter {
+        reactor,
+        origin: Origin { channel: ChannelId(1), offset: Offset(1), part: 0 },
+        message: message("dead"),
+        event_id: None,
+        event_type: Some("t".into()),
+        correlation_id: None,
+        reason: if number.is_multiple_of(2) { "trap".into() } else { "rejected".into() },
+        detail: String::new(),
+        history: vec![record(u32::from(number) + 1)],
+        parks: parks.then(|| key(u64::from(number % 3))),
+        key: key(u64::from(number % 40)),
+        at: jiff::Timestamp::from_nanosecond(1_700_000_000_000_000_001 + i128::from(number)).unwrap(),
+    }
+}
+
+fn pick(memo: &Memo, number: u8) -> DeliveryId {
+    DeliveryId(u64::from(number) % (memo.last + 2))
+}
+
+/// The attempt that the store expects next, so that most commits are not stale.
+fn next_attempt(store: &dyn Store, id: DeliveryId) -> Option<(ReactorId, u32)> {
+    let all = [ReactorId(1), ReactorId(2)].into_iter().flat_map(|reactor| {
+        let mut found = store.spilled(reactor, DeliveryId(0), usize::MAX >> 1).unwrap();
+        found.extend(store.due(reactor, (HostTime(0), DeliveryId(0)), HostTime(u64::MAX), 10_000).unwrap());
+        for lane in 0..3 {
+            found.extend(store.held(reactor, key(lane), DeliveryId(0), 10_000).unwrap());
+        }
+        found
+    });
+    let found = all.into_iter().find(|delivery| delivery.id == id)?;
+    Some((found.reactor, u32::try_from(found.history.len()).unwrap() + 1))
+}
+
+fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
+    memo.number += 1;
+    let delivery = pick(memo, change.delivery);
+    let (reactor, attempt) = next_attempt(store, delivery).unwrap_or((ReactorId(1 + u32::from(change.hold % 2)), 1));
+    let version = |key: &str| store.state(reactor, key).unwrap().map_or(Version(0), |(_, version)| version);
+    let read = change.read.map(|(name, kind)| {
+        let name = format!("k{name}");
+        let seen = if kind == 0 { Version(memo.number / 2) } else { version(&name) };
+        (name, seen)
+    });
+    let hold = vec![pick(memo, change.hold), pick(memo, change.hold.wrapping_mul(31))];
+    let hold: Vec<DeliveryId> = hold.into_iter().filter(|id| *id != delivery && change.hold % 3 == 0).collect();
+    let ending = match change.ending % 8 {
+        0..4 => Ending::Done,
+        4..6 => Ending::Wait { due: HostTime(memo.now().0 + u64::from(change.ending)), record: record(attempt), hold },
+        other => Ending::Dead {
+            letter: letter(change.ending, Some(reactor), other == 7),
+            forward: if change.emit { vec![(ChannelId(2), message("dead"))] } else { Vec::new() },
+            hold,
+        },
+    };
+    Commit {
+        number: Version(memo.number),
+        delivery,
+        reactor,
+        attempt: change.attempt.map_or(attempt, u32::from),
+        after: change.after.map(|back| Version(memo.number.saturating_sub(u64::from(back)))),
+        reads: read.into_iter().collect(),
+        writes: change
+            .write
+            .map(|(name, set)| (format!("k{name}"), set.then(|| memo.number.to_string().into())))
+            .into_iter()
+            .collect(),
+        emits: if change.emit { vec![(ChannelId(1), message(&memo.number.to_string()))] } else { Vec::new() },
+        ending,
+        now: memo.now(),
+    }
+}
+
+fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
+    let Step::Admit { keys, dead, unrouted, drop, read } = step else { return None };
+    let cursor = store.cursor(ChannelId(1)).unwrap().0;
+    let records = store.read_log(ChannelId(1), Offset(cursor), usize::from(*read).max(1), 1 << 20).unwrap();
+    let next = records.last().map_or(cursor, |record| record.offset.0 + 1);
+    let place = [Place::Memory, Place::Spilled, Place::Held, Place::Waiting];
+    let deliveries = keys.iter().map(|(reactor, number, lane, at)| NewDelivery {
+        reactor: ReactorId(1 + u32::from(*reactor)),
+        origin: Origin { channel: ChannelId(1), offset: Offset(cursor), part: 0 },
+        key: key(u64::from(*number)),
+        window: Duration::from_millis(if number.is_multiple_of(5) { WINDOW / 10 } else { WINDOW }),
+        lane: lane.map(|lane| key(u64::from(lane))),
+        place: place[usize::from(*at)],
+    });
+    Some(Admission {
+        channel: ChannelId(1),
+        cursor: Offset(next),
+        now: memo.now(),
+        deliveries: deliveries.collect(),
+        dead: if *dead { vec![letter(*unrouted, None, false)] } else { Vec::new() },
+        drop: if *drop { records.iter().map(|record| record.offset).take(1).collect() } else { Vec::new() },
+        unrouted: u64::from(*unrouted),
+    })
+}
+
+/// Asks one store; what it answers, as text.
+fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admission: Option<&Admission>) -> String {
+    let dead = |number: u8| u64::from(number % 12);
+    let request = |request: Request| {
+        store.request(request).unwrap();
+        store.requests().unwrap()[0].0
+    };
+    match step {
+        Step::Append(channel, count) => {
+            let messages = (0..*count).map(|n| message(&format!("m{n}"))).collect();
+            format!("{:?}", wait(store.append(ChannelId(1 + u32::from(*channel)), messages)))
+        }
+        Step::Admit { .. } => format!("{:?}", wait(store.admit(admission.unwrap().clone()))),
+        Step::Commit(_) => format!("{:?}", wait(store.commit(commits.to_vec()))),
+        Step::Hold(number) => format!("{:?}", wait(store.hold(vec![pick(memo, *number)]))),
+        Step::Start(slot, number) => format!("{:?}", store.mark_started((*slot).into(), pick(memo, *number), 1)),
+        Step::End(slot) => format!("{:?}", store.mark_ended((*slot).into())),
+        Step::Redrive(number) => {
+            format!("{:?}", store.redrive(request(Request::Redrive(dead(*number))), dead(*number)))
+        }
+        Step::Drop(number) => format!("{:?}", store.drop_dead(request(Request::Drop(dead(*number))), dead(*number))),
+        Step::Maintain => {
+            let retention = vec![(ChannelId(1), Duration::from_millis(200))];
+            let upkeep = Upkeep { now: memo.now(), ledger_window: Duration::from_millis(WINDOW), retention };
+            format!("{:?}", store.maintain(&upkeep))
+        }
+        Step::Restart => format!("{:?}", store.recover()),
+    }
+}
+
+/// Everything that can be read, as text.
+fn picture(store: &dyn Store) -> String {
+    let mut text = format!("{:?}\n{:?}\n", store.stats().unwrap(), store.requests().unwrap());
+    for channel in [ChannelId(1), ChannelId(2)] {
+        let records = store.read_log(channel, Offset(1), 1_000, 1 << 30).unwrap();
+        let records: Vec<_> = records.into_iter().map(|record| (record.offset, record.message)).collect();
+        text += &format!("{:?} {records:?}\n", store.cursor(channel).unwrap());
+    }
+    for reactor in [ReactorId(1), ReactorId(2)] {
+        text += &format!("{:#?}\n", store.spilled(reactor, DeliveryId(0), 1_000).unwrap());
+        text += &format!("{:#?}\n", store.due(reactor, (HostTime(0), DeliveryId(0)), HostTime(START * 2), 1_000));
+        text += &format!("{:?}\n", store.next_due(reactor, (HostTime(START), DeliveryId(3))));
+        for name in 0..4 {
+            text += &format!("{:?}\n", store.state(reactor, &format!("k{name}")).unwrap());
+            text += &format!("{:?}\n", store.held(reactor, key(name), DeliveryId(0), 1_000).unwrap());
+        }
+    }
+    text + &format!("{:#?} {:?}", store.dead_letters(&DeadFilter::default()).unwrap(), store.next_commit())
+}
+
+fn open(dir: &std::path::Path) -> SqliteStore {
+    let options = OpenOptions { segment_rows: 16, reserve: 4_096, ..OpenOptions::owner(4) };
+    SqliteStore::open(dir, &options).unwrap()
+}
+
+fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut disk, mut model) = (open(dir.path()), MemoryStore::new(4));
+    for name in ["one", "two"] {
+        disk.channel_id(name).unwrap();
+        disk.reactor_id(name).unwrap();
+        model.channel_id(name).unwrap();
+        model.reactor_id(name).unwrap();
+    }
+    let mut memo = Memo::default();
+    for step in steps {
+        memo.now += 37;
+        if matches!(step, Step::Restart) {
+            drop(disk);
+            disk = open(dir.path());
+            model = model.reopen();
+        }
+        let commits: Vec<Commit> = match step {
+            Step::Commit(changes) => changes.iter().map(|change| commit_of(&model, &mut memo, change)).collect(),
+            _ => Vec::new(),
+        };
+        let admission = admission(&model, &memo, step);
+        let seen = ask(&disk, &memo, step, &commits, admission.as_ref());
+        prop_assert_eq!(&seen, &ask(&model, &memo, step, &commits, admission.as_ref()), "{:?}", step);
+        let active = model.stats().unwrap().reactors.iter().map(|r| r.delivered).sum::<u64>();
+        memo.last = memo.last.max(active);
+        prop_assert_eq!(picture(&disk), picture(&model), "after {:?}", step);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_is_its_model(steps in prop::collection::vec(step(), 1..40)) {
+        compare(&steps)?;
+    }
+}
