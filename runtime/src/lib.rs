@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod event;
+pub mod json;
 pub mod pipeline;
 pub mod store;
 pub mod subscription;

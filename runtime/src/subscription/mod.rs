@@ -1,8 +1,12 @@
 //! What a reactor wants: type patterns, version requirements and content filters, as nouns. No I/O.
 
+mod pattern;
+mod pointer;
+
 use std::time::Duration;
 
-/// `order.placed`, `order.*` (one segment), `order.**` (any number, at least one), each with an optional `@` version part.
+/// `order.placed`, `order.*` (one segment), `order.**` (any number, at least one), each with an optional `@` version part:
+/// `@2` or `@>=2,<4`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypePattern {
     /// The text as written, for messages.

@@ -1,0 +1,15 @@
+//! What the host needs of JSON: hostile text is checked once, then single values are read where they stand.
+//!
+//! Nothing here builds a document: values are slices of the text, so that the cost of an event is one pass over its
+//! bytes for the check and one for what is looked up. Everything but [`check`] expects checked text; on other text
+//! it finds less, but never panics.
+
+mod check;
+mod object;
+mod pointers;
+mod value;
+
+pub use check::{Flaw, FlawKind, MAX_DEPTH, check};
+pub use object::{Object, elements};
+pub use pointers::PointerSet;
+pub use value::Value;
