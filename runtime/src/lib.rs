@@ -1,5 +1,6 @@
 //! Reactor's host.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod event;

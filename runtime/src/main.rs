@@ -1,1 +1,5 @@
-fn main() {}
+//! The `reactor` program.
+
+fn main() -> std::process::ExitCode {
+    reactor_runtime::cli::main()
+}

@@ -1,0 +1,67 @@
+//! `reactor build`
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::exit::{self, Exit};
+use super::project::Project;
+use super::Global;
+
+/// Build the modules, each by its reactor's `build` command
+///
+/// The commands run one after the other, by `sh -c`, in the folder of the configuration file. A command that several
+/// reactors share runs once.
+///
+/// Example: reactor build inventory
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// Only these reactors
+    #[arg(value_name = "REACTOR")]
+    reactors: Vec<String>,
+}
+
+impl Build {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
+        let project = Project::load(global)?;
+        build(&project, &self.reactors)
+    }
+}
+
+/// Builds the named reactors, or all.
+pub(super) fn build(project: &Project, names: &[String]) -> Result<(), Exit> {
+    let mut done = BTreeSet::new();
+    for name in project.reactor_names(names)? {
+        let reactor = &project.config.reactors[&name];
+        match &reactor.build {
+            Some(command) if done.insert(command) => run(command, &project.config.root, &name)?,
+            Some(_) => {}
+            None if reactor.module.exists() => eprintln!("{name}: has no build command; using the module as it is"),
+            None => {
+                let path = reactor.module.display();
+                let error = anyhow!("reactor `{name}` has no `build` command, and its module {path} does not exist");
+                return Err(Exit::new(exit::MODULE, error));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run(command: &str, root: &Path, name: &str) -> Result<(), Exit> {
+    eprintln!("{name}: {command}");
+    // A build says on stdout what people want to see, and our stdout is for data.
+    let status = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status()
+        .map_err(|error| Exit::new(exit::MODULE, anyhow!(error).context(format!("cannot run `{command}`"))))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Exit::new(exit::MODULE, anyhow!("the build of reactor `{name}` failed ({status}): {command}")))
+}

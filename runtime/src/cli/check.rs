@@ -1,0 +1,70 @@
+//! `reactor check`
+
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::clock::{Clock, SystemClock};
+
+use super::Global;
+use super::exit::Exit;
+use super::modules::Modules;
+use super::project::Project;
+use super::report::table;
+
+/// Check the configuration and the modules: syntax, names, routes, imports against grants
+///
+/// Starts nothing and changes nothing but the cache of compiled modules. Exit code 3: the configuration is wrong; 4: a
+/// module is missing, broken, or imports what it was not granted.
+///
+/// Example: reactor check --json
+#[derive(Debug, Args)]
+pub(super) struct Check {}
+
+impl Check {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
+        let project = Project::load(global)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let modules = Modules::load(&project, global, &clock)?;
+        for (name, module) in &modules.loaded {
+            for grant in &module.unused_grants {
+                eprintln!("note: reactor `{name}` is granted {grant}, but its module does not import it");
+            }
+        }
+        if global.json {
+            let reactors: Vec<_> = modules
+                .loaded
+                .iter()
+                .map(|(name, module)| {
+                    json!({
+                        "name": name,
+                        "module": project.config.reactors[name].module,
+                        "digest": module.digest,
+                        "imports": module.imports,
+                        "unusedGrants": module.unused_grants,
+                    })
+                })
+                .collect();
+            println!("{}", json!({ "ok": true, "reactors": reactors }));
+            return Ok(());
+        }
+        print_topology(&project, &modules);
+        println!("ok: {} channels, {} reactors", project.config.channels.len(), project.config.reactors.len());
+        Ok(())
+    }
+}
+
+/// Which reactor takes what from where.
+pub(super) fn print_topology(project: &Project, modules: &Modules) {
+    let mut rows = table(&["reactor", "module", "from", "on", "emits"]);
+    for (name, reactor) in &project.config.reactors {
+        let on: Vec<_> = reactor.on.iter().map(|pattern| pattern.text.as_str()).collect();
+        let emits: Vec<_> = reactor.emit.iter().map(|(pattern, to)| format!("{} > {to}", pattern.text)).collect();
+        let digest = modules.loaded.get(name).map_or("", |module| module.digest.get(..12).unwrap_or_default());
+        rows.add_row([name.as_str(), digest, &reactor.from.join(", "), &on.join(", "), &emits.join(", ")]);
+    }
+    rows.column_iter_mut().for_each(|column| column.set_cell_alignment(comfy_table::CellAlignment::Left));
+    println!("{rows}");
+}
+

@@ -1,0 +1,264 @@
+//! `reactor dead list|show|redrive|drop`
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::config::units;
+use crate::event::ReactorId;
+use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
+
+use super::Global;
+use super::exit::{self, Exit};
+use super::project::Project;
+use super::report::table;
+
+/// How long a command waits for a running host to carry out what it asked for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Look at deliveries that ended without success, run them again, or forget them
+///
+/// All of it works while `reactor up` runs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Dead {
+    /// List dead letters, newest first
+    ///
+    /// Example: reactor dead list --reactor payments --reason rejected
+    List(Select),
+    /// Show one with its event, its attempts and their errors
+    ///
+    /// Example: reactor dead show 3
+    Show {
+        /// Its number, as `dead list` prints it
+        id: u64,
+    },
+    /// Run dead letters again, with a full set of attempts
+    ///
+    /// A running host does it at once, otherwise the next one does at its start. What committed earlier is never
+    /// repeated.
+    ///
+    /// Example: reactor dead redrive --reactor payments
+    Redrive(Select),
+    /// Forget dead letters; a key that one of them parked goes on
+    ///
+    /// Example: reactor dead drop 3 4
+    Drop(Select),
+}
+
+/// Which dead letters; all conditions must hold.
+#[derive(Debug, Args)]
+pub(super) struct Select {
+    /// These numbers
+    #[arg(value_name = "ID")]
+    ids: Vec<u64>,
+    /// Of this reactor
+    #[arg(long)]
+    reactor: Option<String>,
+    /// With this reason code, such as rejected or trap
+    #[arg(long)]
+    reason: Option<String>,
+    /// Ended within this time, such as 2h
+    #[arg(long, value_name = "DURATION")]
+    since: Option<String>,
+    /// At most so many
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Every dead letter
+    #[arg(long)]
+    all: bool,
+}
+
+impl Dead {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
+        let project = Project::load(global)?;
+        let store = project.client()?;
+        let names: BTreeMap<_, _> = store.reactor_names()?.into_iter().collect();
+        match self {
+            Self::List(select) => list(&select.find(&*store, &names)?, &names, global.json),
+            Self::Show { id } => {
+                let dead = store.dead_letter(*id)?.ok_or_else(|| no_such(*id))?;
+                show(&dead, &names, global.json)
+            }
+            Self::Redrive(select) => ask(&project, select.chosen(&*store, &names)?, Request::Redrive, global.json),
+            Self::Drop(select) => ask(&project, select.chosen(&*store, &names)?, Request::Drop, global.json),
+        }
+    }
+}
+
+impl Select {
+    fn find(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>) -> Result<Vec<StoredDead>, Exit> {
+        if !self.ids.is_empty() {
+            let find = |id: &u64| store.dead_letter(*id)?.ok_or_else(|| no_such(*id));
+            return self.ids.iter().map(find).collect();
+        }
+        let reactor = self.reactor.as_ref().map(|wanted| {
+            let found = names.iter().find(|(_, name)| *name == wanted).map(|(id, _)| *id);
+            found.ok_or_else(|| Exit::new(exit::USAGE, anyhow!("no reactor `{wanted}` has ever run on this store")))
+        });
+        let since = self.since.as_ref().map(|text| {
+            let ago = units::parse_duration(text).map_err(|error| anyhow!("--since {text}: {error}"))?;
+            Ok::<_, anyhow::Error>(Timestamp::now() - ago)
+        });
+        let filter = DeadFilter {
+            reactor: reactor.transpose()?,
+            reason: self.reason.clone(),
+            since: since.transpose()?,
+            limit: self.limit.unwrap_or(0),
+        };
+        Ok(store.dead_letters(&filter)?)
+    }
+
+    /// Like `find`, but nothing is chosen by saying nothing.
+    fn chosen(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
+        let narrowed = self.reactor.is_some() || self.reason.is_some() || self.since.is_some() || self.limit.is_some();
+        if self.ids.is_empty() && !narrowed && !self.all {
+            let error = anyhow!("say which: numbers, --reactor, --reason, --since, or --all");
+            return Err(Exit::new(exit::USAGE, error));
+        }
+        Ok(self.find(store, names)?.into_iter().map(|dead| dead.id).collect())
+    }
+}
+
+fn no_such(id: u64) -> Exit {
+    Exit::new(exit::FAILURE, anyhow!("there is no dead letter {id}; `reactor dead list` shows those there are"))
+}
+
+fn name(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> String {
+    dead.letter.reactor.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "-".into())
+}
+
+fn list(found: &[StoredDead], names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
+    if json {
+        for dead in found {
+            println!("{}", to_json(dead, names));
+        }
+        return Ok(());
+    }
+    let mut rows = table(&["id", "ended", "reactor", "reason", "attempts", "type", "event"]);
+    for dead in found {
+        let letter = &dead.letter;
+        let reason = if dead.redriving { format!("{} (redriving)", letter.reason) } else { letter.reason.clone() };
+        rows.add_row([
+            dead.id.to_string(),
+            format!("{:.0}", letter.at),
+            name(dead, names),
+            reason,
+            letter.history.len().to_string(),
+            letter.event_type.clone().unwrap_or_else(|| "-".into()),
+            letter.event_id.clone().unwrap_or_else(|| "-".into()),
+        ]);
+    }
+    println!("{rows}");
+    Ok(())
+}
+
+fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
+    if json {
+        println!("{}", to_json(dead, names));
+        return Ok(());
+    }
+    let letter = &dead.letter;
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+    println!("dead letter {} of {}: {}", dead.id, name(dead, names), letter.reason);
+    println!("ended        {:.3}{}", letter.at, if dead.redriving { " (redriving now)" } else { "" });
+    println!("event        {} {}", or_dash(&letter.event_type), or_dash(&letter.event_id));
+    println!("correlation  {}", or_dash(&letter.correlation_id));
+    println!("from         channel {}, offset {}", letter.origin.channel, letter.origin.offset);
+    if letter.history.is_empty() {
+        println!("why          {}", letter.detail);
+    }
+    for attempt in &letter.history {
+        println!("\nattempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
+        attempt.error.lines().for_each(|line| println!("    {line}"));
+    }
+    println!("\nmessage ({} bytes)", letter.message.body.len());
+    letter.message.attributes.iter().for_each(|(key, value)| println!("    {key}: {value}"));
+    println!("{}", String::from_utf8_lossy(&letter.message.body));
+    Ok(())
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> Value {
+    use base64::Engine as _;
+    let letter = &dead.letter;
+    let attributes: serde_json::Map<_, _> =
+        letter.message.attributes.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let body = match std::str::from_utf8(&letter.message.body) {
+        Ok(text) => json!({ "body": text }),
+        Err(_) => json!({ "bodyBase64": base64::prelude::BASE64_STANDARD.encode(&letter.message.body) }),
+    };
+    json!({
+        "id": dead.id,
+        "redriving": dead.redriving,
+        "reactor": letter.reactor.and_then(|id| names.get(&id)),
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "at": letter.at,
+        "eventId": letter.event_id,
+        "eventType": letter.event_type,
+        "correlationId": letter.correlation_id,
+        "attempts": letter.history,
+        "channel": letter.origin.channel,
+        "offset": letter.origin.offset,
+        "message": body,
+        "attributes": attributes,
+    })
+}
+
+/// Asks for something to be done with each; a running host does it, and drops need none.
+fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool) -> Result<(), Exit> {
+    let dropping = request(0) == Request::Drop(0);
+    let alone = match project.owner() {
+        Ok(owner) => Some(owner),
+        Err(Exit { error: Some(error), .. }) if is_locked(&error) => None,
+        Err(exit) => return Err(exit),
+    };
+    let store = alone.clone().map_or_else(|| project.client(), Ok)?;
+    for id in &ids {
+        store.request(request(*id))?;
+    }
+    let done = match alone {
+        Some(owner) if dropping => {
+            for (number, asked) in owner.requests()? {
+                if let Request::Drop(id) = asked {
+                    owner.drop_dead(number, id)?;
+                }
+            }
+            true
+        }
+        Some(_) => false,
+        None => wait_for_host(&*store)?,
+    };
+    let (what, later) = if dropping { ("dropped", "to be dropped") } else { ("redriven", "to be redriven") };
+    if json {
+        println!("{}", json!({ "ids": ids, "carriedOut": done, "request": what }));
+    } else if done {
+        println!("{} {what}", ids.len());
+    } else {
+        println!("{} {later} when `reactor up` runs", ids.len());
+    }
+    Ok(())
+}
+
+fn is_locked(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Locked { .. }))
+}
+
+/// Waits until the running host has carried out every request. False if it has not within a few seconds.
+fn wait_for_host(store: &dyn Store) -> Result<bool, Exit> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if store.requests()?.is_empty() {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(false)
+}

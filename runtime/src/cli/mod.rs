@@ -1,0 +1,122 @@
+//! The command line: one file a command, and the only place that wires the parts together.
+//!
+//! Data goes to stdout, talk to stderr.
+
+mod build;
+mod check;
+mod dead;
+pub mod exit;
+mod logging;
+mod modules;
+mod project;
+mod publish;
+mod report;
+mod up;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use exit::Exit;
+
+/// Runs sandboxed WebAssembly consumers on events, and commits what they did exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "reactor", version, propagate_version = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 module, 5 store, 6 partly refused.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+struct Global {
+    /// The configuration file
+    #[arg(long, short, global = true, value_name = "FILE", default_value = "reactors.toml")]
+    config: PathBuf,
+    /// The data directory, instead of the one in the configuration
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// How log lines look (on stderr); what is logged is set by RUST_LOG
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log: LogFormat,
+    /// Colours, on stderr and in tables
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// In a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+impl Global {
+    /// Whether stderr gets colours.
+    fn colored(&self) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal()
+            }
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Build),
+    Check(check::Check),
+    Up(up::Up),
+    Publish(publish::Publish),
+    #[command(subcommand)]
+    Dead(dead::Dead),
+}
+
+/// Runs the program and answers with its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(&cli.global);
+    let ended = match cli.command {
+        Command::Build(command) => command.run(&cli.global),
+        Command::Check(command) => command.run(&cli.global),
+        Command::Up(command) => command.run(&cli.global),
+        Command::Publish(command) => command.run(&cli.global),
+        Command::Dead(command) => command.run(&cli.global),
+    };
+    match ended {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(exit) => {
+            say_why(&exit, cli.global.colored());
+            exit.into()
+        }
+    }
+}
+
+fn say_why(exit: &Exit, colored: bool) {
+    let Some(error) = &exit.error else { return };
+    let (on, off) = if colored { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    eprintln!("{on}error{off}: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+}

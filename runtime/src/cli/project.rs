@@ -1,0 +1,89 @@
+//! The configuration and the store that every command starts from.
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+
+use crate::config::model::{ChannelConfig, ChannelKind, Config};
+use crate::config::{self, Places};
+use crate::store::Store;
+use crate::store::sqlite::{OpenOptions, SqliteStore};
+
+use super::Global;
+use super::exit::{self, Exit};
+
+/// A checked configuration.
+pub(super) struct Project {
+    pub(super) config: Arc<Config>,
+    pub(super) places: Places,
+}
+
+impl Project {
+    /// Reads the configuration; prints its problems, if there are any.
+    pub(super) fn load(global: &Global) -> Result<Self, Exit> {
+        let loaded = config::load(&global.config, &|name| std::env::var(name).ok()).map_err(|problems| {
+            print_problems(global, &problems);
+            Exit::printed(exit::CONFIG)
+        })?;
+        if !loaded.warnings.is_empty() {
+            eprintln!("{}", loaded.warnings.render(global.colored()));
+        }
+        let mut config = loaded.config;
+        if let Some(dir) = &global.data_dir {
+            config.runtime.data_dir = std::path::absolute(dir)?;
+        }
+        Ok(Self { config: Arc::new(config), places: loaded.places })
+    }
+
+    /// These reactors, or all; an unknown name is an error that names the nearest.
+    pub(super) fn reactor_names(&self, wanted: &[String]) -> Result<Vec<String>, Exit> {
+        if wanted.is_empty() {
+            return Ok(self.config.reactors.keys().cloned().collect());
+        }
+        wanted.iter().map(|name| self.known(name, "reactor", self.config.reactors.keys())).collect()
+    }
+
+    /// A channel of the embedded store.
+    pub(super) fn local_channel(&self, name: &str) -> Result<&ChannelConfig, Exit> {
+        let name = self.known(name, "channel", self.config.channels.keys())?;
+        let channel = &self.config.channels[&name];
+        match channel.kind {
+            ChannelKind::Local { .. } => Ok(channel),
+            ChannelKind::Sqs { .. } | ChannelKind::Sns { .. } => Err(Exit::new(
+                exit::CONFIG,
+                anyhow!("channel `{name}` is on SQS or SNS, which this version cannot reach yet; use one of kind \"local\""),
+            )),
+        }
+    }
+
+    fn known<'a>(&self, name: &str, what: &str, all: impl Iterator<Item = &'a String>) -> Result<String, Exit> {
+        let all: Vec<_> = all.collect();
+        if all.iter().any(|known| *known == name) {
+            return Ok(name.to_owned());
+        }
+        let nearest = all.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
+        let hint = nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let file = self.config.file.display();
+        Err(Exit::new(exit::USAGE, anyhow!("{file} has no {what} `{name}`{hint}")))
+    }
+
+    /// Opens the store next to a host that may be running.
+    pub(super) fn client(&self) -> Result<Arc<dyn Store>, Exit> {
+        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, OpenOptions::client())?))
+    }
+
+    /// Opens the store as its owner.
+    pub(super) fn owner(&self) -> Result<Arc<dyn Store>, Exit> {
+        let slots = self.config.runtime.concurrency;
+        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, OpenOptions::owner(slots))?))
+    }
+}
+
+/// Prints problems of the configuration: for people on stderr, or as JSON on stdout.
+pub(super) fn print_problems(global: &Global, problems: &config::Problems) {
+    if global.json {
+        println!("{}", problems.to_json());
+    } else {
+        eprintln!("{}", problems.render(global.colored()));
+    }
+}

@@ -1,0 +1,249 @@
+//! `reactor publish`
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::config::model::ChannelConfig;
+use crate::event::{ChannelId, Message};
+use crate::pipeline::decode::{Settings, decode};
+use crate::store::Store;
+
+use super::Global;
+use super::exit::{self, Exit};
+use super::project::Project;
+
+/// Messages, and bytes, that share one durable write.
+const BATCH: usize = 1_024;
+const BATCH_BYTES: usize = 4 << 20;
+/// How many refused or doubtful lines are named one by one.
+const NAMED: u64 = 5;
+
+/// Publish events to a channel
+///
+/// Reads one event (a JSON document over one or more lines) or JSON lines (one event a line). An event is accepted, and
+/// durable, when the command says so. Works while `reactor up` runs, which sees the events at once, and while it does
+/// not. Lines above the channel's size limit are refused; lines that are no event of the channel's format are accepted
+/// with a warning, as any queue would, and end as dead letters.
+///
+/// Example: reactor publish shop examples/orders/events.jsonl
+#[derive(Debug, Args)]
+pub(super) struct Publish {
+    /// The channel's name in the configuration
+    channel: String,
+    /// A file, or - for standard input
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    /// How the input is cut into events
+    #[arg(long, value_enum, default_value_t = Cut::Auto)]
+    input: Cut,
+    /// A message attribute for every event, such as ce-type=order.placed
+    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
+    attribute: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Cut {
+    /// Lines if the first line is a whole JSON value, else one event
+    Auto,
+    /// One event a line; empty lines are skipped
+    Lines,
+    /// The whole input is one event
+    Whole,
+}
+
+/// What became of the input.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    channel: String,
+    accepted: u64,
+    /// Above the size limit.
+    refused: u64,
+    /// Accepted, but no events of the channel's format.
+    undecodable: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_offset: Option<u64>,
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    if name.is_empty() {
+        return Err("the name is empty".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Publish {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
+        let project = Project::load(global)?;
+        let channel = project.local_channel(&self.channel)?;
+        let mut input = self.open()?;
+        let store = project.client()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let mut batch = Batch {
+            store: &*store,
+            runtime: &runtime,
+            id: store.channel_id(&channel.name)?,
+            settings: Settings::of(channel),
+            channel,
+            messages: Vec::new(),
+            bytes: 0,
+            report: Report { channel: channel.name.clone(), ..Report::default() },
+            progress: self.progress(),
+        };
+        let read = self.feed(&mut input, &mut batch);
+        // What was read before an input error is valid, so it is published all the same.
+        batch.flush()?;
+        batch.progress.finish_and_clear();
+        let report = batch.report;
+        if global.json {
+            println!("{}", serde_json::to_string(&report).map_err(anyhow::Error::from)?);
+        } else {
+            println!("{} accepted by {}, {} refused", report.accepted, report.channel, report.refused);
+        }
+        read?;
+        if report.undecodable > 0 {
+            eprintln!("warning: {} of them will become dead letters, as warned above", report.undecodable);
+        }
+        if report.refused > 0 { Err(Exit::printed(exit::PARTIAL)) } else { Ok(()) }
+    }
+
+    fn open(&self) -> Result<Box<dyn BufRead>, Exit> {
+        if self.file.as_os_str() == "-" {
+            return Ok(Box::new(io::stdin().lock()));
+        }
+        let path = self.file.display();
+        let file = File::open(&self.file).with_context(|| format!("cannot read {path}"))?;
+        if file.metadata()?.is_dir() {
+            return Err(Exit::new(exit::USAGE, anyhow!("{path} is a folder; name a file, or - for standard input")));
+        }
+        Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
+    }
+
+    /// A bar over the file's bytes in a terminal, nothing elsewhere.
+    fn progress(&self) -> ProgressBar {
+        let bytes = std::fs::metadata(&self.file).map(|file| file.len()).ok();
+        let target =
+            if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(bytes, target);
+        let template = "{bar:30} {percent:>3}% {pos:>10} bytes, {msg} events, {eta} left";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar
+    }
+
+    fn feed(&self, input: &mut dyn BufRead, batch: &mut Batch<'_>) -> Result<(), Exit> {
+        let limit = batch.channel.max_event;
+        let (mut line, mut number) = (Vec::new(), 0);
+        let mut cut = self.input;
+        while cut != Cut::Whole {
+            line.clear();
+            let read = read_line(input, &mut line, limit)?;
+            if read == 0 {
+                return Ok(());
+            }
+            number += 1;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            if cut == Cut::Auto {
+                let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok();
+                cut = if whole || read > limit { Cut::Lines } else { Cut::Whole };
+                if cut == Cut::Whole {
+                    break;
+                }
+            }
+            batch.progress.inc(read as u64);
+            batch.add(line.trim_ascii(), read, number, &self.attribute)?;
+        }
+        let room = (limit + 1).saturating_sub(line.len()) as u64;
+        let more = input.take(room).read_to_end(&mut line)?;
+        let rest = if more as u64 == room { io::copy(input, &mut io::sink())? } else { 0 };
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let size = line.len() + usize::try_from(rest).unwrap_or(usize::MAX);
+        batch.add(line.trim_ascii(), size, 1, &self.attribute)
+    }
+}
+
+/// Reads a line but keeps no more than a little over `limit` of it; answers its whole length, 0 at the end.
+fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
+    let mut kept = input.take(limit as u64 + 2);
+    let read = kept.read_until(b'\n', line)?;
+    if line.ends_with(b"\n") || read < limit + 2 {
+        return Ok(read);
+    }
+    let skipped = input.skip_until(b'\n')?;
+    Ok(read + skipped)
+}
+
+/// Messages on their way to the store.
+struct Batch<'a> {
+    store: &'a dyn Store,
+    runtime: &'a tokio::runtime::Runtime,
+    id: ChannelId,
+    channel: &'a ChannelConfig,
+    settings: Settings,
+    messages: Vec<Message>,
+    bytes: usize,
+    report: Report,
+    progress: ProgressBar,
+}
+
+impl Batch<'_> {
+    fn add(&mut self, body: &[u8], length: usize, line: u64, attributes: &[(String, String)]) -> Result<(), Exit> {
+        let mut message = Message::from_body(body.to_vec());
+        message.attributes = attributes.to_vec();
+        let size = message.size().max(length.saturating_sub(1));
+        if message.size() > self.channel.max_event || size > self.channel.max_event + 1 {
+            self.report.refused += 1;
+            let limit = self.channel.max_event;
+            let say = format!("line {line}: refused: {size} bytes, and channel `{}` takes {limit}", self.channel.name);
+            self.name(self.report.refused, &say);
+            return Ok(());
+        }
+        if let Err(error) = decode(&message, &self.settings) {
+            self.report.undecodable += 1;
+            let say = format!("line {line}: accepted, but it will become a dead letter: {}: {error}", error.code);
+            self.name(self.report.undecodable, &say);
+        }
+        self.bytes += message.size();
+        self.messages.push(message);
+        if self.messages.len() >= BATCH || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn name(&self, nth: u64, say: &str) {
+        match nth {
+            0..=NAMED => self.progress.suspend(|| eprintln!("{say}")),
+            n if n == NAMED + 1 => self.progress.suspend(|| eprintln!("(more such lines are only counted)")),
+            _ => {}
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Exit> {
+        let messages = std::mem::take(&mut self.messages);
+        self.bytes = 0;
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let count = messages.len() as u64;
+        let accepted = self.report.accepted;
+        let first = self.runtime.block_on(self.store.append(self.id, messages)).map_err(|error| {
+            let error = anyhow::Error::from(error).context(format!("{accepted} events were accepted before this"));
+            Exit::new(exit::STORE, error)
+        })?;
+        self.report.accepted += count;
+        self.report.first_offset.get_or_insert(first.0);
+        self.report.last_offset = Some(first.0 + count - 1);
+        self.progress.set_message(self.report.accepted.to_string());
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! `reactor up`
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use clap::Args;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::model::{ChannelKind, Config};
+use crate::pipeline::host::{Control, Host, Parts};
+use crate::store::{Store, StoreError};
+
+use super::Global;
+use super::check::print_topology;
+use super::exit::{self, Exit};
+use super::modules::Modules;
+use super::project::Project;
+use super::report::Summary;
+
+/// Run the reactors
+///
+/// Checks the configuration and the modules, prints the topology, then reads the channels until it is told to stop.
+/// SIGTERM or ctrl-c: receive nothing more, let running attempts end within the drain time, then exit with 0; a second
+/// one ends it at once. At the end, counts since the store was made are printed on stdout.
+///
+/// Example: reactor up --until-idle
+#[derive(Debug, Args)]
+pub(super) struct Up {
+    /// Build the modules first
+    #[arg(long)]
+    build: bool,
+    /// End when every event is dealt with and nothing waits
+    #[arg(long)]
+    until_idle: bool,
+}
+
+impl Up {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
+        let project = Project::load(global)?;
+        refuse_remote(&project.config)?;
+        if self.build {
+            super::build::build(&project, &[])?;
+        }
+        // The lock comes first: a second host should not compile for a minute before it is refused.
+        let store = project.owner()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let modules = Modules::load(&project, global, &clock)?;
+        if !global.json {
+            print_topology(&project, &modules);
+        }
+        say_orphans(&project.config, &*store)?;
+        let control = Builder::new_multi_thread().worker_threads(1).thread_name("reactor-host").enable_all().build()?;
+        let guests = guest_threads()?;
+        let parts = Parts {
+            config: Arc::clone(&project.config),
+            store: Arc::clone(&store),
+            clock,
+            guests: modules.guests(),
+            guest_threads: guests.handle().clone(),
+        };
+        let ended = control.block_on(self.until_told(parts));
+        guests.shutdown_background();
+        drop(control);
+        ended?;
+        Summary::of(&*store)?.print(global.json)?;
+        Ok(())
+    }
+
+    async fn until_told(&self, parts: Parts) -> Result<(), StoreError> {
+        let (tell, told) = mpsc::channel(4);
+        let host = tokio::spawn(async move { Host::new(parts).await?.run(told).await });
+        if self.until_idle {
+            let _ = tell.send(Control::WhenIdle).await;
+        }
+        tokio::spawn(obey_signals(tell));
+        tracing::info!("up");
+        host.await.unwrap_or_else(|panic| Err(StoreError::Other(format!("the host's task ended: {panic}"))))
+    }
+}
+
+/// Threads for guests: as many as there are cores, and none of them runs anything of the host.
+fn guest_threads() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().thread_name("reactor-guest").enable_all().build()
+}
+
+async fn obey_signals(tell: mpsc::Sender<Control>) {
+    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let Ok((mut term, mut interrupt)) = signals else {
+        tracing::error!("signals cannot be received; only SIGKILL will end this process");
+        return;
+    };
+    either(&mut term, &mut interrupt).await;
+    let _ = tell.send(Control::Drain).await;
+    either(&mut term, &mut interrupt).await;
+    tracing::warn!("told twice; ending at once");
+    // Whatever runs now is a crash to the store, which is what it is made for.
+    std::process::exit(i32::from(exit::FAILURE));
+}
+
+async fn either(term: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn refuse_remote(config: &Config) -> Result<(), Exit> {
+    let remote = config.channels.values().find(|channel| !matches!(channel.kind, ChannelKind::Local { .. }));
+    match remote {
+        None => Ok(()),
+        Some(channel) => {
+            let name = &channel.name;
+            Err(Exit::new(
+                exit::CONFIG,
+                anyhow!("channel `{name}` is on SQS or SNS, which this version cannot reach yet; make it kind \"local\""),
+            ))
+        }
+    }
+}
+
+/// Says which deliveries nobody will run, because their reactor is not in the configuration any more.
+fn say_orphans(config: &Config, store: &dyn Store) -> Result<(), StoreError> {
+    for reactor in store.stats()?.reactors {
+        if reactor.active > 0 && !config.reactors.contains_key(&reactor.name) {
+            let (name, active) = (&reactor.name, reactor.active);
+            tracing::warn!("{active} deliveries of reactor `{name}`, which is not in the configuration, are kept until it is");
+        }
+    }
+    Ok(())
+}

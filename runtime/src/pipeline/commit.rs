@@ -1,0 +1,244 @@
+//! Step: turn what an attempt did and what the policy made of it into one atomic commit, and send it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::config::model::OnExhausted;
+use crate::event::{AttemptRecord, ChannelId, DeliveryId, Event, HostTime, Message, Version};
+use crate::store::{Commit, Committed, DeadLetter, Ending, Store, StoreError};
+
+use super::decode::encode_native;
+use super::invoke::{Emit, Run};
+use super::judge::{self, Verdict};
+use super::reactor::Reactor;
+use super::{Active, Input, schedule};
+
+/// Longest error text kept per attempt, in bytes.
+const MAX_ERROR: usize = 8 * 1024;
+/// Most commits in one call to the store.
+const MAX_GROUP: usize = 1_024;
+
+/// When and by what an attempt was judged.
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) now: HostTime,
+    pub(super) wall: Timestamp,
+    /// Deliveries of the lane that must wait if this one does.
+    pub(super) followers: Vec<DeliveryId>,
+    pub(super) number: Version,
+}
+
+/// Builds the commit of an ended attempt. `message` reads the original message, and is called for dead letters only.
+pub(super) fn build(
+    id: DeliveryId,
+    active: &Active,
+    reactor: &Reactor,
+    run: Run,
+    judged: Judged,
+    message: impl FnOnce() -> Result<Message, StoreError>,
+) -> Result<Commit, StoreError> {
+    let attempt = active.attempt();
+    let record = || {
+        let (code, error) = judge::describe(&run.outcome);
+        AttemptRecord {
+            number: attempt,
+            code: code.to_owned(),
+            error: shorten(error),
+            at: judged.wall,
+            module: reactor.guest.digest().to_owned(),
+        }
+    };
+    let (writes, emits, ending) = match judged.verdict {
+        Verdict::Complete => {
+            let emits = (0..).zip(&run.emits).map(|(index, emit)| reactor.message(active, emit, index, judged.wall));
+            (run.writes, emits.collect(), Ending::Done)
+        }
+        Verdict::Again { delay } => {
+            let due = judged.now.after(delay);
+            (Vec::new(), Vec::new(), Ending::Wait { due, record: record(), hold: judged.followers })
+        }
+        Verdict::Dead { reason } => {
+            let letter = dead_letter(active, reactor, record(), reason, message()?, judged.wall);
+            let hold = if letter.parks.is_some() { judged.followers } else { Vec::new() };
+            let forward = reactor.forward(active, &letter).into_iter().collect();
+            (Vec::new(), Vec::new(), Ending::Dead { letter, forward, hold })
+        }
+    };
+    Ok(Commit {
+        number: judged.number,
+        delivery: id,
+        reactor: reactor.id,
+        attempt,
+        after: active.after,
+        reads: run.reads,
+        writes,
+        emits,
+        ending,
+        now: judged.now,
+    })
+}
+
+/// Tells what became of an attempt.
+pub(super) fn announce(verdict: &Verdict, run: &Run, active: &Active, reactor: &str) {
+    let (event, attempt) = (&active.event.id, active.attempt());
+    let (code, error) = judge::describe(&run.outcome);
+    let ms = run.usage.wall.as_millis() as u64;
+    match verdict {
+        Verdict::Complete => tracing::debug!(reactor, event, attempt, ms, emitted = run.emits.len(), "done"),
+        Verdict::Again { delay } => {
+            let error = first_line(error);
+            tracing::info!(reactor, event, attempt, ms, code, error, again_in_ms = delay.as_millis() as u64, "retry");
+        }
+        Verdict::Dead { reason } => {
+            tracing::warn!(reactor, event, attempt, ms, reason, error = first_line(error), "dead letter");
+        }
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// What an ending means for the lane.
+pub(super) fn lane_ending(ending: &Ending) -> schedule::Ending {
+    match ending {
+        Ending::Wait { .. } => schedule::Ending::Wait,
+        Ending::Dead { letter, .. } if letter.parks.is_some() => schedule::Ending::Park,
+        Ending::Done | Ending::Dead { .. } => schedule::Ending::Release,
+    }
+}
+
+fn dead_letter(
+    active: &Active,
+    reactor: &Reactor,
+    record: AttemptRecord,
+    reason: &str,
+    message: Message,
+    at: Timestamp,
+) -> DeadLetter {
+    let detail = record.error.clone();
+    let mut history = active.history.clone();
+    history.push(record);
+    DeadLetter {
+        reactor: Some(reactor.id),
+        origin: active.origin,
+        message,
+        event_id: Some(active.event.id.clone()),
+        event_type: Some(active.event.event_type.clone()),
+        correlation_id: Some(active.event.correlation_id.clone()),
+        reason: reason.to_owned(),
+        detail,
+        history,
+        parks: active.lane.filter(|_| reactor.config.dead_letter.on_exhausted == OnExhausted::ParkKey),
+        key: active.key,
+        at,
+    }
+}
+
+/// The message of an emitted event: the parent's flow goes on, one hop further.
+pub(super) fn emitted(parent: &Event, source: &str, id: String, emit: &Emit, at: Timestamp) -> Message {
+    Message::from_body(encode_native(&Event {
+        id,
+        event_type: emit.event_type.clone(),
+        version: emit.version,
+        source: source.to_owned(),
+        time: Some(at),
+        subject: emit.subject.clone(),
+        correlation_id: parent.correlation_id.clone(),
+        causation_id: Some(parent.id.clone()),
+        partition_key: emit.partition_key.clone().or_else(|| parent.partition_key.clone()),
+        content_type: emit.content_type.clone(),
+        hop: parent.hop + 1,
+        trace_parent: parent.trace_parent.clone(),
+        data: emit.data.clone(),
+    }))
+}
+
+/// The event type of a dead letter that is forwarded to a channel.
+pub const DEAD_LETTER_TYPE: &str = "reactor.dead-letter";
+
+/// A dead letter as an event: what failed, why, how often, and the message itself.
+pub(super) fn forwarded(
+    parent: &Event,
+    reactor: &str,
+    id: String,
+    letter: &DeadLetter,
+    channel: ChannelId,
+) -> (ChannelId, Message) {
+    let attributes: serde_json::Map<_, _> =
+        letter.message.attributes.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let data = serde_json::json!({
+        "reactor": reactor,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "attempts": letter.history,
+        "eventId": letter.event_id,
+        "eventType": letter.event_type,
+        "message": { "body": String::from_utf8_lossy(&letter.message.body), "attributes": attributes },
+    });
+    let emit = Emit {
+        channel: String::new(),
+        event_type: DEAD_LETTER_TYPE.to_owned(),
+        version: 1,
+        subject: letter.event_id.clone(),
+        partition_key: None,
+        content_type: "application/json".to_owned(),
+        data: data.to_string().into(),
+    };
+    (channel, emitted(parent, reactor, id, &emit, letter.at))
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().find(|(at, _)| *at >= MAX_ERROR) {
+        Some((at, _)) => format!("{}... ({} bytes in all)", &text[..at], text.len()),
+        None => text.to_owned(),
+    }
+}
+
+/// Sends commits to the store, in order, as many at a time as there are, and reports what became of them.
+///
+/// On a full disk it keeps trying: what has run must be able to end. Any other error ends the host.
+pub(super) async fn committer(
+    store: Arc<dyn Store>,
+    mut commits: mpsc::UnboundedReceiver<Commit>,
+    inputs: mpsc::UnboundedSender<Input>,
+) {
+    let mut group = Vec::with_capacity(MAX_GROUP);
+    while commits.recv_many(&mut group, MAX_GROUP).await > 0 {
+        let sent = std::mem::take(&mut group);
+        let answers = match until_there_is_room(|| store.commit(sent.clone())).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                let _ = inputs.send(Input::Fatal(error));
+                return;
+            }
+        };
+        let ended = sent.iter().map(|commit| commit.delivery).zip(answers).collect::<Vec<(DeliveryId, Committed)>>();
+        if inputs.send(Input::Committed(ended)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Repeats a write for as long as the disk is full.
+pub(super) async fn until_there_is_room<T, F>(mut write: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut told = false;
+    loop {
+        match write().await {
+            Err(StoreError::Full) => {
+                if !told {
+                    tracing::error!("{}", StoreError::Full);
+                    told = true;
+                }
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            answer => return answer,
+        }
+    }
+}

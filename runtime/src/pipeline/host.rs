@@ -1,0 +1,519 @@
+//! The host: one task that owns the walk of every event.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::Clock;
+use crate::config::model::{ChannelKind, Config};
+use crate::event::{ChannelId, DeliveryId, HostTime, Offset, ReactorId, Version};
+use crate::store::{Admission, Commit, NewDelivery, Store, StoreError, Upkeep};
+
+use super::claim::Slots;
+use super::commit::{self, Judged, committer, until_there_is_room};
+use super::decode::Settings;
+use super::intake::{self, Batch, Candidate};
+use super::invoke::{Guest, Run};
+use super::judge::{Ended, judge};
+use super::reactor::Reactor;
+use super::route::Routes;
+use super::schedule::{Action, Arrival, ReactorSpec, Scheduler};
+use super::{Active, Committing, Input};
+
+/// Most records, and most bytes, read from a log at a time.
+const READ_RECORDS: usize = 256;
+const READ_BYTES: usize = 1 << 20;
+/// How often the store is asked whether another process wrote to it, while one does and otherwise.
+const POLL_BUSY: Duration = Duration::from_millis(1);
+const POLL_IDLE: Duration = Duration::from_millis(10);
+/// How long after the last foreign write the short interval is kept.
+const BUSY_FOR: Duration = Duration::from_secs(1);
+/// How often the store is tidied up.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// Most inputs taken at a time.
+const INPUTS: usize = 1_024;
+
+/// What a host is made of.
+pub struct Parts {
+    /// The checked configuration.
+    pub config: Arc<Config>,
+    /// The store, opened as its owner with at least `config.runtime.concurrency` slots.
+    pub store: Arc<dyn Store>,
+    /// Time and randomness.
+    pub clock: Arc<dyn Clock>,
+    /// One guest per configured reactor, by name.
+    pub guests: BTreeMap<String, Arc<dyn Guest>>,
+    /// Where guests run; not the runtime that runs the host, so that a busy guest never delays it.
+    pub guest_threads: Handle,
+}
+
+/// What a person or a signal asks of a running host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Start nothing more; end when what runs has ended, or when the drain time is over.
+    Drain,
+    /// End as soon as there is nothing left to do and nothing waits.
+    WhenIdle,
+}
+
+/// See the module.
+pub struct Host {
+    pub(super) config: Arc<Config>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) reactors: Vec<Reactor>,
+    pub(super) by_id: HashMap<ReactorId, usize>,
+    pub(super) channels: Vec<Intake>,
+    pub(super) scheduler: Scheduler,
+    pub(super) active: HashMap<DeliveryId, Active>,
+    pub(super) conflicts: u64,
+    slots: Slots,
+    next_commit: u64,
+    inputs: mpsc::UnboundedReceiver<Input>,
+    to_self: mpsc::UnboundedSender<Input>,
+    commits: mpsc::UnboundedSender<Commit>,
+    /// The store's clock when this host started, and this process's clock at that moment.
+    epoch: (HostTime, Duration),
+    foreign: Foreign,
+    draining: Option<Instant>,
+    until_idle: bool,
+}
+
+/// A local channel and where its reading stands.
+pub(super) struct Intake {
+    pub(super) channel: intake::Channel,
+    /// The reactors that read it.
+    readers: Vec<usize>,
+    cursor: Offset,
+    /// There may be unread records.
+    pending: bool,
+    /// An admission is under way.
+    busy: bool,
+}
+
+/// Records that are being admitted.
+pub(super) struct InFlight {
+    cursor: Offset,
+    candidates: Vec<(Candidate, crate::store::Place)>,
+    full: bool,
+}
+
+/// What is known of other processes' writes.
+struct Foreign {
+    seen: u64,
+    last: Option<Instant>,
+}
+
+impl Host {
+    /// Takes the store over from its last owner and gets ready to run.
+    pub async fn new(parts: Parts) -> Result<Self, StoreError> {
+        let Parts { config, store, clock, mut guests, guest_threads } = parts;
+        let (to_self, inputs) = mpsc::unbounded_channel();
+        let (commits, queue) = mpsc::unbounded_channel();
+        let mut channel_ids = BTreeMap::new();
+        for name in config.channels.keys() {
+            channel_ids.insert(name.clone(), store.channel_id(name)?);
+        }
+        let mut reactors = Vec::new();
+        for (name, reactor) in &config.reactors {
+            let guest = guests
+                .remove(name)
+                .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
+            let id = store.reactor_id(name)?;
+            reactors.push(Reactor::new(id, reactor.clone(), guest, Arc::clone(&store), channel_ids.clone()));
+        }
+        let specs: Vec<_> = reactors
+            .iter()
+            .map(|reactor| ReactorSpec { concurrency: reactor.config.concurrency, rate: reactor.config.rate })
+            .collect();
+        let permits = config.runtime.concurrency;
+        let channels = intakes(&config, &*store, &reactors, &channel_ids)?;
+        tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone()));
+        let mut host = Self {
+            epoch: (store.host_time()?, clock.elapsed()),
+            next_commit: store.next_commit()?,
+            foreign: Foreign { seen: store.foreign_changes()?, last: None },
+            scheduler: Scheduler::new(&specs, permits, config.runtime.queue_memory),
+            slots: Slots::new(permits, guest_threads, to_self.clone()),
+            by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),
+            active: HashMap::new(),
+            conflicts: 0,
+            draining: None,
+            until_idle: false,
+            config,
+            store,
+            clock,
+            reactors,
+            channels,
+            inputs,
+            to_self,
+            commits,
+        };
+        host.recover().await?;
+        Ok(host)
+    }
+
+    /// Runs until told to stop. Returns an error only if the store makes it impossible to go on.
+    pub async fn run(mut self, mut control: mpsc::Receiver<Control>) -> Result<(), StoreError> {
+        let mut inputs = Vec::with_capacity(INPUTS);
+        let mut upkeep = tokio::time::interval(UPKEEP);
+        upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut poll_at = Instant::now();
+        self.carry_out_requests().await?;
+        loop {
+            self.advance()?;
+            if self.is_over() {
+                break;
+            }
+            let wake_at = self.wake_at();
+            tokio::select! {
+                biased;
+                received = self.inputs.recv_many(&mut inputs, INPUTS) => {
+                    debug_assert!(received > 0, "the host holds a sender itself");
+                    inputs.drain(..).try_for_each(|input| self.take(input))?;
+                }
+                Some(asked) = control.recv() => self.obey(asked),
+                () = sleep_until(poll_at) => {
+                    self.poll_foreign().await?;
+                    poll_at = Instant::now() + self.poll_interval();
+                }
+                () = sleep_until(wake_at) => {}
+                _ = upkeep.tick() => self.tidy(),
+            }
+        }
+        self.store.maintain(&self.upkeep())
+    }
+
+    /// Now, on the store's own clock.
+    pub(super) fn now(&self) -> HostTime {
+        self.epoch.0.after(self.clock.elapsed().saturating_sub(self.epoch.1))
+    }
+
+    /// These channels have got messages.
+    pub(super) fn wake(&mut self, fed: &[ChannelId]) {
+        for intake in &mut self.channels {
+            intake.pending |= fed.contains(&intake.channel.id);
+        }
+    }
+
+    /// Sends a commit on its way. Numbers ascend in the order of sending.
+    pub(super) fn next_number(&mut self) -> Version {
+        self.next_commit += 1;
+        Version(self.next_commit - 1)
+    }
+
+    fn obey(&mut self, asked: Control) {
+        match asked {
+            Control::WhenIdle => self.until_idle = true,
+            Control::Drain if self.draining.is_none() => {
+                self.draining = Some(Instant::now() + self.config.runtime.drain);
+                self.scheduler.drain();
+                tracing::info!(running = self.slots.running(), "draining");
+            }
+            Control::Drain => {}
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        if self.draining.is_some() {
+            return self.slots.running() == 0
+                && self.active.values().all(|active| active.committing.is_none())
+                && self.channels.iter().all(|intake| !intake.busy);
+        }
+        self.until_idle
+            && self.active.is_empty()
+            && self.scheduler.is_idle()
+            && !self.scheduler.is_waiting()
+            && self.channels.iter().all(|intake| !intake.busy && !intake.pending)
+    }
+
+    fn wake_at(&self) -> Instant {
+        let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + BUSY_FOR });
+        let due = self.scheduler.next_wake().map(|at| Instant::now() + at.since(self.now()));
+        let far = Instant::now() + UPKEEP;
+        drain.into_iter().chain(due).fold(far, Instant::min)
+    }
+
+    fn poll_interval(&self) -> Duration {
+        let busy = self.foreign.last.is_some_and(|at| at.elapsed() < BUSY_FOR);
+        if busy { POLL_BUSY } else { POLL_IDLE }
+    }
+
+    async fn poll_foreign(&mut self) -> Result<(), StoreError> {
+        let seen = self.store.foreign_changes()?;
+        if seen == self.foreign.seen || self.draining.is_some() {
+            return Ok(());
+        }
+        self.foreign = Foreign { seen, last: Some(Instant::now()) };
+        self.channels.iter_mut().for_each(|intake| intake.pending = true);
+        self.carry_out_requests().await
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), StoreError> {
+        match input {
+            Input::RunEnded { delivery, slot, run } => self.run_ended(delivery, slot, run)?,
+            Input::Committed(answers) => self.settle(answers),
+            Input::Admitted { channel, batch, answers } => self.admitted(channel, batch, &answers),
+            Input::HeldWritten { reactor, lane } => self.scheduler.held_written(reactor, lane),
+            Input::Fatal(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Does all that can be done without waiting.
+    fn advance(&mut self) -> Result<(), StoreError> {
+        if self.draining.is_some_and(|at| Instant::now() >= at) {
+            self.slots.cancel_all();
+        }
+        if self.draining.is_none() {
+            self.read_logs()?;
+        }
+        loop {
+            let actions = self.scheduler.tick(self.now());
+            if actions.is_empty() {
+                return Ok(());
+            }
+            for action in actions {
+                self.act(action)?;
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), StoreError> {
+        match action {
+            Action::Start { delivery, after } => {
+                let Some(active) = self.active.get_mut(&delivery) else { return Ok(()) };
+                active.after = after;
+                let reactor = &self.reactors[active.reactor];
+                self.slots.start(&*self.store, delivery, active, reactor)?;
+            }
+            Action::Load(load) => self.load(load)?,
+            Action::Hold { reactor, lane, delivery } => {
+                self.forget(delivery);
+                let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+                tokio::spawn(async move {
+                    let written = until_there_is_room(|| store.hold(vec![delivery])).await;
+                    let _ = inputs.send(match written {
+                        Ok(()) => Input::HeldWritten { reactor, lane },
+                        Err(error) => Input::Fatal(error),
+                    });
+                });
+            }
+            Action::Forget(deliveries) => deliveries.into_iter().for_each(|delivery| self.forget(delivery)),
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, delivery: DeliveryId) {
+        if let Some(active) = self.active.remove(&delivery) {
+            self.scheduler.forgotten(active.reactor, active.weight);
+        }
+    }
+
+    fn run_ended(&mut self, id: DeliveryId, slot: usize, run: Option<Run>) -> Result<(), StoreError> {
+        self.slots.ended(&*self.store, slot)?;
+        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        let (reactor, lane) = (active.reactor, active.lane);
+        match run {
+            Some(run) => self.finish(id, run),
+            None if self.draining.is_some() => {
+                self.scheduler.run_cancelled(reactor, id, lane);
+                Ok(())
+            }
+            // The task ended by a panic of the host's own code: the attempt counts, the host goes on.
+            None => self.finish(id, super::claim::vanished()),
+        }
+    }
+
+    /// Judges a run and sends its commit.
+    fn finish(&mut self, id: DeliveryId, run: Run) -> Result<(), StoreError> {
+        let number = self.next_number();
+        let now = self.now();
+        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        let (index, lane) = (active.reactor, active.lane);
+        let reactor = &self.reactors[index];
+        let verdict = judge(
+            &reactor.config.retry,
+            Ended {
+                outcome: &run.outcome,
+                attempt: active.attempt(),
+                age: now.since(active.since),
+                dice: self.clock.random(),
+            },
+        );
+        commit::announce(&verdict, &run, active, &reactor.config.name);
+        let judged =
+            Judged { verdict, now, wall: self.clock.wall(), followers: self.scheduler.followers(index, lane), number };
+        let built = commit::build(id, active, reactor, run, judged, || self.original(active))?;
+        reactor.state.publish(&built.writes, number);
+        let ending = commit::lane_ending(&built.ending);
+        let committing = Committing::of(&built);
+        if let Some(active) = self.active.get_mut(&id) {
+            active.committing = Some(committing);
+        }
+        self.scheduler.run_ended(index, id, lane, number, ending);
+        self.send(built);
+        Ok(())
+    }
+
+    /// Hands a commit to the committer, which only ever ends by reporting a fatal error.
+    pub(super) fn send(&self, commit: Commit) {
+        let _ = self.commits.send(commit);
+    }
+
+    /// Reads ahead in every log whose readers would run dry, or which nobody reads.
+    fn read_logs(&mut self) -> Result<(), StoreError> {
+        for index in 0..self.channels.len() {
+            let intake = &self.channels[index];
+            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.scheduler.is_hungry(*r));
+            if intake.pending && !intake.busy && hungry {
+                self.read_log(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_log(&mut self, index: usize) -> Result<(), StoreError> {
+        let intake = &mut self.channels[index];
+        let records = self.store.read_log(intake.channel.id, intake.cursor, READ_RECORDS, READ_BYTES)?;
+        let bytes: usize = records.iter().map(|record| record.message.size()).sum();
+        let full = records.len() >= READ_RECORDS || bytes >= READ_BYTES;
+        intake.pending = full;
+        if records.is_empty() {
+            return Ok(());
+        }
+        intake.busy = true;
+        let Batch { cursor, candidates, dead, drop, unrouted } = intake.channel.prepare(records, self.clock.wall());
+        let channel = intake.channel.id;
+        let (mut deliveries, mut placed) = (Vec::new(), Vec::new());
+        for candidate in candidates {
+            let reactor = self.by_id[&candidate.reactor];
+            let place = self.scheduler.place(reactor, candidate.lane);
+            deliveries.push(NewDelivery {
+                reactor: candidate.reactor,
+                origin: candidate.origin,
+                key: candidate.key,
+                window: self.reactors[reactor].config.dedup.window,
+                lane: candidate.lane,
+                place,
+            });
+            placed.push((candidate, place));
+        }
+        let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, drop, unrouted };
+        let batch = InFlight { cursor, candidates: placed, full };
+        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        tokio::spawn(async move {
+            let answers = until_there_is_room(|| store.admit(admission.clone())).await;
+            let _ = inputs.send(match answers {
+                Ok(answers) => Input::Admitted { channel: index, batch, answers },
+                Err(error) => Input::Fatal(error),
+            });
+        });
+        Ok(())
+    }
+
+    fn admitted(&mut self, channel: usize, batch: InFlight, answers: &[crate::store::Admitted]) {
+        use crate::store::{Admitted, Place};
+        let now = self.now();
+        let intake = &mut self.channels[channel];
+        intake.busy = false;
+        intake.cursor = batch.cursor;
+        intake.pending |= batch.full;
+        for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
+            let reactor = self.by_id[&candidate.reactor];
+            match (answer, place) {
+                (Admitted::Duplicate, _) => tracing::debug!(
+                    reactor = self.reactors[reactor].config.name,
+                    event = candidate.event.id,
+                    "duplicate suppressed"
+                ),
+                (Admitted::New(id), Place::Memory) => {
+                    let lane = candidate.lane;
+                    let active = Active::fresh(reactor, candidate, now);
+                    let weight = active.weight;
+                    self.active.insert(*id, active);
+                    self.scheduler.offer(reactor, *id, lane, weight, Arrival::Fresh);
+                }
+                (Admitted::New(_), place) => {
+                    self.scheduler.stored(reactor, candidate.lane, place);
+                }
+            }
+        }
+    }
+
+    fn tidy(&self) {
+        let (store, upkeep) = (Arc::clone(&self.store), self.upkeep());
+        let inputs = self.to_self.clone();
+        tokio::task::spawn_blocking(move || match store.maintain(&upkeep) {
+            Ok(()) => {}
+            Err(StoreError::Full) => tracing::warn!("{}", StoreError::Full),
+            Err(error) => drop(inputs.send(Input::Fatal(error))),
+        });
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        let windows = self.reactors.iter().map(|reactor| reactor.config.dedup.window);
+        let retention = self.channels.iter().filter_map(|intake| {
+            let kind = &self.config.channels.get(&intake.channel.name)?.kind;
+            let ChannelKind::Local { retention } = kind else { return None };
+            Some((intake.channel.id, *retention))
+        });
+        Upkeep { now: self.now(), ledger_window: windows.max().unwrap_or_default(), retention: retention.collect() }
+    }
+}
+
+impl Active {
+    fn fresh(reactor: usize, candidate: Candidate, since: HostTime) -> Self {
+        let Candidate { event, origin, identity, key, lane, .. } = candidate;
+        let weight = event.weight();
+        Self {
+            reactor,
+            event,
+            identity,
+            key,
+            lane,
+            origin,
+            since,
+            history: Vec::new(),
+            redrive_of: None,
+            weight,
+            after: None,
+            committing: None,
+        }
+    }
+}
+
+fn intakes(
+    config: &Config,
+    store: &dyn Store,
+    reactors: &[Reactor],
+    ids: &BTreeMap<String, ChannelId>,
+) -> Result<Vec<Intake>, StoreError> {
+    let mut intakes = Vec::new();
+    for (name, channel) in &config.channels {
+        if !matches!(channel.kind, ChannelKind::Local { .. }) {
+            continue;
+        }
+        let readers: Vec<usize> = (0..reactors.len()).filter(|r| reactors[*r].config.from.contains(name)).collect();
+        let subscribed: Vec<_> = readers.iter().map(|r| (reactors[*r].id, &reactors[*r].config)).collect();
+        let id = ids[name];
+        intakes.push(Intake {
+            cursor: store.cursor(id)?,
+            channel: intake::Channel {
+                id,
+                name: name.clone(),
+                settings: Settings::of(channel),
+                unrouted: channel.unrouted,
+                routes: Routes::compile(&subscribed),
+            },
+            readers,
+            pending: true,
+            busy: false,
+        });
+    }
+    Ok(intakes)
+}

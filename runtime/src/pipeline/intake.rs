@@ -1,0 +1,141 @@
+//! Steps: decode and route what was read from a channel, and say what is to be admitted. Pure.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::config::model::Unrouted;
+use crate::event::{ChannelId, Event, Identity, LaneKey, Message, Offset, Origin, ReactorId};
+use crate::store::{DeadLetter, LogRecord};
+
+use super::decode::{DecodeError, Decoded, Settings, decode};
+use super::route::Routes;
+
+/// A local channel, as intake needs to know it.
+pub(super) struct Channel {
+    pub(super) id: ChannelId,
+    pub(super) name: String,
+    pub(super) settings: Settings,
+    pub(super) unrouted: Unrouted,
+    pub(super) routes: Routes,
+}
+
+/// A delivery that is not admitted yet.
+pub(super) struct Candidate {
+    pub(super) reactor: ReactorId,
+    pub(super) event: Arc<Event>,
+    pub(super) origin: Origin,
+    pub(super) identity: Identity,
+    pub(super) key: Identity,
+    pub(super) lane: Option<LaneKey>,
+}
+
+/// What a stretch of a log turned into.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// One past the last record.
+    pub(super) cursor: Offset,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) dead: Vec<DeadLetter>,
+    pub(super) drop: Vec<Offset>,
+    pub(super) unrouted: u64,
+}
+
+impl Channel {
+    /// Decodes and routes records, in their order. `at` is the wall clock, for dead letters.
+    pub(super) fn prepare(&self, records: Vec<LogRecord>, at: Timestamp) -> Batch {
+        let mut batch = Batch::default();
+        let mut matches = Vec::new();
+        for mut record in records {
+            batch.cursor = Offset(record.offset.0 + 1);
+            let events = match self.decode(&mut record) {
+                Ok(events) => events,
+                Err(error) => {
+                    batch.dead.push(self.undecodable(record, &error, at));
+                    continue;
+                }
+            };
+            let (parts, mut wanted) = (events.len(), 0);
+            for (part, decoded) in (0..).zip(events) {
+                let origin = Origin { channel: self.id, offset: record.offset, part };
+                let event = Arc::new(decoded.event);
+                matches.clear();
+                self.routes.matching(&event, &mut matches);
+                if matches.is_empty() {
+                    batch.unrouted += 1;
+                    if self.unrouted == Unrouted::DeadLetter {
+                        batch.dead.push(unrouted(origin, record.message.clone(), &event, at));
+                    }
+                    continue;
+                }
+                wanted += 1;
+                batch.candidates.extend(matches.drain(..).map(|found| Candidate {
+                    reactor: found.reactor,
+                    event: Arc::clone(&event),
+                    origin,
+                    identity: decoded.identity,
+                    key: found.key.unwrap_or(decoded.identity),
+                    lane: found.lane,
+                }));
+            }
+            if wanted == 0 && parts > 0 && self.unrouted == Unrouted::Drop {
+                batch.drop.push(record.offset);
+            }
+        }
+        batch
+    }
+
+    /// Reads one event of a record again.
+    pub(super) fn event(&self, mut record: LogRecord, part: u32) -> Result<Decoded, DecodeError> {
+        let events = self.decode(&mut record)?;
+        events.into_iter().nth(part as usize).ok_or_else(|| {
+            DecodeError::new("missing-part", format!("the message does not hold an event number {} any more", part + 1))
+        })
+    }
+
+    fn decode(&self, record: &mut LogRecord) -> Result<Vec<Decoded>, DecodeError> {
+        record.message.system.message_id.get_or_insert_with(|| format!("{}/{}", self.name, record.offset));
+        decode(&record.message, &self.settings)
+    }
+
+    fn undecodable(&self, record: LogRecord, error: &DecodeError, at: Timestamp) -> DeadLetter {
+        let origin = Origin { channel: self.id, offset: record.offset, part: 0 };
+        tracing::warn!(
+            channel = self.name,
+            offset = record.offset.0,
+            code = error.code,
+            "message is no event: {error}"
+        );
+        DeadLetter {
+            reactor: None,
+            origin,
+            message: record.message,
+            event_id: None,
+            event_type: None,
+            correlation_id: None,
+            reason: "invalid-event".into(),
+            detail: format!("{}: {error}", error.code),
+            history: Vec::new(),
+            parks: None,
+            key: Identity::of(&[]),
+            at,
+        }
+    }
+}
+
+fn unrouted(origin: Origin, message: Message, event: &Event, at: Timestamp) -> DeadLetter {
+    DeadLetter {
+        reactor: None,
+        origin,
+        message,
+        event_id: Some(event.id.clone()),
+        event_type: Some(event.event_type.clone()),
+        correlation_id: Some(event.correlation_id.clone()),
+        reason: "unrouted".into(),
+        detail: format!("no reactor's `on` and `when` match an event of type `{}`", event.event_type),
+        history: Vec::new(),
+        parks: None,
+        key: Identity::of(&[]),
+        at,
+    }
+}

@@ -1,0 +1,216 @@
+//! Bringing deliveries back into memory: spilled ones, due ones, held ones, and what the last owner left behind.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::event::{DeliveryId, HostTime, LaneKey, Message, Origin};
+use crate::store::{
+    Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, StoreError, StoredDead, StoredDelivery,
+};
+
+use super::commit;
+use super::host::Host;
+use super::invoke::{Run, Usage};
+use super::judge::{self, Ended, judge};
+use super::schedule::{Arrival, Load, Loaded};
+use super::{Active, commit::Judged};
+
+/// Most deliveries read from the store at a time.
+const BATCH: usize = 256;
+
+impl Host {
+    /// Carries out a load that the scheduler asked for.
+    pub(super) fn load(&mut self, load: Load) -> Result<(), StoreError> {
+        match load {
+            Load::Spilled { reactor, after } => {
+                let found = self.store.spilled(self.reactors[reactor].id, after, BATCH)?;
+                let loaded = Loaded::Spilled(found.last().map(|last| last.id), found.len() == BATCH);
+                self.activate_all(found, Arrival::Fresh)?;
+                self.scheduler.loaded(reactor, loaded);
+            }
+            Load::Due { reactor, after } => {
+                let id = self.reactors[reactor].id;
+                let found = self.store.due(id, after, self.now(), BATCH)?;
+                let last = found.last().map(|last| (last.due, last.id));
+                let next = self.store.next_due(id, last.unwrap_or(after))?;
+                self.activate_all(found, Arrival::Due)?;
+                self.scheduler.loaded(reactor, Loaded::Due(last, next));
+            }
+            Load::Lane { reactor, lane, after } => {
+                let found = self.store.held(self.reactors[reactor].id, lane, after, BATCH)?;
+                let loaded = Loaded::Lane(lane, found.last().map(|last| last.id), found.len() == BATCH);
+                self.activate_all(found, Arrival::Held)?;
+                self.scheduler.loaded(reactor, loaded);
+            }
+        }
+        Ok(())
+    }
+
+    fn activate_all(&mut self, found: Vec<StoredDelivery>, arrival: Arrival) -> Result<(), StoreError> {
+        found.into_iter().try_for_each(|stored| self.activate(stored, arrival))
+    }
+
+    /// Puts a delivery into memory, unless it is there already.
+    pub(super) fn activate(&mut self, stored: StoredDelivery, arrival: Arrival) -> Result<(), StoreError> {
+        let Some(&reactor) = self.by_id.get(&stored.reactor) else { return Ok(()) };
+        if self.active.contains_key(&stored.id) {
+            return Ok(());
+        }
+        let (id, lane) = (stored.id, stored.lane);
+        let redriven = arrival == Arrival::Fresh && stored.redrive_of.is_some();
+        let arrival = if redriven { Arrival::Redriven } else { arrival };
+        if let Some(active) = self.restore(reactor, stored)? {
+            let weight = active.weight;
+            self.active.insert(id, active);
+            self.scheduler.offer(reactor, id, lane, weight, arrival);
+        }
+        Ok(())
+    }
+
+    /// Reads a delivery's event again. `None`: it cannot be, and stays in the store or has become a dead letter.
+    fn restore(&mut self, reactor: usize, stored: StoredDelivery) -> Result<Option<Active>, StoreError> {
+        let Some(record) = self.record(stored.origin, stored.redrive_of)? else {
+            self.bury(&stored, Message::default(), "the log does not hold its message any more".into());
+            return Ok(None);
+        };
+        let intake = self.channels.iter().find(|intake| intake.channel.id == stored.origin.channel);
+        let Some(intake) = intake else {
+            let reactor = &self.reactors[reactor].config.name;
+            tracing::warn!(reactor, delivery = stored.id.0, "kept: its channel is not in the configuration any more");
+            return Ok(None);
+        };
+        let message = record.message.clone();
+        let decoded = match intake.channel.event(record, stored.origin.part) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                let why = format!("{}: {error}; was the channel's `format` changed?", error.code);
+                self.bury(&stored, message, why);
+                return Ok(None);
+            }
+        };
+        Ok(Some(Active {
+            reactor,
+            weight: decoded.event.weight(),
+            event: Arc::new(decoded.event),
+            identity: decoded.identity,
+            key: stored.key,
+            lane: stored.lane,
+            origin: stored.origin,
+            since: stored.since,
+            history: stored.history,
+            redrive_of: stored.redrive_of,
+            after: None,
+            committing: None,
+        }))
+    }
+
+    /// Ends a delivery whose event cannot be read again.
+    fn bury(&mut self, stored: &StoredDelivery, message: Message, detail: String) {
+        tracing::error!(delivery = stored.id.0, detail, "dead letter");
+        let (number, now, at) = (self.next_number(), self.now(), self.clock.wall());
+        let letter = DeadLetter {
+            reactor: Some(stored.reactor),
+            origin: stored.origin,
+            message,
+            event_id: None,
+            event_type: None,
+            correlation_id: None,
+            reason: "unreadable".into(),
+            detail,
+            history: stored.history.clone(),
+            parks: None,
+            key: stored.key,
+            at,
+        };
+        self.send(Commit {
+            number,
+            delivery: stored.id,
+            reactor: stored.reactor,
+            attempt: u32::try_from(stored.history.len()).unwrap_or(u32::MAX).saturating_add(1),
+            after: None,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            emits: Vec::new(),
+            ending: Ending::Dead { letter, forward: Vec::new(), hold: Vec::new() },
+            now,
+        });
+        if let (Some(lane), Some(reactor)) = (stored.lane, self.by_id.get(&stored.reactor)) {
+            self.scheduler.release_lane(*reactor, lane);
+        }
+    }
+
+    /// The original message of a delivery in memory.
+    pub(super) fn original(&self, active: &Active) -> Result<Message, StoreError> {
+        Ok(self.record(active.origin, active.redrive_of)?.map(|record| record.message).unwrap_or_default())
+    }
+
+    fn record(&self, origin: Origin, redrive_of: Option<u64>) -> Result<Option<LogRecord>, StoreError> {
+        let mut found = self.store.read_log(origin.channel, origin.offset, 1, usize::MAX)?;
+        if let Some(record) = found.pop().filter(|record| record.offset == origin.offset) {
+            return Ok(Some(record));
+        }
+        // The log has forgotten it; a dead letter keeps its own copy.
+        let letter = redrive_of.map(|id| self.store.dead_letter(id)).transpose()?.flatten();
+        Ok(letter.map(|StoredDead { letter, .. }| LogRecord {
+            offset: origin.offset,
+            accepted: letter.at,
+            message: letter.message,
+        }))
+    }
+
+    /// Takes over what the last owner left: attempts that had begun count, blocked lanes stay blocked.
+    pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
+        let recovered = self.store.recover()?;
+        let mut lanes: HashMap<usize, HashMap<LaneKey, LaneState>> = HashMap::new();
+        for (reactor, lane, state) in recovered.lanes {
+            if let Some(index) = self.by_id.get(&reactor) {
+                lanes.entry(*index).or_default().insert(lane, state);
+            }
+        }
+        for (stored, attempt) in recovered.interrupted {
+            let (reactor, lane) = (self.by_id.get(&stored.reactor).copied(), stored.lane);
+            let state = self.count_interrupted(stored, attempt).await?;
+            if let (Some(index), Some(lane), Some(state)) = (reactor, lane, state) {
+                lanes.entry(index).or_default().insert(lane, state);
+            }
+        }
+        for index in 0..self.reactors.len() {
+            let lanes: Vec<_> = lanes.remove(&index).unwrap_or_default().into_iter().collect();
+            let next = self.store.next_due(self.reactors[index].id, (HostTime(0), DeliveryId(0)))?;
+            self.scheduler.recovered(index, &lanes, next);
+        }
+        Ok(())
+    }
+
+    /// Ends an attempt that its host did not live to see end. Answers what that means for the lane.
+    async fn count_interrupted(
+        &mut self,
+        stored: StoredDelivery,
+        attempt: u32,
+    ) -> Result<Option<LaneState>, StoreError> {
+        let Some(&index) = self.by_id.get(&stored.reactor) else { return Ok(None) };
+        let id = stored.id;
+        let Some(active) = self.restore(index, stored)? else { return Ok(None) };
+        let (now, number) = (self.now(), self.next_number());
+        let reactor = &self.reactors[index];
+        let outcome = judge::interrupted();
+        let ended = Ended { outcome: &outcome, attempt, age: now.since(active.since), dice: self.clock.random() };
+        let verdict = judge(&reactor.config.retry, ended);
+        let run = Run { outcome, reads: Vec::new(), writes: Vec::new(), emits: Vec::new(), usage: Usage::default() };
+        commit::announce(&verdict, &run, &active, &reactor.config.name);
+        let wall = self.clock.wall();
+        let judged = Judged { verdict, now, wall, followers: Vec::new(), number };
+        let built = commit::build(id, &active, reactor, run, judged, || self.original(&active))?;
+        let state = match &built.ending {
+            Ending::Wait { .. } => Some(LaneState::Waiting),
+            Ending::Dead { letter, .. } if letter.parks.is_some() => Some(LaneState::Parked),
+            Ending::Done | Ending::Dead { .. } => None,
+        };
+        let sent = vec![built];
+        let answers = commit::until_there_is_room(|| self.store.commit(sent.clone())).await?;
+        if answers.first() != Some(&Committed::Applied) {
+            tracing::warn!(delivery = id.0, ?answers, "an interrupted attempt could not be counted");
+        }
+        Ok(state)
+    }
+}

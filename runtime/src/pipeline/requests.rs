@@ -1,0 +1,57 @@
+//! What the command line asks of a running host: redrive a dead letter, or drop it.
+
+use crate::store::{Request, StoreError, StoredDead};
+
+use super::host::Host;
+use super::schedule::Arrival;
+
+impl Host {
+    /// Carries out what has been asked for since the last time.
+    pub(super) async fn carry_out_requests(&mut self) -> Result<(), StoreError> {
+        for (number, request) in self.store.requests()? {
+            match request {
+                Request::Redrive(dead) => self.redrive(number, dead).await?,
+                Request::Drop(dead) => self.drop_dead(number, dead)?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn redrive(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
+        match self.store.dead_letter(dead)? {
+            Some(StoredDead { letter, .. }) if letter.reactor.is_none() => {
+                // It never became a delivery, so it goes back to where it came from, to be decoded and routed anew.
+                self.store.append(letter.origin.channel, vec![letter.message]).await?;
+                self.drop_dead(request, dead)?;
+                self.wake(&[letter.origin.channel]);
+                tracing::info!(dead, "published again");
+                return Ok(());
+            }
+            Some(StoredDead { letter, .. }) if letter.reactor.is_some_and(|id| !self.by_id.contains_key(&id)) => {
+                tracing::warn!(
+                    dead,
+                    "not redriven: its reactor is not in the configuration; asked again at next start"
+                );
+                return Ok(());
+            }
+            _ => {}
+        }
+        match self.store.redrive(request, dead)? {
+            Some(stored) => {
+                tracing::info!(dead, delivery = stored.id.0, "redriving");
+                self.activate(stored, Arrival::Redriven)?;
+            }
+            None => tracing::warn!(dead, "not redriven: there is no such dead letter, or it is on its way already"),
+        }
+        Ok(())
+    }
+
+    fn drop_dead(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
+        if let Some((reactor, lane)) = self.store.drop_dead(request, dead)?
+            && let Some(index) = self.by_id.get(&reactor)
+        {
+            self.scheduler.release_lane(*index, lane);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! One reactor's deliveries in memory, and what is known of those that are only in the store.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::event::{DeliveryId, HostTime, LaneKey, Version};
+
+use super::bucket::Bucket;
+use super::lane::Lane;
+use super::{QUEUE_WINDOW, ReactorSpec};
+
+/// Something that can be started.
+#[derive(Debug)]
+enum Ready {
+    Delivery(DeliveryId),
+    Lane(LaneKey),
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    concurrency: usize,
+    max_bytes: usize,
+    pub(super) running: usize,
+    /// Deliveries in memory: queued, running or committing.
+    pub(super) items: usize,
+    bytes: usize,
+    ready: VecDeque<Ready>,
+    pub(super) lanes: HashMap<LaneKey, Lane>,
+    /// Spilled deliveries may be in the store, above `spilled_after`.
+    pub(super) spilled: bool,
+    pub(super) spilled_after: DeliveryId,
+    /// A load of spilled or of due deliveries has been asked for and not answered yet.
+    pub(super) loading_spilled: bool,
+    pub(super) loading_due: bool,
+    /// When the first waiting delivery in the store is due, and the last one that was loaded.
+    pub(super) next_due: Option<HostTime>,
+    pub(super) due_after: (HostTime, DeliveryId),
+    bucket: Option<Bucket>,
+    /// The rate allows no start before then.
+    pub(super) throttled: Option<HostTime>,
+    /// Stands in the scheduler's list of reactors that may have room.
+    pub(super) freed: bool,
+    /// Stands in the scheduler's list of reactors with something to start.
+    pub(super) listed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(spec: &ReactorSpec, max_bytes: usize) -> Self {
+        Self {
+            concurrency: spec.concurrency.max(1),
+            max_bytes,
+            running: 0,
+            items: 0,
+            bytes: 0,
+            ready: VecDeque::new(),
+            lanes: HashMap::new(),
+            spilled: true,
+            spilled_after: DeliveryId(0),
+            loading_spilled: false,
+            loading_due: false,
+            next_due: None,
+            due_after: (HostTime(0), DeliveryId(0)),
+            bucket: spec.rate.map(Bucket::new),
+            throttled: None,
+            freed: true,
+            listed: false,
+        }
+    }
+
+    /// Whether one more delivery may be kept in memory. An empty queue always takes one, however large.
+    pub(super) fn has_room(&self) -> bool {
+        self.items == 0 || (self.items < QUEUE_WINDOW && self.bytes < self.max_bytes)
+    }
+
+    /// Whether it would run dry before the next read from the store.
+    pub(super) fn is_hungry(&self) -> bool {
+        self.items == 0 || (self.items < QUEUE_WINDOW / 2 && self.bytes < self.max_bytes / 2)
+    }
+
+    pub(super) fn charge(&mut self, bytes: usize) {
+        self.items += 1;
+        self.bytes += bytes;
+    }
+
+    pub(super) fn release(&mut self, bytes: usize) {
+        self.items = self.items.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    pub(super) fn push_ready(&mut self, id: DeliveryId) {
+        self.ready.push_back(Ready::Delivery(id));
+    }
+
+    pub(super) fn push_ready_first(&mut self, id: DeliveryId) {
+        self.ready.push_front(Ready::Delivery(id));
+    }
+
+    /// Lists the lane if it has something to start; forgets it if it has nothing at all.
+    pub(super) fn refresh_lane(&mut self, key: LaneKey) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.startable().is_some() && !lane.listed {
+            lane.listed = true;
+            self.ready.push_back(Ready::Lane(key));
+        } else if lane.is_idle() && !lane.listed {
+            self.lanes.remove(&key);
+        }
+    }
+
+    pub(super) fn can_start(&self) -> bool {
+        self.running < self.concurrency && !self.ready.is_empty() && self.throttled.is_none()
+    }
+
+    /// Starts the next delivery. `Err` = the rate allows none before that time.
+    pub(super) fn start(&mut self, now: HostTime) -> Result<Option<(DeliveryId, Option<Version>)>, HostTime> {
+        while self.can_start() {
+            // A lane may have been blocked since it was listed: skip it without paying for a start.
+            if let Some(Ready::Lane(key)) = self.ready.front()
+                && self.lanes.get(key).and_then(Lane::startable).is_none()
+            {
+                let key = *key;
+                self.ready.pop_front();
+                self.lanes.entry(key).and_modify(|lane| lane.listed = false);
+                self.refresh_lane(key);
+                continue;
+            }
+            if let Some(bucket) = &mut self.bucket {
+                bucket.take(now)?;
+            }
+            let started = match self.ready.pop_front() {
+                Some(Ready::Delivery(id)) => Some((id, None)),
+                Some(Ready::Lane(key)) => self.lanes.get_mut(&key).and_then(|lane| {
+                    lane.listed = false;
+                    lane.start()
+                }),
+                None => None,
+            };
+            self.running += usize::from(started.is_some());
+            return Ok(started);
+        }
+        Ok(None)
+    }
+}

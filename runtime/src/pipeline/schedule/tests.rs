@@ -1,0 +1,356 @@
+//! The scheduler against a model store, with a tape of random choices as its environment.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::Identity;
+
+const PERMITS: usize = 4;
+const CONCURRENCY: usize = 3;
+const BYTES: usize = 10;
+
+/// A row of the model store.
+#[derive(Clone, Debug)]
+struct Row {
+    lane: Option<LaneKey>,
+    place: Place,
+    due: HostTime,
+}
+
+/// A commit that the model store has not answered yet.
+#[derive(Debug)]
+struct Sent {
+    id: DeliveryId,
+    number: Version,
+    after: Option<Version>,
+    ending: Ending,
+    followers: Vec<DeliveryId>,
+    due: HostTime,
+}
+
+/// One reactor, its scheduler, and the world around it.
+struct World {
+    scheduler: Scheduler,
+    rows: BTreeMap<DeliveryId, Row>,
+    memory: HashSet<DeliveryId>,
+    running: HashMap<DeliveryId, Option<Version>>,
+    sent: Vec<Sent>,
+    refused: HashSet<Version>,
+    done: Vec<(Option<LaneKey>, DeliveryId)>,
+    parked: BTreeSet<(LaneKey, DeliveryId)>,
+    holds: Vec<(LaneKey, DeliveryId)>,
+    now: HostTime,
+    next_id: u64,
+    next_number: u64,
+    tape: std::vec::IntoIter<u8>,
+}
+
+impl World {
+    fn new(memory: usize, tape: Vec<u8>) -> Self {
+        let spec = ReactorSpec { concurrency: CONCURRENCY, rate: None };
+        let mut world = Self {
+            scheduler: Scheduler::new(&[spec], PERMITS, memory),
+            rows: BTreeMap::new(),
+            memory: HashSet::new(),
+            running: HashMap::new(),
+            sent: Vec::new(),
+            refused: HashSet::new(),
+            done: Vec::new(),
+            parked: BTreeSet::new(),
+            holds: Vec::new(),
+            now: HostTime(1_000),
+            next_id: 1,
+            next_number: 1,
+            tape: tape.into_iter(),
+        };
+        world.scheduler.recovered(0, &[], None);
+        world.act();
+        world
+    }
+
+    fn choose(&mut self, below: usize) -> usize {
+        self.tape.next().map_or(0, |byte| byte as usize % below.max(1))
+    }
+
+    fn act(&mut self) {
+        loop {
+            let actions = self.scheduler.tick(self.now);
+            if actions.is_empty() {
+                break;
+            }
+            for action in actions {
+                match action {
+                    Action::Start { delivery, after } => self.started(delivery, after),
+                    Action::Load(load) => self.load(load),
+                    Action::Hold { lane, delivery, .. } => {
+                        assert!(self.memory.remove(&delivery));
+                        self.scheduler.forgotten(0, BYTES);
+                        self.holds.push((lane, delivery));
+                    }
+                    Action::Forget(gone) => {
+                        for id in gone {
+                            assert!(self.memory.remove(&id));
+                            assert_eq!(self.rows[&id].place, Place::Held, "forgotten but not held in the store");
+                            self.scheduler.forgotten(0, BYTES);
+                        }
+                    }
+                }
+            }
+        }
+        assert!(self.running.len() <= CONCURRENCY.min(PERMITS));
+    }
+
+    /// D6: everything before it in the lane has ended, or has run and its commit is what this run builds on.
+    fn started(&mut self, id: DeliveryId, after: Option<Version>) {
+        assert!(self.memory.contains(&id), "started what is not in memory");
+        let lane = self.rows[&id].lane;
+        if lane.is_some() {
+            let redriven = self.parked.iter().any(|(key, head)| Some(*key) == lane && *head == id);
+            for (earlier, row) in self.rows.range(..id) {
+                if row.lane == lane && !redriven {
+                    let sent = self.sent.iter().find(|sent| sent.id == *earlier);
+                    let sent = sent.unwrap_or_else(|| panic!("{id} started before {earlier} had run"));
+                    assert_eq!(sent.ending, Ending::Release);
+                    assert!(after >= Some(sent.number), "{id} does not depend on {earlier}");
+                }
+            }
+        }
+        assert!(self.running.insert(id, after).is_none());
+    }
+
+    fn load(&mut self, load: Load) {
+        const LIMIT: usize = 3;
+        let pick = |rows: &BTreeMap<DeliveryId, Row>, wanted: &dyn Fn(&DeliveryId, &Row) -> bool| -> Vec<DeliveryId> {
+            rows.iter().filter(|(id, row)| wanted(id, row)).map(|(id, _)| *id).take(LIMIT).collect()
+        };
+        match load {
+            Load::Spilled { after, .. } => {
+                let found = pick(&self.rows, &|id, row| row.place == Place::Spilled && *id > after);
+                self.offer_all(&found, Arrival::Fresh);
+                self.scheduler.loaded(0, Loaded::Spilled(found.last().copied(), found.len() == LIMIT));
+            }
+            Load::Lane { lane, after, .. } => {
+                let held =
+                    |id: &DeliveryId, row: &Row| row.place == Place::Held && row.lane == Some(lane) && *id > after;
+                let found = pick(&self.rows, &held);
+                self.offer_all(&found, Arrival::Held);
+                self.scheduler.loaded(0, Loaded::Lane(lane, found.last().copied(), found.len() == LIMIT));
+            }
+            Load::Due { after, .. } => {
+                let mut due: Vec<_> = self
+                    .rows
+                    .iter()
+                    .filter(|(id, row)| row.place == Place::Waiting && (row.due, **id) > after)
+                    .map(|(id, row)| (row.due, *id))
+                    .collect();
+                due.sort();
+                let ready: Vec<_> = due.iter().copied().filter(|(at, _)| *at <= self.now).take(LIMIT).collect();
+                self.offer_all(&ready.iter().map(|(_, id)| *id).collect::<Vec<_>>(), Arrival::Due);
+                let next = due.get(ready.len()).map(|(at, _)| *at);
+                self.scheduler.loaded(0, Loaded::Due(ready.last().copied(), next));
+            }
+        }
+    }
+
+    fn offer_all(&mut self, ids: &[DeliveryId], arrival: Arrival) {
+        for id in ids {
+            if self.memory.insert(*id) {
+                self.scheduler.offer(0, *id, self.rows[id].lane, BYTES, arrival);
+            }
+        }
+    }
+
+    fn admit(&mut self) {
+        let lane = match self.choose(4) {
+            0 => None,
+            n => Some(Identity::of(&[&[n as u8]])),
+        };
+        let place = self.scheduler.place(0, lane);
+        let id = DeliveryId(self.next_id);
+        self.next_id += 1;
+        self.rows.insert(id, Row { lane, place, due: HostTime(0) });
+        if place == Place::Memory {
+            self.memory.insert(id);
+            self.scheduler.offer(0, id, lane, BYTES, Arrival::Fresh);
+        } else {
+            self.scheduler.stored(0, lane, place);
+        }
+    }
+
+    fn end_a_run(&mut self, only_release: bool) {
+        let mut running: Vec<_> = self.running.keys().copied().collect();
+        running.sort();
+        if running.is_empty() {
+            return;
+        }
+        let id = running[self.choose(running.len())];
+        let after = self.running.remove(&id).expect("it runs");
+        let ending = match self.choose(6) {
+            0 | 1 if !only_release => Ending::Wait,
+            2 if !only_release && self.rows[&id].lane.is_some() => Ending::Park,
+            _ => Ending::Release,
+        };
+        let number = Version(self.next_number);
+        self.next_number += 1;
+        let lane = self.rows[&id].lane;
+        let followers = self.scheduler.followers(0, lane);
+        let due = HostTime(self.now.0 + self.choose(50) as u64);
+        self.scheduler.run_ended(0, id, lane, number, ending);
+        self.sent.push(Sent { id, number, after, ending, followers, due });
+    }
+
+    fn answer(&mut self, may_refuse: bool) {
+        if self.sent.is_empty() {
+            return;
+        }
+        let sent = self.sent.remove(0);
+        let lane = self.rows[&sent.id].lane;
+        let built_on_refused = sent.after.is_some_and(|after| self.refused.contains(&after));
+        if built_on_refused || (may_refuse && self.choose(4) == 0) {
+            self.refused.insert(sent.number);
+            self.scheduler.conflicted(0, sent.id, lane);
+            return;
+        }
+        self.memory.remove(&sent.id);
+        let mut due = None;
+        match sent.ending {
+            Ending::Release => {
+                self.parked.retain(|(_, head)| *head != sent.id);
+                self.rows.remove(&sent.id);
+                self.done.push((lane, sent.id));
+            }
+            Ending::Wait => {
+                due = Some(sent.due);
+                let row = self.rows.get_mut(&sent.id).expect("the row of a delivery");
+                (row.place, row.due) = (Place::Waiting, sent.due);
+            }
+            Ending::Park => {
+                self.rows.remove(&sent.id);
+                self.parked.retain(|(_, head)| *head != sent.id);
+                self.parked.insert((lane.expect("only lanes are parked"), sent.id));
+            }
+        }
+        if sent.ending != Ending::Release {
+            for id in &sent.followers {
+                self.rows.get_mut(id).expect("a follower's row").place = Place::Held;
+            }
+        }
+        self.scheduler.committed(0, sent.id, lane, BYTES, due);
+    }
+
+    fn write_holds(&mut self) {
+        for (lane, id) in std::mem::take(&mut self.holds) {
+            self.rows.get_mut(&id).expect("a held row").place = Place::Held;
+            self.scheduler.held_written(0, lane);
+        }
+    }
+
+    /// Redrives or drops a parked head.
+    fn unpark(&mut self) {
+        let Some(&(lane, id)) = self.parked.iter().next() else { return };
+        if self.rows.contains_key(&id) {
+            return;
+        }
+        if self.choose(2) == 0 {
+            self.parked.remove(&(lane, id));
+            self.done.push((None, id));
+            self.scheduler.release_lane(0, lane);
+        } else {
+            let place = Place::Memory;
+            self.rows.insert(id, Row { lane: Some(lane), place, due: HostTime(0) });
+            self.memory.insert(id);
+            self.scheduler.offer(0, id, Some(lane), BYTES, Arrival::Redriven);
+        }
+    }
+
+    fn step(&mut self, calm: bool) {
+        match self.choose(7) {
+            0 | 1 if !calm => self.admit(),
+            2 => self.now.0 += self.choose(40) as u64,
+            3 | 4 => self.end_a_run(calm),
+            5 => self.answer(!calm),
+            _ => {
+                self.write_holds();
+                self.unpark();
+            }
+        }
+        self.act();
+    }
+
+    /// Lets everything end.
+    fn wind_down(&mut self) {
+        for _ in 0..20_000 {
+            if self.rows.is_empty() && self.sent.is_empty() && self.parked.is_empty() {
+                return;
+            }
+            self.now.0 += 10;
+            self.write_holds();
+            self.unpark();
+            self.act();
+            self.end_a_run(true);
+            self.act();
+            self.answer(false);
+            self.act();
+        }
+        panic!("stuck: rows {:?}, running {:?}, {:#?}", self.rows, self.running, self.scheduler);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Nothing is lost, nothing runs twice at once, nothing overtakes within its lane, and memory stays bounded.
+    #[test]
+    fn every_delivery_ends_once_and_in_the_order_of_its_lane(
+        memory in 1usize..200,
+        tape in proptest::collection::vec(any::<u8>(), 0..1_500),
+    ) {
+        let mut world = World::new(memory, tape);
+        while world.tape.len() > 0 {
+            world.step(false);
+        }
+        world.wind_down();
+        let ended: BTreeSet<_> = world.done.iter().map(|(_, id)| *id).collect();
+        prop_assert_eq!(ended.len(), world.done.len(), "something ended twice");
+        prop_assert_eq!(ended.len() as u64, world.next_id - 1, "something was lost");
+        prop_assert!(world.memory.is_empty());
+        prop_assert!(world.scheduler.is_idle() && world.scheduler.reactors[0].lanes.is_empty());
+    }
+}
+
+#[test]
+fn a_lane_in_back_off_holds_no_permit_and_stops_no_other_lane() {
+    let mut world = World::new(1 << 20, vec![1, 1, 2]);
+    (0..3).for_each(|_| world.admit());
+    world.act();
+    let first = DeliveryId(1);
+    let lane = world.rows[&first].lane;
+    assert!(world.running.contains_key(&first) && world.running.contains_key(&DeliveryId(3)));
+    assert!(!world.running.contains_key(&DeliveryId(2)), "the second of the lane waits for the first");
+    world.running.remove(&first);
+    world.scheduler.run_ended(0, first, lane, Version(1), Ending::Wait);
+    world.act();
+    assert!(!world.running.contains_key(&DeliveryId(2)), "the first is in back-off");
+    assert_eq!(world.scheduler.reactors[0].running, 1);
+}
+
+#[test]
+fn a_reactor_with_a_full_queue_does_not_starve_another() {
+    let spec = ReactorSpec { concurrency: 1, rate: None };
+    let mut scheduler = Scheduler::new(&[spec.clone(), spec], 8, 100);
+    for reactor in 0..2 {
+        scheduler.loaded(reactor, Loaded::Spilled(None, false));
+    }
+    for id in 0..10 {
+        if scheduler.place(0, None) == Place::Memory {
+            scheduler.offer(0, DeliveryId(id), None, BYTES, Arrival::Fresh);
+        }
+    }
+    assert_eq!(scheduler.place(0, None), Place::Spilled);
+    assert!(!scheduler.is_hungry(0) && scheduler.is_hungry(1));
+    scheduler.offer(1, DeliveryId(99), None, BYTES, Arrival::Fresh);
+    let started = scheduler.tick(HostTime(0));
+    assert!(started.contains(&Action::Start { delivery: DeliveryId(99), after: None }), "{started:?}");
+}

@@ -1,0 +1,32 @@
+//! Step: what follows a durable commit. Nothing a producer or another reactor can see happens before it.
+
+use crate::event::DeliveryId;
+use crate::store::Committed;
+
+use super::host::Host;
+
+impl Host {
+    /// Takes the store's answers to commits, in the order in which they were sent.
+    pub(super) fn settle(&mut self, answers: Vec<(DeliveryId, Committed)>) {
+        for (id, answer) in answers {
+            let Some(active) = self.active.get_mut(&id) else { continue };
+            let Some(committing) = active.committing.take() else { continue };
+            let (reactor, lane, weight) = (active.reactor, active.lane, active.weight);
+            self.reactors[reactor].state.settle(committing.written.iter(), committing.number);
+            match answer {
+                Committed::Conflict => {
+                    tracing::debug!(delivery = id.0, "another commit came between; the run is repeated");
+                    self.conflicts += 1;
+                    self.scheduler.conflicted(reactor, id, lane);
+                    continue;
+                }
+                Committed::Stale => {
+                    tracing::error!(delivery = id.0, "the delivery had ended already; this run's effects are void");
+                }
+                Committed::Applied => self.wake(&committing.fed),
+            }
+            self.active.remove(&id);
+            self.scheduler.committed(reactor, id, lane, weight, committing.due);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The WebAssembly target of the Rust toolchain, and the guests that are built with it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{cargo, say};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Every guest of this repository.
+const GUESTS: [&str; 5] =
+    ["example-inventory", "example-payments", "example-notifications", "example-analytics", "guest-tally"];
+
+/// Makes sure that guests can be built.
+pub(crate) fn ready() -> Result<()> {
+    if is_installed()? {
+        return Ok(());
+    }
+    say(&format!("adding the target {TARGET} with rustup (some seconds)"));
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    match added {
+        Ok(status) if status.success() && is_installed()? => Ok(()),
+        Ok(status) => bail!(
+            "`rustup target add {TARGET}` failed ({status}).\n\
+             It downloads the standard library for WebAssembly; check the network and the proxy settings, then try again."
+        ),
+        Err(error) => bail!(
+            "this Rust toolchain lacks the target {TARGET}, and rustup cannot be run ({error}).\n\
+             Install rustup from https://rustup.rs, or add the target with your system's package manager."
+        ),
+    }
+}
+
+/// Builds every guest.
+pub(crate) fn build_guests() -> Result<()> {
+    let mut args = vec!["build", "--profile", "guest", "--target", TARGET];
+    args.extend(GUESTS.iter().flat_map(|guest| ["--package", guest]));
+    cargo(&args)
+}
+
+fn is_installed() -> Result<bool> {
+    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    let output = output.context("cannot run rustc; install Rust from https://rustup.rs")?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+}
