@@ -241,6 +241,7 @@ impl Inner {
                 self.counts(commit.reactor).dead += 1;
                 let row = self.deliveries.remove(&commit.delivery);
                 let lane = row.as_ref().and_then(|row| row.stored.lane);
+                let key = row.as_ref().map(|row| row.stored.key);
                 let before = row.and_then(|row| row.stored.redrive_of).and_then(|id| self.dead.get_mut(&id));
                 if let Some((dead, _)) = before {
                     let old = &mut dead.letter;
@@ -249,7 +250,7 @@ impl Inner {
                     (old.reason, old.detail) = (letter.reason.clone(), letter.detail.clone());
                     dead.redriving = false;
                 } else {
-                    self.bury(letter.clone(), lane);
+                    self.bury(DeadLetter { key: key.unwrap_or(letter.key), ..letter.clone() }, lane);
                 }
                 forward.iter().try_for_each(|(channel, message)| self.append(*channel, [message]).map(drop))?;
                 self.hold(hold);
