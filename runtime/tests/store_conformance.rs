@@ -1,4 +1,5 @@
 //! Both stores do what every store must do.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::path::Path;
 

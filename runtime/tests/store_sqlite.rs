@@ -1,4 +1,5 @@
 //! What only a store on a disk can get wrong.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

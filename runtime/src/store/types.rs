@@ -213,7 +213,7 @@ pub struct DeadLetter {
     pub history: Vec<AttemptRecord>,
     /// The lane it parks, if the policy says so.
     pub parks: Option<LaneKey>,
-    /// Dedup key within the reactor; meaningless without one.
+    /// Dedup key within the reactor; meaningless without one. A delivery's letter gets the delivery's key.
     pub key: Identity,
     /// When it ended, by the wall clock.
     pub at: Timestamp,

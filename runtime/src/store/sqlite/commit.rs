@@ -7,7 +7,7 @@ use super::group::Group;
 use super::rows::{history_of, history_text, int, maybe, num};
 use super::{dead, deliveries, log};
 use crate::event::{AttemptRecord, HostTime, Identity, LaneKey};
-use crate::store::{Commit, Committed, Ending};
+use crate::store::{Commit, Committed, DeadLetter, Ending};
 
 /// What the store knows of the delivery that a commit is about.
 struct Current {
@@ -15,6 +15,7 @@ struct Current {
     lane: Option<LaneKey>,
     redrive: Option<u64>,
     history: Option<String>,
+    key: Identity,
 }
 
 /// Applies a commit if all its conditions hold.
@@ -42,7 +43,7 @@ fn in_progress(group: &Group<'_>, commit: &Commit) -> Sql<Option<Current>> {
     let row = group
         .conn
         .prepare_cached(
-            "SELECT place = 3, lane, redrive, history FROM deliveries WHERE id = ?1 AND reactor = ?2 AND attempts + 1 = ?3",
+            "SELECT place = 3, lane, redrive, history, key FROM deliveries WHERE id = ?1 AND reactor = ?2 AND attempts + 1 = ?3",
         )?
         .query_row(params![int(commit.delivery.0), commit.reactor.0, commit.attempt], |row| {
             Ok(Current {
@@ -50,6 +51,7 @@ fn in_progress(group: &Group<'_>, commit: &Commit) -> Sql<Option<Current>> {
                 lane: row.get::<_, Option<[u8; 16]>>(1)?.map(Identity),
                 redrive: maybe(row, 2)?,
                 history: row.get(3)?,
+                key: Identity(row.get(4)?),
             })
         })
         .optional()?;
@@ -103,7 +105,9 @@ fn end(group: &mut Group<'_>, commit: &Commit, current: &Current) -> Sql<()> {
         }
         Ending::Dead { letter, forward, hold } => {
             remove(group, commit, current)?;
-            dead::end(group, letter, commit.delivery, current.lane, current.redrive)?;
+            // The key is the delivery's own whatever the letter says: a redrive goes back to the same ledger entry.
+            let letter = DeadLetter { key: current.key, ..letter.clone() };
+            dead::end(group, &letter, commit.delivery, current.lane, current.redrive)?;
             for (channel, message) in forward {
                 log::append(group, *channel, std::iter::once(message))?;
             }

@@ -35,9 +35,14 @@ pub(super) fn directory(dir: &Path) -> Result<()> {
         }
         Err(_) => {}
     }
+    // Each new directory's entry is in its parent, which must reach the disk as well.
+    let new: Vec<&Path> = dir.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
     fs::create_dir_all(dir).map_err(|e| cannot("make", &e))?;
-    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_directory(parent).map_err(|e| cannot("sync", &e))
+    for part in new {
+        let parent = part.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        sync_directory(parent).map_err(|e| cannot("sync", &e))?;
+    }
+    Ok(())
 }
 
 /// The database file of a directory; made if there is none.

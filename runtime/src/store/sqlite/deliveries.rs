@@ -125,3 +125,41 @@ fn lanes(conn: &Connection) -> Sql<Vec<(ReactorId, LaneKey, LaneState)>> {
     }
     Ok(lanes.into_iter().map(|((reactor, lane), state)| (reactor, lane, state)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the planner does with a query over the schema.
+    fn plan(sql: &str) -> String {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("schema.sql")).unwrap();
+        let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let rows = explain.raw_query();
+        rows.mapped(|row| row.get::<_, String>(3)).map(|step| step.unwrap()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn loading_never_scans_the_table() {
+        let queries = [
+            ("place = 1 AND reactor = ?1 AND id > ?2 ORDER BY id LIMIT ?3", "deliveries_spilled (reactor=? AND id>?)"),
+            (
+                "place = 3 AND reactor = ?1 AND (due, id) > (?2, ?3) AND due <= ?4 ORDER BY due, id",
+                "deliveries_waiting (",
+            ),
+            (
+                "place = 2 AND reactor = ?1 AND lane = ?2 AND id > ?3 ORDER BY id",
+                "deliveries_held (reactor=? AND lane=? AND id>?)",
+            ),
+            ("started IS NOT NULL AND started = attempts + 1", "deliveries_started"),
+            ("redrive IS NOT NULL AND channel = ?1", "deliveries_redrive"),
+            ("place = 3 AND lane IS NOT NULL", "deliveries_waiting_lane"),
+        ];
+        for (condition, index) in queries {
+            let columns = if condition.contains("lane IS NOT NULL") { "DISTINCT reactor, lane" } else { "*" };
+            let plan = plan(&format!("SELECT {columns} FROM deliveries WHERE {condition}"));
+            assert!(plan.contains(index), "{condition}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{condition}: {plan}");
+        }
+    }
+}

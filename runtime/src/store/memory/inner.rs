@@ -1,0 +1,301 @@
+//! What the model store keeps, and the rules by which it changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version};
+use crate::store::rejected::Rejected;
+use crate::store::{
+    Admission, Admitted, Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, NewDelivery, Place, ReactorStats,
+    Recovered, Request, Result, Stats, StoreError, StoredDead, StoredDelivery, UNROUTED, Upkeep,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    pub(super) epoch: u64,
+    pub(super) host: HostTime,
+    pub(super) reactors: Vec<ReactorStats>,
+    pub(super) logs: Vec<Log>,
+    pub(super) deliveries: BTreeMap<DeliveryId, Row>,
+    pub(super) last_delivery: u64,
+    pub(super) ledger: HashMap<(ReactorId, Identity), HostTime>,
+    pub(super) state: HashMap<(ReactorId, String), (Bytes, Version)>,
+    pub(super) last_commit: u64,
+    pub(super) dead: BTreeMap<u64, (StoredDead, Option<LaneKey>)>,
+    pub(super) last_dead: u64,
+    pub(super) requests: BTreeMap<u64, Request>,
+    pub(super) last_request: u64,
+    pub(super) claims: BTreeMap<usize, (u64, DeliveryId, u32)>,
+    pub(super) unrouted: u64,
+    pub(super) invalid: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) name: String,
+    pub(super) records: BTreeMap<Offset, (HostTime, LogRecord)>,
+    pub(super) next: u64,
+    pub(super) cursor: Offset,
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) stored: StoredDelivery,
+    pub(super) attempts: u32,
+    pub(super) started: Option<u32>,
+}
+
+impl Inner {
+    pub(super) fn log(&mut self, channel: ChannelId) -> Result<&mut Log> {
+        let index = (channel.0 as usize).wrapping_sub(1);
+        self.logs.get_mut(index).ok_or_else(|| StoreError::Other(format!("there is no channel number {channel}")))
+    }
+
+    fn counts(&mut self, reactor: ReactorId) -> &mut ReactorStats {
+        let index = (reactor.0 as usize).max(1);
+        while self.reactors.len() < index {
+            self.reactors.push(ReactorStats::default());
+        }
+        &mut self.reactors[index - 1]
+    }
+
+    pub(super) fn append<'m>(
+        &mut self,
+        channel: ChannelId,
+        messages: impl IntoIterator<Item = &'m Message>,
+    ) -> Result<Offset> {
+        let (host, now) = (self.host, Timestamp::now().as_millisecond());
+        let accepted = Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH);
+        let log = self.log(channel)?;
+        let first = Offset(log.next);
+        for message in messages {
+            let offset = Offset(log.next);
+            log.records.insert(offset, (host, LogRecord { offset, accepted, message: message.clone() }));
+            log.next += 1;
+        }
+        Ok(first)
+    }
+
+    fn enter(&mut self, new: &NewDelivery, now: HostTime) -> Admitted {
+        let key = (new.reactor, new.key);
+        if self.ledger.get(&key).is_some_and(|since| now.since(*since) < new.window) {
+            self.counts(new.reactor).duplicates += 1;
+            return Admitted::Duplicate;
+        }
+        self.counts(new.reactor).delivered += 1;
+        Admitted::New(self.insert(new, now, None))
+    }
+
+    fn insert(&mut self, new: &NewDelivery, now: HostTime, redrive_of: Option<u64>) -> DeliveryId {
+        self.last_delivery += 1;
+        let id = DeliveryId(self.last_delivery);
+        self.ledger.insert((new.reactor, new.key), now);
+        let stored = StoredDelivery {
+            id,
+            reactor: new.reactor,
+            origin: new.origin,
+            key: new.key,
+            lane: new.lane,
+            place: new.place,
+            due: if new.place == Place::Waiting { now } else { HostTime(0) },
+            since: now,
+            history: Vec::new(),
+            redrive_of,
+        };
+        self.deliveries.insert(id, Row { stored, attempts: 0, started: None });
+        id
+    }
+
+    fn bury(&mut self, letter: DeadLetter, lane: Option<LaneKey>) {
+        self.last_dead += 1;
+        let stored = StoredDead { id: self.last_dead, redriving: false, letter };
+        self.dead.insert(self.last_dead, (stored, lane));
+    }
+
+    pub(super) fn admit(&mut self, admission: &Admission) -> Result<Vec<Admitted>> {
+        let log = self.log(admission.channel)?;
+        log.cursor = log.cursor.max(admission.cursor);
+        admission.drop.iter().for_each(|offset| drop(log.records.remove(offset)));
+        self.host = self.host.max(admission.now);
+        let answers = admission.deliveries.iter().map(|new| self.enter(new, admission.now)).collect();
+        for letter in &admission.dead {
+            match letter.reactor {
+                Some(reactor) => {
+                    self.counts(reactor).delivered += 1;
+                    self.counts(reactor).dead += 1;
+                }
+                None => self.invalid += u64::from(letter.reason != UNROUTED),
+            }
+            self.bury(letter.clone(), letter.parks);
+        }
+        self.unrouted += admission.unrouted;
+        Ok(answers)
+    }
+
+    pub(super) fn commit(&mut self, commit: &Commit, rejected: &mut Rejected) -> Result<Committed> {
+        self.host = self.host.max(commit.now);
+        self.last_commit = self.last_commit.max(commit.number.0);
+        let row = self.deliveries.get(&commit.delivery);
+        if row.is_none_or(|row| row.stored.reactor != commit.reactor || row.attempts + 1 != commit.attempt) {
+            rejected.refused(commit.number);
+            return Ok(Committed::Stale);
+        }
+        let unchanged = commit.reads.iter().all(|(key, seen)| {
+            let version = self.state.get(&(commit.reactor, key.clone())).map_or(Version(0), |(_, version)| *version);
+            version == *seen
+        });
+        if !unchanged || commit.after.is_some_and(|number| !rejected.happened(number)) {
+            rejected.refused(commit.number);
+            return Ok(Committed::Conflict);
+        }
+        for (key, value) in &commit.writes {
+            let key = (commit.reactor, key.clone());
+            match value {
+                Some(value) => drop(self.state.insert(key, (value.clone(), commit.number))),
+                None => drop(self.state.remove(&key)),
+            }
+        }
+        for (channel, message) in &commit.emits {
+            self.append(*channel, [message])?;
+        }
+        self.counts(commit.reactor).emitted += commit.emits.len() as u64;
+        self.end(commit)?;
+        rejected.applied(commit.number);
+        Ok(Committed::Applied)
+    }
+
+    fn end(&mut self, commit: &Commit) -> Result<()> {
+        match &commit.ending {
+            Ending::Done => {
+                self.counts(commit.reactor).done += 1;
+                if let Some(letter) = self.deliveries.remove(&commit.delivery).and_then(|row| row.stored.redrive_of) {
+                    self.dead.remove(&letter);
+                }
+            }
+            Ending::Wait { due, record, hold } => {
+                self.counts(commit.reactor).retried += 1;
+                if let Some(row) = self.deliveries.get_mut(&commit.delivery) {
+                    (row.attempts, row.started) = (commit.attempt, None);
+                    (row.stored.place, row.stored.due) = (Place::Waiting, *due);
+                    row.stored.history.push(record.clone());
+                }
+                self.hold(hold);
+            }
+            Ending::Dead { letter, forward, hold } => {
+                self.counts(commit.reactor).dead += 1;
+                let row = self.deliveries.remove(&commit.delivery);
+                let lane = row.as_ref().and_then(|row| row.stored.lane);
+                let key = row.as_ref().map(|row| row.stored.key);
+                let before = row.and_then(|row| row.stored.redrive_of).and_then(|id| self.dead.get_mut(&id));
+                if let Some((dead, _)) = before {
+                    let old = &mut dead.letter;
+                    old.history.extend(letter.history.iter().cloned());
+                    (old.at, old.parks) = (letter.at, letter.parks);
+                    (old.reason, old.detail) = (letter.reason.clone(), letter.detail.clone());
+                    dead.redriving = false;
+                } else {
+                    self.bury(DeadLetter { key: key.unwrap_or(letter.key), ..letter.clone() }, lane);
+                }
+                forward.iter().try_for_each(|(channel, message)| self.append(*channel, [message]).map(drop))?;
+                self.hold(hold);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn hold(&mut self, deliveries: &[DeliveryId]) {
+        for id in deliveries {
+            if let Some(row) = self.deliveries.get_mut(id) {
+                (row.stored.place, row.stored.due) = (Place::Held, HostTime(0));
+            }
+        }
+    }
+
+    pub(super) fn recover(&mut self, epoch: u64) -> Recovered {
+        for (_, delivery, attempt) in self.claims.values().filter(|(claimed, ..)| *claimed < epoch) {
+            if let Some(row) = self.deliveries.get_mut(delivery).filter(|row| row.attempts + 1 == *attempt) {
+                row.started = Some(*attempt);
+            }
+        }
+        self.claims.retain(|_, (claimed, ..)| *claimed >= epoch);
+        let mut recovered = Recovered::default();
+        let mut lanes = BTreeMap::new();
+        for row in self.deliveries.values_mut() {
+            if row.stored.place == Place::Memory {
+                row.stored.place = Place::Spilled;
+            }
+            if let Some(attempt) = row.started {
+                recovered.interrupted.push((row.stored.clone(), attempt));
+            }
+            match (row.stored.place, row.stored.lane) {
+                (Place::Held, Some(lane)) => drop(lanes.entry((row.stored.reactor, lane)).or_insert(LaneState::Free)),
+                (Place::Waiting, Some(lane)) => drop(lanes.insert((row.stored.reactor, lane), LaneState::Waiting)),
+                _ => {}
+            }
+        }
+        for (dead, _) in self.dead.values() {
+            if let (Some(reactor), Some(lane)) = (dead.letter.reactor, dead.letter.parks) {
+                lanes.insert((reactor, lane), LaneState::Parked);
+            }
+        }
+        recovered.lanes = lanes.into_iter().map(|((reactor, lane), state)| (reactor, lane, state)).collect();
+        recovered
+    }
+
+    pub(super) fn redrive(&mut self, request: u64, id: u64) -> Option<StoredDelivery> {
+        self.requests.remove(&request);
+        let (dead, lane) = self.dead.get_mut(&id).filter(|(dead, _)| !dead.redriving)?;
+        let reactor = dead.letter.reactor?;
+        dead.redriving = true;
+        let (origin, key, lane) = (dead.letter.origin, dead.letter.key, *lane);
+        self.counts(reactor).dead -= 1;
+        let new = NewDelivery { reactor, origin, key, window: Duration::ZERO, lane, place: Place::Memory };
+        let delivery = self.insert(&new, self.host, Some(id));
+        self.deliveries.get(&delivery).map(|row| row.stored.clone())
+    }
+
+    pub(super) fn select(&self, limit: usize, wanted: impl Fn(&StoredDelivery) -> bool) -> Vec<StoredDelivery> {
+        self.deliveries.values().map(|row| &row.stored).filter(|d| wanted(d)).take(limit).cloned().collect()
+    }
+
+    pub(super) fn waiting(&self, reactor: ReactorId, after: (HostTime, DeliveryId)) -> Vec<StoredDelivery> {
+        let mut found =
+            self.select(usize::MAX, |d| d.reactor == reactor && d.place == Place::Waiting && (d.due, d.id) > after);
+        found.sort_by_key(|d| (d.due, d.id));
+        found
+    }
+
+    pub(super) fn expire(&mut self, upkeep: &Upkeep) {
+        self.host = self.host.max(upkeep.now);
+        self.ledger.retain(|_, since| upkeep.now.since(*since) < upkeep.ledger_window);
+        for (channel, retention) in &upkeep.retention {
+            let origins: Vec<Origin> = self.deliveries.values().map(|row| row.stored.origin).collect();
+            let needed = origins.iter().filter(|o| o.channel == *channel).map(|o| o.offset).min();
+            if let Ok(log) = self.log(*channel) {
+                let floor = needed.map_or(log.cursor, |offset| offset.min(log.cursor));
+                log.records.retain(|offset, (host, _)| *offset >= floor || upkeep.now.since(*host) <= *retention);
+            }
+        }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let named = |n: &dyn Fn(&Log) -> u64| self.logs.iter().map(|log| (log.name.clone(), n(log))).collect();
+        let mut reactors = self.reactors.clone();
+        for row in self.deliveries.values() {
+            if let Some(stats) = reactors.get_mut((row.stored.reactor.0 as usize).wrapping_sub(1)) {
+                stats.active += 1;
+                stats.waiting += u64::from(row.stored.place == Place::Waiting);
+            }
+        }
+        Stats {
+            published: named(&|log| log.next - 1),
+            backlog: named(&|log| log.next.saturating_sub(log.cursor.0)),
+            unrouted: self.unrouted,
+            invalid: self.invalid,
+            reactors,
+        }
+    }
+}
