@@ -1,1 +1,280 @@
-//! x
+//! What the end-to-end tests share: the built program, the built guests, and a folder of their own for each test.
+//!
+//! Everything here panics with a clear message where something is missing: a test that cannot run has to fail.
+#![allow(clippy::expect_used, clippy::panic, reason = "this is test code")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take before the test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are one level below the root")
+}
+
+fn target_dir() -> PathBuf {
+    // The test program itself is in <target>/<profile>/deps.
+    let exe = std::env::current_exe().expect("the path of the test program");
+    exe.ancestors().nth(3).expect("target/profile/deps/test").to_owned()
+}
+
+fn cargo(args: &[&str]) {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(args).current_dir(root()).env("CARGO_TARGET_DIR", target_dir());
+    let status = command.status().expect("cargo can be run");
+    assert!(status.success(), "cargo {} failed", args.join(" "));
+}
+
+/// The `reactor` program, built now if it is not up to date.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        cargo(&["build", "--quiet", "--package", "reactor-runtime", "--bin", "reactor"]);
+        target_dir().join("debug/reactor")
+    })
+}
+
+/// A guest of this workspace as a module, by its package name, built now if it is not up to date.
+pub fn guest(package: &str) -> PathBuf {
+    let target = "wasm32-unknown-unknown";
+    cargo(&["build", "--quiet", "--profile", "guest", "--target", target, "--package", package]);
+    let module = target_dir().join(target).join("guest").join(package.replace('-', "_")).with_extension("wasm");
+    assert!(module.is_file(), "{} was not built; is the target {target} installed?", module.display());
+    module
+}
+
+/// A folder with a `reactors.toml`, in which the program is run.
+#[derive(Debug)]
+pub struct Sandbox {
+    dir: TempDir,
+}
+
+impl Sandbox {
+    /// A folder with this configuration.
+    pub fn new(config: &str) -> Self {
+        let sandbox = Self { dir: TempDir::new().expect("a temporary folder") };
+        sandbox.write("reactors.toml", config);
+        sandbox
+    }
+
+    /// A folder with one reactor, `tally`, that adds up amounts per account; `extra` goes into its table.
+    pub fn tally(extra: &str) -> Self {
+        let sandbox = Self::new(&format!(
+            "[channels.in]\nkind = \"local\"\n\n[reactors.tally]\nmodule = \"tally.wasm\"\nfrom = [\"in\"]\n\
+             on = [\"added\"]\nallow = {{ state = true }}\n{extra}\n"
+        ));
+        std::fs::copy(guest("guest-tally"), sandbox.path("tally.wasm")).expect("the module can be copied");
+        sandbox
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file in the folder.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), text).expect("a file in a temporary folder");
+    }
+
+    /// The program, to be run in the folder.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(args).current_dir(self.dir.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.command(args).stdin(Stdio::null()).output().expect("the program can be run").into()
+    }
+
+    /// Runs the program with this on its standard input.
+    pub fn run_with(&self, args: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.command(args);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program can be run");
+        // A program that refuses its input early closes the pipe, which is no fault of the test.
+        let _ = child.stdin.take().expect("its standard input").write_all(input);
+        child.wait_with_output().expect("the program ends").into()
+    }
+
+    /// Starts `reactor up` and waits until it says that it is up.
+    pub fn up(&self, args: &[&str]) -> Up {
+        let log = self.path("up.log");
+        let file = std::fs::File::create(&log).expect("a log file");
+        let child = self
+            .command(&[&["up"], args].concat())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .spawn()
+            .expect("the program can be run");
+        let mut up = Up { child, log };
+        wait_until("`reactor up` is up", || {
+            assert!(up.child.try_wait().expect("its state").is_none(), "it ended: {}", up.log());
+            up.log().lines().any(|line| line.ends_with(" up"))
+        });
+        up
+    }
+
+    /// Runs everything that there is to its end, and answers with the counts.
+    pub fn until_idle(&self) -> Value {
+        self.run(&["--json", "up", "--until-idle"]).ok().json()
+    }
+}
+
+/// A running host; killed when dropped.
+#[derive(Debug)]
+pub struct Up {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Up {
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("the log can be read")
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM; waits for the end.
+    pub fn terminate(mut self) -> ExitStatus {
+        signal(&self.child, "TERM");
+        wait_for(&mut self.child)
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> ExitStatus {
+        wait_for(&mut self.child)
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // Fails if it has ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(status.expect("kill can be run").success(), "the process is there");
+}
+
+fn wait_for(child: &mut Child) -> ExitStatus {
+    let mut ended = None;
+    wait_until("the program ends", || {
+        ended = child.try_wait().expect("its state");
+        ended.is_some()
+    });
+    ended.expect("it has ended")
+}
+
+/// Waits until something holds, or panics.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "gave up waiting until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A program that has run.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// Its data.
+    pub stdout: String,
+    /// Its talk.
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ran {
+    /// Asserts success.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        self.code(0)
+    }
+
+    /// Asserts an exit code.
+    #[track_caller]
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Asserts that the talk contains this.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "`{text}` is not in:\n{}", self.stderr);
+        self
+    }
+
+    /// The last line of the data, as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        let line = self.stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+
+    /// Every line of the data, as JSON.
+    #[track_caller]
+    pub fn json_lines(&self) -> Vec<Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.stdout.lines().map(parse).collect()
+    }
+}
+
+/// An event for the `tally` guest.
+pub fn added(id: usize, account: &str, amount: usize) -> String {
+    serde_json::json!({
+        "eventId": format!("e{id}"),
+        "eventType": "added",
+        "source": "test",
+        "data": { "account": account, "amount": amount },
+    })
+    .to_string()
+}
+
+/// The counts of a reactor in what `up` printed.
+#[track_caller]
+pub fn counts<'a>(summary: &'a Value, reactor: &str) -> &'a Value {
+    let reactors = summary["reactors"].as_array().expect("a list of reactors");
+    reactors.iter().find(|entry| entry["name"] == reactor).unwrap_or_else(|| panic!("no {reactor} in {summary}"))
+}
