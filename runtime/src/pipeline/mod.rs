@@ -3,3 +3,4 @@
 pub mod decode;
 pub mod invoke;
 pub mod route;
+pub mod view;

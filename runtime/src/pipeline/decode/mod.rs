@@ -1,1 +1,126 @@
-//! Step: turn bytes and attributes into events, or say why not.
+//! Step: turn bytes and attributes into events, or say why not. No I/O, and nothing here panics, whatever the bytes.
+//!
+//! A body that has to be JSON is checked once as a whole (see [`crate::json`]); the formats then pick what they know.
+
+mod auto;
+mod cloudevents;
+mod draft;
+mod encode;
+mod error;
+mod eventbridge;
+mod fields;
+mod identity;
+mod native;
+mod payload;
+mod raw;
+mod s3;
+mod sns;
+
+#[cfg(test)]
+mod samples;
+
+use crate::config::model::{ChannelConfig, Format};
+use crate::event::{Event, Identity, Message};
+use crate::pipeline::view::{Slot, Wanted};
+
+use draft::{Draft, Input};
+
+pub use encode::encode_native;
+pub use error::{DecodeError, Reason};
+
+/// What decoding needs to know of a channel, prepared once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    channel: String,
+    max_event: usize,
+    format: Prepared,
+    identity: Option<(Wanted, Slot)>,
+}
+
+#[derive(Clone, Debug)]
+enum Prepared {
+    Auto,
+    Native,
+    CloudEvents,
+    Sns,
+    EventBridge,
+    S3,
+    Raw(raw::Plan),
+}
+
+/// One event of a message; its place in the answer is the `part` of its origin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// The event. Its data is a slice of the message's body wherever that is possible.
+    pub event: Event,
+    /// Equal exactly for events that count as the same. Taken from the first of these that is there: the configured
+    /// JSON pointer; the envelope's source and id; the SNS message id; the FIFO deduplication id; the id that the
+    /// transport gave the message; the bytes.
+    pub identity: Identity,
+}
+
+impl Settings {
+    /// Prepares a channel's settings.
+    pub fn new(channel: &ChannelConfig) -> Self {
+        let identity = channel.identity.as_ref().map(|pointer| {
+            let mut wanted = Wanted::default();
+            let slot = wanted.insert(pointer);
+            (wanted, slot)
+        });
+        let format = match &channel.format {
+            Format::Auto => Prepared::Auto,
+            Format::Native => Prepared::Native,
+            Format::CloudEvents => Prepared::CloudEvents,
+            Format::Sns => Prepared::Sns,
+            Format::EventBridge => Prepared::EventBridge,
+            Format::S3 => Prepared::S3,
+            Format::Raw(raw) => Prepared::Raw(raw::Plan::new(raw)),
+        };
+        Self { channel: channel.name.clone(), max_event: channel.max_event, format, identity }
+    }
+}
+
+/// Decodes a message into its events, at least one.
+///
+/// # Errors
+/// The message cannot be used, as a whole: one bad record of several makes it a dead letter with all of them.
+pub fn decode(message: &Message, settings: &Settings) -> Result<Vec<Decoded>, DecodeError> {
+    let size = message.size();
+    if size > settings.max_event {
+        let limit = settings.max_event;
+        let detail = format!(
+            "the message has {size} bytes with its attributes, more than the {limit} that channel \"{}\" takes; \
+             send a reference to the data, or raise its `max-event`",
+            settings.channel
+        );
+        return Err(DecodeError::new(Reason::TooLarge, detail));
+    }
+    let input = Input { message, channel: &settings.channel, notification: None };
+    let drafts = match &settings.format {
+        Prepared::Auto => auto::decode(&input),
+        Prepared::Native => input.object("native").and_then(|object| one(native::decode(&input, &object))),
+        Prepared::CloudEvents => cloudevents::decode(&input),
+        Prepared::Sns => sns::decode_or_raw_delivery(&input),
+        Prepared::EventBridge => {
+            input.object("EventBridge").and_then(|object| one(eventbridge::decode(&input, &object)))
+        }
+        Prepared::S3 => input.object("S3").and_then(|object| s3::decode(&input, &object)),
+        Prepared::Raw(plan) => one(raw::decode(&input, plan)),
+    }?;
+    Ok(drafts.into_iter().map(|draft| draft.finish(message, settings)).collect())
+}
+
+/// Checks that bytes are JSON that a decoder will take: for data that is about to be put into an envelope.
+///
+/// # Errors
+/// They are not.
+pub fn check_json(bytes: &[u8]) -> Result<(), DecodeError> {
+    payload::checked_json(bytes).map(|_| ())
+}
+
+fn one(draft: Result<Draft, DecodeError>) -> Result<Vec<Draft>, DecodeError> {
+    draft.map(|draft| vec![draft])
+}
+
+#[cfg(test)]
+mod tests;

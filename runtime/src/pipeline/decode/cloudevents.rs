@@ -1,0 +1,133 @@
+//! Format `cloudevents`: 1.0 in structured JSON mode, in its batches, and in binary mode through message attributes.
+//!
+//! No binding for SQS or SNS has been standardised. The prefixes of the standard ones are taken: `ce-` (HTTP, NATS),
+//! `ce_` (Kafka), `cloudEvents:` and `cloudEvents_` (AMQP).
+
+use super::draft::{Draft, Input};
+use super::error::{DecodeError, Reason};
+use super::fields;
+use super::payload::{self, Names};
+use crate::json::{Object, elements};
+
+const ENVELOPE: &str = "CloudEvents";
+
+/// Where the data is.
+const DATA: Names = Names { data: "data", base64: "data_base64", content_type: "datacontenttype" };
+
+/// What attribute names begin with in binary mode.
+const PREFIXES: [&str; 4] = ["ce-", "ce_", "cloudEvents:", "cloudEvents_"];
+
+/// Extension attributes that carry the schema version, the first that is there.
+const VERSIONS: [&str; 2] = ["eventversion", "dataversion"];
+
+pub(super) fn is_structured(object: &Object<'_>) -> bool {
+    object.has("specversion") && object.has("type")
+}
+
+pub(super) fn is_structured_text(text: &str) -> bool {
+    Object::read(text).is_some_and(|object| is_structured(&object))
+}
+
+pub(super) fn is_binary(input: &Input<'_>) -> bool {
+    let has = |name| attribute(input, name).is_some();
+    has("specversion") || has("type") && has("id")
+}
+
+pub(super) fn decode(input: &Input<'_>) -> Result<Vec<Draft>, DecodeError> {
+    if is_binary(input) {
+        return super::one(decode_binary(input));
+    }
+    let text = input.json()?;
+    if text.starts_with('[') {
+        return decode_batch(input, &elements(text));
+    }
+    super::one(decode_structured(input, &input.object(ENVELOPE)?))
+}
+
+pub(super) fn decode_batch(input: &Input<'_>, batch: &[&str]) -> Result<Vec<Draft>, DecodeError> {
+    if batch.is_empty() {
+        return Err(DecodeError::new(Reason::Empty, "the CloudEvents batch has no events; send at least one"));
+    }
+    let read = |(index, text): (usize, &&str)| {
+        let object = Object::read(text).ok_or_else(|| {
+            DecodeError::new(Reason::UnknownEnvelope, format!("element {index} of the batch is no JSON object"))
+        })?;
+        decode_structured(input, &object).map_err(|error| DecodeError {
+            detail: format!("element {index} of the batch: {error}"),
+            reason: error.reason,
+        })
+    };
+    batch.iter().enumerate().map(read).collect()
+}
+
+pub(super) fn decode_structured(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, DecodeError> {
+    check_specversion(&fields::required(object, ENVELOPE, "specversion")?)?;
+    let id = fields::required(object, ENVELOPE, "id")?;
+    let mut draft = Draft::new(input, id, fields::required(object, ENVELOPE, "type")?);
+    let event = &mut draft.event;
+    event.source = fields::required(object, ENVELOPE, "source")?;
+    event.time = fields::time(object, "time")?;
+    event.subject = fields::text(object, "subject")?;
+    event.causation_id = fields::text(object, "causationid")?;
+    event.partition_key = fields::key(object, "partitionkey")?;
+    event.trace_parent = fields::text(object, "traceparent")?;
+    if let Some(name) = VERSIONS.into_iter().find(|name| object.has(name)) {
+        event.version = fields::version(object, name)?;
+    }
+    if let Some(correlation) = fields::text(object, "correlationid")? {
+        event.correlation_id = correlation;
+    }
+    (event.content_type, event.data) = payload::of_envelope(input, object, &DATA)?;
+    Ok(draft)
+}
+
+pub(super) fn decode_binary(input: &Input<'_>) -> Result<Draft, DecodeError> {
+    let text = |name: &str| match attribute(input, name) {
+        Some((written, value)) => fields::check_text(written, value.into()).map(Some),
+        None => Ok(None),
+    };
+    let required = |name: &str| text(name)?.ok_or_else(|| DecodeError::missing(ENVELOPE, &format!("ce-{name}")));
+    check_specversion(&required("specversion")?)?;
+    let mut draft = Draft::new(input, required("id")?, required("type")?);
+    let event = &mut draft.event;
+    event.source = required("source")?;
+    event.time = text("time")?.map(|time| fields::parse_time("ce-time", &time)).transpose()?;
+    event.subject = text("subject")?;
+    event.causation_id = text("causationid")?;
+    event.partition_key = text("partitionkey")?;
+    event.trace_parent = text("traceparent")?;
+    for name in VERSIONS.into_iter().rev() {
+        if let Some(version) = text(name)? {
+            event.version = fields::parse_version(name, &version)?;
+        }
+    }
+    if let Some(correlation) = text("correlationid")? {
+        event.correlation_id = correlation;
+    }
+    let declared = text("datacontenttype")?;
+    let declared = declared.as_deref().or_else(|| payload::declared_type(input));
+    if !input.message.body.is_empty() {
+        (event.content_type, event.data) = payload::of_body(input, declared)?;
+    }
+    Ok(draft)
+}
+
+/// The first attribute with this `CloudEvents` name: its whole name and its value.
+fn attribute<'m>(input: &Input<'m>, name: &str) -> Option<(&'m str, &'m str)> {
+    let found = input.message.attributes.iter().find(|(written, _)| {
+        let stripped = PREFIXES.iter().find_map(|prefix| {
+            let start = written.get(..prefix.len())?;
+            if start.eq_ignore_ascii_case(prefix) { written.get(prefix.len()..) } else { None }
+        });
+        stripped.is_some_and(|stripped| stripped.eq_ignore_ascii_case(name))
+    });
+    found.map(|(written, value)| (written.as_str(), value.as_str()))
+}
+
+fn check_specversion(version: &str) -> Result<(), DecodeError> {
+    if version == "1.0" || version.starts_with("1.0.") {
+        return Ok(());
+    }
+    let problem = format!("is \"{}\", but only CloudEvents 1.0 is understood", fields::shown(version));
+    Err(DecodeError::bad("specversion", problem))
+}

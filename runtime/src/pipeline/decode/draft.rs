@@ -1,0 +1,95 @@
+//! What the formats work on, and what they hand back.
+
+use bytes::Bytes;
+
+use super::error::{DecodeError, Reason};
+use super::payload::checked_json;
+use super::{Decoded, Settings, identity};
+use crate::event::{Event, Message};
+use crate::json::Object;
+
+/// Media type of data where an envelope names none.
+pub(super) const JSON: &str = "application/json";
+
+/// A message being decoded.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'m> {
+    /// The message, or what an SNS notification carried.
+    pub(super) message: &'m Message,
+    /// The channel's name.
+    pub(super) channel: &'m str,
+    /// The id of the SNS notification that carried the message.
+    pub(super) notification: Option<&'m str>,
+}
+
+impl<'m> Input<'m> {
+    /// The body as checked JSON text.
+    pub(super) fn json(&self) -> Result<&'m str, DecodeError> {
+        checked_json(&self.message.body)
+    }
+
+    /// The body as a JSON object.
+    pub(super) fn object(&self, envelope: &str) -> Result<Object<'m>, DecodeError> {
+        Object::read(self.json()?).ok_or_else(|| {
+            let detail =
+                format!("the body is no JSON object, so it has no {envelope} envelope; see the channel's `format`");
+            DecodeError::new(Reason::UnknownEnvelope, detail)
+        })
+    }
+
+    /// A piece of the body, without a copy. `text` must come from the body.
+    pub(super) fn slice(&self, text: &str) -> Bytes {
+        self.message.body.slice_ref(text.as_bytes())
+    }
+}
+
+/// An event without its identity.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) event: Event,
+    /// Whether the envelope gave the id, and not the transport.
+    pub(super) own_id: bool,
+    /// The id of the SNS notification that carried it.
+    pub(super) notification: Option<String>,
+}
+
+impl Draft {
+    /// An event with an id from its envelope, and defaults for everything else.
+    pub(super) fn new(input: &Input<'_>, id: String, event_type: String) -> Self {
+        let event = Event {
+            correlation_id: id.clone(),
+            id,
+            event_type,
+            version: 1,
+            source: input.channel.to_owned(),
+            time: None,
+            subject: None,
+            causation_id: None,
+            partition_key: None,
+            content_type: JSON.to_owned(),
+            hop: 0,
+            trace_parent: None,
+            data: Bytes::from_static(b"null"),
+        };
+        Self { event, own_id: true, notification: input.notification.map(str::to_owned) }
+    }
+
+    /// An event without an id in its envelope: the transport's is taken.
+    pub(super) fn without_id(input: &Input<'_>, event_type: String) -> Self {
+        let id = identity::transport_id(input.message, input.notification);
+        Self { own_id: false, ..Self::new(input, id, event_type) }
+    }
+
+    /// Adds what the transport says where the envelope is silent, and the identity.
+    pub(super) fn finish(mut self, message: &Message, settings: &Settings) -> Decoded {
+        let event = &mut self.event;
+        if event.partition_key.is_none() {
+            event.partition_key.clone_from(&message.system.group_id);
+        }
+        if event.trace_parent.is_none() {
+            event.trace_parent = message.attribute("traceparent").map(str::to_owned);
+        }
+        let identity = identity::of(&self, message, settings);
+        Decoded { event: self.event, identity }
+    }
+}

@@ -1,0 +1,84 @@
+//! Why a message is no event.
+
+use crate::json::{Flaw, FlawKind};
+
+/// A message that cannot become an event; it ends as a dead letter with its raw bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct DecodeError {
+    /// The kind of error.
+    pub reason: Reason,
+    /// What is wrong, where, and what to do about it.
+    pub detail: String,
+}
+
+/// The kinds of decode errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No bytes, or a notification without records.
+    Empty,
+    /// Body and attributes are larger than the channel's `max-event`.
+    TooLarge,
+    /// JSON that is not UTF-8.
+    NotUtf8,
+    /// Not JSON where JSON is needed.
+    InvalidJson,
+    /// Nested too deeply.
+    TooDeep,
+    /// A key stands twice in one object.
+    DuplicateKey,
+    /// None of the known envelopes.
+    UnknownEnvelope,
+    /// The envelope lacks a required field.
+    MissingField,
+    /// A field of the envelope has a value that cannot be used.
+    BadField,
+}
+
+impl Reason {
+    /// The reason code, as it stands in dead letters, metrics and logs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLarge => "too-large",
+            Self::NotUtf8 => "not-utf8",
+            Self::InvalidJson => "invalid-json",
+            Self::TooDeep => "too-deep",
+            Self::DuplicateKey => "duplicate-key",
+            Self::UnknownEnvelope => "unknown-envelope",
+            Self::MissingField => "missing-field",
+            Self::BadField => "bad-field",
+        }
+    }
+}
+
+impl DecodeError {
+    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    pub(super) fn missing(envelope: &str, field: &str) -> Self {
+        let detail = format!("the {envelope} envelope has no `{field}`; the producer must set it");
+        Self::new(Reason::MissingField, detail)
+    }
+
+    pub(super) fn bad(field: &str, problem: impl std::fmt::Display) -> Self {
+        Self::new(Reason::BadField, format!("`{field}` {problem}"))
+    }
+}
+
+impl From<Flaw> for DecodeError {
+    fn from(flaw: Flaw) -> Self {
+        match flaw.kind {
+            FlawKind::Syntax => Self::new(
+                Reason::InvalidJson,
+                format!("not valid JSON: {}; send JSON, or set the channel's `format` to \"raw\"", flaw.text),
+            ),
+            FlawKind::Depth => Self::new(Reason::TooDeep, format!("{}; send flatter JSON", flaw.text)),
+            FlawKind::DuplicateKey => Self::new(
+                Reason::DuplicateKey,
+                format!("{}; readers disagree on which one counts, so send each key once", flaw.text),
+            ),
+        }
+    }
+}

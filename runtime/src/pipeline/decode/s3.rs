@@ -1,0 +1,82 @@
+//! Format `s3`: each entry of `Records` is an event, and so is the test message that S3 sends once.
+
+use super::draft::{Draft, Input};
+use super::error::{DecodeError, Reason};
+use super::{fields, one};
+use crate::event::Identity;
+use crate::json::{Object, elements};
+
+const ENVELOPE: &str = "S3";
+
+/// What S3 sends when notifications are switched on.
+const TEST: &str = "s3:TestEvent";
+
+/// Whether an object is a notification: its first record is S3's, or it is the test message.
+pub(super) fn is(object: &Object<'_>) -> bool {
+    let records = object.text("Records").map(elements).unwrap_or_default();
+    let first = records.first().and_then(|text| Object::read(text));
+    is_test(object) || first.is_some_and(|record| record.has("s3") && record.has("eventName"))
+}
+
+fn is_test(object: &Object<'_>) -> bool {
+    object.string("Event").is_some_and(|event| event == TEST)
+}
+
+pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Vec<Draft>, DecodeError> {
+    if is_test(object) {
+        return one(test_message(input, object));
+    }
+    let records = elements(object.text("Records").ok_or_else(|| DecodeError::missing(ENVELOPE, "Records"))?);
+    if records.is_empty() {
+        return Err(DecodeError::new(Reason::Empty, "`Records` of the S3 notification has no entries"));
+    }
+    let read = |(index, text): (usize, &&str)| {
+        record(input, text)
+            .map_err(|error| DecodeError { detail: format!("/Records/{index}: {error}"), reason: error.reason })
+    };
+    records.iter().enumerate().map(read).collect()
+}
+
+fn record(input: &Input<'_>, text: &str) -> Result<Draft, DecodeError> {
+    let Some(record) = Object::read(text) else {
+        return Err(DecodeError::new(Reason::BadField, "the record is no object"));
+    };
+    let name = fields::required(&record, ENVELOPE, "eventName")?;
+    let s3 = record.object("s3").ok_or_else(|| DecodeError::missing(ENVELOPE, "s3"))?;
+    let bucket = s3.object("bucket").ok_or_else(|| DecodeError::missing(ENVELOPE, "s3/bucket"))?;
+    let object = s3.object("object").ok_or_else(|| DecodeError::missing(ENVELOPE, "s3/object"))?;
+    let bucket_name = fields::required(&bucket, ENVELOPE, "name")?;
+    let key = fields::required(&object, ENVELOPE, "key")?;
+    let request = record.object("responseElements").and_then(|response| response.string("x-amz-request-id"));
+    let id = Identity::of(&[
+        bucket_name.as_bytes(),
+        key.as_bytes(),
+        object.string("versionId").unwrap_or_default().as_bytes(),
+        name.as_bytes(),
+        object.string("sequencer").unwrap_or_default().as_bytes(),
+        request.unwrap_or_default().as_bytes(),
+        record.string("eventTime").unwrap_or_default().as_bytes(),
+    ]);
+    // Early notifications wrote `s3:ObjectCreated:Put`.
+    let short = name.strip_prefix("s3:").unwrap_or(&name);
+    let mut draft = Draft::new(input, id.to_string(), format!("aws.s3.{short}"));
+    let event = &mut draft.event;
+    event.version = fields::version(&record, "eventVersion")?;
+    event.source = fields::text(&bucket, "arn")?.unwrap_or_else(|| format!("arn:aws:s3:::{bucket_name}"));
+    event.time = fields::time(&record, "eventTime")?;
+    event.subject = Some(key);
+    event.data = input.slice(text);
+    Ok(draft)
+}
+
+fn test_message(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, DecodeError> {
+    let id = fields::required(object, ENVELOPE, "RequestId")?;
+    let mut draft = Draft::new(input, id, "aws.s3.TestEvent".to_owned());
+    let event = &mut draft.event;
+    if let Some(bucket) = fields::text(object, "Bucket")? {
+        event.source = format!("arn:aws:s3:::{bucket}");
+    }
+    event.time = fields::time(object, "Time")?;
+    event.data = input.slice(input.json()?);
+    Ok(draft)
+}
