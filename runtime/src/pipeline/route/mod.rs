@@ -1,1 +1,111 @@
-//! Step: match an event against every subscription, through one compiled index.
+//! Step: match an event against every subscription, through one compiled index. No I/O.
+//!
+//! Types are matched in a tree of their segments, and filters that ask for certain values through a table of those
+//! values, so that what an event costs depends on the reactors that want it and not on how many there are. Exceptions:
+//! reactors of one type pattern whose filters have no field that lists plain strings or numbers are tried one by one.
+
+mod condition;
+mod index;
+
+#[cfg(test)]
+mod naive;
+
+use crate::config::model::ReactorConfig;
+use crate::event::{Event, Identity, LaneKey, ReactorId};
+use crate::json::Value;
+use crate::pipeline::view::{Slot, View, Wanted};
+use crate::subscription::Condition;
+
+use index::Index;
+
+/// Every subscription to one channel, compiled.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    index: Index,
+    subscribers: Vec<Subscriber>,
+    wanted: Wanted,
+}
+
+/// A reactor that wants an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Who.
+    pub reactor: ReactorId,
+    /// Its lane, where the reactor orders by a value that the event has (null counts as absent).
+    pub lane: Option<LaneKey>,
+    /// The dedup key, where the reactor's policy names a value that the event has; else the event's identity counts.
+    pub key: Option<Identity>,
+}
+
+/// What is left of a reactor's config: pointers are slots of [`Routes::wanted`].
+#[derive(Clone, Debug)]
+struct Subscriber {
+    reactor: ReactorId,
+    filter: Vec<(Slot, Vec<Condition>)>,
+    order_by: Option<Slot>,
+    key: Option<Slot>,
+}
+
+impl Routes {
+    /// Compiles the subscriptions of those reactors that read from `channel`.
+    pub fn compile(channel: &str, reactors: &[(ReactorId, &ReactorConfig)]) -> Self {
+        let mut wanted = Wanted::default();
+        let mut subscribers = Vec::new();
+        let mut patterns = Vec::new();
+        for (reactor, config) in reactors {
+            if !config.from.iter().any(|from| from == channel) {
+                continue;
+            }
+            patterns.push(config.on.as_slice());
+            let fields = config.when.fields.iter();
+            subscribers.push(Subscriber {
+                reactor: *reactor,
+                filter: fields.map(|(pointer, any)| (wanted.insert(pointer), any.clone())).collect(),
+                order_by: config.order_by.as_ref().map(|pointer| wanted.insert(pointer)),
+                key: config.dedup.key.as_ref().map(|pointer| wanted.insert(pointer)),
+            });
+        }
+        Self { index: Index::compile(&patterns, &subscribers), subscribers, wanted }
+    }
+
+    /// Appends every reactor that wants the event, once each, in the order they were compiled in. The event's data is
+    /// read at most once, and only if a reactor of its type asks for a value.
+    pub fn matching(&self, event: &Event, matches: &mut Vec<Match>) {
+        let view = View::new(event, &self.wanted);
+        let mut candidates = Vec::new();
+        self.index.candidates(event, &view, &mut candidates);
+        candidates.sort_unstable();
+        candidates.dedup();
+        for place in candidates {
+            let subscriber = &self.subscribers[place];
+            if subscriber.accepts(&view) {
+                matches.push(subscriber.matched(&view));
+            }
+        }
+    }
+
+    /// Whether any reactor has a pattern for this type and version, whatever its filter says.
+    pub fn wants(&self, event_type: &str, version: u32) -> bool {
+        self.index.wants(event_type, version)
+    }
+}
+
+impl Subscriber {
+    fn accepts(&self, view: &View<'_>) -> bool {
+        self.filter.iter().all(|(slot, any)| {
+            let value = view.get(*slot);
+            any.iter().any(|condition| condition::holds(condition, value.as_ref()))
+        })
+    }
+
+    fn matched(&self, view: &View<'_>) -> Match {
+        let hash = |slot: Option<Slot>, purpose: &[u8]| {
+            let value = view.get(slot?).filter(|value| *value != Value::Null)?;
+            Some(value.identity(&[purpose]))
+        };
+        Match { reactor: self.reactor, lane: hash(self.order_by, b"lane"), key: hash(self.key, b"dedup") }
+    }
+}
+
+#[cfg(test)]
+mod tests;
