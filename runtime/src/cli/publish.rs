@@ -92,7 +92,7 @@ impl Publish {
             store: &*store,
             runtime: &runtime,
             id: store.channel_id(&channel.name)?,
-            settings: Settings::of(channel),
+            settings: Settings::new(channel),
             channel,
             messages: Vec::new(),
             bytes: 0,
@@ -212,7 +212,7 @@ impl Batch<'_> {
         }
         if let Err(error) = decode(&message, &self.settings) {
             self.report.undecodable += 1;
-            let say = format!("line {line}: accepted, but it will become a dead letter: {}: {error}", error.code);
+            let say = format!("line {line}: accepted, but it will become a dead letter: {}: {error}", error.reason.code());
             self.name(self.report.undecodable, &say);
         }
         self.bytes += message.size();

@@ -506,9 +506,9 @@ fn intakes(
             channel: intake::Channel {
                 id,
                 name: name.clone(),
-                settings: Settings::of(channel),
+                settings: Settings::new(channel),
                 unrouted: channel.unrouted,
-                routes: Routes::compile(&subscribed),
+                routes: Routes::compile(name, &subscribed),
             },
             readers,
             pending: true,

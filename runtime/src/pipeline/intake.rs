@@ -85,12 +85,11 @@ impl Channel {
         batch
     }
 
-    /// Reads one event of a record again.
-    pub(super) fn event(&self, mut record: LogRecord, part: u32) -> Result<Decoded, DecodeError> {
-        let events = self.decode(&mut record)?;
-        events.into_iter().nth(part as usize).ok_or_else(|| {
-            DecodeError::new("missing-part", format!("the message does not hold an event number {} any more", part + 1))
-        })
+    /// Reads one event of a record again; an error says why it cannot be.
+    pub(super) fn event(&self, mut record: LogRecord, part: u32) -> Result<Decoded, String> {
+        let events = self.decode(&mut record).map_err(|error| format!("{}: {error}", error.reason.code()))?;
+        let found = events.into_iter().nth(part as usize);
+        found.ok_or_else(|| format!("the message does not hold an event number {} any more", part + 1))
     }
 
     fn decode(&self, record: &mut LogRecord) -> Result<Vec<Decoded>, DecodeError> {
@@ -103,7 +102,7 @@ impl Channel {
         tracing::warn!(
             channel = self.name,
             offset = record.offset.0,
-            code = error.code,
+            code = error.reason.code(),
             "message is no event: {error}"
         );
         DeadLetter {
@@ -114,7 +113,7 @@ impl Channel {
             event_type: None,
             correlation_id: None,
             reason: "invalid-event".into(),
-            detail: format!("{}: {error}", error.code),
+            detail: format!("{}: {error}", error.reason.code()),
             history: Vec::new(),
             parks: None,
             key: Identity::of(&[]),

@@ -83,7 +83,7 @@ impl Host {
         let decoded = match intake.channel.event(record, stored.origin.part) {
             Ok(decoded) => decoded,
             Err(error) => {
-                let why = format!("{}: {error}; was the channel's `format` changed?", error.code);
+                let why = format!("{error}; was the channel's `format` changed?");
                 self.bury(&stored, message, why);
                 return Ok(None);
             }

@@ -15,6 +15,7 @@ mod intake;
 
 pub mod decode;
 pub mod route;
+pub mod view;
 
 mod claim;
 pub mod invoke;
