@@ -23,7 +23,10 @@ pub fn reactor(arguments: TokenStream, item: TokenStream) -> TokenStream {
     match syn::parse::<Item>(item) {
         Ok(Item::Fn(function)) => expand(&function).into(),
         Ok(other) => {
-            let error = Error::new(other.span(), "#[reactor] goes on a function: `fn name(event: Event<T>, cx: &Context) -> Outcome`");
+            let error = Error::new(
+                other.span(),
+                "#[reactor] goes on a function: `fn name(event: Event<T>, cx: &Context) -> Outcome`",
+            );
             let error = error.into_compile_error();
             quote!(#original #error).into()
         }
@@ -39,11 +42,11 @@ fn expand(function: &ItemFn) -> proc_macro2::TokenStream {
     }
     let name = &function.sig.ident;
     let types = function.sig.inputs.iter().map(|argument| match argument {
-        FnArg::Typed(argument) => (*argument.ty).clone(),
-        FnArg::Receiver(receiver) => (*receiver.ty).clone(),
+        FnArg::Typed(argument) => &*argument.ty,
+        FnArg::Receiver(receiver) => &*receiver.ty,
     });
-    let types: Vec<Type> = types.collect();
-    let (event, context) = (&types[0], &types[1]);
+    let types: Vec<&Type> = types.collect();
+    let (event, context) = (types[0], types[1]);
     // The spans make a type that does not fit show up at the user's own code.
     let event_check = quote_spanned! {event.span()=>
         const _: fn(#event) = |event| { let _: ::reactor_guest::Event<_> = event; };
@@ -78,10 +81,16 @@ fn problems(function: &ItemFn) -> Option<Error> {
     let signature = &function.sig;
     let mut found = Vec::new();
     if let Some(asyncness) = &signature.asyncness {
-        found.push(Error::new(asyncness.span(), "a reactor is not `async`: the host runs each event in an instance of its own"));
+        found.push(Error::new(
+            asyncness.span(),
+            "a reactor is not `async`: the host runs each event in an instance of its own",
+        ));
     }
     if !signature.generics.params.is_empty() {
-        found.push(Error::new(signature.generics.span(), "a reactor has no generic parameters: name the type of its events"));
+        found.push(Error::new(
+            signature.generics.span(),
+            "a reactor has no generic parameters: name the type of its events",
+        ));
     }
     let receiver = signature.inputs.iter().find(|argument| matches!(argument, FnArg::Receiver(_)));
     if let Some(receiver) = receiver {
