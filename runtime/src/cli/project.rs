@@ -69,13 +69,13 @@ impl Project {
 
     /// Opens the store next to a host that may be running.
     pub(super) fn client(&self) -> Result<Arc<dyn Store>, Exit> {
-        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, OpenOptions::client())?))
+        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, &OpenOptions::client())?))
     }
 
     /// Opens the store as its owner.
     pub(super) fn owner(&self) -> Result<Arc<dyn Store>, Exit> {
         let slots = self.config.runtime.concurrency;
-        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, OpenOptions::owner(slots))?))
+        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, &OpenOptions::owner(slots))?))
     }
 }
 

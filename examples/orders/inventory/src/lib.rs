@@ -1,0 +1,176 @@
+//! Inventory: reserves stock for an order that is placed, and gives it back when the order is cancelled.
+//!
+//! The host runs the events of one order one after the other (`order-by`), in the order in which they came. A
+//! cancellation that comes before its order is remembered, so that the order reserves nothing.
+
+use reactor_guest::{Context, Event, Outcome, Raw, reactor, reject};
+use serde::{Deserialize, Serialize};
+
+/// An order, as the shop publishes it. Version 2 has a gift note, which is nobody's business here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderPlaced {
+    order_id: String,
+    sku: String,
+    quantity: u32,
+    amount_cents: u64,
+    currency: String,
+}
+
+/// An order that the customer does not want any more.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderCancelled {
+    order_id: String,
+}
+
+/// What is known of an order.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "camelCase")]
+pub enum Order {
+    /// Stock is set aside.
+    Reserved {
+        /// Of what.
+        sku: String,
+        /// How much.
+        quantity: u32,
+    },
+    /// There was not enough.
+    Refused,
+    /// Not wanted, perhaps before it was placed.
+    Cancelled,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reserved<'a> {
+    order_id: &'a str,
+    sku: &'a str,
+    quantity: u32,
+    amount_cents: u64,
+    currency: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Refused<'a> {
+    order_id: &'a str,
+    sku: &'a str,
+    wanted: u32,
+    left: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Released<'a> {
+    order_id: &'a str,
+    sku: &'a str,
+    quantity: u32,
+}
+
+/// Handles `order.placed` and `order.cancelled`.
+#[reactor]
+pub fn orders(event: Event<Raw>, cx: &Context) -> Outcome {
+    match event.event_type.as_str() {
+        "order.placed" => placed(&event.parse()?, cx),
+        "order.cancelled" => cancelled(&event.parse()?, cx),
+        other => Err(reject(format_args!("inventory knows nothing of `{other}`"))),
+    }
+}
+
+fn placed(order: &OrderPlaced, cx: &Context) -> Outcome {
+    if order.quantity == 0 {
+        return Err(reject("an order of nothing: quantity is 0"));
+    }
+    let key = format!("order:{}", order.order_id);
+    if let Some(known) = cx.state().get::<Order>(&key)? {
+        cx.info(format_args!("order {} is already {known:?}", order.order_id));
+        return Ok(());
+    }
+    let left = stock(&order.sku, cx)?;
+    let Some(rest) = left.checked_sub(order.quantity) else {
+        cx.state().set(&key, &Order::Refused)?;
+        let refused = Refused { order_id: &order.order_id, sku: &order.sku, wanted: order.quantity, left };
+        return cx.emit("inventory.refused", &refused);
+    };
+    cx.state().set(format!("stock:{}", order.sku), &rest)?;
+    cx.state().set(&key, &Order::Reserved { sku: order.sku.clone(), quantity: order.quantity })?;
+    cx.emit(
+        "inventory.reserved",
+        &Reserved {
+            order_id: &order.order_id,
+            sku: &order.sku,
+            quantity: order.quantity,
+            amount_cents: order.amount_cents,
+            currency: &order.currency,
+        },
+    )
+}
+
+fn cancelled(order: &OrderCancelled, cx: &Context) -> Outcome {
+    let key = format!("order:{}", order.order_id);
+    let known = cx.state().get::<Order>(&key)?;
+    cx.state().set(&key, &Order::Cancelled)?;
+    let Some(Order::Reserved { sku, quantity }) = known else { return Ok(()) };
+    let left = stock(&sku, cx)?;
+    cx.state().set(format!("stock:{sku}"), &(left + quantity))?;
+    cx.emit("inventory.released", &Released { order_id: &order.order_id, sku: &sku, quantity })
+}
+
+/// What is left of an article; what nobody has ordered yet has the configured stock.
+fn stock(sku: &str, cx: &Context) -> Result<u32, reactor_guest::Failure> {
+    match cx.state().get(format!("stock:{sku}"))? {
+        Some(left) => Ok(left),
+        None => Ok(cx.config_as("initial-stock")?.unwrap_or(100)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reactor_guest::testing::Run;
+    use serde_json::json;
+
+    use super::*;
+
+    fn order(quantity: u32) -> serde_json::Value {
+        json!({ "orderId": "o1", "sku": "tea", "quantity": quantity, "amountCents": 900, "currency": "EUR" })
+    }
+
+    #[test]
+    fn an_order_reserves_stock() {
+        let run = Run::new(orders).config("initial-stock", 5).event("order.placed", order(2));
+        assert_eq!(run.outcome, Ok(()));
+        assert_eq!(run.state::<u32>("stock:tea"), Some(3));
+        assert_eq!(run.emitted("inventory.reserved"), [order(2)]);
+    }
+
+    #[test]
+    fn an_order_for_more_than_there_is_reserves_nothing() {
+        let run = Run::new(orders).state("stock:tea", 1).event("order.placed", order(2));
+        assert_eq!(run.state::<u32>("stock:tea"), Some(1));
+        assert_eq!(run.emitted_types(), ["inventory.refused"]);
+    }
+
+    #[test]
+    fn a_cancellation_gives_the_stock_back() {
+        let run = Run::new(orders).event("order.placed", order(2));
+        let run = run.then(orders).event("order.cancelled", json!({ "orderId": "o1" }));
+        assert_eq!(run.state::<u32>("stock:tea"), Some(100));
+        assert_eq!(run.emitted_types(), ["inventory.released"]);
+    }
+
+    #[test]
+    fn a_cancellation_may_come_first() {
+        let run = Run::new(orders).event("order.cancelled", json!({ "orderId": "o1" }));
+        let run = run.then(orders).event("order.placed", order(2));
+        assert_eq!((run.state::<u32>("stock:tea"), run.emitted_types().len()), (None, 0));
+    }
+
+    #[test]
+    fn what_can_never_succeed_is_rejected() {
+        let run = Run::new(orders).event("order.placed", order(0));
+        assert_eq!(run.outcome, Err(reject("an order of nothing: quantity is 0")));
+        let run = Run::new(orders).event("order.placed", json!({ "orderId": "o1" }));
+        assert!(matches!(run.outcome, Err(reactor_guest::Failure::Reject { .. })), "{:?}", run.outcome);
+    }
+}
