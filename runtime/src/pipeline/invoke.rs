@@ -83,3 +83,9 @@ pub struct Usage {
     /// Host calls made.
     pub host_calls: u32,
 }
+
+/// The id of the `index`th event that a run emits: the same for every attempt, so that a repeated publish is recognised.
+pub fn emitted_id(parent: Identity, reactor: &str, index: u32) -> String {
+    let hash = Identity::of(&[&parent.0, reactor.as_bytes(), &index.to_le_bytes()]);
+    uuid::Uuid::new_v8(hash.0).to_string()
+}
