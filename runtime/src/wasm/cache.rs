@@ -1,0 +1,159 @@
+//! Compiled modules on disk. Compiled code runs without a sandbox around it, so only what this host wrote is loaded:
+//! the folder must be ours and closed to everybody else, and each entry carries the hash of its own content.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, bail};
+use wasmtime::component::Component;
+
+const EXTENSION: &str = "cwasm";
+/// Entries kept; beyond, the oldest go.
+const ENTRIES: usize = 256;
+const HASH: usize = blake3::OUT_LEN;
+
+/// A folder of compiled modules, keyed by the module's content and by the engine that compiled it.
+pub(super) struct Cache {
+    dir: PathBuf,
+    engine: blake3::Hash,
+}
+
+impl Cache {
+    /// Creates the folder if it is absent.
+    ///
+    /// # Errors
+    /// It cannot be created, is not a folder, or others have a way in.
+    pub(super) fn open(dir: &Path, wasm: &wasmtime::Engine) -> anyhow::Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| format!("cannot create the folder {}", dir.display()))?;
+        let mut hasher = StableHasher(blake3::Hasher::new());
+        wasm.precompile_compatibility_hash().hash(&mut hasher);
+        let cache = Self { dir: dir.to_owned(), engine: hasher.0.finalize() };
+        cache.check_private()?;
+        Ok(cache)
+    }
+
+    /// The module, if it was compiled before and the entry is sound; a damaged entry is removed.
+    pub(super) fn load(&self, wasm: &wasmtime::Engine, content: &blake3::Hash) -> Option<Component> {
+        let path = self.path(content);
+        let bytes = fs::read(&path).ok()?;
+        let loaded = self.check_private().and_then(|()| deserialize(wasm, &bytes));
+        match loaded {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(entry = %path.display(), "a compiled module is unusable and is made anew: {error:#}");
+                let _ = fs::remove_file(&path);
+                None
+            }
+        }
+    }
+
+    /// Keeps a compiled module for the next start.
+    ///
+    /// # Errors
+    /// The folder is not private any more, or the disk refuses. Nothing is lost but time.
+    pub(super) fn store(&self, content: &blake3::Hash, component: &Component) -> anyhow::Result<()> {
+        let artefact = component.serialize().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        self.check_private()?;
+        let aside = self.aside();
+        let written = create_new(&aside).and_then(|mut file| {
+            file.write_all(blake3::hash(&artefact).as_bytes())?;
+            file.write_all(&artefact)
+        });
+        // Not synced: an entry that a power cut tears fails its hash and is made anew.
+        let kept = written.and_then(|()| fs::rename(&aside, self.path(content)));
+        if let Err(error) = kept {
+            let _ = fs::remove_file(&aside);
+            return Err(error).with_context(|| format!("cannot write to {}", self.dir.display()));
+        }
+        self.prune();
+        Ok(())
+    }
+
+    fn path(&self, content: &blake3::Hash) -> PathBuf {
+        let mut key = blake3::Hasher::new();
+        key.update(content.as_bytes()).update(self.engine.as_bytes());
+        self.dir.join(format!("{}.{EXTENSION}", key.finalize()))
+    }
+
+    fn aside(&self) -> PathBuf {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(format!(".new-{}-{number}-{:016x}", std::process::id(), rand::random::<u64>()))
+    }
+
+    /// Whether the folder is a real folder of this user that nobody else can enter.
+    fn check_private(&self) -> anyhow::Result<()> {
+        let dir = self.dir.display();
+        let found = fs::symlink_metadata(&self.dir).with_context(|| format!("cannot look at {dir}"))?;
+        if !found.is_dir() {
+            bail!("{dir} is not a folder; move it away");
+        }
+        if found.mode() & 0o077 != 0 {
+            bail!("{dir} is open to others (mode {:o}); run: chmod 700 '{dir}'", found.mode() & 0o777);
+        }
+        // Whose files we create is what the kernel takes us for; std has no other way to ask.
+        let probe = self.aside();
+        let us = create_new(&probe).and_then(|file| file.metadata()).map(|metadata| metadata.uid());
+        let _ = fs::remove_file(&probe);
+        let us = us.with_context(|| format!("cannot write to {dir}"))?;
+        if found.uid() != us {
+            bail!("{dir} belongs to user {}, not to {us}; remove it or choose another", found.uid());
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest entries beyond the bound; a failure only costs disk space.
+    fn prune(&self) {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+        let mut found: Vec<_> = entries
+            .flatten()
+            .filter(|entry| entry.path().extension().is_some_and(|e| e == EXTENSION))
+            .filter_map(|entry| Some((entry.metadata().and_then(|m| m.modified()).ok()?, entry.path())))
+            .collect();
+        found.sort();
+        let excess = found.len().saturating_sub(ENTRIES);
+        for (_, path) in found.drain(..excess) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn create_new(path: &Path) -> std::io::Result<fs::File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+fn deserialize(wasm: &wasmtime::Engine, bytes: &[u8]) -> anyhow::Result<Component> {
+    let (stored, artefact) = bytes.split_first_chunk::<HASH>().context("it is cut short")?;
+    if blake3::hash(artefact) != blake3::Hash::from_bytes(*stored) {
+        bail!("its content does not match its hash");
+    }
+    // SAFETY: the bytes were written by `store` from `Component::serialize`: they lie in a folder that only this user
+    // can enter (checked just before), under a name derived from the engine, and their hash has just been checked on
+    // this very copy. wasmtime itself checks version and settings.
+    #[allow(unsafe_code)]
+    let component = unsafe { Component::deserialize(wasm, artefact) };
+    component.map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
+/// Feeds blake3, so that a key means the same in the next process.
+struct StableHasher(blake3::Hasher);
+
+impl Hasher for StableHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let mut first = [0; 8];
+        first.copy_from_slice(&self.0.finalize().as_bytes()[..8]);
+        u64::from_le_bytes(first)
+    }
+}

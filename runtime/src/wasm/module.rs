@@ -1,0 +1,180 @@
+//! From a file to a module that is ready to run.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::bindings::{ReactorPre, reactor::guest as wit};
+use super::engine::{Engine, Inner};
+use super::error::LoadError;
+use super::format::to_component;
+use super::grants::Grants;
+use super::host::Host;
+use super::limits::Limits;
+use super::run::Module;
+use crate::clock::Clock;
+use crate::pipeline::invoke::Guest;
+use crate::subscription::TypePattern;
+
+/// Largest module file, in bytes.
+pub const MAX_MODULE: u64 = 16 << 20;
+
+/// What a module's runs may do; from the reactor's table.
+#[derive(Clone)]
+pub struct GuestSpec {
+    /// The reactor's name.
+    pub reactor: String,
+    /// Wall-clock limit of a run.
+    pub timeout: Duration,
+    /// CPU limit of a run.
+    pub cpu: Duration,
+    /// Sum of memories and tables, in bytes.
+    pub memory: usize,
+    /// Whether the state interface is granted.
+    pub allow_state: bool,
+    /// Which types may be emitted and the channels they go to; the first match counts.
+    pub emit: Vec<(TypePattern, String)>,
+    /// What the guest reads as its configuration.
+    pub config: BTreeMap<String, String>,
+    /// Longest chain of emitted events.
+    pub hop_limit: u32,
+    /// The other limits.
+    pub limits: Limits,
+    /// Where time and random numbers come from.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A module that is ready to run.
+pub struct LoadedModule {
+    /// Runs it.
+    pub guest: Arc<dyn Guest>,
+    /// blake3 of the file, in hex.
+    pub digest: String,
+    /// The interfaces it imports, with versions.
+    pub imports: Vec<String>,
+    /// Grants that it makes no use of: `state`, `emit`.
+    pub unused_grants: Vec<String>,
+    /// Whether compiled code was found on disk.
+    pub from_cache: bool,
+}
+
+impl std::fmt::Debug for LoadedModule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedModule")
+            .field("digest", &self.digest)
+            .field("imports", &self.imports)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all runs of a module share.
+pub(super) struct Shared {
+    pub(super) spec: GuestSpec,
+    pub(super) digest: String,
+    pub(super) engine: Arc<Inner>,
+}
+
+impl Engine {
+    /// Reads, checks, compiles and links a module. Blocking: up to seconds for a large module that is not in the cache.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and what to do about it. The file's content, however hostile, causes nothing else.
+    pub fn load(&self, path: &Path, spec: GuestSpec) -> Result<LoadedModule, LoadError> {
+        let bytes = read(path)?;
+        let content = blake3::hash(&bytes);
+        let (component, from_cache) = self.component(path, &bytes, &content)?;
+        let wasm = &self.inner.wasm;
+        let ty = component.component_type();
+        let imports: Vec<String> = ty.imports(wasm).map(|(name, _)| name.to_owned()).collect();
+        let grants = Grants { state: spec.allow_state, emit: !spec.emit.is_empty() };
+        let denied = grants.check(&imports);
+        if !denied.is_empty() {
+            return Err(LoadError::Denied { path: path.to_owned(), imports: denied });
+        }
+        if ty.get_export(wasm, "handle").is_none() {
+            return Err(LoadError::NoHandle(path.to_owned()));
+        }
+        check_memory(path, &component, spec.memory, self.inner.max_memory)?;
+        let mismatch = |error: wasmtime::Error| LoadError::Mismatch(path.to_owned(), format!("{error:#}"));
+        let linker = linker(wasm, grants).map_err(|error| LoadError::Host(path.to_owned(), format!("{error:#}")))?;
+        let ready = linker.instantiate_pre(&component).and_then(ReactorPre::new).map_err(mismatch)?;
+        let digest = content.to_hex().to_string();
+        let shared = Arc::new(Shared { spec, digest: digest.clone(), engine: self.inner.clone() });
+        let unused_grants = grants.unused(&imports);
+        Ok(LoadedModule { guest: Arc::new(Module { ready, shared }), digest, imports, unused_grants, from_cache })
+    }
+
+    /// The compiled component and whether it came from the cache.
+    fn component(&self, path: &Path, bytes: &[u8], content: &blake3::Hash) -> Result<(Component, bool), LoadError> {
+        let Inner { wasm, cache, .. } = &*self.inner;
+        if let Some(found) = cache.as_ref().and_then(|cache| cache.load(wasm, content)) {
+            return Ok((found, true));
+        }
+        let binary = to_component(path, bytes)?;
+        let component = Component::from_binary(wasm, &binary)
+            .map_err(|error| LoadError::Invalid(path.to_owned(), format!("{error:#}")))?;
+        if let Some(Err(error)) = cache.as_ref().map(|cache| cache.store(content, &component)) {
+            tracing::warn!("a compiled module is not kept for the next start: {error:#}");
+        }
+        Ok((component, false))
+    }
+}
+
+/// Reads at most the limit, whatever the file's size says.
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let failed = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => LoadError::Missing(path.to_owned()),
+        _ => LoadError::Unreadable(path.to_owned(), error),
+    };
+    // Before opening: opening a pipe would wait for its writer.
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(LoadError::NotWasm(path.to_owned(), "is not a regular file".to_owned()));
+    }
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_MODULE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let size = metadata.len().max(bytes.len() as u64);
+    if size > MAX_MODULE {
+        return Err(LoadError::TooLarge { path: path.to_owned(), size, most: MAX_MODULE });
+    }
+    Ok(bytes)
+}
+
+fn check_memory(path: &Path, component: &Component, budget: usize, most: usize) -> Result<(), LoadError> {
+    let refuse = |why: String| Err(LoadError::Memory(path.to_owned(), why));
+    if budget > most {
+        return refuse(format!("the reactor is given {budget} bytes of memory, and this engine gives at most {most}"));
+    }
+    let pages = component.resources_required().and_then(|needs| needs.max_initial_memory_size).unwrap_or(0);
+    let start = pages.saturating_mul(64 << 10);
+    if start > budget as u64 {
+        return refuse(format!("it starts with {start} bytes of memory, and the reactor has {budget}; raise `memory`"));
+    }
+    Ok(())
+}
+
+/// Links what is granted, and nothing else.
+fn linker(wasm: &wasmtime::Engine, grants: Grants) -> wasmtime::Result<Linker<Host>> {
+    type Own = HasSelf<Host>;
+    let mut linker = Linker::new(wasm);
+    let link = &mut linker;
+    wit::types::add_to_linker::<Host, Own>(link, |host| host)?;
+    wit::attempt::add_to_linker::<Host, Own>(link, |host| host)?;
+    wit::config::add_to_linker::<Host, Own>(link, |host| host)?;
+    wit::log::add_to_linker::<Host, Own>(link, |host| host)?;
+    wit::clock::add_to_linker::<Host, Own>(link, |host| host)?;
+    wit::random::add_to_linker::<Host, Own>(link, |host| host)?;
+    if grants.state {
+        wit::state::add_to_linker::<Host, Own>(link, |host| host)?;
+    }
+    if grants.emit {
+        wit::emit::add_to_linker::<Host, Own>(link, |host| host)?;
+    }
+    Ok(linker)
+}

@@ -1,0 +1,123 @@
+//! Runs that end with an answer.
+
+use super::*;
+
+/// publish("order.x", 1, none, none, "t", "{}"): type, version, subject, key, content type, data, where the id goes.
+const PUBLISH: &str = r#"(call $publish (i32.const 64) (i32.const 7) (i32.const 1)
+      (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+      (i32.const 71) (i32.const 1) (i32.const 72) (i32.const 2) (i32.const 32))"#;
+
+#[tokio::test]
+async fn a_plain_run_is_done() {
+    let bench = Bench::new();
+    let module = bench.load(&core("", "", ""));
+    let run = run(&module).await;
+    assert_eq!(run.outcome, Outcome::Done);
+    assert_eq!((run.reads.len(), run.writes.len(), run.emits.len()), (0, 0, 0));
+    assert_eq!((run.usage.memory, run.usage.host_calls), (128 << 10, 0));
+    assert_eq!(module.unused_grants, ["state", "emit"]);
+    assert_eq!(module.guest.digest(), module.digest);
+}
+
+#[tokio::test]
+async fn retry_and_reject_are_passed_on() {
+    let bench = Bench::new();
+    // failure is { tag at 8: retry = 0, reject = 1 }; retry is { reason at 16, after at 24: some(1500 ms) }.
+    let retry = core(
+        "",
+        "later",
+        r#"(i32.store8 (i32.const 0) (i32.const 1)) (i32.store8 (i32.const 8) (i32.const 0))
+           (i32.store (i32.const 16) (i32.const 64)) (i32.store (i32.const 20) (i32.const 5))
+           (i32.store8 (i32.const 24) (i32.const 1)) (i64.store (i32.const 32) (i64.const 1500))"#,
+    );
+    let after = Some(Duration::from_millis(1500));
+    assert_eq!(run(&bench.load(&retry)).await.outcome, Outcome::Retry { reason: "later".to_owned(), after });
+    let reject = core(
+        STATE,
+        "never",
+        r#"(call $set (i32.const 64) (i32.const 1) (i32.const 65) (i32.const 3) (i32.const 128))
+           (i32.store8 (i32.const 0) (i32.const 1)) (i32.store8 (i32.const 8) (i32.const 1))
+           (i32.store (i32.const 16) (i32.const 64)) (i32.store (i32.const 20) (i32.const 5))"#,
+    );
+    let run = run(&bench.load(&reject)).await;
+    assert_eq!(run.outcome, Outcome::Reject { reason: "never".to_owned() });
+    assert!(run.writes.is_empty(), "only a run that is done has effects");
+}
+
+#[tokio::test]
+async fn state_is_read_once_and_written_last_wins() {
+    let bench = Bench::new();
+    // Reads a twice and b (absent), checks that a is "one", writes c twice and deletes a, then reads its own c.
+    let body = r#"
+      (call $get (i32.const 64) (i32.const 1) (i32.const 128))
+      (call $get (i32.const 64) (i32.const 1) (i32.const 128))
+      (if (i32.ne (i32.load8_u (i32.const 136)) (i32.const 1)) (then unreachable))
+      (if (i32.ne (i32.load (i32.const 144)) (i32.const 3)) (then unreachable))
+      (if (i32.ne (i32.load8_u (i32.load (i32.const 140))) (i32.const 111)) (then unreachable))
+      (call $get (i32.const 65) (i32.const 1) (i32.const 128))
+      (if (i32.load8_u (i32.const 136)) (then unreachable))
+      (call $set (i32.const 66) (i32.const 1) (i32.const 64) (i32.const 1) (i32.const 128))
+      (call $set (i32.const 66) (i32.const 1) (i32.const 64) (i32.const 2) (i32.const 128))
+      (call $delete (i32.const 64) (i32.const 1) (i32.const 128))
+      (call $get (i32.const 66) (i32.const 1) (i32.const 128))
+      (if (i32.ne (i32.load (i32.const 144)) (i32.const 2)) (then unreachable))
+      (call $get (i32.const 64) (i32.const 0) (i32.const 128))
+      (if (i32.ne (i32.load8_u (i32.const 128)) (i32.const 1)) (then unreachable))"#;
+    let run = run(&bench.load(&core(STATE, "abc", body))).await;
+    assert_eq!(run.outcome, Outcome::Done);
+    assert_eq!(run.reads, [("a".to_owned(), Version(41)), ("b".to_owned(), Version(0))]);
+    assert_eq!(run.writes, [("a".to_owned(), None), ("c".to_owned(), Some(Bytes::from_static(b"ab")))]);
+    assert_eq!(run.usage.host_calls, 8);
+}
+
+#[tokio::test]
+async fn emitted_events_get_their_channel_and_a_stable_id() {
+    let bench = Bench::new();
+    // The id's first byte becomes the state key, so that the test can see it.
+    let body = format!(
+        "{PUBLISH} (call $set (i32.load (i32.const 32)) (i32.const 36) (i32.const 72) (i32.const 0) (i32.const 128))"
+    );
+    let imports = format!("{EMIT}\n{STATE}");
+    let run = run(&bench.load(&core(&imports, "order.xt{}", &body))).await;
+    assert_eq!(run.outcome, Outcome::Done);
+    let expected = crate::pipeline::invoke::emitted_id(Identity([7; 16]), "orders", 0);
+    assert_eq!(run.writes[0].0, expected);
+    let emit = &run.emits[0];
+    assert_eq!((emit.channel.as_str(), emit.event_type.as_str(), &emit.data[..]), ("out", "order.x", &b"{}"[..]));
+    assert_eq!(emit.partition_key.as_deref(), Some("customer-7"), "the incoming event's where none is given");
+}
+
+#[tokio::test]
+async fn emitting_is_bounded_by_grant_hops_and_number() {
+    let bench = Bench::new();
+    let denied = bench.load(&core(EMIT, "audit.xt{}", PUBLISH));
+    assert_eq!(fault(&run(&denied).await).0, Fault::EmitDenied);
+
+    let module = bench.load(&core(EMIT, "order.xt{}", PUBLISH));
+    let mut chained = call();
+    Arc::make_mut(&mut chained.event).hop = 15;
+    assert_eq!(module.guest.run(chained.clone()).await.outcome, Outcome::Done);
+    Arc::make_mut(&mut chained.event).hop = 16;
+    assert_eq!(fault(&module.guest.run(chained).await).0, Fault::HopLimit);
+
+    let flood = bench.load(&core(EMIT, "order.xt{}", &format!("(loop $l {PUBLISH} (br $l))")));
+    let run = run(&flood).await;
+    assert_eq!(fault(&run).0, Fault::EmitLimit);
+    assert_eq!((run.usage.host_calls, run.emits.len()), (101, 0));
+}
+
+#[tokio::test]
+async fn each_run_has_a_fresh_instance() {
+    let bench = Bench::new();
+    let body = "(if (i32.load (i32.const 60000)) (then unreachable)) (i32.store (i32.const 60000) (i32.const 1))";
+    let module = bench.load(&core("", "", body));
+    for _ in 0..50 {
+        assert_eq!(run(&module).await.outcome, Outcome::Done);
+    }
+}
+
+#[test]
+fn control_characters_cannot_forge_a_log_line() {
+    let forged = "ok\n2026-01-01 ERROR\x1b[2J\u{202e}";
+    assert_eq!(super::super::host::escape(forged), r"ok\n2026-01-01 ERROR\u{1b}[2J\u{202e}");
+}
