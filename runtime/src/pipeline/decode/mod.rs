@@ -16,9 +16,6 @@ mod raw;
 mod s3;
 mod sns;
 
-#[cfg(test)]
-mod samples;
-
 use crate::config::model::{ChannelConfig, Format};
 use crate::event::{Event, Identity, Message};
 use crate::pipeline::view::{Slot, Wanted};
