@@ -32,7 +32,7 @@ fn native_errors_name_the_field() {
         (r#"{"eventType":"t"}"#, Reason::MissingField, "`eventId`"),
         (r#"{"eventId":null,"eventType":"t"}"#, Reason::MissingField, "`eventId`"),
         (r#"{"eventId":5,"eventType":"t"}"#, Reason::BadField, "`eventId` is a number"),
-        (r#"{"eventId":"e","eventType":""}"#, Reason::BadField, "`eventType`"),
+        (r#"{"eventId":"e","eventType":""}"#, Reason::MissingField, "`eventType`"),
         (r#"{"eventId":"e","eventType":"t","timestamp":"noon"}"#, Reason::BadField, "`timestamp`"),
         (r#"{"eventId":"e","eventType":"t","hop":-1}"#, Reason::BadField, "`hop`"),
         (r#"{"eventId":"e","eventType":"t","data":1,"dataBase64":""}"#, Reason::BadField, "`dataBase64`"),

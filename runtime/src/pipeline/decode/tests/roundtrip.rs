@@ -2,7 +2,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::super::encode_native;
+use super::super::{check_event, encode_native};
 use super::*;
 
 fn line() -> impl Strategy<Value = String> {
@@ -54,6 +54,7 @@ proptest! {
     #[test]
     fn an_encoded_event_decodes_to_itself(event in events()) {
         let body = encode_native(&event);
+        prop_assert_eq!(check_event(&event), Ok(()));
         prop_assert_eq!(only(run(Format::Native, &Message::from_body(body.clone()))), event.clone());
         prop_assert_eq!(only(run(Format::Auto, &Message::from_body(body))), event);
     }
@@ -64,6 +65,7 @@ fn data_cannot_escape_from_its_envelope() {
     let mut event = only(auto(r#"{"eventId":"e","eventType":"t"}"#));
     for data in ["1,\"eventId\":\"other\"", "", "{\"a\":1,\"a\":2}", "\u{0}", "nul"] {
         event.data = Bytes::from(data);
+        assert!(check_event(&event).is_err(), "{data}");
         let body = encode_native(&event);
         let error = run(Format::Native, &Message::from_body(body.clone())).expect_err(data);
         assert!(matches!(error.reason, Reason::InvalidJson | Reason::Empty | Reason::DuplicateKey), "{error}");
@@ -71,4 +73,25 @@ fn data_cannot_escape_from_its_envelope() {
     }
     event.data = Bytes::from(" [1] \n");
     assert_eq!(data(&only(run(Format::Native, &Message::from_body(encode_native(&event))))), "[1]");
+}
+
+#[test]
+fn what_would_not_decode_is_found_before() {
+    let event = only(auto(r#"{"eventId":"e","eventType":"t"}"#));
+    let spoil: [fn(&mut Event); 6] = [
+        |event| event.event_type.clear(),
+        |event| event.event_type.push('\n'),
+        |event| event.content_type.clear(),
+        |event| event.subject = Some("\u{1b}[2J".into()),
+        |event| event.partition_key = Some("a\0b".into()),
+        |event| event.data = Bytes::from("oops"),
+    ];
+    for (index, spoil) in spoil.into_iter().enumerate() {
+        let mut event = event.clone();
+        spoil(&mut event);
+        assert!(check_event(&event).is_err(), "{index}");
+        let decoded = run(Format::Native, &Message::from_body(encode_native(&event)));
+        // An empty content type is taken for JSON.
+        assert!(decoded.is_err() || event.content_type.is_empty(), "{index}");
+    }
 }
