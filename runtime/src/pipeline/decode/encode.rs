@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::draft::JSON;
+use super::error::DecodeError;
+use super::fields;
 use super::payload::checked_json;
 use crate::event::Event;
 use crate::pipeline::view::is_json;
@@ -37,6 +39,30 @@ pub fn encode_native(event: &Event) -> Bytes {
     data(&mut out, event);
     out.push(b'}');
     Bytes::from(out)
+}
+
+/// Checks that an event survives being encoded and decoded: for what a guest wants to emit.
+///
+/// # Errors
+/// A text is empty where it must not be or has control characters, or the data claims to be JSON and is not.
+pub fn check_event(event: &Event) -> Result<(), DecodeError> {
+    let needed = [("eventId", &event.id), ("eventType", &event.event_type), ("source", &event.source)];
+    for (name, value) in needed.into_iter().chain([("contentType", &event.content_type)]) {
+        fields::check_text(name, value.into())?;
+    }
+    let optional = [
+        ("correlationId", Some(&event.correlation_id)),
+        ("subject", event.subject.as_ref()),
+        ("causationId", event.causation_id.as_ref()),
+        ("partitionKey", event.partition_key.as_ref()),
+        ("traceparent", event.trace_parent.as_ref()),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            fields::check_text(name, value.into())?;
+        }
+    }
+    if is_json(&event.content_type) { checked_json(&event.data).map(|_| ()) } else { Ok(()) }
 }
 
 fn data(out: &mut Vec<u8>, event: &Event) {

@@ -31,10 +31,11 @@ pub(super) fn check_text(name: &str, text: Cow<'_, str>) -> Result<String, Decod
     Ok(text.into_owned())
 }
 
-/// A text field; `None` if it is absent or null.
+/// A text field; `None` if it is absent, null or, as some serializers write what is absent, empty.
 pub(super) fn text(object: &Object<'_>, name: &str) -> Result<Option<String>, DecodeError> {
     match object.value(name) {
         None => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) => check_text(name, text).map(Some),
         Some(other) => Err(DecodeError::bad(name, format_args!("is {}, not a string", other.kind()))),
     }
@@ -153,9 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_not_empty_and_fit_on_a_line() {
+    fn texts_fit_on_a_line_and_empty_ones_are_absent() {
         assert_eq!(text(&object(r#"{"a":"x y"}"#), "a"), Ok(Some("x y".to_owned())));
-        for bad in [r#"{"a":""}"#, r#"{"a":"x\u0000"}"#, r#"{"a":"x\u001b[31m"}"#, r#"{"a":7}"#] {
+        assert_eq!(text(&object(r#"{"a":""}"#), "a"), Ok(None));
+        assert!(required(&object(r#"{"a":""}"#), "native", "a").is_err());
+        for bad in [r#"{"a":"x\u0000"}"#, r#"{"a":"x\u001b[31m"}"#, r#"{"a":7}"#] {
             assert!(text(&object(bad), "a").is_err(), "{bad}");
         }
         assert_eq!(key(&object(r#"{"a":7}"#), "a"), Ok(Some("7".to_owned())));

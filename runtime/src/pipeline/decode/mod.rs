@@ -16,16 +16,13 @@ mod raw;
 mod s3;
 mod sns;
 
-#[cfg(test)]
-mod samples;
-
 use crate::config::model::{ChannelConfig, Format};
 use crate::event::{Event, Identity, Message};
 use crate::pipeline::view::{Slot, Wanted};
 
 use draft::{Draft, Input};
 
-pub use encode::encode_native;
+pub use encode::{check_event, encode_native};
 pub use error::{DecodeError, Reason};
 
 /// What decoding needs to know of a channel, prepared once.
@@ -108,14 +105,6 @@ pub fn decode(message: &Message, settings: &Settings) -> Result<Vec<Decoded>, De
         Prepared::Raw(plan) => one(raw::decode(&input, plan)),
     }?;
     Ok(drafts.into_iter().map(|draft| draft.finish(message, settings)).collect())
-}
-
-/// Checks that bytes are JSON that a decoder will take: for data that is about to be put into an envelope.
-///
-/// # Errors
-/// They are not.
-pub fn check_json(bytes: &[u8]) -> Result<(), DecodeError> {
-    payload::checked_json(bytes).map(|_| ())
 }
 
 fn one(draft: Result<Draft, DecodeError>) -> Result<Vec<Draft>, DecodeError> {

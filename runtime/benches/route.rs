@@ -1,0 +1,111 @@
+//! Prints what routing costs, beside the number of reactors: nanoseconds per event.
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reactor_runtime::config::model::{Allow, DeadLetterPolicy, DedupPolicy, Jitter, ReactorConfig, RetryPolicy};
+use reactor_runtime::event::{Event, ReactorId};
+use reactor_runtime::pipeline::route::Routes;
+use reactor_runtime::subscription::{Condition, Filter, Pointer, Scalar, TypePattern};
+
+const ROUNDS: usize = 20;
+const PER_ROUND: u32 = 5_000;
+
+fn main() {
+    let event = event();
+    println!("{:<52} {:>8} {:>8} {:>8}", "route: ns/event at", "1", "100", "10,000");
+    let kinds: [(&str, fn(usize) -> ReactorConfig); 4] = [
+        ("a type each, one matches", |n| reactor(&format!("order.t{n}.late"), None, false)),
+        ("a prefix each (`order.t1.**`), one matches", |n| reactor(&format!("order.t{n}.**"), None, false)),
+        ("one type, a tenant each in `when`, one matches", |n| reactor("order.**", Some(format!("tenant-{n}")), false)),
+        ("the same, ordered by a value of the data", |n| reactor("order.**", Some(format!("tenant-{n}")), true)),
+    ];
+    for (name, make) in kinds {
+        print!("{name:<52}");
+        for count in [1, 100, 10_000] {
+            let configs: Vec<ReactorConfig> = (0..count).map(make).collect();
+            let numbered: Vec<(ReactorId, &ReactorConfig)> =
+                configs.iter().zip(0..).map(|(config, n)| (ReactorId(n), config)).collect();
+            let routes = Routes::compile("shop", &numbered);
+            let mut matches = Vec::new();
+            print!(
+                " {:>8.0}",
+                measure(|| {
+                    matches.clear();
+                    routes.matching(black_box(&event), &mut matches);
+                })
+            );
+            assert_eq!(matches.len(), 1, "{name}");
+        }
+        println!();
+    }
+}
+
+/// The median round.
+fn measure<T>(mut run: impl FnMut() -> T) -> f64 {
+    let mut rounds: Vec<Duration> = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..PER_ROUND {
+                black_box(run());
+            }
+            start.elapsed()
+        })
+        .collect();
+    rounds.sort_unstable();
+    rounds[ROUNDS / 2].as_secs_f64() * 1e9 / f64::from(PER_ROUND)
+}
+
+fn event() -> Event {
+    let filler = [r#"{"sku":"A-1000-XL","quantity":2,"price":19.99}"#; 6].join(",");
+    Event {
+        id: "e".into(),
+        event_type: "order.t0.late".into(),
+        version: 1,
+        source: "shop".into(),
+        time: None,
+        subject: None,
+        correlation_id: "e".into(),
+        causation_id: None,
+        partition_key: None,
+        content_type: "application/json".into(),
+        hop: 0,
+        trace_parent: None,
+        data: Bytes::from(format!(r#"{{"orderId":"o-1234","items":[{filler}],"tenant":"tenant-0"}}"#)),
+    }
+}
+
+fn reactor(on: &str, tenant: Option<String>, ordered: bool) -> ReactorConfig {
+    let pointer = |text| Pointer::parse(text).unwrap();
+    let equals = |tenant| (pointer("/data/tenant"), vec![Condition::Equals(Scalar::String(tenant))]);
+    ReactorConfig {
+        name: "r".into(),
+        module: PathBuf::new(),
+        build: None,
+        from: vec!["shop".into()],
+        on: vec![TypePattern::parse(on).unwrap()],
+        when: Filter { fields: tenant.map(equals).into_iter().collect() },
+        order_by: ordered.then(|| pointer("/data/orderId")),
+        emit: vec![],
+        concurrency: 1,
+        rate: None,
+        timeout: Duration::from_secs(1),
+        cpu: Duration::from_secs(1),
+        memory: 1,
+        allow: Allow::default(),
+        config: std::collections::BTreeMap::new(),
+        retry: RetryPolicy {
+            max_attempts: 1,
+            initial: Duration::ZERO,
+            factor: 1.0,
+            max: Duration::ZERO,
+            jitter: Jitter::None,
+            max_age: Duration::ZERO,
+        },
+        dedup: DedupPolicy { window: Duration::ZERO, key: None },
+        dead_letter: DeadLetterPolicy::default(),
+    }
+}

@@ -1,0 +1,70 @@
+//! Decoding, seen from outside: messages in, events or errors out.
+
+mod formats;
+mod hostile;
+mod identity;
+mod roundtrip;
+mod samples;
+
+use std::time::Duration;
+
+use super::{DecodeError, Decoded, Reason, Settings, decode};
+use crate::config::model::{ChannelConfig, ChannelKind, Format, RawField, RawFormat, Unrouted};
+use crate::event::{Event, Message};
+use crate::subscription::Pointer;
+
+fn channel(format: Format) -> ChannelConfig {
+    ChannelConfig {
+        name: "shop".into(),
+        kind: ChannelKind::Local { retention: Duration::from_secs(1) },
+        format,
+        unrouted: Unrouted::Keep,
+        max_event: 256 * 1024,
+        identity: None,
+    }
+}
+
+fn pointer(text: &str) -> Pointer {
+    Pointer::parse(text).expect("pointer")
+}
+
+fn all_formats() -> Vec<Format> {
+    let raw = |event_type| Format::Raw(RawFormat { event_type, id: None, source: None });
+    vec![
+        Format::Auto,
+        Format::Native,
+        Format::CloudEvents,
+        Format::Sns,
+        Format::EventBridge,
+        Format::S3,
+        raw(RawField::Constant("t".into())),
+        raw(RawField::Pointer(pointer("/type"))),
+    ]
+}
+
+fn message(body: &str, attributes: &[(&str, &str)]) -> Message {
+    let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Message { attributes, ..Message::from_body(body.to_owned()) }
+}
+
+fn run(format: Format, message: &Message) -> Result<Vec<Decoded>, DecodeError> {
+    decode(message, &Settings::new(&channel(format)))
+}
+
+fn auto(body: &str) -> Result<Vec<Decoded>, DecodeError> {
+    run(Format::Auto, &message(body, &[]))
+}
+
+fn only(result: Result<Vec<Decoded>, DecodeError>) -> Event {
+    let mut decoded = result.expect("decodes");
+    assert_eq!(decoded.len(), 1);
+    decoded.remove(0).event
+}
+
+fn data(event: &Event) -> &str {
+    std::str::from_utf8(&event.data).expect("utf-8")
+}
+
+fn reason(result: Result<Vec<Decoded>, DecodeError>) -> Reason {
+    result.expect_err("refused").reason
+}

@@ -1,0 +1,73 @@
+//! AWS's own sample events, where `AWS_EVENT_SAMPLES` names a folder that has them. Lambda wraps what SQS and SNS
+//! carry in `Records`; here they are unwrapped again. The other tests do not depend on them.
+
+use std::path::PathBuf;
+
+use serde_json::Value as Json;
+
+use super::*;
+
+fn folder() -> Option<PathBuf> {
+    std::env::var_os("AWS_EVENT_SAMPLES").map(PathBuf::from)
+}
+
+fn read(folder: &std::path::Path, name: &str) -> Json {
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("json")
+}
+
+fn whole(json: &Json) -> Result<Vec<Decoded>, DecodeError> {
+    auto(&json.to_string())
+}
+
+#[test]
+fn aws_samples_decode() {
+    let Some(folder) = folder() else { return };
+    for name in ["s3-event.json", "s3-event-with-decoded.json"] {
+        let event = only(whole(&read(&folder, name)));
+        assert_eq!(event.event_type, "aws.s3.ObjectCreated:Put");
+        assert_eq!(
+            (event.source.as_str(), event.subject.as_deref()),
+            ("arn:aws:s3:::mybucket", Some("Happy%20Face.jpg"))
+        );
+    }
+    let event = only(whole(&read(&folder, "ecs-container-instance-state-change.json")));
+    assert_eq!((event.event_type.as_str(), event.source.as_str()), ("ECS Container Instance State Change", "aws.ecs"));
+    assert!(event.subject.is_some_and(|subject| subject.starts_with("arn:aws:ecs:")));
+    let topic = "arn:aws:sns:EXAMPLE";
+    let event = only(whole(&read(&folder, "sns-event.json")["Records"][0]["Sns"]));
+    assert_eq!((event.event_type.as_str(), event.source.as_str()), ("aws.sns.notification", topic));
+    assert_eq!(data(&event), r#""Hello from SNS!""#);
+    let event = only(whole(&read(&folder, "cloudwatch-alarm-sns-payload-single-metric.json")["Records"][0]["Sns"]));
+    assert_eq!((event.event_type.as_str(), event.source.as_str()), ("aws.sns.notification", topic));
+    assert!(data(&event).starts_with(r#"{"AlarmName": "EXAMPLE""#));
+}
+
+#[test]
+fn aws_lambda_records_as_they_were_before() {
+    let Some(folder) = folder() else { return };
+    let ses = &read(&folder, "ses-sns-event.json")["Records"][0]["ses"];
+    let mut wrapper = read(&folder, "sns-event.json")["Records"][0]["Sns"].clone();
+    wrapper["Message"] = Json::from(ses.to_string());
+    let event = only(whole(&wrapper));
+    assert_eq!((event.event_type.as_str(), data(&event)), ("aws.sns.notification", ses.to_string().as_str()));
+    let record = &read(&folder, "sqs-event.json")["Records"][0];
+    let mut message = Message::from_body(record["body"].as_str().expect("body").to_owned());
+    message.system.message_id = record["messageId"].as_str().map(str::to_owned);
+    for (name, value) in record["messageAttributes"].as_object().expect("attributes") {
+        let value = value["stringValue"].as_str().or(value["binaryValue"].as_str()).expect("value");
+        message.attributes.push((name.clone(), value.to_owned()));
+    }
+    assert_eq!(reason(run(Format::Auto, &message)), Reason::InvalidJson);
+    let raw = RawFormat {
+        event_type: RawField::Constant("sqs.text".into()),
+        id: None,
+        source: Some(RawField::Attribute("Attribute1".into())),
+    };
+    let event = only(run(Format::Raw(raw), &message));
+    assert_eq!(
+        (event.id.as_str(), event.source.as_str(), data(&event)),
+        ("MessageID_1", "AttributeValue1", "Message Body")
+    );
+}
