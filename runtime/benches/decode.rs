@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use reactor_runtime::config::model::{ChannelConfig, ChannelKind, Format, RawField, RawFormat, Unrouted};
 use reactor_runtime::event::Message;
+use reactor_runtime::json;
 use reactor_runtime::pipeline::decode::{Settings, decode, encode_native};
 
 const ROUNDS: usize = 20;
@@ -45,6 +46,8 @@ fn main() {
         let nanos = measure(|| decode(black_box(&message), &settings).unwrap());
         println!("{name:<24} {:>7} {nanos:>10.0}", body.len());
     }
+    let check = measure(|| json::check(black_box(&native)));
+    println!("{:<24} {:>7} {check:>10.0}", "of native: the check", native.len());
     let event = decode(&Message::from_body(native), &Settings::new(&channel(Format::Native))).unwrap().remove(0).event;
     println!("{:<24} {:>7} {:>10.0}", "encode native", event.data.len(), measure(|| encode_native(black_box(&event))));
 }

@@ -14,10 +14,13 @@ use reactor_runtime::subscription::{Condition, Filter, Pointer, Scalar, TypePatt
 const ROUNDS: usize = 20;
 const PER_ROUND: u32 = 5_000;
 
+/// The Nth reactor of a kind.
+type Make = fn(usize) -> ReactorConfig;
+
 fn main() {
     let event = event();
     println!("{:<52} {:>8} {:>8} {:>8}", "route: ns/event at", "1", "100", "10,000");
-    let kinds: [(&str, fn(usize) -> ReactorConfig); 4] = [
+    let kinds: [(&str, Make); 4] = [
         ("a type each, one matches", |n| reactor(&format!("order.t{n}.late"), None, false)),
         ("a prefix each (`order.t1.**`), one matches", |n| reactor(&format!("order.t{n}.**"), None, false)),
         ("one type, a tenant each in `when`, one matches", |n| reactor("order.**", Some(format!("tenant-{n}")), false)),

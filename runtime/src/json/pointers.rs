@@ -1,5 +1,6 @@
 //! Many JSON pointers looked up in one pass, without building a document.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -18,10 +19,9 @@ pub struct PointerSet {
 struct Node {
     /// The number of the pointer that ends here.
     slot: Option<usize>,
-    /// Sorted by token.
-    members: Vec<(String, Node)>,
-    /// The members whose token can be an array's index, sorted: (index, place in `members`).
-    indices: Vec<(usize, usize)>,
+    members: BTreeMap<String, Node>,
+    /// The members whose token can be an array's index.
+    indices: BTreeSet<usize>,
 }
 
 impl PointerSet {
@@ -56,27 +56,12 @@ struct Search<'t> {
 
 impl Node {
     fn member(&mut self, token: &str) -> &mut Node {
-        let place = match self.members.binary_search_by(|(other, _)| other.as_str().cmp(token)) {
-            Ok(place) => place,
-            Err(place) => {
-                self.members.insert(place, (token.to_owned(), Node::default()));
-                let indices = self.members.iter().enumerate();
-                self.indices = indices.filter_map(|(at, (token, _))| Some((array_index(token)?, at))).collect();
-                self.indices.sort_unstable();
-                place
-            }
-        };
-        &mut self.members[place].1
-    }
-
-    fn by_key(&self, key: &str) -> Option<&Node> {
-        let place = self.members.binary_search_by(|(token, _)| token.as_str().cmp(key)).ok()?;
-        Some(&self.members[place].1)
+        self.indices.extend(array_index(token));
+        self.members.entry(token.to_owned()).or_default()
     }
 
     fn by_index(&self, index: usize) -> Option<&Node> {
-        let place = self.indices.binary_search_by_key(&index, |(index, _)| *index).ok()?;
-        Some(&self.members[self.indices[place].1].1)
+        if self.indices.contains(&index) { self.members.get(&index.to_string()) } else { None }
     }
 
     fn search<'t>(&self, text: &'t str, search: &mut Search<'t>) {
@@ -103,9 +88,9 @@ struct Walk<'n, 's, 't> {
 }
 
 impl<'n, 't> Walk<'n, '_, 't> {
-    /// Reads the value of a child by way of `next`, which takes the seed of the access at hand.
-    fn child<E: Error>(&mut self, child: &'n Node, raw: impl FnOnce() -> Result<&'t RawValue, E>) -> Result<(), E> {
-        child.search(raw()?.get(), self.search);
+    /// Looks into a child's value. The error ends the walk: there is nothing more to find.
+    fn child<E: Error>(&mut self, child: &'n Node, value: &'t RawValue) -> Result<(), E> {
+        child.search(value.get(), self.search);
         if self.search.found.len() == self.search.wanted { Err(E::custom("all found")) } else { Ok(()) }
     }
 }
@@ -127,8 +112,8 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key_seed(Key)? {
-            match self.node.by_key(&key) {
-                Some(child) => self.child(child, || map.next_value())?,
+            match self.node.members.get(key.as_ref()) {
+                Some(child) => self.child(child, map.next_value()?)?,
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -138,16 +123,16 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        let last = self.node.indices.last().map_or(0, |(index, _)| index + 1);
+        let last = self.node.indices.last().map_or(0, |index| index + 1);
         for index in 0..last {
-            let Some(raw) = (match self.node.by_index(index) {
-                Some(child) => seq.next_element::<&RawValue>()?.map(|raw| (child, raw)),
-                None if seq.next_element::<IgnoredAny>()?.is_some() => continue,
-                None => None,
-            }) else {
-                return Ok(());
-            };
-            self.child(raw.0, || Ok(raw.1))?;
+            match self.node.by_index(index) {
+                Some(child) => match seq.next_element()? {
+                    Some(value) => self.child(child, value)?,
+                    None => return Ok(()),
+                },
+                None if seq.next_element::<IgnoredAny>()?.is_none() => return Ok(()),
+                None => {}
+            }
         }
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::MAX_DEPTH;
 use super::object::{Object, elements};
 use crate::event::Identity;
 
@@ -65,7 +66,7 @@ impl<'a> Value<'a> {
             Self::String(text) => Cow::Borrowed(text.as_bytes()),
             other => {
                 let mut out = String::new();
-                other.write_canonical(&mut out);
+                other.write_canonical(MAX_DEPTH, &mut out);
                 Cow::Owned(out.into_bytes())
             }
         };
@@ -74,8 +75,10 @@ impl<'a> Value<'a> {
         Identity::of(&parts)
     }
 
-    fn write_canonical(&self, out: &mut String) {
+    /// `depth` is how many levels may still be opened: checked text never needs more.
+    fn write_canonical(&self, depth: usize, out: &mut String) {
         match self {
+            Self::Array(text) | Self::Object(text) if depth == 0 => out.push_str(text),
             Self::Null => out.push_str("null"),
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Self::Number(text) => write_canonical_number(text, out),
@@ -83,7 +86,7 @@ impl<'a> Value<'a> {
             Self::Array(text) => {
                 out.push('[');
                 for element in elements(text) {
-                    Value::of(element).write_canonical(out);
+                    Value::of(element).write_canonical(depth - 1, out);
                     out.push(',');
                 }
                 out.push(']');
@@ -95,7 +98,7 @@ impl<'a> Value<'a> {
                 for (key, value) in sorted {
                     write_string(key, out);
                     out.push(':');
-                    Value::of(value).write_canonical(out);
+                    Value::of(value).write_canonical(depth - 1, out);
                     out.push(',');
                 }
                 out.push('}');
@@ -207,6 +210,8 @@ mod tests {
         for text in ["", "\"", "\"\\", "\"\\\"", "x", "-", "{", "[", "1e", "é"] {
             let _ = id(text);
         }
+        let _ = id(&"[".repeat(100_000));
+        let _ = id(&("[".repeat(10_000) + &"]".repeat(10_000)));
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::{DecodeError, Reason};
 use super::payload::checked_json;
-use super::{Decoded, Settings, identity};
+use super::{Decoded, Settings, fields, identity};
 use crate::event::{Event, Message};
 use crate::json::Object;
 
@@ -87,7 +87,8 @@ impl Draft {
             event.partition_key.clone_from(&message.system.group_id);
         }
         if event.trace_parent.is_none() {
-            event.trace_parent = message.attribute("traceparent").map(str::to_owned);
+            let attribute = message.attribute("traceparent");
+            event.trace_parent = attribute.and_then(|text| fields::check_text("traceparent", text.into()).ok());
         }
         let identity = identity::of(&self, message, settings);
         Decoded { event: self.event, identity }

@@ -39,9 +39,10 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
 }
 
 fn hop(object: &Object<'_>) -> Result<u32, DecodeError> {
+    let no_count = || DecodeError::bad("hop", "is no whole number from 0 on; leave it out");
     match object.value("hop") {
         None => Ok(0),
-        Some(Value::Number(digits)) if digits.parse::<u32>().is_ok() => Ok(digits.parse().unwrap_or(u32::MAX)),
-        Some(_) => Err(DecodeError::bad("hop", "is no whole number from 0 on; leave it out")),
+        Some(Value::Number(digits)) => digits.parse().map_err(|_| no_count()),
+        Some(_) => Err(no_count()),
     }
 }

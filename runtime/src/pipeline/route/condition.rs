@@ -43,7 +43,6 @@ fn equals(scalar: &Scalar, value: &Value<'_>) -> bool {
     }
 }
 
-#[allow(clippy::float_cmp)] // Equality of what was written is what the filter asks for.
 fn compares(number: f64, op: NumericOp, bound: f64) -> bool {
     match op {
         NumericOp::Equal => number == bound,

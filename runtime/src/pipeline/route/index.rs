@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Subscriber;
+use super::{Candidate, Subscriber};
 use crate::event::Event;
 use crate::json::{Value, elements};
 use crate::pipeline::view::{Slot, View};
@@ -47,6 +47,8 @@ struct Entry {
     /// The subscriber's place.
     subscriber: usize,
     versions: Vec<VersionBound>,
+    /// The field of the filter that holds if the entry was found in a table.
+    decided: Option<usize>,
 }
 
 impl Index {
@@ -59,7 +61,7 @@ impl Index {
                 if patterns[..index].iter().any(twin) {
                     continue;
                 }
-                let entry = Entry { subscriber: place, versions: pattern.versions.clone() };
+                let entry = Entry { subscriber: place, versions: pattern.versions.clone(), decided: None };
                 root.ending(&pattern.segments).open.push(entry);
             }
         }
@@ -67,9 +69,9 @@ impl Index {
         Self { root }
     }
 
-    /// Appends the places of subscribers that may want the event, some perhaps twice: the type and version are right,
-    /// and one field of the filter, if it was put in a table.
-    pub(super) fn candidates(&self, event: &Event, view: &View<'_>, out: &mut Vec<usize>) {
+    /// Appends the subscribers that may want the event, some perhaps twice: the type and version are right, and one
+    /// field of the filter, if it was put in a table.
+    pub(super) fn candidates(&self, event: &Event, view: &View<'_>, out: &mut Vec<Candidate>) {
         self.root.walk(Some(&event.event_type), &mut |ending| ending.candidates(event.version, view, out));
     }
 
@@ -125,22 +127,25 @@ impl Ending {
     fn build_tables(&mut self, subscribers: &[Subscriber]) {
         let mut counts: BTreeMap<Slot, usize> = BTreeMap::new();
         for entry in &self.open {
-            for (slot, _) in listed_fields(&subscribers[entry.subscriber]) {
+            for (_, slot, _) in listed_fields(&subscribers[entry.subscriber]) {
                 *counts.entry(slot).or_default() += 1;
             }
         }
         let mut tables: BTreeMap<Slot, Table> = BTreeMap::new();
         for entry in std::mem::take(&mut self.open) {
             let fields = listed_fields(&subscribers[entry.subscriber]);
-            match fields.max_by_key(|(slot, _)| counts.get(slot).copied()) {
-                Some((slot, conditions)) => tables.entry(slot).or_default().insert(conditions, &entry),
+            match fields.max_by_key(|(_, slot, _)| counts.get(slot).copied()) {
+                Some((field, slot, conditions)) => {
+                    let entry = Entry { decided: Some(field), ..entry };
+                    tables.entry(slot).or_default().insert(conditions, &entry);
+                }
                 None => self.open.push(entry),
             }
         }
         self.tables = tables.into_iter().collect();
     }
 
-    fn candidates(&self, version: u32, view: &View<'_>, out: &mut Vec<usize>) {
+    fn candidates(&self, version: u32, view: &View<'_>, out: &mut Vec<Candidate>) {
         push_all(&self.open, version, out);
         for (slot, table) in &self.tables {
             match view.get(*slot) {
@@ -173,7 +178,7 @@ impl Table {
         }
     }
 
-    fn look_up(&self, value: &Value<'_>, version: u32, out: &mut Vec<usize>) {
+    fn look_up(&self, value: &Value<'_>, version: u32, out: &mut Vec<Candidate>) {
         let entries = match value {
             Value::String(text) => self.strings.get(text.as_ref()),
             Value::Number(_) => value.as_f64().and_then(|number| self.numbers.get(&bits(number))),
@@ -189,18 +194,21 @@ impl Entry {
     }
 }
 
-fn push_all(entries: &[Entry], version: u32, out: &mut Vec<usize>) {
-    out.extend(entries.iter().filter(|entry| entry.wants(version)).map(|entry| entry.subscriber));
+fn push_all(entries: &[Entry], version: u32, out: &mut Vec<Candidate>) {
+    let wanting = entries.iter().filter(|entry| entry.wants(version));
+    out.extend(wanting.map(|entry| Candidate { subscriber: entry.subscriber, decided: entry.decided }));
 }
 
-/// The fields of a filter that list nothing but strings and numbers.
-fn listed_fields(subscriber: &Subscriber) -> impl Iterator<Item = (Slot, &[Condition])> {
-    let plain = |condition: &Condition| {
-        matches!(condition, Condition::Equals(Scalar::String(_)))
-            || matches!(condition, Condition::Equals(Scalar::Number(number)) if !number.is_nan())
+/// The fields of a filter that list nothing but strings and numbers, with their places.
+fn listed_fields(subscriber: &Subscriber) -> impl Iterator<Item = (usize, Slot, &[Condition])> {
+    let plain = |condition: &Condition| match condition {
+        Condition::Equals(Scalar::String(_)) => true,
+        Condition::Equals(Scalar::Number(number)) => !number.is_nan(),
+        _ => false,
     };
-    let fields = subscriber.filter.iter();
-    fields.filter(move |(_, any)| any.iter().all(plain)).map(|(slot, any)| (*slot, any.as_slice()))
+    let fields = subscriber.filter.iter().enumerate();
+    let listed = fields.filter(move |(_, (_, any))| any.iter().all(plain));
+    listed.map(|(field, (slot, any))| (field, *slot, any.as_slice()))
 }
 
 fn bits(number: f64) -> u64 {

@@ -37,6 +37,14 @@ pub struct Match {
     pub key: Option<Identity>,
 }
 
+/// A subscriber whose pattern matches, by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    subscriber: usize,
+    /// A field of its filter that is known to hold.
+    decided: Option<usize>,
+}
+
 /// What is left of a reactor's config: pointers are slots of [`Routes::wanted`].
 #[derive(Clone, Debug)]
 struct Subscriber {
@@ -75,10 +83,10 @@ impl Routes {
         let mut candidates = Vec::new();
         self.index.candidates(event, &view, &mut candidates);
         candidates.sort_unstable();
-        candidates.dedup();
-        for place in candidates {
-            let subscriber = &self.subscribers[place];
-            if subscriber.accepts(&view) {
+        candidates.dedup_by_key(|candidate| candidate.subscriber);
+        for candidate in candidates {
+            let subscriber = &self.subscribers[candidate.subscriber];
+            if subscriber.accepts(&view, candidate.decided) {
                 matches.push(subscriber.matched(&view));
             }
         }
@@ -91,10 +99,10 @@ impl Routes {
 }
 
 impl Subscriber {
-    fn accepts(&self, view: &View<'_>) -> bool {
-        self.filter.iter().all(|(slot, any)| {
-            let value = view.get(*slot);
-            any.iter().any(|condition| condition::holds(condition, value.as_ref()))
+    fn accepts(&self, view: &View<'_>, decided: Option<usize>) -> bool {
+        self.filter.iter().enumerate().all(|(field, (slot, any))| {
+            let holds = |value: Option<Value<'_>>| any.iter().any(|one| condition::holds(one, value.as_ref()));
+            decided == Some(field) || holds(view.get(*slot))
         })
     }
 

@@ -150,7 +150,8 @@ fn sns_notification_without_envelope() {
         assert_eq!(data(&event), expected);
     }
     let twice = only(auto(&sns(&sns("x"))));
-    assert_eq!(twice.event_type, "aws.sns.notification", "a wrapper inside a wrapper stays closed");
+    assert_eq!(twice.event_type, "aws.sns.notification");
+    assert_eq!(data(&twice), sns("x"), "a wrapper inside a wrapper stays closed");
     assert_eq!(reason(auto(&sns(r#"{"a":1,"a":2}"#))), Reason::DuplicateKey);
     assert_eq!(reason(auto(&sns(&"[".repeat(100_000)))), Reason::TooDeep);
 }

@@ -9,7 +9,7 @@ fn native(data: &str) -> String {
 
 #[test]
 fn what_cannot_be_an_event_is_refused_with_its_reason() {
-    let deep = "[".repeat(1_000_00) + &"]".repeat(1_000_00);
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     for (body, expected) in [
         (Vec::new(), Reason::Empty),
         (b" \n".to_vec(), Reason::Empty),
@@ -50,7 +50,7 @@ fn a_million_levels_are_refused_in_every_format() {
     for format in all_formats() {
         config.format = format;
         for open in ["[", "{\"a\":"] {
-            let result = decode(&Message::from_body(open.repeat(1_000_000)), &Settings::new(&config));
+            let result = decode(&Message::from_body(open.repeat(100_0000)), &Settings::new(&config));
             assert_eq!(reason(result), Reason::TooDeep, "{:?}", config.format);
         }
     }

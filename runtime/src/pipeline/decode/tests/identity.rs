@@ -48,6 +48,11 @@ fn two_deliveries_of_one_sns_publish_are_one_event() {
     let one = identity(&auto, &wrapped("s1"), system("m1", None));
     assert_eq!(one, identity(&auto, &wrapped("s1"), system("m2", Some("d"))));
     assert_ne!(one, identity(&auto, &wrapped("s2"), system("m1", None)));
+    let inner = native("1", "a", "1");
+    let text = serde_json::to_string(&inner).expect("string");
+    let around = wrapped("s3").replace("\"hi\"", &text);
+    let direct = identity(&auto, &inner, system("m1", None));
+    assert_eq!(direct, identity(&auto, &around, system("m2", None)), "the envelope inside comes first");
 }
 
 #[test]

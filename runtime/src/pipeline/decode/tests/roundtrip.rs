@@ -9,6 +9,10 @@ fn line() -> impl Strategy<Value = String> {
     "[^\\p{Cc}]{1,12}"
 }
 
+fn count() -> impl Strategy<Value = u32> {
+    prop_oneof![0..3u32, any::<u32>()]
+}
+
 fn payload() -> impl Strategy<Value = (String, Bytes)> {
     let json =
         prop_oneof![Just("null"), Just("{\"a\":[1.50,\"\\u00e9\\n\"]}"), Just("\"x\""), Just("-0.0"), Just("[]")];
@@ -25,29 +29,27 @@ fn events() -> impl Strategy<Value = Event> {
     let time = proptest::option::of(-60_000_000_000_000_000_000i128..250_000_000_000_000_000_000);
     let texts = (line(), line(), line(), line());
     let options = (option(), option(), option(), option());
-    (texts, options, time, any::<u32>(), any::<u32>(), payload()).prop_map(
-        |(texts, options, time, version, hop, payload)| {
-            let (id, event_type, source, correlation_id) = texts;
-            let (subject, causation_id, partition_key, trace_parent) = options;
-            let (content_type, data) = payload;
-            let time = time.and_then(|nanos| Timestamp::from_nanosecond(nanos).ok());
-            Event {
-                id,
-                event_type,
-                version,
-                source,
-                time,
-                subject,
-                correlation_id,
-                causation_id,
-                partition_key,
-                content_type,
-                hop,
-                trace_parent,
-                data,
-            }
-        },
-    )
+    (texts, options, time, count(), count(), payload()).prop_map(|(texts, options, time, version, hop, payload)| {
+        let (id, event_type, source, correlation_id) = texts;
+        let (subject, causation_id, partition_key, trace_parent) = options;
+        let (content_type, data) = payload;
+        let time = time.and_then(|nanos| Timestamp::from_nanosecond(nanos).ok());
+        Event {
+            id,
+            event_type,
+            version,
+            source,
+            time,
+            subject,
+            correlation_id,
+            causation_id,
+            partition_key,
+            content_type,
+            hop,
+            trace_parent,
+            data,
+        }
+    })
 }
 
 proptest! {
