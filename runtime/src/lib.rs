@@ -1,6 +1,6 @@
 //! Reactor's host.
 
-//pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod event;

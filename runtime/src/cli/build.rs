@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::anyhow;
 use clap::Args;
 
+use super::Global;
 use super::exit::{self, Exit};
 use super::project::Project;
-use super::Global;
 
 /// Build the modules, each by its reactor's `build` command
 ///

@@ -67,4 +67,3 @@ pub(super) fn print_topology(project: &Project, modules: &Modules) {
     rows.column_iter_mut().for_each(|column| column.set_cell_alignment(comfy_table::CellAlignment::Left));
     println!("{rows}");
 }
-

@@ -108,6 +108,7 @@ impl Select {
             reason: self.reason.clone(),
             since: since.transpose()?,
             limit: self.limit.unwrap_or(0),
+            brief: false,
         };
         Ok(store.dead_letters(&filter)?)
     }
@@ -172,7 +173,13 @@ fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, json: bool) -> R
         println!("why          {}", letter.detail);
     }
     for attempt in &letter.history {
-        println!("\nattempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
+        println!(
+            "\nattempt {} at {:.3}, module {}: {}",
+            attempt.number,
+            attempt.at,
+            short(&attempt.module),
+            attempt.code
+        );
         attempt.error.lines().for_each(|line| println!("    {line}"));
     }
     println!("\nmessage ({} bytes)", letter.message.body.len());

@@ -78,14 +78,14 @@ fn describe(project: &Project, name: &str, reactor: &ReactorConfig, error: &Load
         }]
     };
     match error {
-        LoadError::Denied(imports) => imports
+        LoadError::Denied { imports, .. } => imports
             .iter()
             .map(|denied| {
                 let title = format!("reactor `{name}`: its module imports `{}`, which is not granted", denied.import);
                 Problem::at(grant_place(&at, &denied.import), "not-granted", title).help(denied.remedy.clone())
             })
             .collect(),
-        LoadError::Missing { .. } => module(reactor.build.as_ref().map(|_| format!("run `reactor build {name}`"))),
+        LoadError::Missing(_) => module(reactor.build.as_ref().map(|_| format!("run `reactor build {name}`"))),
         _ => module(None),
     }
 }

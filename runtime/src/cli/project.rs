@@ -51,7 +51,9 @@ impl Project {
             ChannelKind::Local { .. } => Ok(channel),
             ChannelKind::Sqs { .. } | ChannelKind::Sns { .. } => Err(Exit::new(
                 exit::CONFIG,
-                anyhow!("channel `{name}` is on SQS or SNS, which this version cannot reach yet; use one of kind \"local\""),
+                anyhow!(
+                    "channel `{name}` is on SQS or SNS, which this version cannot reach yet; use one of kind \"local\""
+                ),
             )),
         }
     }

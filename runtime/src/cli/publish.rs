@@ -212,7 +212,8 @@ impl Batch<'_> {
         }
         if let Err(error) = decode(&message, &self.settings) {
             self.report.undecodable += 1;
-            let say = format!("line {line}: accepted, but it will become a dead letter: {}: {error}", error.reason.code());
+            let say =
+                format!("line {line}: accepted, but it will become a dead letter: {}: {error}", error.reason.code());
             self.name(self.report.undecodable, &say);
         }
         self.bytes += message.size();

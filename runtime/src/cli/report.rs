@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::store::{DeadFilter, ReactorId, Stats, Store, StoreError};
+use crate::event::ReactorId;
+use crate::store::{DeadFilter, Stats, Store, StoreError};
 
 /// Counts of a store, with the dead letters by reason.
 #[derive(Debug, Serialize)]
@@ -28,7 +29,7 @@ impl Summary {
     pub(super) fn of(store: &dyn Store) -> Result<Self, StoreError> {
         let names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
         let mut counts = BTreeMap::new();
-        for dead in store.dead_letters(&DeadFilter::default())? {
+        for dead in store.dead_letters(&DeadFilter { brief: true, ..DeadFilter::default() })? {
             let reactor = dead.letter.reactor.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "-".into());
             *counts.entry((reactor, dead.letter.reason)).or_insert(0) += 1;
         }
@@ -79,7 +80,7 @@ impl Summary {
 /// A plain table; number columns (all but the first) are aligned to the right.
 pub(super) fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(heads.to_vec());
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table

@@ -115,7 +115,9 @@ fn refuse_remote(config: &Config) -> Result<(), Exit> {
             let name = &channel.name;
             Err(Exit::new(
                 exit::CONFIG,
-                anyhow!("channel `{name}` is on SQS or SNS, which this version cannot reach yet; make it kind \"local\""),
+                anyhow!(
+                    "channel `{name}` is on SQS or SNS, which this version cannot reach yet; make it kind \"local\""
+                ),
             ))
         }
     }
@@ -126,7 +128,9 @@ fn say_orphans(config: &Config, store: &dyn Store) -> Result<(), StoreError> {
     for reactor in store.stats()?.reactors {
         if reactor.active > 0 && !config.reactors.contains_key(&reactor.name) {
             let (name, active) = (&reactor.name, reactor.active);
-            tracing::warn!("{active} deliveries of reactor `{name}`, which is not in the configuration, are kept until it is");
+            tracing::warn!(
+                "{active} deliveries of reactor `{name}`, which is not in the configuration, are kept until it is"
+            );
         }
     }
     Ok(())

@@ -1,0 +1,42 @@
+//! `[runtime]`
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::model::RuntimeConfig;
+use super::reader::{Reader, Section};
+
+/// Its keys.
+pub(super) const KEYS: &[&str] = &["data-dir", "concurrency", "drain", "hop-limit", "queue-memory"];
+
+pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root: &Path) -> RuntimeConfig {
+    let mut config = RuntimeConfig {
+        data_dir: root.join(".reactor"),
+        concurrency: 256,
+        drain: Duration::from_secs(25),
+        hop_limit: 16,
+        queue_memory: 64 << 20,
+    };
+    let Some(section) = section else { return config };
+    reader.known_keys(section, KEYS);
+    if let Some(dir) = reader.text(section, "data-dir") {
+        if dir.value.is_empty() {
+            reader.error(dir.span, "bad-value", "`runtime.data-dir` is empty");
+        } else {
+            config.data_dir = root.join(dir.value);
+        }
+    }
+    if let Some(count) = reader.integer(section, "concurrency", 1..=10_000) {
+        config.concurrency = count as usize;
+    }
+    if let Some(drain) = reader.duration(section, "drain", Duration::ZERO..=Duration::from_secs(3_600)) {
+        config.drain = drain;
+    }
+    if let Some(hops) = reader.integer(section, "hop-limit", 1..=1_000) {
+        config.hop_limit = hops as u32;
+    }
+    if let Some(bytes) = reader.size(section, "queue-memory", 1 << 20..=64 << 30) {
+        config.queue_memory = bytes;
+    }
+    config
+}
