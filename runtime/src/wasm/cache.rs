@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, bail};
 use wasmtime::component::Component;
 
+use super::contract::CONTRACT;
+
 const EXTENSION: &str = "cwasm";
 /// Entries kept; beyond, the oldest go.
 const ENTRIES: usize = 256;
@@ -35,6 +37,8 @@ impl Cache {
             .with_context(|| format!("cannot create the folder {}", dir.display()))?;
         let mut hasher = StableHasher(blake3::Hasher::new());
         wasm.precompile_compatibility_hash().hash(&mut hasher);
+        // A component made from a core module depends on the contract, too.
+        CONTRACT.hash(&mut hasher);
         let cache = Self { dir: dir.to_owned(), engine: hasher.0.finalize() };
         cache.check_private()?;
         Ok(cache)
