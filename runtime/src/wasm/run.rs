@@ -45,7 +45,7 @@ async fn run(ready: ReactorPre<Host>, shared: Arc<Shared>, call: Call) -> Run {
     let _slot = shared.engine.slots.clone().acquire_owned().await.ok();
     let meter = CpuMeter::new();
     let event = call.event.clone();
-    let mut store = store(shared.clone(), call, &meter);
+    let mut store = store(&shared, call, &meter);
     let answer = {
         let work = Metered::new(Box::pin(invoke(&ready, &mut store, &event)), meter.clone());
         tokio::time::timeout(shared.spec.timeout, AssertUnwindSafe(work).catch_unwind()).await
@@ -60,7 +60,7 @@ async fn run(ready: ReactorPre<Host>, shared: Arc<Shared>, call: Call) -> Run {
     finish(host, outcome, meter.wall())
 }
 
-fn store(shared: Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host> {
+fn store(shared: &Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host> {
     let (budget, call_bytes) = (shared.spec.cpu, shared.spec.limits.call_bytes);
     let mut store = Store::new(&shared.engine.wasm, Host::new(shared.clone(), call));
     store.limiter(|host| &mut host.memory);
