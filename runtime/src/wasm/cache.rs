@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, bail};
 use wasmtime::component::Component;
 
+use super::contract::CONTRACT;
+
 const EXTENSION: &str = "cwasm";
 /// Entries kept; beyond, the oldest go.
 const ENTRIES: usize = 256;
@@ -27,15 +29,17 @@ impl Cache {
     ///
     /// # Errors
     /// It cannot be created, is not a folder, or others have a way in.
-    pub(super) fn open(dir: &Path, wasm: &wasmtime::Engine) -> anyhow::Result<Self> {
+    pub(super) fn open(dir: PathBuf, wasm: &wasmtime::Engine) -> anyhow::Result<Self> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(dir)
+            .create(&dir)
             .with_context(|| format!("cannot create the folder {}", dir.display()))?;
         let mut hasher = StableHasher(blake3::Hasher::new());
         wasm.precompile_compatibility_hash().hash(&mut hasher);
-        let cache = Self { dir: dir.to_owned(), engine: hasher.0.finalize() };
+        // A component made from a core module depends on the contract, too.
+        CONTRACT.hash(&mut hasher);
+        let cache = Self { dir, engine: hasher.0.finalize() };
         cache.check_private()?;
         Ok(cache)
     }

@@ -64,8 +64,9 @@ impl Engine {
     /// # Errors
     /// This machine cannot run WebAssembly, or no thread can be started.
     pub fn new(options: EngineOptions) -> anyhow::Result<Self> {
-        let instances = options.instances.clamp(1, 10_000);
-        let max_memory = options.max_memory.next_multiple_of(64 << 10).clamp(64 << 10, 4 << 30);
+        let EngineOptions { cache_dir, instances, max_memory } = options;
+        let instances = instances.clamp(1, 10_000);
+        let max_memory = max_memory.next_multiple_of(64 << 10).clamp(64 << 10, 4 << 30);
         let mut config = config();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances, max_memory)));
         let wasm = match wasmtime::Engine::new(&config) {
@@ -78,7 +79,7 @@ impl Engine {
             }
         };
         start_ticker(&wasm)?;
-        let cache = Cache::open(&options.cache_dir, &wasm)
+        let cache = Cache::open(cache_dir, &wasm)
             .inspect_err(|error| tracing::warn!("modules are compiled anew at each start: {error:#}"))
             .ok();
         let slots = Arc::new(Semaphore::new(instances));

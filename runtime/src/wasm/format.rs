@@ -1,18 +1,25 @@
 //! What a file holds, and how a core module becomes a component.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use wasmparser::{Encoding, Parser, Payload};
-use wit_component::ComponentEncoder;
+use wasmparser::{BinaryReaderError, Chunk, Encoding, Imports, Parser, Payload};
 
+use super::contract;
 use super::error::LoadError;
+use super::grants::Grants;
 
 /// Functions in all modules of a file; more take longer to compile than a start may last.
 const MAX_FUNCTIONS: u64 = 100_000;
 
+/// Modules and components within one another, and in all. Wrapped by the encoder, a module makes a depth of two and a
+/// handful of parts; a million levels, which fit in a file, take minutes to compile.
+const MAX_DEPTH: usize = 16;
+const MAX_PARTS: usize = 1_000;
+
 /// The file's content as a component.
-pub(super) fn to_component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadError> {
+pub(super) fn to_component<'a>(path: &Path, bytes: &'a [u8], grants: Grants) -> Result<Cow<'a, [u8]>, LoadError> {
     if bytes.is_empty() {
         return Err(LoadError::Empty(path.to_owned()));
     }
@@ -24,39 +31,88 @@ pub(super) fn to_component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [
     if found.functions > MAX_FUNCTIONS {
         return Err(invalid(&format!("it has {} functions, and {MAX_FUNCTIONS} are allowed", found.functions)));
     }
+    if found.depth > MAX_DEPTH || found.parts > MAX_PARTS {
+        return Err(invalid(&format!(
+            "it holds more than {MAX_PARTS} modules and components, or nests them deeper than {MAX_DEPTH}"
+        )));
+    }
     if found.component {
         return Ok(bytes.into());
+    }
+    let imports: Vec<String> = found.imports.into_iter().map(str::to_owned).collect();
+    let denied = grants.check(&imports);
+    if !denied.is_empty() {
+        return Err(LoadError::Denied { path: path.to_owned(), imports: denied });
     }
     if !found.typed {
         return Err(LoadError::NoComponentType(path.to_owned()));
     }
-    let encoded = ComponentEncoder::default().validate(true).module(bytes).and_then(|mut encoder| encoder.encode());
-    encoded.map(Cow::Owned).map_err(|error| invalid(&format!("{error:#}")))
+    let core = without_types(bytes).map_err(|error| invalid(&error))?;
+    contract::encode(core).map(Cow::Owned).map_err(|error| invalid(&format!("{error:#}")))
 }
 
 #[derive(Default)]
-struct Survey {
+struct Survey<'a> {
     component: bool,
     typed: bool,
     functions: u64,
+    /// Deepest level of nesting; 1 = no nesting.
+    depth: usize,
+    parts: usize,
+    /// Modules that core functions are imported from.
+    imports: BTreeSet<&'a str>,
 }
 
 /// Walks the sections, without looking into code.
-fn survey(bytes: &[u8]) -> Result<Survey, wasmparser::BinaryReaderError> {
+fn survey(bytes: &[u8]) -> Result<Survey<'_>, BinaryReaderError> {
     let mut found = Survey::default();
-    let mut first = true;
+    let mut level = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload? {
-            Payload::Version { encoding, .. } if first => {
-                found.component = encoding == Encoding::Component;
-                first = false;
+            Payload::Version { encoding, .. } => {
+                found.component |= level == 0 && encoding == Encoding::Component;
+                level += 1;
+                found.parts += 1;
+                found.depth = found.depth.max(level);
+                if found.depth > MAX_DEPTH || found.parts > MAX_PARTS {
+                    break;
+                }
             }
+            Payload::End(_) => level = level.saturating_sub(1),
             Payload::CodeSectionStart { count, .. } => found.functions += u64::from(count),
-            Payload::CustomSection(section) if section.name().starts_with("component-type") => found.typed = true,
-            _ => {}
+            Payload::ImportSection(imports) if !found.component => {
+                for group in imports {
+                    found.imports.insert(match group? {
+                        Imports::Single(_, import) => import.module,
+                        Imports::Compact1 { module, .. } | Imports::Compact2 { module, .. } => module,
+                    });
+                }
+            }
+            payload => found.typed |= is_type(&payload),
         }
     }
     Ok(found)
+}
+
+fn is_type(payload: &Payload) -> bool {
+    matches!(payload, Payload::CustomSection(section) if section.name().starts_with("component-type"))
+}
+
+/// A core module without its component-type sections.
+fn without_types(bytes: &[u8]) -> Result<Vec<u8>, BinaryReaderError> {
+    let mut parser = Parser::new(0);
+    let (mut rest, mut kept) = (bytes, Vec::with_capacity(bytes.len()));
+    while let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? {
+        let (section, after) = rest.split_at(consumed);
+        rest = after;
+        if !is_type(&payload) {
+            kept.extend_from_slice(section);
+        }
+        if matches!(payload, Payload::End(_)) {
+            break;
+        }
+    }
+    Ok(kept)
 }
 
 fn describe(bytes: &[u8]) -> String {

@@ -59,7 +59,7 @@ impl Grants {
             Some("state") => "grant it with `allow = { state = true }` in the reactor's table",
             Some("emit") => "grant it with an `emit` table that names event types and their channels",
             Some(_) => "this host has no such interface; build the module with this version's SDK",
-            None if import.starts_with("wasi:") => {
+            None if import.starts_with("wasi") => {
                 "reactors get no WASI (files, sockets, environment); build for `wasm32-unknown-unknown` with the \
                  reactor-guest SDK"
             }

@@ -2,6 +2,7 @@
 
 mod bindings;
 mod cache;
+mod contract;
 mod engine;
 mod error;
 mod format;

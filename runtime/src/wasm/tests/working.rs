@@ -116,6 +116,50 @@ async fn each_run_has_a_fresh_instance() {
     }
 }
 
+/// Collects what the subscriber writes.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn logged(body: &str) -> String {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let module = Bench::new().load(&core(LOG, "hi\\nyou", body));
+    let _guard = tracing::subscriber::set_default(subscriber);
+    assert_eq!(run(&module).await.outcome, Outcome::Done);
+    let bytes = lines.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test]
+async fn a_log_flood_is_cut_off_by_one_line() {
+    let flood = |times: u32, at: u32, size: u32| {
+        format!(
+            "(loop $l (local.set $i (i32.add (local.get $i) (i32.const 1)))
+               (call $log (i32.const 2) (i32.const {at}) (i32.const {size}))
+               (br_if $l (i32.lt_u (local.get $i) (i32.const {times}))))"
+        )
+    };
+    let many = logged(&flood(5_000, 64, 6)).await;
+    assert_eq!(many.lines().count(), 1_001);
+    let first = many.lines().next().unwrap();
+    assert!(first.contains(r"hi\nyou") && first.contains("reactor::guest") && first.contains("orders"), "{first}");
+    assert!(many.lines().last().unwrap().contains("truncated"));
+    let long = logged(&flood(100, 10_000, 30_000)).await;
+    assert_eq!(long.lines().count(), 3, "two lines of 30,000 bytes fit in 64 KiB");
+}
+
 #[test]
 fn control_characters_cannot_forge_a_log_line() {
     let forged = "ok\n2026-01-01 ERROR\x1b[2J\u{202e}";

@@ -1,0 +1,51 @@
+//! Lines for people.
+
+use super::super::bindings::reactor::guest::log;
+use super::{Host, clip};
+
+impl log::Host for Host {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.enter()?;
+        if level == log::Level::Error {
+            self.last_error = Some(clip(&message, 2_000).to_owned());
+        }
+        if self.log_truncated {
+            return Ok(());
+        }
+        self.log_lines += 1;
+        self.log_bytes = self.log_bytes.saturating_add(message.len());
+        let limits = self.limits();
+        self.log_truncated = self.log_lines > limits.log_lines || self.log_bytes > limits.log_bytes;
+        let (level, text) = if self.log_truncated {
+            (log::Level::Warn, "truncated: the attempt has logged as much as it may".to_owned())
+        } else {
+            (level, escape(&message))
+        };
+        let (reactor, attempt) = (self.shared.spec.reactor.as_str(), self.call.attempt);
+        let event = self.call.event.id.as_str();
+        match level {
+            log::Level::Trace => tracing::trace!(target: "reactor::guest", reactor, event, attempt, "{text}"),
+            log::Level::Debug => tracing::debug!(target: "reactor::guest", reactor, event, attempt, "{text}"),
+            log::Level::Info => tracing::info!(target: "reactor::guest", reactor, event, attempt, "{text}"),
+            log::Level::Warn => tracing::warn!(target: "reactor::guest", reactor, event, attempt, "{text}"),
+            log::Level::Error => tracing::error!(target: "reactor::guest", reactor, event, attempt, "{text}"),
+        }
+        Ok(())
+    }
+}
+
+/// One line without control characters or characters that turn the direction of writing: guests must not be able to
+/// forge log lines or steer a terminal.
+pub(in crate::wasm) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                out.extend(c.escape_unicode());
+            }
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
