@@ -231,6 +231,8 @@ pub enum Fault {
     EmitLimit,
     /// An emitted event's type is not in the reactor's `emit` table.
     EmitDenied,
+    /// An emitted event is not valid, or too large for its channel.
+    EmitInvalid,
     /// The chain of emitted events is longer than the hop limit.
     HopLimit,
     /// A state key or value outside the limits.
@@ -250,6 +252,7 @@ impl Fault {
             Self::HostCallLimit => "host-call-limit",
             Self::EmitLimit => "emit-limit",
             Self::EmitDenied => "emit-denied",
+            Self::EmitInvalid => "emit-invalid",
             Self::HopLimit => "hop-limit",
             Self::StateLimit => "state-limit",
             Self::Host => "host",
@@ -258,7 +261,7 @@ impl Fault {
 
     /// Whether running the same event again can end differently without anybody changing module or config.
     pub fn is_permanent(self) -> bool {
-        matches!(self, Self::EmitDenied | Self::HopLimit)
+        matches!(self, Self::EmitDenied | Self::EmitInvalid | Self::HopLimit)
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::config::model::OnExhausted;
-use crate::event::{AttemptRecord, ChannelId, DeliveryId, Event, HostTime, Message, Version};
+use crate::event::{AttemptRecord, ChannelId, DeliveryId, Event, HostTime, Message, Outcome, Version};
 use crate::store::{Commit, Committed, DeadLetter, Ending, Store, StoreError};
 
 use super::decode::encode_native;
@@ -29,6 +29,8 @@ pub(super) struct Judged {
     /// Deliveries of the lane that must wait if this one does.
     pub(super) followers: Vec<DeliveryId>,
     pub(super) number: Version,
+    /// What the run emitted, ready to be appended.
+    pub(super) emits: Vec<(ChannelId, Message)>,
 }
 
 /// Builds the commit of an ended attempt. `message` reads the original message, and is called for dead letters only.
@@ -52,10 +54,7 @@ pub(super) fn build(
         }
     };
     let (writes, emits, ending) = match judged.verdict {
-        Verdict::Complete => {
-            let emits = (0..).zip(&run.emits).map(|(index, emit)| reactor.message(active, emit, index, judged.wall));
-            (run.writes, emits.collect(), Ending::Done)
-        }
+        Verdict::Complete => (run.writes, judged.emits, Ending::Done),
         Verdict::Again { delay } => {
             let due = judged.now.after(delay);
             (Vec::new(), Vec::new(), Ending::Wait { due, record: record(), hold: judged.followers })
@@ -81,25 +80,34 @@ pub(super) fn build(
     })
 }
 
-/// Tells what became of an attempt.
-pub(super) fn announce(verdict: &Verdict, run: &Run, active: &Active, reactor: &str) {
-    let (event, attempt) = (&active.event.id, active.attempt());
-    let (code, error) = judge::describe(&run.outcome);
-    let ms = run.usage.wall.as_millis() as u64;
-    match verdict {
-        Verdict::Complete => tracing::debug!(reactor, event, attempt, ms, emitted = run.emits.len(), "done"),
-        Verdict::Again { delay } => {
-            let error = first_line(error);
-            tracing::info!(reactor, event, attempt, ms, code, error, again_in_ms = delay.as_millis() as u64, "retry");
-        }
-        Verdict::Dead { reason } => {
-            tracing::warn!(reactor, event, attempt, ms, reason, error = first_line(error), "dead letter");
-        }
-    }
+/// What to tell of an attempt once its commit is durable; until then it may have to be repeated.
+pub(super) struct News {
+    verdict: Verdict,
+    outcome: Outcome,
+    ms: u64,
+    emitted: usize,
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+impl News {
+    pub(super) fn of(verdict: &Verdict, run: &Run) -> Self {
+        let ms = u64::try_from(run.usage.wall.as_millis()).unwrap_or(u64::MAX);
+        Self { verdict: verdict.clone(), outcome: run.outcome.clone(), ms, emitted: run.emits.len() }
+    }
+
+    /// Tells it.
+    pub(super) fn announce(&self, active: &Active, reactor: &str) {
+        let (event, attempt, ms) = (&active.event.id, active.attempt(), self.ms);
+        let (code, error) = judge::describe(&self.outcome);
+        let error = error.lines().next().unwrap_or_default();
+        match &self.verdict {
+            Verdict::Complete => tracing::debug!(reactor, event, attempt, ms, emitted = self.emitted, "done"),
+            Verdict::Again { delay } => {
+                let again_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(reactor, event, attempt, ms, code, error, again_in_ms, "retry");
+            }
+            Verdict::Dead { reason } => tracing::warn!(reactor, event, attempt, ms, reason, error, "dead letter"),
+        }
+    }
 }
 
 /// What an ending means for the lane.
@@ -138,9 +146,9 @@ fn dead_letter(
     }
 }
 
-/// The message of an emitted event: the parent's flow goes on, one hop further.
-pub(super) fn emitted(parent: &Event, source: &str, id: String, emit: &Emit, at: Timestamp) -> Message {
-    Message::from_body(encode_native(&Event {
+/// An emitted event: the parent's flow goes on, one hop further.
+pub(super) fn emitted(parent: &Event, source: &str, id: String, emit: &Emit, at: Timestamp) -> Event {
+    Event {
         id,
         event_type: emit.event_type.clone(),
         version: emit.version,
@@ -154,7 +162,7 @@ pub(super) fn emitted(parent: &Event, source: &str, id: String, emit: &Emit, at:
         hop: parent.hop + 1,
         trace_parent: parent.trace_parent.clone(),
         data: emit.data.clone(),
-    }))
+    }
 }
 
 /// The event type of a dead letter that is forwarded to a channel.
@@ -188,7 +196,7 @@ pub(super) fn forwarded(
         content_type: "application/json".to_owned(),
         data: data.to_string().into(),
     };
-    (channel, emitted(parent, reactor, id, &emit, letter.at))
+    (channel, Message::from_body(encode_native(&emitted(parent, reactor, id, &emit, letter.at))))
 }
 
 fn shorten(text: &str) -> String {

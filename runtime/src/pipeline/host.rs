@@ -10,16 +10,16 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
 use crate::config::model::{ChannelKind, Config};
-use crate::event::{ChannelId, DeliveryId, HostTime, Offset, ReactorId, Version};
+use crate::event::{ChannelId, DeliveryId, Fault, HostTime, Offset, Outcome, ReactorId, Version};
 use crate::store::{Admission, Commit, NewDelivery, Store, StoreError, Upkeep};
 
 use super::claim::Slots;
-use super::commit::{self, Judged, committer, until_there_is_room};
+use super::commit::{self, Judged, News, committer, until_there_is_room};
 use super::decode::Settings;
 use super::intake::{self, Batch, Candidate};
 use super::invoke::{Guest, Run};
 use super::judge::{Ended, judge};
-use super::reactor::Reactor;
+use super::reactor::{Reactor, Targets};
 use super::route::Routes;
 use super::schedule::{Action, Arrival, ReactorSpec, Scheduler};
 use super::{Active, Committing, Input};
@@ -118,13 +118,16 @@ impl Host {
         for name in config.channels.keys() {
             channel_ids.insert(name.clone(), store.channel_id(name)?);
         }
+        let targets =
+            config.channels.iter().map(|(name, channel)| (name.clone(), (channel_ids[name], channel.max_event)));
+        let targets: Targets = targets.collect();
         let mut reactors = Vec::new();
         for (name, reactor) in &config.reactors {
             let guest = guests
                 .remove(name)
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
             let id = store.reactor_id(name)?;
-            reactors.push(Reactor::new(id, reactor.clone(), guest, Arc::clone(&store), channel_ids.clone()));
+            reactors.push(Reactor::new(id, reactor.clone(), guest, Arc::clone(&store), targets.clone()));
         }
         let specs: Vec<_> = reactors
             .iter()
@@ -330,12 +333,16 @@ impl Host {
     }
 
     /// Judges a run and sends its commit.
-    fn finish(&mut self, id: DeliveryId, run: Run) -> Result<(), StoreError> {
+    fn finish(&mut self, id: DeliveryId, mut run: Run) -> Result<(), StoreError> {
         let number = self.next_number();
-        let now = self.now();
+        let (now, wall) = (self.now(), self.clock.wall());
         let Some(active) = self.active.get(&id) else { return Ok(()) };
         let (index, lane) = (active.reactor, active.lane);
         let reactor = &self.reactors[index];
+        let emits = reactor.messages(active, &run.emits, wall).unwrap_or_else(|detail| {
+            run.outcome = Outcome::Fault { fault: Fault::EmitInvalid, detail };
+            Vec::new()
+        });
         let verdict = judge(
             &reactor.config.retry,
             Ended {
@@ -345,13 +352,12 @@ impl Host {
                 dice: self.clock.random(),
             },
         );
-        commit::announce(&verdict, &run, active, &reactor.config.name);
-        let judged =
-            Judged { verdict, now, wall: self.clock.wall(), followers: self.scheduler.followers(index, lane), number };
+        let news = News::of(&verdict, &run);
+        let judged = Judged { verdict, now, wall, followers: self.scheduler.followers(index, lane), number, emits };
         let built = commit::build(id, active, reactor, run, judged, || self.original(active))?;
         reactor.state.publish(&built.writes, number);
         let ending = commit::lane_ending(&built.ending);
-        let committing = Committing::of(&built);
+        let committing = Committing::of(&built, news);
         if let Some(active) = self.active.get_mut(&id) {
             active.committing = Some(committing);
         }
@@ -483,6 +489,7 @@ impl Active {
             weight,
             after: None,
             committing: None,
+            conflicts: 0,
         }
     }
 }

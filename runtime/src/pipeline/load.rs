@@ -8,12 +8,13 @@ use crate::store::{
     Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, StoreError, StoredDead, StoredDelivery,
 };
 
+use super::Active;
 use super::commit;
+use super::commit::{Judged, News};
 use super::host::Host;
 use super::invoke::{Run, Usage};
 use super::judge::{self, Ended, judge};
 use super::schedule::{Arrival, Load, Loaded};
-use super::{Active, commit::Judged};
 
 /// Most deliveries read from the store at a time.
 const BATCH: usize = 256;
@@ -101,6 +102,7 @@ impl Host {
             redrive_of: stored.redrive_of,
             after: None,
             committing: None,
+            conflicts: 0,
         }))
     }
 
@@ -197,9 +199,9 @@ impl Host {
         let ended = Ended { outcome: &outcome, attempt, age: now.since(active.since), dice: self.clock.random() };
         let verdict = judge(&reactor.config.retry, ended);
         let run = Run { outcome, reads: Vec::new(), writes: Vec::new(), emits: Vec::new(), usage: Usage::default() };
-        commit::announce(&verdict, &run, &active, &reactor.config.name);
+        News::of(&verdict, &run).announce(&active, &reactor.config.name);
         let wall = self.clock.wall();
-        let judged = Judged { verdict, now, wall, followers: Vec::new(), number };
+        let judged = Judged { verdict, now, wall, followers: Vec::new(), number, emits: Vec::new() };
         let built = commit::build(id, &active, reactor, run, judged, || self.original(&active))?;
         let state = match &built.ending {
             Ending::Wait { .. } => Some(LaneState::Waiting),

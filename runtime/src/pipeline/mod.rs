@@ -57,6 +57,8 @@ struct Active {
     after: Option<Version>,
     /// What its commit will mean, once there is one on its way.
     committing: Option<Committing>,
+    /// How often its commit was refused because another came between.
+    conflicts: u32,
 }
 
 impl Active {
@@ -73,10 +75,11 @@ struct Committing {
     due: Option<HostTime>,
     /// Channels that got a message.
     fed: Vec<ChannelId>,
+    news: commit::News,
 }
 
 impl Committing {
-    fn of(commit: &Commit) -> Self {
+    fn of(commit: &Commit, news: commit::News) -> Self {
         let due = match commit.ending {
             Ending::Wait { due, .. } => Some(due),
             Ending::Done | Ending::Dead { .. } => None,
@@ -90,6 +93,7 @@ impl Committing {
             written: commit.writes.iter().map(|(key, _)| key.clone()).collect(),
             due,
             fed: commit.emits.iter().chain(forwarded).map(|(channel, _)| *channel).collect(),
+            news,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::config::model::ReactorConfig;
 use crate::event::{ChannelId, Message, ReactorId};
 use crate::store::{DeadLetter, Store};
 
+use super::decode::{check_event, encode_native};
 use super::invoke::{Emit, Guest, emitted_id};
 use super::state::ReactorState;
 use super::{Active, commit};
@@ -21,8 +22,11 @@ pub(super) struct Reactor {
     pub(super) config: ReactorConfig,
     pub(super) guest: Arc<dyn Guest>,
     pub(super) state: Arc<ReactorState>,
-    channels: BTreeMap<String, ChannelId>,
+    channels: Targets,
 }
+
+/// The channels that a reactor can emit to, by name: number and largest message.
+pub(super) type Targets = BTreeMap<String, (ChannelId, usize)>;
 
 impl Reactor {
     pub(super) fn new(
@@ -30,23 +34,40 @@ impl Reactor {
         config: ReactorConfig,
         guest: Arc<dyn Guest>,
         store: Arc<dyn Store>,
-        channels: BTreeMap<String, ChannelId>,
+        channels: Targets,
     ) -> Self {
         Self { id, config, guest, state: Arc::new(ReactorState::new(store, id)), channels }
     }
 
-    /// The message of the `index`th event that a run emitted.
+    /// The messages of what a run emitted; an error says why one of them cannot be.
     ///
     /// The sandbox lets only channels of the `emit` table through, and the configuration only known ones into it.
-    pub(super) fn message(&self, active: &Active, emit: &Emit, index: u32, at: Timestamp) -> (ChannelId, Message) {
-        let id = emitted_id(active.identity, &self.config.name, index);
-        let channel = self.channels.get(&emit.channel).copied().unwrap_or_default();
-        (channel, commit::emitted(&active.event, &self.config.name, id, emit, at))
+    pub(super) fn messages(
+        &self,
+        active: &Active,
+        emits: &[Emit],
+        at: Timestamp,
+    ) -> Result<Vec<(ChannelId, Message)>, String> {
+        let mut messages = Vec::with_capacity(emits.len());
+        for (index, emit) in (0..).zip(emits) {
+            let (channel, limit) = *self.channels.get(&emit.channel).ok_or("its channel is gone")?;
+            let id = emitted_id(active.identity, &self.config.name, index);
+            let event = commit::emitted(&active.event, &self.config.name, id, emit, at);
+            check_event(&event)
+                .map_err(|error| format!("the emitted `{}` is no valid event: {error}", emit.event_type))?;
+            let message = Message::from_body(encode_native(&event));
+            if message.size() > limit {
+                let (size, name) = (message.size(), &emit.channel);
+                return Err(format!("the emitted `{}` has {size} bytes, and `{name}` takes {limit}", emit.event_type));
+            }
+            messages.push((channel, message));
+        }
+        Ok(messages)
     }
 
     /// The copy of a dead letter that the policy wants in a channel.
     pub(super) fn forward(&self, active: &Active, letter: &DeadLetter) -> Option<(ChannelId, Message)> {
-        let channel = *self.channels.get(self.config.dead_letter.channel.as_ref()?)?;
+        let (channel, _) = *self.channels.get(self.config.dead_letter.channel.as_ref()?)?;
         let id = emitted_id(active.identity, &self.config.name, FORWARD_INDEX);
         Some(commit::forwarded(&active.event, &self.config.name, id, letter, channel))
     }

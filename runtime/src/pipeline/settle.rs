@@ -5,6 +5,9 @@ use crate::store::Committed;
 
 use super::host::Host;
 
+/// After so many conflicts a delivery runs alone, so that runs on hot keys all get done.
+const PATIENCE: u32 = 3;
+
 impl Host {
     /// Takes the store's answers to commits, in the order in which they were sent.
     pub(super) fn settle(&mut self, answers: Vec<(DeliveryId, Committed)>) {
@@ -16,14 +19,19 @@ impl Host {
             match answer {
                 Committed::Conflict => {
                     tracing::debug!(delivery = id.0, "another commit came between; the run is repeated");
+                    active.conflicts += 1;
+                    let alone = active.conflicts >= PATIENCE;
                     self.conflicts += 1;
-                    self.scheduler.conflicted(reactor, id, lane);
+                    self.scheduler.conflicted(reactor, id, lane, alone);
                     continue;
                 }
                 Committed::Stale => {
                     tracing::error!(delivery = id.0, "the delivery had ended already; this run's effects are void");
                 }
-                Committed::Applied => self.wake(&committing.fed),
+                Committed::Applied => {
+                    committing.news.announce(active, &self.reactors[reactor].config.name);
+                    self.wake(&committing.fed);
+                }
             }
             self.active.remove(&id);
             self.scheduler.committed(reactor, id, lane, weight, committing.due);

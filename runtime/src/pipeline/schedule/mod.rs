@@ -19,7 +19,7 @@ use crate::store::{LaneState, Place};
 use crate::subscription::Rate;
 
 use lane::Lane;
-use queue::Queue;
+use queue::{Queue, Ready};
 
 /// Most deliveries of one reactor in memory.
 pub const QUEUE_WINDOW: usize = 2_048;
@@ -314,8 +314,11 @@ impl Scheduler {
         self.requeue(reactor, id, lane, Lane::run_cancelled);
     }
 
-    /// A commit was refused: its delivery is to run again.
-    pub fn conflicted(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>) {
+    /// A commit was refused: its delivery is to run again; if `alone`, while no other run of the reactor does.
+    pub fn conflicted(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, alone: bool) {
+        if alone {
+            self.reactors[reactor].run_alone(lane.map_or(Ready::Delivery(id), Ready::Lane));
+        }
         self.requeue(reactor, id, lane, Lane::conflicted);
     }
 
@@ -433,7 +436,7 @@ impl Scheduler {
 
     fn permit_back(&mut self, reactor: usize) {
         self.free += 1;
-        self.reactors[reactor].running -= 1;
+        self.reactors[reactor].run_ended();
         self.list(reactor);
     }
 

@@ -9,8 +9,8 @@ use super::lane::Lane;
 use super::{QUEUE_WINDOW, ReactorSpec};
 
 /// Something that can be started.
-#[derive(Debug)]
-enum Ready {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ready {
     Delivery(DeliveryId),
     Lane(LaneKey),
 }
@@ -24,6 +24,8 @@ pub(super) struct Queue {
     pub(super) items: usize,
     bytes: usize,
     ready: VecDeque<Ready>,
+    /// What has to run while nothing else of this reactor does, first of all; and whether it runs now.
+    alone: Option<(Ready, bool)>,
     pub(super) lanes: HashMap<LaneKey, Lane>,
     /// Spilled deliveries may be in the store, above `spilled_after`.
     pub(super) spilled: bool,
@@ -52,6 +54,7 @@ impl Queue {
             items: 0,
             bytes: 0,
             ready: VecDeque::new(),
+            alone: None,
             lanes: HashMap::new(),
             spilled: true,
             spilled_after: DeliveryId(0),
@@ -106,7 +109,42 @@ impl Queue {
     }
 
     pub(super) fn can_start(&self) -> bool {
-        self.running < self.concurrency && !self.ready.is_empty() && self.throttled.is_none()
+        let free = match &self.alone {
+            Some((wanted, runs)) => !runs && self.running == 0 && self.is_ready(wanted),
+            None => self.running < self.concurrency && !self.ready.is_empty(),
+        };
+        free && self.throttled.is_none()
+    }
+
+    fn is_ready(&self, wanted: &Ready) -> bool {
+        match wanted {
+            Ready::Delivery(_) => self.ready.contains(wanted),
+            Ready::Lane(key) => self.lanes.get(key).is_some_and(|lane| lane.startable().is_some()),
+        }
+    }
+
+    /// Lets nothing else start until this has run.
+    pub(super) fn run_alone(&mut self, wanted: Ready) {
+        self.alone.get_or_insert((wanted, false));
+    }
+
+    pub(super) fn run_ended(&mut self) {
+        self.running -= 1;
+        if self.alone.is_some_and(|(_, runs)| runs) {
+            self.alone = None;
+        }
+    }
+
+    /// Puts what has to run alone in front.
+    fn make_way(&mut self) {
+        let Some((wanted, runs)) = &mut self.alone else { return };
+        *runs = true;
+        let wanted = *wanted;
+        self.ready.retain(|ready| *ready != wanted);
+        self.ready.push_front(wanted);
+        if let Ready::Lane(key) = wanted {
+            self.lanes.entry(key).and_modify(|lane| lane.listed = true);
+        }
     }
 
     /// Starts the next delivery. `Err` = the rate allows none before that time.
@@ -125,6 +163,7 @@ impl Queue {
             if let Some(bucket) = &mut self.bucket {
                 bucket.take(now)?;
             }
+            self.make_way();
             let started = match self.ready.pop_front() {
                 Some(Ready::Delivery(id)) => Some((id, None)),
                 Some(Ready::Lane(key)) => self.lanes.get_mut(&key).and_then(|lane| {

@@ -210,7 +210,8 @@ impl World {
         let built_on_refused = sent.after.is_some_and(|after| self.refused.contains(&after));
         if built_on_refused || (may_refuse && self.choose(4) == 0) {
             self.refused.insert(sent.number);
-            self.scheduler.conflicted(0, sent.id, lane);
+            let alone = self.choose(3) == 0;
+            self.scheduler.conflicted(0, sent.id, lane, alone);
             return;
         }
         self.memory.remove(&sent.id);

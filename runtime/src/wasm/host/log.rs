@@ -21,14 +21,13 @@ impl log::Host for Host {
         } else {
             (level, escape(&message))
         };
-        let (reactor, attempt) = (self.shared.spec.reactor.as_str(), self.call.attempt);
-        let event = self.call.event.id.as_str();
+        // Which reactor, event and attempt it is about stands in the span that the run is in.
         match level {
-            log::Level::Trace => tracing::trace!(target: "reactor::guest", reactor, event, attempt, "{text}"),
-            log::Level::Debug => tracing::debug!(target: "reactor::guest", reactor, event, attempt, "{text}"),
-            log::Level::Info => tracing::info!(target: "reactor::guest", reactor, event, attempt, "{text}"),
-            log::Level::Warn => tracing::warn!(target: "reactor::guest", reactor, event, attempt, "{text}"),
-            log::Level::Error => tracing::error!(target: "reactor::guest", reactor, event, attempt, "{text}"),
+            log::Level::Trace => tracing::trace!(target: "reactor::guest", "{text}"),
+            log::Level::Debug => tracing::debug!(target: "reactor::guest", "{text}"),
+            log::Level::Info => tracing::info!(target: "reactor::guest", "{text}"),
+            log::Level::Warn => tracing::warn!(target: "reactor::guest", "{text}"),
+            log::Level::Error => tracing::error!(target: "reactor::guest", "{text}"),
         }
         Ok(())
     }
