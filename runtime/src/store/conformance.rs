@@ -53,6 +53,7 @@ macro_rules! store_conformance {
             held_in_order,
             hold_keeps_order_behind_a_waiting_head,
             memory_becomes_spilled_on_recovery,
+            memory_stays_before_what_is_held,
             interrupted_attempts_are_counted,
             interrupted_until_accounted_for,
             ended_attempts_are_not_interrupted,

@@ -128,7 +128,8 @@ pub trait Store: Send + Sync + 'static {
 
     // --- load: the owner, for deliveries that are not in memory ------------------------------------------------
 
-    /// Makes deliveries that were in memory when the last owner stopped loadable again, and says what it left.
+    /// Makes deliveries that were in memory when the last owner stopped loadable again (as held ones where their lane
+    /// has held deliveries, which are younger; else as spilled ones), and says what it left.
     fn recover(&self) -> Result<Recovered>;
     /// Spilled deliveries of a reactor with an id above `after`, ascending.
     fn spilled(&self, reactor: ReactorId, after: DeliveryId, limit: usize) -> Result<Vec<StoredDelivery>>;

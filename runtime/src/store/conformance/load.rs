@@ -82,6 +82,19 @@ pub fn memory_becomes_spilled_on_recovery(harness: &mut dyn Harness) {
     assert_eq!(f.commit(f.done(1, third)), Committed::Applied);
 }
 
+pub fn memory_stays_before_what_is_held(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let older = f.admit_one(f.in_lane(1, 7, Place::Memory));
+    let held = f.admit_one(f.in_lane(2, 7, Place::Held));
+    let elsewhere = f.admit_one(f.in_lane(3, 8, Place::Memory));
+    harness.crash();
+    let f = fixture(harness);
+    f.store.recover().unwrap();
+    let lane = f.store.held(f.reactor, key(7), DeliveryId(0), 10).unwrap();
+    assert_eq!(lane.iter().map(|delivery| delivery.id).collect::<Vec<_>>(), [older, held]);
+    assert_eq!(f.spilled(), [elsewhere]);
+}
+
 pub fn interrupted_attempts_are_counted(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let ids: Vec<DeliveryId> = (0..3).map(|n| f.in_memory(n)).collect();

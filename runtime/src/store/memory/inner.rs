@@ -1,6 +1,6 @@
 //! What the model store keeps, and the rules by which it changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -223,9 +223,17 @@ impl Inner {
         self.claims.retain(|_, (claimed, ..)| *claimed >= epoch);
         let mut recovered = Recovered::default();
         let mut lanes = BTreeMap::new();
+        let held: HashSet<_> = self
+            .deliveries
+            .values()
+            .filter(|row| row.stored.place == Place::Held)
+            .map(|row| (row.stored.reactor, row.stored.lane))
+            .collect();
         for row in self.deliveries.values_mut() {
             if row.stored.place == Place::Memory {
-                row.stored.place = Place::Spilled;
+                // What was in memory of a lane that has held deliveries is older than those: it must come before them.
+                let has_held = row.stored.lane.is_some() && held.contains(&(row.stored.reactor, row.stored.lane));
+                row.stored.place = if has_held { Place::Held } else { Place::Spilled };
             }
             if let Some(attempt) = row.started {
                 recovered.interrupted.push((row.stored.clone(), attempt));

@@ -95,6 +95,13 @@ pub(super) fn recover(group: &Group<'_>, claims: &[Claim]) -> Sql<Recovered> {
             .prepare_cached("UPDATE deliveries SET started = ?2 WHERE id = ?1 AND attempts + 1 = ?2")?
             .execute(params![int(claim.delivery.0), claim.attempt])?;
     }
+    // What was in memory of a lane that has held deliveries is older than those: it must come before them.
+    group.conn.execute(
+        "UPDATE deliveries SET place = 2 WHERE place = 0 AND lane IS NOT NULL AND EXISTS (
+             SELECT 1 FROM deliveries held
+             WHERE held.place = 2 AND held.reactor = deliveries.reactor AND held.lane = deliveries.lane)",
+        [],
+    )?;
     group.conn.execute("UPDATE deliveries SET place = 1 WHERE place = 0", [])?;
     let tail = "started IS NOT NULL AND started = attempts + 1 ORDER BY id";
     let mut interrupted = Vec::new();

@@ -1,5 +1,5 @@
-//! AWS's own sample events, where `AWS_EVENT_SAMPLES` names a folder that has them. Lambda wraps what SQS and SNS
-//! carry in `Records`; here they are unwrapped again. The other tests do not depend on them.
+//! AWS's own sample events, where they lie beside the repository or `AWS_EVENT_SAMPLES` names their folder. Lambda
+//! wraps what SQS and SNS carry in `Records`; here they are unwrapped again. The other tests do not depend on them.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,9 @@ use serde_json::Value as Json;
 use super::*;
 
 fn folder() -> Option<PathBuf> {
-    std::env::var_os("AWS_EVENT_SAMPLES").map(PathBuf::from)
+    let beside =
+        || Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/events/aws")).filter(|dir| dir.is_dir());
+    std::env::var_os("AWS_EVENT_SAMPLES").map(PathBuf::from).or_else(beside)
 }
 
 fn read(folder: &std::path::Path, name: &str) -> Json {
