@@ -39,14 +39,15 @@ impl Context {
         self.host.config(key)
     }
 
-    /// A value of the reactor's `config` table, parsed. One that cannot be parsed is rejected, with its key.
+    /// A value of the reactor's `config` table, parsed. One that cannot be parsed is rejected, with its key but without
+    /// the value, which may be a secret.
     pub fn config_as<T>(&self, key: &str) -> Result<Option<T>, Failure>
     where
         T: FromStr<Err: Display>,
     {
         let Some(text) = self.config(key) else { return Ok(None) };
         let parsed = text.parse().map(Some);
-        parsed.map_err(|error| reject(format_args!("config `{key}` = `{text}` is of no use: {error}")))
+        parsed.map_err(|error| reject(format_args!("the value of config `{key}` is of no use: {error}")))
     }
 
     /// Writes a line to the host's log.
