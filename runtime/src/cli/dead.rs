@@ -15,7 +15,7 @@ use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
 use super::Global;
 use super::exit::{self, Exit};
 use super::project::Project;
-use super::report::table;
+use super::report::{plain, table};
 
 /// How long a command waits for a running host to carry out what it asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -149,8 +149,8 @@ fn list(found: &[StoredDead], names: &BTreeMap<ReactorId, String>, json: bool) -
             name(dead, names),
             reason,
             letter.history.len().to_string(),
-            letter.event_type.clone().unwrap_or_else(|| "-".into()),
-            letter.event_id.clone().unwrap_or_else(|| "-".into()),
+            plain(letter.event_type.as_deref().unwrap_or("-")),
+            plain(letter.event_id.as_deref().unwrap_or("-")),
         ]);
     }
     out!("{rows}");
@@ -163,22 +163,22 @@ fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, json: bool) -> R
         return Ok(());
     }
     let letter = &dead.letter;
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+    let or_dash = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
     out!("dead letter {} of {}: {}", dead.id, name(dead, names), letter.reason);
     out!("ended        {:.3}{}", letter.at, if dead.redriving { " (redriving now)" } else { "" });
     out!("event        {} {}", or_dash(&letter.event_type), or_dash(&letter.event_id));
     out!("correlation  {}", or_dash(&letter.correlation_id));
     out!("from         channel {}, offset {}", letter.origin.channel, letter.origin.offset);
     if letter.history.is_empty() {
-        out!("why          {}", letter.detail);
+        out!("why          {}", plain(&letter.detail));
     }
     for attempt in &letter.history {
         out!("\nattempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
-        attempt.error.lines().for_each(|line| out!("    {line}"));
+        plain(&attempt.error).lines().for_each(|line| out!("    {line}"));
     }
     out!("\nmessage ({} bytes)", letter.message.body.len());
-    letter.message.attributes.iter().for_each(|(key, value)| out!("    {key}: {value}"));
-    out!("{}", String::from_utf8_lossy(&letter.message.body));
+    letter.message.attributes.iter().for_each(|(key, value)| out!("    {}: {}", plain(key), plain(value)));
+    out!("{}", plain(&String::from_utf8_lossy(&letter.message.body)));
     Ok(())
 }
 
