@@ -12,7 +12,11 @@ fn folder() -> PathBuf {
 }
 
 fn env(name: &str) -> Option<String> {
-    (name == "HOME").then(|| "/home/me".to_owned())
+    match name {
+        "HOME" => Some("/home/me".to_owned()),
+        "SECRET" => Some("canary*".to_owned()),
+        _ => None,
+    }
 }
 
 fn parse(text: &str) -> Result<Loaded, Problems> {
@@ -61,6 +65,39 @@ fn errors_as_json_have_their_place() {
 }
 
 #[test]
+fn what_a_variable_stands_for_is_never_shown() {
+    let text = fs::read_to_string(folder().join("secret_in_variable.toml")).expect("a case");
+    let problems = parse(&text).expect_err("nothing in it is of use");
+    assert!(problems.iter().count() >= 8);
+    let told = format!("{}{}{}{problems:?}", problems.render(false), problems.render(true), problems.to_json());
+    assert!(!told.contains("canary"), "{told}");
+}
+
+#[test]
+fn a_list_of_problems_ends() {
+    let text: String = (0..20_000).map(|number| format!("key-{number} = {number}\n")).collect();
+    let problems = parse(&text).expect_err("no such keys");
+    assert_eq!(problems.iter().count(), 20_000);
+    assert!(problems.render(false).ends_with("... and 19900 more"));
+    let json = problems.to_json();
+    assert_eq!((json["problems"].as_array().map(Vec::len), &json["more"]), (Some(100), &19_900.into()));
+}
+
+#[test]
+fn colours_are_only_added() {
+    let text = fs::read_to_string(folder().join("many_at_once.toml")).expect("a case");
+    let problems = parse(&text).expect_err("many");
+    let (plain, colored) = (problems.render(false), problems.render(true));
+    assert!(colored.contains("\u{1b}[") && !plain.contains('\u{1b}'));
+    let mut stripped = String::new();
+    for (index, part) in colored.split("\u{1b}[").enumerate() {
+        let visible = if index == 0 { part } else { part.split_once('m').expect("a colour").1 };
+        stripped.push_str(visible);
+    }
+    assert_eq!(stripped, plain);
+}
+
+#[test]
 fn a_file_that_is_none() {
     let dir = tempfile::TempDir::new().expect("a folder");
     let told = |path: &Path| config::load(path, &env).expect_err("it cannot be read").render(false);
@@ -70,7 +107,7 @@ fn a_file_that_is_none() {
     fs::write(&file, b"a = \"\xff\"").expect("a file");
     assert!(told(&file).contains("not UTF-8"));
     fs::write(&file, vec![b'#'; 2 << 20]).expect("a file");
-    assert!(told(&file).contains("more than"));
+    assert!(told(&file).contains("larger than"));
 }
 
 fn reference() -> String {
