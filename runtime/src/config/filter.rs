@@ -17,12 +17,12 @@ pub(super) const FORMS: &[&str] = &["prefix", "numeric", "exists", "anything-but
 
 pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, route: &Route) -> Filter {
     let Some(when) = reader.table(section, "when") else { return Filter::default() };
-    let _ = reader.most_listed(&when);
+    let most = reader.most_listed(&when);
     let mut fields = Vec::new();
-    for (key, value) in when.table {
+    for (key, value) in when.table.iter().take(most) {
         let text = Text::key(key.get_ref(), key.span());
         let name = when.dotted(key.get_ref());
-        let pointer = pointer::event_pointer(reader, &text, &when.path().to_owned());
+        let pointer = pointer::event_pointer(reader, &text, when.path());
         let written = match value.get_ref() {
             DeValue::Array(list) => list.iter().collect(),
             _ => vec![value],

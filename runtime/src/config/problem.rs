@@ -8,6 +8,8 @@ use super::place::{Place, Source};
 
 /// Most problems shown; a file that is something else altogether would fill screens.
 const MOST_SHOWN: usize = 100;
+/// Longest title or label, in characters.
+const LONGEST: usize = 400;
 
 /// One thing that is wrong, or odd.
 #[derive(Clone, Debug)]
@@ -30,7 +32,7 @@ impl Problem {
             code,
             place,
             is_warning: false,
-            title: title.into(),
+            title: shortened(title.into()),
             label: None,
             related: Vec::new(),
             notes: Vec::new(),
@@ -48,7 +50,7 @@ impl Problem {
     /// Says something beside the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(shortened(label.into()));
         self
     }
 
@@ -113,6 +115,15 @@ impl Problem {
             "column": column,
         })
     }
+}
+
+/// A message that quotes a value must not be as long as the value.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
 }
 
 /// Everything that is wrong, in the order of the file.

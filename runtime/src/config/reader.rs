@@ -114,7 +114,7 @@ impl<'e> Reader<'e> {
         self.note(problem.related(self.place(first.span.clone()), "the first time").help("remove one of the two"));
     }
 
-    /// Notes a list that is longer than anybody would write; how much of it to look at.
+    /// Notes a table that is longer than anybody would write; how much of it to look at.
     pub(super) fn most_listed(&mut self, table: &Section<'_>) -> usize {
         self.not_too_many(table.table.len(), table.span.clone(), &table.path);
         MOST_LISTED
@@ -180,7 +180,7 @@ impl<'e> Reader<'e> {
     pub(super) fn named_tables<'t>(&mut self, section: &Section<'t>, key: &str) -> Vec<(String, Section<'t>)> {
         let Some(all) = self.table(section, key) else { return Vec::new() };
         let mut found = Vec::new();
-        for (name, _) in all.table {
+        for (name, value) in all.table {
             let text = name.get_ref().to_string();
             if !is_name(&text) {
                 let title = format!("`{text}` is no name for one of the {key}");
@@ -194,8 +194,10 @@ impl<'e> Reader<'e> {
                 };
                 self.note(problem.help(format!("a name has {rule}")));
             }
-            if let Some(table) = self.table(&all, &text) {
-                found.push((text, table));
+            let dotted = all.dotted(&text);
+            match value.get_ref().as_table() {
+                Some(table) => found.push((text, Section::new(dotted, table, value.span()))),
+                None => self.mismatch(value, &dotted, "a table"),
             }
         }
         found
