@@ -36,7 +36,6 @@ pub(super) struct Intake {
 pub(super) struct InFlight {
     cursor: Offset,
     candidates: Vec<(Candidate, Place)>,
-    full: bool,
 }
 
 impl Host {
@@ -55,9 +54,8 @@ impl Host {
     fn read_log(&mut self, index: usize) -> Result<(), StoreError> {
         let intake = &mut self.channels[index];
         let records = self.store.read_log(intake.channel.id, intake.cursor, READ_RECORDS, READ_BYTES)?;
-        let bytes: usize = records.iter().map(|record| record.message.size()).sum();
-        let full = records.len() >= READ_RECORDS || bytes >= READ_BYTES;
-        intake.pending = full;
+        // Only an empty answer says that there is no more: a large record may have ended this one early.
+        intake.pending = !records.is_empty();
         if records.is_empty() {
             return Ok(());
         }
@@ -79,7 +77,7 @@ impl Host {
             placed.push((candidate, place));
         }
         let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, drop, unrouted };
-        let batch = InFlight { cursor, candidates: placed, full };
+        let batch = InFlight { cursor, candidates: placed };
         let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
         tokio::spawn(async move {
             let answers = until_there_is_room(|| store.admit(admission.clone())).await;
@@ -96,7 +94,6 @@ impl Host {
         let intake = &mut self.channels[channel];
         intake.busy = false;
         intake.cursor = batch.cursor;
-        intake.pending |= batch.full;
         for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
             let reactor = self.by_id[&candidate.reactor];
             match (answer, place) {
