@@ -316,10 +316,16 @@ impl Host {
 
     /// Judges a run and sends its commit.
     fn finish(&mut self, id: DeliveryId, mut run: Run) -> Result<(), StoreError> {
+        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
+        let (index, lane) = (active.reactor, active.lane);
+        if !self.reactors[index].state.is_current(&run.reads) {
+            self.conflicts += 1;
+            self.scheduler.run_outdated(index, id, lane, active.must_run_alone());
+            return Ok(());
+        }
         let number = self.next_number();
         let (now, wall) = (self.now(), self.clock.wall());
         let Some(active) = self.active.get(&id) else { return Ok(()) };
-        let (index, lane) = (active.reactor, active.lane);
         let reactor = &self.reactors[index];
         let emits = reactor.messages(active, &run.emits, wall).unwrap_or_else(|detail| {
             run.outcome = Outcome::Fault { fault: Fault::EmitInvalid, detail };
