@@ -48,6 +48,20 @@ fn a_host_that_is_stopped_leaves_the_rest_to_the_next() {
 }
 
 #[test]
+fn events_on_one_key_get_in_each_others_way_but_not_for_ever() {
+    let sandbox = Sandbox::tally("");
+    let events: Vec<_> = (0..400).map(|id| added(id, "a", 1)).collect();
+    sandbox.publish("in", &events);
+    let ended = sandbox.run(&["--json", "up", "--until-idle"]).ok();
+    assert_eq!(counts(&ended.json(), "tally")["done"], 400, "{}", ended.stdout);
+    assert_eq!(sandbox.state("tally", "a").as_deref(), Some("400"));
+    let repeated = ended.stderr.split("repeated=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let repeated: u32 = repeated.and_then(|count| count.parse().ok()).expect("how many runs were repeated");
+    // Eight runs at once make each other repeat, about eight times an event; chains of doomed runs made a thousand.
+    assert!(repeated < 400 * 50, "{repeated} runs were repeated");
+}
+
+#[test]
 fn an_attempt_that_outlasts_the_drain_is_cancelled_and_not_counted() {
     let endless = "cpu = \"60s\"\ntimeout = \"60s\"\nretry = { max-attempts = 1 }\n";
     let sandbox = Sandbox::moody(&format!("{endless}[runtime]\ndrain = \"50ms\"\n"));

@@ -15,7 +15,11 @@ impl Host {
             let Some(active) = self.active.get_mut(&id) else { continue };
             let Some(committing) = active.committing.take() else { continue };
             let (reactor, lane, weight) = (active.reactor, active.lane, active.weight);
-            self.reactors[reactor].state.settle(committing.written.iter(), committing.number);
+            let state = &self.reactors[reactor].state;
+            match answer {
+                Committed::Conflict => state.refuse(committing.written.iter()),
+                Committed::Applied | Committed::Stale => state.settle(committing.written.iter(), committing.number),
+            }
             match answer {
                 Committed::Conflict => {
                     tracing::debug!(delivery = id.0, "another commit came between; the run is repeated");

@@ -41,7 +41,21 @@ impl ReactorState {
         }
     }
 
-    /// Forgets writes that have been committed, or refused.
+    /// Whether a younger write has been shown since one of these was read, so that the store is going to refuse the run.
+    pub(super) fn is_overtaken(&self, reads: &[(String, Version)]) -> bool {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        reads.iter().any(|(key, read)| pending.get(key).is_some_and(|entry| entry.version != *read))
+    }
+
+    /// Forgets what was refused, and all that has been built on it since.
+    pub(super) fn refuse<'a>(&self, keys: impl Iterator<Item = &'a String>) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            pending.remove(key);
+        }
+    }
+
+    /// Forgets writes that have been committed.
     pub(super) fn settle<'a>(&self, keys: impl Iterator<Item = &'a String>, version: Version) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
