@@ -3,7 +3,7 @@
 //! Everything here panics with a clear message where something is missing: a test that cannot run has to fail.
 #![allow(clippy::expect_used, clippy::panic, reason = "this is test code")]
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
@@ -149,6 +149,11 @@ impl Sandbox {
         self.store().query_row(sql, [reactor, key], |row| row.get(0)).optional().expect("its state table")
     }
 
+    /// Publishes these events, one a line.
+    pub fn publish(&self, channel: &str, events: &[String]) {
+        self.run_with(&["publish", channel], events.join("\n").as_bytes()).ok();
+    }
+
     /// Every dead letter, newest first, as JSON; `select` narrows it.
     pub fn dead(&self, select: &[&str]) -> Vec<Value> {
         self.run(&[&["--json", "dead", "list"], select].concat()).ok().json_lines()
@@ -168,7 +173,7 @@ impl Sandbox {
         let mut up = Up { child, log };
         wait_until("`reactor up` is up", || {
             assert!(up.child.try_wait().expect("its state").is_none(), "it ended: {}", up.log());
-            up.log().lines().any(|line| line.ends_with(" up"))
+            up.log().lines().any(|line| line.ends_with(" up") || line.contains("\"message\":\"up\""))
         });
         up
     }
@@ -204,9 +209,25 @@ impl Up {
     }
 
     /// SIGTERM; waits for the end.
-    pub fn terminate(mut self) -> ExitStatus {
-        signal(&self.child, "TERM");
-        wait_for(&mut self.child)
+    pub fn terminate(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// SIGTERM; waits for the end, which has to be a good one, and answers with the counts. Needs `--json`.
+    pub fn drain(mut self) -> Value {
+        self.signal("TERM");
+        let status = wait_for(&mut self.child);
+        assert!(status.success(), "{status}: {}", self.log());
+        let mut summary = String::new();
+        let mut stdout = self.child.stdout.take().expect("its standard output");
+        stdout.read_to_string(&mut summary).expect("text");
+        serde_json::from_str(&summary).unwrap_or_else(|error| panic!("{error}: {summary}"))
+    }
+
+    /// Waits until it has logged this.
+    pub fn wait_for_log(&self, text: &str) {
+        wait_until(text, || self.log().contains(text));
     }
 
     /// Sends a signal by its name.

@@ -45,6 +45,7 @@ pub enum Mood {
 #[reactor]
 pub fn obey(event: Event<Wish>, cx: &Context) -> Outcome {
     let wish = event.data;
+    cx.info(format_args!("in the mood for {:?}", wish.mood));
     let runs: u64 = cx.state().get("runs")?.unwrap_or(0);
     cx.state().set("runs", &(runs + 1))?;
     if let Some(key) = &wish.key {
