@@ -37,6 +37,11 @@ pub struct Event<T> {
 pub struct Raw(pub Vec<u8>);
 
 /// What the data of an event can be read as: anything that implements [`serde::Deserialize`], or [`Raw`].
+#[diagnostic::on_unimplemented(
+    message = "the data of an event cannot be read as `{Self}`",
+    label = "`{Self}` implements neither `serde::Deserialize` nor is it `Raw`",
+    note = "derive `serde::Deserialize` for it, or take an `Event<Raw>`"
+)]
 pub trait Payload: Sized {
     /// Reads it; an error says what is wrong and where.
     fn read(data: Vec<u8>) -> Result<Self, String>;

@@ -63,6 +63,11 @@ pub use state::{State, StateError};
 /// What the `#[reactor]` attribute expands to. Not for direct use.
 #[doc(hidden)]
 pub mod __private {
+    use crate::{Event, Payload};
+
+    /// Compiles only for a payload that can be read.
+    pub fn readable<T: Payload>(_event: &Event<T>) {}
+
     #[cfg(target_arch = "wasm32")]
     pub use crate::host::{Guest, bindings, export_reactor, run};
 }

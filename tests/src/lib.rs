@@ -3,12 +3,13 @@
 //! Everything here panics with a clear message where something is missing: a test that cannot run has to fail.
 #![allow(clippy::expect_used, clippy::panic, reason = "this is test code")]
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -76,6 +77,29 @@ impl Sandbox {
         sandbox
     }
 
+    /// A folder with one reactor, `moody`, that does what an event says; `extra` goes into its table.
+    pub fn moody(extra: &str) -> Self {
+        let sandbox = Self::new(&format!(
+            "[channels.in]\nkind = \"local\"\n\n[reactors.moody]\nmodule = \"moody.wasm\"\nfrom = [\"in\"]\n\
+             on = [\"mood\"]\nemit = {{ mood = \"in\" }}\nallow = {{ state = true }}\n{extra}\n"
+        ));
+        std::fs::copy(guest("guest-moody"), sandbox.path("moody.wasm")).expect("the module can be copied");
+        sandbox
+    }
+
+    /// A folder with the repository's own configuration, and the modules where it expects them.
+    pub fn demo() -> Self {
+        let config = std::fs::read_to_string(root().join("reactors.toml")).expect("the repository's configuration");
+        let sandbox = Self::new(&config);
+        let modules = "target/wasm32-unknown-unknown/guest";
+        std::fs::create_dir_all(sandbox.path(modules)).expect("a folder in a temporary folder");
+        for reactor in ["analytics", "inventory", "notifications", "payments"] {
+            let module = sandbox.path(&format!("{modules}/example_{reactor}.wasm"));
+            std::fs::copy(guest(&format!("example-{reactor}")), module).expect("the module can be copied");
+        }
+        sandbox
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -112,6 +136,29 @@ impl Sandbox {
         child.wait_with_output().expect("the program ends").into()
     }
 
+    /// The store, to look into beside the program.
+    pub fn store(&self) -> Connection {
+        let store = Connection::open(self.path(".reactor/reactor.db")).expect("the store");
+        store.busy_timeout(PATIENCE).expect("a time-out");
+        store
+    }
+
+    /// A value of a reactor's state, as text.
+    pub fn state(&self, reactor: &str, key: &str) -> Option<String> {
+        let sql = "SELECT CAST(value AS TEXT) FROM state JOIN reactors ON id = reactor WHERE name = ?1 AND key = ?2";
+        self.store().query_row(sql, [reactor, key], |row| row.get(0)).optional().expect("its state table")
+    }
+
+    /// Publishes these events, one a line.
+    pub fn publish(&self, channel: &str, events: &[String]) {
+        self.run_with(&["publish", channel], events.join("\n").as_bytes()).ok();
+    }
+
+    /// Every dead letter, newest first, as JSON; `select` narrows it.
+    pub fn dead(&self, select: &[&str]) -> Vec<Value> {
+        self.run(&[&["--json", "dead", "list"], select].concat()).ok().json_lines()
+    }
+
     /// Starts `reactor up` and waits until it says that it is up.
     pub fn up(&self, args: &[&str]) -> Up {
         let log = self.path("up.log");
@@ -126,7 +173,7 @@ impl Sandbox {
         let mut up = Up { child, log };
         wait_until("`reactor up` is up", || {
             assert!(up.child.try_wait().expect("its state").is_none(), "it ended: {}", up.log());
-            up.log().lines().any(|line| line.ends_with(" up"))
+            up.log().lines().any(|line| line.ends_with(" up") || line.contains("\"message\":\"up\""))
         });
         up
     }
@@ -150,6 +197,11 @@ impl Up {
         std::fs::read_to_string(&self.log).expect("the log can be read")
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");
@@ -157,9 +209,25 @@ impl Up {
     }
 
     /// SIGTERM; waits for the end.
-    pub fn terminate(mut self) -> ExitStatus {
-        signal(&self.child, "TERM");
-        wait_for(&mut self.child)
+    pub fn terminate(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// SIGTERM; waits for the end, which has to be a good one, and answers with the counts. Needs `--json`.
+    pub fn drain(mut self) -> Value {
+        self.signal("TERM");
+        let status = wait_for(&mut self.child);
+        assert!(status.success(), "{status}: {}", self.log());
+        let mut summary = String::new();
+        let mut stdout = self.child.stdout.take().expect("its standard output");
+        stdout.read_to_string(&mut summary).expect("text");
+        serde_json::from_str(&summary).unwrap_or_else(|error| panic!("{error}: {summary}"))
+    }
+
+    /// Waits until it has logged this.
+    pub fn wait_for_log(&self, text: &str) {
+        wait_until(text, || self.log().contains(text));
     }
 
     /// Sends a signal by its name.
@@ -270,6 +338,11 @@ pub fn added(id: usize, account: &str, amount: usize) -> String {
         "data": { "account": account, "amount": amount },
     })
     .to_string()
+}
+
+/// An event for the `moody` guest; `data` is what it is to do.
+pub fn mood(id: &str, data: &Value) -> String {
+    serde_json::json!({ "eventId": id, "eventType": "mood", "source": "test", "data": data }).to_string()
 }
 
 /// The counts of a reactor in what `up` printed.

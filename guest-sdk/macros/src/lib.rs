@@ -48,16 +48,25 @@ fn expand(function: &ItemFn) -> proc_macro2::TokenStream {
     let types: Vec<&Type> = types.collect();
     let (event, context) = (types[0], types[1]);
     // The spans make a type that does not fit show up at the user's own code.
-    let event_check = quote_spanned! {event.span()=>
-        const _: fn(#event) = |event| { let _: ::reactor_guest::Event<_> = event; };
+    let payload_check = quote_spanned! {event.span()=>
+        const _: fn(#event) = |event| ::reactor_guest::__private::readable(&event);
+    };
+    let answer = match &function.sig.output {
+        ReturnType::Type(_, answer) => &**answer,
+        // Refused above.
+        ReturnType::Default => return quote!(#function),
+    };
+    let answer_check = quote_spanned! {answer.span()=>
+        const _: fn(#answer) -> ::reactor_guest::Outcome = |answer| answer;
     };
     let context_check = quote_spanned! {context.span()=>
-        const _: fn(#context) = |cx| { let _: &::reactor_guest::Context = cx; };
+        const _: fn(#context) = (|_| {}) as fn(&::reactor_guest::Context);
     };
     quote! {
         #function
-        #event_check
+        #payload_check
         #context_check
+        #answer_check
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {

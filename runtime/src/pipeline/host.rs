@@ -316,10 +316,16 @@ impl Host {
 
     /// Judges a run and sends its commit.
     fn finish(&mut self, id: DeliveryId, mut run: Run) -> Result<(), StoreError> {
+        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
+        let (index, lane) = (active.reactor, active.lane);
+        if !self.reactors[index].state.is_current(&run.reads) {
+            self.conflicts += 1;
+            self.scheduler.run_outdated(index, id, lane, active.must_run_alone());
+            return Ok(());
+        }
         let number = self.next_number();
         let (now, wall) = (self.now(), self.clock.wall());
         let Some(active) = self.active.get(&id) else { return Ok(()) };
-        let (index, lane) = (active.reactor, active.lane);
         let reactor = &self.reactors[index];
         let emits = reactor.messages(active, &run.emits, wall).unwrap_or_else(|detail| {
             run.outcome = Outcome::Fault { fault: Fault::EmitInvalid, detail };
@@ -337,7 +343,10 @@ impl Host {
         let news = News::of(&verdict, &run);
         let judged = Judged { verdict, now, wall, followers: self.scheduler.followers(index, lane), number, emits };
         let built = commit::build(id, active, reactor, run, judged, || self.original(active))?;
-        reactor.state.publish(&built.writes, number);
+        // Whoever built on a run that is going to be refused would be refused, too, and so on without end.
+        if !reactor.state.is_overtaken(&built.reads) {
+            reactor.state.publish(&built.writes, number);
+        }
         let ending = commit::lane_ending(&built.ending);
         let committing = Committing::of(&built, news);
         if let Some(active) = self.active.get_mut(&id) {

@@ -62,7 +62,16 @@ struct Active {
     conflicts: u32,
 }
 
+/// After so many runs in vain a delivery runs alone, so that runs on hot keys all get done.
+const PATIENCE: u32 = 3;
+
 impl Active {
+    /// Counts a run in vain; whether the next one should have the reactor for itself.
+    fn must_run_alone(&mut self) -> bool {
+        self.conflicts += 1;
+        self.conflicts >= PATIENCE
+    }
+
     /// The number of the attempt that is under way or comes next, from 1.
     fn attempt(&self) -> u32 {
         u32::try_from(self.history.len()).unwrap_or(u32::MAX).saturating_add(1)

@@ -5,9 +5,6 @@ use crate::store::Committed;
 
 use super::host::Host;
 
-/// After so many conflicts a delivery runs alone, so that runs on hot keys all get done.
-const PATIENCE: u32 = 3;
-
 impl Host {
     /// Takes the store's answers to commits, in the order in which they were sent.
     pub(super) fn settle(&mut self, answers: Vec<(DeliveryId, Committed)>) {
@@ -15,12 +12,12 @@ impl Host {
             let Some(active) = self.active.get_mut(&id) else { continue };
             let Some(committing) = active.committing.take() else { continue };
             let (reactor, lane, weight) = (active.reactor, active.lane, active.weight);
-            self.reactors[reactor].state.settle(committing.written.iter(), committing.number);
+            let applied = answer == Committed::Applied;
+            self.reactors[reactor].state.settle(committing.written.iter(), committing.number, applied);
             match answer {
                 Committed::Conflict => {
                     tracing::debug!(delivery = id.0, "another commit came between; the run is repeated");
-                    active.conflicts += 1;
-                    let alone = active.conflicts >= PATIENCE;
+                    let alone = active.must_run_alone();
                     self.conflicts += 1;
                     self.scheduler.conflicted(reactor, id, lane, alone);
                     continue;

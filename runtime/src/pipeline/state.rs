@@ -2,9 +2,12 @@
 //!
 //! A run may build on writes whose commit is still on its way. It then carries their version, which the store compares
 //! when the run itself commits: if the earlier commit was refused, so is the later one, and it runs again.
+//!
+//! A run whose reads are out of date when it ends is repeated before it is sent to the store. Were its writes shown to
+//! others, all that built on them would be lost with it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -13,21 +16,70 @@ use crate::store::Store;
 
 use super::invoke::StateView;
 
-/// One reactor's state, with its uncommitted writes.
+/// Bytes of one reactor's committed values that are kept in memory.
+const CACHE: usize = 4 << 20;
+
+/// One reactor's state, with its uncommitted writes. This process is the only one that writes it.
 pub(super) struct ReactorState {
     store: Arc<dyn Store>,
     reactor: ReactorId,
-    pending: Mutex<HashMap<String, Pending>>,
+    values: Mutex<Values>,
 }
 
-struct Pending {
+#[derive(Default)]
+struct Values {
+    entries: HashMap<String, Entry>,
+    bytes: usize,
+    /// Goes up when entries are taken out: what was read from the store before may be older than what was there.
+    generation: u64,
+}
+
+struct Entry {
     value: Option<Bytes>,
     version: Version,
+    /// Its commit is on its way.
+    pending: bool,
+}
+
+impl Entry {
+    fn weight(key: &str, value: Option<&Bytes>) -> usize {
+        key.len() + value.map_or(0, Bytes::len) + 64
+    }
+
+    /// The version that a reader takes along; an absent key has none.
+    fn seen(&self) -> Version {
+        if self.value.is_some() { self.version } else { Version(0) }
+    }
+}
+
+impl Values {
+    fn put(&mut self, key: &str, entry: Entry) {
+        self.bytes += Entry::weight(key, entry.value.as_ref());
+        if let Some(old) = self.entries.insert(key.to_owned(), entry) {
+            self.bytes -= Entry::weight(key, old.value.as_ref());
+        }
+        if self.bytes > CACHE {
+            self.entries.retain(|_, entry| entry.pending);
+            self.bytes = self.entries.iter().map(|(key, entry)| Entry::weight(key, entry.value.as_ref())).sum();
+            self.generation += 1;
+        }
+    }
 }
 
 impl ReactorState {
     pub(super) fn new(store: Arc<dyn Store>, reactor: ReactorId) -> Self {
-        Self { store, reactor, pending: Mutex::default() }
+        Self { store, reactor, values: Mutex::default() }
+    }
+
+    fn values(&self) -> MutexGuard<'_, Values> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody has written, or is about to write, what was read. A key that is not in memory counts as unchanged:
+    /// the store compares it again.
+    pub(super) fn is_current(&self, reads: &[(String, Version)]) -> bool {
+        let values = self.values();
+        reads.iter().all(|(key, version)| values.entries.get(key).is_none_or(|entry| entry.seen() == *version))
     }
 
     /// Shows writes to later runs, before they are committed.
@@ -35,18 +87,22 @@ impl ReactorState {
         if writes.is_empty() {
             return;
         }
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut values = self.values();
         for (key, value) in writes {
-            pending.insert(key.clone(), Pending { value: value.clone(), version });
+            values.put(key, Entry { value: value.clone(), version, pending: true });
         }
     }
 
-    /// Forgets writes that have been committed, or refused.
-    pub(super) fn settle<'a>(&self, keys: impl Iterator<Item = &'a String>, version: Version) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Learns that writes have been committed, or refused.
+    pub(super) fn settle<'a>(&self, keys: impl Iterator<Item = &'a String>, version: Version, applied: bool) {
+        let mut values = self.values();
         for key in keys {
-            if pending.get(key).is_some_and(|entry| entry.version == version) {
-                pending.remove(key);
+            let Some(entry) = values.entries.get_mut(key).filter(|entry| entry.version == version) else { continue };
+            if applied {
+                entry.pending = false;
+            } else if let Some(old) = values.entries.remove(key) {
+                values.bytes -= Entry::weight(key, old.value.as_ref());
+                values.generation += 1;
             }
         }
     }
@@ -54,11 +110,22 @@ impl ReactorState {
 
 impl StateView for ReactorState {
     fn get(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>> {
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = pending.get(key) {
+        let values = self.values();
+        if let Some(entry) = values.entries.get(key) {
             return Ok(entry.value.clone().map(|value| (value, entry.version)));
         }
-        drop(pending);
-        Ok(self.store.state(self.reactor, key)?)
+        let generation = values.generation;
+        drop(values);
+        let found = self.store.state(self.reactor, key)?;
+        let mut values = self.values();
+        if let Some(entry) = values.entries.get(key) {
+            // Somebody was faster, and may have written since.
+            return Ok(entry.value.clone().map(|value| (value, entry.version)));
+        }
+        if values.generation == generation {
+            let (value, version) = found.clone().map_or((None, Version(0)), |(value, version)| (Some(value), version));
+            values.put(key, Entry { value, version, pending: false });
+        }
+        Ok(found)
     }
 }

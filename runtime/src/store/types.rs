@@ -62,11 +62,11 @@ pub struct NewDelivery {
 pub enum Place {
     /// In the owner's memory, to be run as soon as there is room.
     Memory,
-    /// In the store only: the reactor's queue was full. See [`Store::spilled`].
+    /// In the store only: the reactor's queue was full. See [`Store::spilled`](super::Store::spilled).
     Spilled,
-    /// In the store only: the lane's head waits. See [`Store::held`].
+    /// In the store only: the lane's head waits. See [`Store::held`](super::Store::held).
     Held,
-    /// In the store only, until it is due. See [`Store::due`].
+    /// In the store only, until it is due. See [`Store::due`](super::Store::due).
     Waiting,
 }
 
@@ -276,7 +276,7 @@ pub enum LaneState {
     Parked,
 }
 
-/// What [`Store::maintain`] needs to know.
+/// What [`Store::maintain`](super::Store::maintain) needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Upkeep {
     /// Now.

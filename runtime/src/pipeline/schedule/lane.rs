@@ -147,6 +147,7 @@ impl Lane {
         if self.running == Some(id) {
             self.running = None;
             self.queue.insert(id);
+            self.settle();
         }
     }
 

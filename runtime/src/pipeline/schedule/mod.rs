@@ -314,6 +314,16 @@ impl Scheduler {
         self.requeue(reactor, id, lane, Lane::run_cancelled);
     }
 
+    /// A run is void because what it read has changed: its delivery is to run again; if `alone`, while no other run of
+    /// the reactor does.
+    pub fn run_outdated(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, alone: bool) {
+        self.permit_back(reactor);
+        if alone {
+            self.reactors[reactor].run_alone(lane.map_or(Ready::Delivery(id), Ready::Lane));
+        }
+        self.requeue(reactor, id, lane, Lane::run_cancelled);
+    }
+
     /// A commit was refused: its delivery is to run again; if `alone`, while no other run of the reactor does.
     pub fn conflicted(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, alone: bool) {
         if alone {

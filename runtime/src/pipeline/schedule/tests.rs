@@ -187,6 +187,10 @@ impl World {
         }
         let id = running[self.choose(running.len())];
         let after = self.running.remove(&id).expect("it runs");
+        if !only_release && self.choose(8) == 0 {
+            let alone = self.choose(2) == 0;
+            return self.scheduler.run_outdated(0, id, self.rows[&id].lane, alone);
+        }
         let ending = match self.choose(6) {
             0 | 1 if !only_release => Ending::Wait,
             2 if !only_release && self.rows[&id].lane.is_some() => Ending::Park,

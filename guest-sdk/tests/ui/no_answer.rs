@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use reactor_guest::{Context, Event, Outcome, reactor};
+
+#[reactor]
+fn placed(event: Event<String>, cx: &Context) {}
+
+fn main() {}

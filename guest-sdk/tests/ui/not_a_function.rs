@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use reactor_guest::{Context, Event, Outcome, reactor};
+
+#[reactor]
+struct Placed;
+
+fn main() {}

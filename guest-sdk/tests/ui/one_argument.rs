@@ -1,0 +1,10 @@
+#![allow(unused)]
+
+use reactor_guest::{Context, Event, Outcome, reactor};
+
+#[reactor]
+fn placed(event: Event<String>) -> Outcome {
+    Ok(())
+}
+
+fn main() {}
