@@ -84,6 +84,18 @@ fn a_list_of_problems_ends() {
 }
 
 #[test]
+fn a_list_of_names_ends() {
+    let names: Vec<String> = (0..1_001).map(|number| format!("\"type-{number}\"")).collect();
+    let text = format!(
+        "[channels.a]\nkind = \"local\"\n[reactors.r]\nmodule = \"r.wasm\"\nfrom = \"a\"\non = [{}]\n",
+        names.join(", ")
+    );
+    let json = parse(&text).expect_err("too many").to_json();
+    assert_eq!(json["problems"][0]["code"], "too-many");
+    assert!(parse(&text.replace(", \"type-1000\"", "")).is_ok());
+}
+
+#[test]
 fn colours_are_only_added() {
     let text = fs::read_to_string(folder().join("many_at_once.toml")).expect("a case");
     let problems = parse(&text).expect_err("many");
@@ -125,6 +137,29 @@ fn the_reference_names_every_key_and_no_other() {
     }
     let known: BTreeSet<_> = config::known_keys().collect();
     assert_eq!(documented, known);
+}
+
+#[test]
+fn the_reference_names_every_code_and_no_other() {
+    let mut given: BTreeSet<String> = BTreeSet::new();
+    for file in fs::read_dir(folder()).expect("the folder of cases").flatten() {
+        let text = fs::read_to_string(file.path()).expect("a file");
+        let heads = text.lines().filter_map(|line| line.strip_prefix("error[").or(line.strip_prefix("warning[")));
+        given.extend(heads.filter_map(|head| head.split(']').next()).map(str::to_owned));
+    }
+    // These are not of one file's text: its size and folder, long lists, and modules.
+    given.extend(["file", "too-many", "module", "not-granted"].map(str::to_owned));
+    let text = reference();
+    let (_, list) = text.split_once("## What can be wrong").expect("the list of codes");
+    let mut documented = BTreeSet::new();
+    for line in list.lines().filter(|line| line.starts_with("- ")) {
+        // A code stands before a colon, alone or with others: "`a`, `b`: ...".
+        for phrase in line.trim_start_matches("- ").split(". ") {
+            let (codes, _) = phrase.split_once(": ").unwrap_or_default();
+            documented.extend(codes.split(", ").map(|code| code.trim_matches('`').to_owned()));
+        }
+    }
+    assert_eq!(documented, given);
 }
 
 #[test]
