@@ -343,10 +343,7 @@ impl Host {
         let news = News::of(&verdict, &run);
         let judged = Judged { verdict, now, wall, followers: self.scheduler.followers(index, lane), number, emits };
         let built = commit::build(id, active, reactor, run, judged, || self.original(active))?;
-        // Whoever built on a run that is going to be refused would be refused, too, and so on without end.
-        if !reactor.state.is_overtaken(&built.reads) {
-            reactor.state.publish(&built.writes, number);
-        }
+        reactor.state.publish(&built.writes, number);
         let ending = commit::lane_ending(&built.ending);
         let committing = Committing::of(&built, news);
         if let Some(active) = self.active.get_mut(&id) {
