@@ -47,6 +47,3 @@ pub const fn check_context<T: IsContext>() {}
 
 /// Fails to compile, at the type, if it is no outcome.
 pub const fn check_outcome<T: IsOutcome>() {}
-
-/// A handler, as the export calls it.
-pub type Handler<T> = fn(Event<T>, &Context) -> Outcome;

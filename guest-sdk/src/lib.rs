@@ -79,6 +79,10 @@
 //! instance that lives for one event. A crate that has its own allocator, or needs an enormous number of short-lived
 //! allocations within its memory limit, depends on this one with `default-features = false`.
 
+// The expansion of `#[reactor]` names this crate, also in its own tests.
+#[cfg(test)]
+extern crate self as reactor_guest;
+
 mod event;
 mod place;
 mod timestamp;

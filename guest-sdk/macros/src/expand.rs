@@ -15,6 +15,8 @@ pub(crate) fn expand(function: &TokenStream, handler: &Handler) -> TokenStream {
     let check_context = quote_spanned!(context.span()=> check_context::<#context>());
     let check_outcome = quote_spanned!(outcome.span()=> check_outcome::<#outcome>());
     quote! {
+        // The shape of the function is not its author's choice.
+        #[allow(clippy::needless_pass_by_value)]
         #function
 
         const _: () = {
@@ -23,8 +25,8 @@ pub(crate) fn expand(function: &TokenStream, handler: &Handler) -> TokenStream {
             #check_data;
             #check_context;
             #check_outcome;
-            // Also keeps a private handler from being reported as unused where there is no export.
-            let _: ::reactor_guest::__private::Handler<_> = #name;
+            // Keeps a private handler from being reported as unused where there is no export.
+            let _ = #name;
         };
 
         #[cfg(target_arch = "wasm32")]

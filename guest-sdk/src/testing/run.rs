@@ -151,7 +151,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         if event.id.is_empty() {
             event.id = format!("event-{}", self.events);
         }
-        self.run(event)
+        self.run(&event)
     }
 
     /// The committed value of a key, read as JSON; `None` if it has none.
@@ -169,7 +169,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         self.state.keys().map(String::as_str).collect()
     }
 
-    fn run(&mut self, event: Event<Raw>) -> Ended {
+    fn run(&mut self, event: &Event<Raw>) -> Ended {
         let world = Rc::new(RefCell::new(World {
             attempt: Attempt {
                 reactor: "test".to_owned(),
@@ -195,7 +195,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
             Ok(Err(Failure::Reject { reason })) => Ending::Rejected { reason },
             Err(panic) => Ending::Trapped { message: message(&*panic) },
         };
-        self.end(ending, &event, &mut world.borrow_mut())
+        self.end(ending, event, &mut world.borrow_mut())
     }
 
     fn end(&mut self, ending: Ending, event: &Event<Raw>, world: &mut World) -> Ended {
@@ -220,7 +220,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
 
     /// Passes what a handler emitted on to this one, as the host would.
     pub fn emitted(&mut self, emitted: &Emitted) -> Ended {
-        self.run(emitted.clone().into_event())
+        self.run(&emitted.clone().into_event())
     }
 
     /// How long the clock advances before the next event.

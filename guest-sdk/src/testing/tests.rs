@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::prelude::*;
 
+#[reactor]
 fn counter(event: Event<Value>, cx: &Context) -> Outcome {
     let count = cx.state().update("count", |count: Option<u64>| count.unwrap_or(0) + 1)?;
     cx.state().set_bytes("raw", [1, 2])?;
