@@ -99,16 +99,24 @@ mod global {
     unsafe impl Sync for Bump {}
 
     impl Bump {
-        /// The region; at first what the linker left free in the initial memory.
         fn region(&self) -> Region {
-            unsafe extern "C" {
-                static __heap_base: u8;
-            }
-            self.0.get().unwrap_or_else(|| Region {
-                next: (&raw const __heap_base) as usize,
-                end: core::arch::wasm32::memory_size::<0>() * PAGE,
-            })
+            self.0.get().unwrap_or_else(initial)
         }
+    }
+
+    /// What the linker left free in the initial memory.
+    #[cfg(target_os = "unknown")]
+    fn initial() -> Region {
+        unsafe extern "C" {
+            static __heap_base: u8;
+        }
+        Region { next: (&raw const __heap_base) as usize, end: core::arch::wasm32::memory_size::<0>() * PAGE }
+    }
+
+    /// Nothing: under WASI the libc's own allocator takes what is left of the initial memory.
+    #[cfg(not(target_os = "unknown"))]
+    fn initial() -> Region {
+        Region { next: 0, end: 0 }
     }
 
     fn grow(pages: usize) -> Option<usize> {

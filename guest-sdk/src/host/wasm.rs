@@ -39,7 +39,7 @@ pub fn run<T: FromData>(handler: fn(Event<T>, &Context) -> Outcome, event: types
 #[derive(Debug)]
 pub(crate) struct Host;
 
-#[allow(clippy::unused_self, reason = "the stand-in of native runs holds its data")]
+#[allow(clippy::unused_self, clippy::needless_pass_by_value, reason = "the native stand-in holds and keeps data")]
 impl Host {
     pub(crate) fn attempt(&self) -> Attempt {
         let attempt::Attempt { reactor, number, max_attempts, idempotency_key } = attempt::current();
