@@ -1,86 +1,139 @@
-//! Payments: charges for what inventory has reserved, through a payment service that fails at times.
+//! Charges for reserved orders through a provider that fails at times, and refunds released ones.
 //!
-//! The service is made up, and its failures depend only on the order and the attempt, so that a demo has the same
-//! result every time.
+//! | event | effect |
+//! |---|---|
+//! | `inventory.reserved` | a charge, `payment.captured` |
+//! | `inventory.reserved` above the config's `limit` | rejected: a dead letter |
+//! | `inventory.released` of a charged order | `payment.refunded` |
+//!
+//! State: `charge/<orderId>` = the charge. Config: `limit`, in cents.
+
+mod provider;
 
 use std::time::Duration;
 
-use reactor_guest::{Context, Event, Failure, Outcome, reactor, reject, retry, retry_after};
+use reactor_guest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Stock has been set aside for an order.
-#[derive(Debug, Deserialize)]
+use provider::Trouble;
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Reserved {
+struct Reserved {
     order_id: String,
-    amount_cents: u64,
+    customer: String,
+    /// In cents.
+    amount: u64,
     currency: String,
 }
 
-#[derive(Serialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Captured<'a> {
-    order_id: &'a str,
-    amount_cents: u64,
-    currency: &'a str,
-    charge: &'a str,
+struct Released {
+    order_id: String,
 }
 
-/// Handles `inventory.reserved`.
+/// A charge, as kept in the state and as published.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Charge {
+    order_id: String,
+    customer: String,
+    amount: u64,
+    currency: String,
+    /// What the provider knows the charge by.
+    reference: String,
+}
+
 #[reactor]
-pub fn capture(event: Event<Reserved>, cx: &Context) -> Outcome {
-    let Reserved { order_id, amount_cents, currency } = &event.data;
-    let limit = cx.config_as("limit-cents")?.unwrap_or(1_000_000);
-    if *amount_cents > limit {
-        return Err(reject(format_args!("{amount_cents} cents are more than the limit of {limit}")));
+fn payments(event: Event<Raw>, cx: &Context) -> Outcome {
+    match event.event_type.as_str() {
+        "inventory.reserved" => capture(event.parse()?, cx),
+        "inventory.released" => refund(&event.parse()?, cx),
+        other => reject(format_args!("{other} is not for the payments")),
     }
-    // The key is the same in every attempt, so the service would charge once even if an answer got lost.
-    let charge = cx.idempotency_key();
-    charge_card(order_id, cx.attempt())?;
-    cx.state().set(format!("charge:{order_id}"), amount_cents)?;
-    cx.emit("payment.captured", &Captured { order_id, amount_cents: *amount_cents, currency, charge: &charge })
 }
 
-/// The payment service. Orders `...-slow` are throttled once, `...-flaky` fail twice, `...-down` never succeed.
-fn charge_card(order_id: &str, attempt: u32) -> Result<(), Failure> {
-    match order_id.rsplit('-').next() {
-        Some("slow") if attempt == 1 => Err(retry_after(Duration::from_millis(200), "429: too many requests")),
-        Some("flaky") if attempt <= 2 => Err(retry("503: service unavailable")),
-        Some("down") => Err(retry("connection refused")),
-        _ => Ok(()),
+fn capture(event: Event<Reserved>, cx: &Context) -> Outcome {
+    let order = event.data;
+    let key = format!("charge/{}", order.order_id);
+    if cx.state().get::<Charge>(&key)?.is_some() {
+        cx.info("charged before; nothing to do");
+        return Ok(());
     }
+    let limit: u64 = cx.config_as("limit")?.unwrap_or(100_000);
+    if order.amount > limit {
+        return reject(format_args!("amount {} is above the limit of {limit}", order.amount));
+    }
+    // The provider recognises a repeated request by the key, so an attempt that failed after the provider had already
+    // charged does not charge again.
+    match provider::charge(&order.order_id, cx.idempotency_key(), cx.attempt()) {
+        Ok(reference) => {
+            let Reserved { order_id, customer, amount, currency } = order;
+            let charge = Charge { order_id, customer, amount, currency, reference };
+            cx.state().set(&key, &charge)?;
+            cx.emit("payment.captured", &charge)
+        }
+        Err(trouble @ Trouble::Busy) => retry_after(Duration::from_millis(200), trouble),
+        Err(trouble) => Err(trouble.into()),
+    }
+}
+
+fn refund(event: &Event<Released>, cx: &Context) -> Outcome {
+    let key = format!("charge/{}", event.data.order_id);
+    let Some(charge) = cx.state().get::<Charge>(&key)? else {
+        cx.info("was not charged; nothing to refund");
+        return Ok(());
+    };
+    cx.state().delete(&key)?;
+    cx.emit("payment.refunded", &charge)
 }
 
 #[cfg(test)]
 mod tests {
-    use reactor_guest::testing::{Ended, Run};
-    use serde_json::json;
+    use reactor_guest::testing::{Ending, Run, Value, json};
 
     use super::*;
 
-    fn pay(order: &str, amount: u64, attempt: u32) -> Ended {
-        let reserved = json!({ "orderId": order, "amountCents": amount, "currency": "EUR" });
-        Run::new(capture).config("limit-cents", 5_000).attempt(attempt).event("inventory.reserved", reserved)
+    fn reserved(id: &str, amount: u64) -> Value {
+        json!({ "orderId": id, "customer": "c-1", "amount": amount, "currency": "EUR", "warehouse": "eu-1" })
     }
 
     #[test]
-    fn a_payment_is_captured_and_recorded() {
-        let run = pay("o1", 900, 1);
-        assert_eq!(run.outcome, Ok(()));
-        assert_eq!(run.state::<u64>("charge:o1"), Some(900));
-        assert_eq!(run.emitted("payment.captured")[0]["amountCents"], 900);
+    fn a_reserved_order_is_charged_once() {
+        let mut run = Run::new(payments).attempt(3);
+        let ended = run.event("inventory.reserved", reserved("o-1", 2500)).assert_done();
+        assert_eq!(ended.emit().event_type, "payment.captured");
+        assert_eq!(run.state_of::<Value>("charge/o-1").unwrap()["reference"], "ch_test/event-1");
+        run.event("inventory.reserved", reserved("o-1", 2500)).assert_done().assert_silent();
     }
 
     #[test]
-    fn a_failing_service_is_tried_again() {
-        assert_eq!(pay("o1-flaky", 900, 1).outcome, Err(retry("503: service unavailable")));
-        assert_eq!(pay("o1-flaky", 900, 3).outcome, Ok(()));
-        assert!(pay("o1-down", 900, 5).outcome.is_err());
-        assert!(pay("o1-slow", 900, 1).emitted_types().is_empty());
+    fn an_amount_above_the_limit_is_rejected() {
+        let mut run = Run::new(payments).attempt(3).config("limit", 1000);
+        run.event("inventory.reserved", reserved("o-1", 1000)).assert_done();
+        run.event("inventory.reserved", reserved("o-2", 1001)).assert_rejected("1001 is above the limit of 1000");
     }
 
     #[test]
-    fn too_much_is_rejected_at_once() {
-        assert_eq!(pay("o1", 5_001, 1).outcome, Err(reject("5001 cents are more than the limit of 5000")));
+    fn trouble_of_the_provider_is_a_retry() {
+        let first = |id: &str| Run::new(payments).event("inventory.reserved", reserved(id, 1)).ending;
+        let endings: Vec<_> = (1..=20).map(|number| first(&format!("o-{number}"))).collect();
+        let dropped = Ending::Retried { reason: "the payment provider dropped the connection".into(), after: None };
+        let after = Some(Duration::from_millis(200));
+        let busy = Ending::Retried { reason: "the payment provider is busy".into(), after };
+        for ending in [&Ending::Done, &dropped, &busy] {
+            assert!(endings.contains(ending), "no {ending:?} among 20 orders");
+        }
+    }
+
+    #[test]
+    fn a_released_order_is_refunded_once() {
+        let mut run = Run::new(payments).attempt(3);
+        run.event("inventory.released", json!({ "orderId": "o-1" })).assert_done().assert_silent();
+        run.event("inventory.reserved", reserved("o-1", 2500)).assert_done();
+        let ended = run.event("inventory.released", json!({ "orderId": "o-1" })).assert_done();
+        assert_eq!(ended.emit().json::<Value>()["amount"], 2500);
+        run.event("inventory.released", json!({ "orderId": "o-1" })).assert_done().assert_silent();
     }
 }

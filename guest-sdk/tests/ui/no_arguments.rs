@@ -1,0 +1,8 @@
+use reactor_guest::prelude::*;
+
+#[reactor]
+fn placed() -> Outcome {
+    Ok(())
+}
+
+fn main() {}
