@@ -67,10 +67,10 @@ impl Context {
     /// ```
     /// # use reactor_guest::prelude::*;
     /// # fn f(cx: &Context) -> Outcome {
-    /// let limit: u64 = cx.config_as("limit")?.unwrap_or(100_000);
+    /// let limit: u64 = cx.config_parsed("limit")?.unwrap_or(100_000);
     /// # Ok(()) }
     /// ```
-    pub fn config_as<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ConfigError> {
+    pub fn config_parsed<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ConfigError> {
         self.host.config(key).map(|text| config::parse(key, &text)).transpose()
     }
 

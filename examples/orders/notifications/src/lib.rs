@@ -3,15 +3,15 @@
 //! It takes `order.*`, `inventory.*` and `payment.*`, and emits `notification.sent`, which a mailer would take. Events
 //! that are no news for a customer end as done without a message.
 //!
-//! State: `sent/<orderId>/<event type>` = the message.
+//! State: `sent/<orderId>/<event type>` = the message, `count/<orderId>` = how many there were.
 
 use reactor_guest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// What the events of an order have in common.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AboutOrder {
+pub struct AboutOrder {
     order_id: String,
 }
 
@@ -27,8 +27,9 @@ struct Message<'a> {
     time: Option<u64>,
 }
 
+/// Takes what happens to orders.
 #[reactor]
-fn notifications(event: Event<AboutOrder>, cx: &Context) -> Outcome {
+pub fn notifications(event: Event<AboutOrder>, cx: &Context) -> Outcome {
     let order_id = &event.data.order_id;
     let Some(text) = news(&event.event_type) else {
         cx.debug(format_args!("{} is no news for a customer", event.event_type));
@@ -42,6 +43,7 @@ fn notifications(event: Event<AboutOrder>, cx: &Context) -> Outcome {
     let text = format!("Your order {order_id} {text}.");
     let message = Message { order_id, about: &event.event_type, text, time: event.time.map(Timestamp::as_millis) };
     cx.state().set(&key, &message)?;
+    cx.state().update(format!("count/{order_id}"), |count: Option<u32>| count.unwrap_or(0).saturating_add(1))?;
     cx.info(&message.text);
     cx.emit("notification.sent", &message)
 }
@@ -71,7 +73,7 @@ mod tests {
         run.event("payment.captured", json!({ "orderId": "o-1" })).assert_done().assert_silent();
         run.event("payment.captured", json!({ "orderId": "o-2" })).assert_done().assert_emitted("notification.sent");
         run.event("payment.refunded", json!({ "orderId": "o-1" })).assert_done().assert_emitted("notification.sent");
-        assert_eq!(run.state_keys().len(), 3);
+        assert_eq!((run.state_of("count/o-1"), run.state_of("count/o-2")), (Some(2), Some(1)));
     }
 
     #[test]

@@ -45,8 +45,9 @@ struct Charge {
     reference: String,
 }
 
+/// Takes `inventory.reserved` and `inventory.released`.
 #[reactor]
-fn payments(event: Event<Raw>, cx: &Context) -> Outcome {
+pub fn payments(event: Event<Raw>, cx: &Context) -> Outcome {
     match event.event_type.as_str() {
         "inventory.reserved" => capture(event.parse()?, cx),
         "inventory.released" => refund(&event.parse()?, cx),
@@ -61,7 +62,7 @@ fn capture(event: Event<Reserved>, cx: &Context) -> Outcome {
         cx.info("charged before; nothing to do");
         return Ok(());
     }
-    let limit: u64 = cx.config_as("limit")?.unwrap_or(100_000);
+    let limit: u64 = cx.config_parsed("limit")?.unwrap_or(100_000);
     if order.amount > limit {
         return reject(format_args!("amount {} is above the limit of {limit}", order.amount));
     }
