@@ -39,7 +39,7 @@ struct OrderCancelled {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "camelCase")]
 enum Order {
-    Reserved { sku: String, quantity: u32 },
+    Reserved { sku: String, quantity: u32, currency: String },
     OutOfStock,
     Cancelled,
 }
@@ -73,6 +73,7 @@ struct Released<'a> {
     order_id: &'a str,
     sku: &'a str,
     quantity: u32,
+    currency: &'a str,
 }
 
 /// Takes `order.placed` and `order.cancelled`.
@@ -106,7 +107,8 @@ fn placed(event: &Event<OrderPlaced>, cx: &Context) -> Outcome {
         return cx.emit("inventory.rejected", &Rejected { order_id, customer, sku, asked, left });
     };
     cx.state().set(&stock_key, &rest)?;
-    cx.state().set(&order_key, &Order::Reserved { sku: sku.clone(), quantity: order.quantity })?;
+    cx.state()
+        .set(&order_key, &Order::Reserved { sku: sku.clone(), quantity: order.quantity, currency: currency.clone() })?;
     let reserved = Reserved {
         order_id,
         customer,
@@ -125,12 +127,12 @@ fn cancelled(event: &Event<OrderCancelled>, cx: &Context) -> Outcome {
     let order_key = format!("order/{order_id}");
     let known = cx.state().get(&order_key)?;
     cx.state().set(&order_key, &Order::Cancelled)?;
-    let Some(Order::Reserved { sku, quantity }) = known else {
+    let Some(Order::Reserved { sku, quantity, currency }) = known else {
         cx.info("nothing was reserved");
         return Ok(());
     };
     cx.state().update(format!("stock/{sku}"), |left: Option<u32>| left.unwrap_or(0).saturating_add(quantity))?;
-    cx.emit("inventory.released", &Released { order_id, sku: &sku, quantity })
+    cx.emit("inventory.released", &Released { order_id, sku: &sku, quantity, currency: &currency })
 }
 
 #[cfg(test)]
