@@ -169,7 +169,8 @@ impl Emitted {
         serde_json::from_slice(&self.data).unwrap_or_else(|error| panic!("data of {}: {error}", self.event_type))
     }
 
-    pub(super) fn into_event(self) -> Event<Raw> {
+    /// The event as those who take it get it; its source is `test`.
+    pub fn into_event(self) -> Event<Raw> {
         Event {
             id: self.id,
             event_type: self.event_type,

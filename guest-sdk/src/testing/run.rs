@@ -223,6 +223,12 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         self.run(&emitted.clone().into_event())
     }
 
+    /// Runs the handler on a whole event, in an attempt of this number: for tests of several handlers together.
+    pub fn deliver(&mut self, event: &Event<Raw>, attempt: u32) -> Ended {
+        self.attempt = attempt;
+        self.run(event)
+    }
+
     /// How long the clock advances before the next event.
     pub fn advance(&mut self, by: Duration) {
         self.now = self.now.after(by);
