@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::host::Host;
-use crate::outcome::Failure;
+use crate::outcome::{Failure, retry};
 
 /// An event that is about to be published, from [`Context::new_event`](crate::Context::new_event).
 ///
@@ -82,5 +82,5 @@ impl<'a> NewEvent<'a> {
 
 #[cold]
 fn no_json(event_type: &str, error: &serde_json::Error) -> Failure {
-    Failure::retry(format_args!("the data of the new {event_type} cannot be written as JSON: {error}"))
+    retry(format_args!("the data of the new {event_type} cannot be written as JSON: {error}"))
 }

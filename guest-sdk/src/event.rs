@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::outcome::Failure;
+use crate::outcome::{Failure, reject};
 use crate::place;
 use crate::timestamp::Timestamp;
 
@@ -82,29 +82,28 @@ impl FromData for Raw {
 
 impl<T: DeserializeOwned> FromData for T {
     fn from_data(data: Vec<u8>) -> Result<Self, String> {
-        serde_json::from_slice(&data)
-            .map_err(|error| format!("it is not {}: {}", place::type_name::<T>(), place::describe(&data, &error)))
+        read(&data)
     }
 }
 
 impl Event<Raw> {
-    /// The same event with its data read as a `T`; data that is no `T` is a [rejection](crate::reject), because it
-    /// will be none the next time either.
+    /// The data read as a `T`, for a handler that takes several types of event. Data that is no `T` is a
+    /// [rejection](crate::reject), because it will be none the next time either.
     ///
     /// ```
     /// use reactor_guest::prelude::*;
     /// # use serde::Deserialize;
     /// # #[derive(Deserialize)] struct Placed { quantity: u32 }
     /// # #[derive(Deserialize)] struct Cancelled {}
-    /// # fn placed(event: Event<Placed>, cx: &Context) -> Outcome { Ok(()) }
-    /// # fn cancelled(event: Event<Cancelled>, cx: &Context) -> Outcome { Ok(()) }
+    /// # fn placed(order: &Placed, cx: &Context) -> Outcome { Ok(()) }
+    /// # fn cancelled(order: &Cancelled, cx: &Context) -> Outcome { Ok(()) }
     ///
     /// #[reactor]
     /// fn orders(event: Event<Raw>, cx: &Context) -> Outcome {
     ///     match event.event_type.as_str() {
-    ///         "order.placed" => placed(event.parse()?, cx),
-    ///         "order.cancelled" => cancelled(event.parse()?, cx),
-    ///         other => reject(format!("{other} is not for this reactor")),
+    ///         "order.placed" => placed(&event.parse()?, cx),
+    ///         "order.cancelled" => cancelled(&event.parse()?, cx),
+    ///         other => Err(reject(format!("{other} is not for this reactor"))),
     ///     }
     /// }
     /// # use reactor_guest::testing::{Run, json};
@@ -112,7 +111,12 @@ impl Event<Raw> {
     /// # Run::new(orders).event("order.cancelled", json!({})).assert_done();
     /// # Run::new(orders).event("order.placed", json!({})).assert_rejected("missing field `quantity`");
     /// ```
-    pub fn parse<T: FromData>(self) -> Result<Event<T>, Failure> {
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        read(&self.data.0).map_err(|error| unreadable(&self.event_type, self.version, &self.content_type, &error))
+    }
+
+    /// The same event with its data read as a `T`; rejected like by [`parse`](Self::parse) if that is not possible.
+    pub fn into_typed<T: FromData>(self) -> Result<Event<T>, Failure> {
         match T::from_data(self.data.0) {
             Ok(data) => Ok(Event {
                 id: self.id,
@@ -132,6 +136,11 @@ impl Event<Raw> {
     }
 }
 
+fn read<T: DeserializeOwned>(data: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(data)
+        .map_err(|error| format!("it is not {}: {}", place::type_name::<T>(), place::describe(data, &error)))
+}
+
 /// Not generic, so that a guest with ten event types holds it once.
 #[cold]
 fn unreadable(event_type: &str, version: u32, content_type: &str, error: &str) -> Failure {
@@ -139,5 +148,5 @@ fn unreadable(event_type: &str, version: u32, content_type: &str, error: &str) -
     if content_type != "application/json" {
         reason.push_str(&format!(" (its content type is {content_type})"));
     }
-    Failure::reject(reason)
+    reject(reason)
 }

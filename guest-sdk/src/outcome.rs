@@ -28,21 +28,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Try again when the retry policy says so.
-    pub fn retry(reason: impl Display) -> Self {
-        Self::Retry { reason: reason.to_string(), after: None }
-    }
-
-    /// Try again, not before `after` has passed.
-    pub fn retry_after(after: Duration, reason: impl Display) -> Self {
-        Self::Retry { reason: reason.to_string(), after: Some(after) }
-    }
-
-    /// Never try again.
-    pub fn reject(reason: impl Display) -> Self {
-        Self::Reject { reason: reason.to_string() }
-    }
-
     /// Why, for people.
     pub fn reason(&self) -> &str {
         match self {
@@ -73,19 +58,19 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Ends the run for good: `return reject("no such customer")`.
-pub fn reject<T>(reason: impl Display) -> Result<T, Failure> {
-    Err(Failure::reject(reason))
+/// Never try this event again: `return Err(reject("no such customer"))`.
+pub fn reject(reason: impl Display) -> Failure {
+    Failure::Reject { reason: reason.to_string() }
 }
 
-/// Ends this attempt: `return retry("the ledger is closed")`. The retry policy decides when the next one is.
-pub fn retry<T>(reason: impl Display) -> Result<T, Failure> {
-    Err(Failure::retry(reason))
+/// Try this event again when the retry policy says so: `return Err(retry("the ledger is closed"))`.
+pub fn retry(reason: impl Display) -> Failure {
+    Failure::Retry { reason: reason.to_string(), after: None }
 }
 
-/// Ends this attempt and asks for a pause: `return retry_after(Duration::from_secs(30), "rate limited")`.
-pub fn retry_after<T>(after: Duration, reason: impl Display) -> Result<T, Failure> {
-    Err(Failure::retry_after(after, reason))
+/// Try this event again, not before `after` has passed: `Err(retry_after(Duration::from_secs(30), "rate limited"))`.
+pub fn retry_after(after: Duration, reason: impl Display) -> Failure {
+    Failure::Retry { reason: reason.to_string(), after: Some(after) }
 }
 
 /// Says what the absence of a value, or an error, means for the run.
@@ -94,11 +79,11 @@ pub fn retry_after<T>(after: Duration, reason: impl Display) -> Result<T, Failur
 ///
 /// ```
 /// use std::time::Duration;
-/// use reactor_guest::{Failure, OrFail};
+/// use reactor_guest::{OrFail, reject};
 ///
 /// let stock: u32 = 3;
 /// assert_eq!(stock.checked_sub(1).or_reject("out of stock"), Ok(2));
-/// assert_eq!(stock.checked_sub(9).or_reject("out of stock"), Err(Failure::reject("out of stock")));
+/// assert_eq!(stock.checked_sub(9).or_reject("out of stock"), Err(reject("out of stock")));
 ///
 /// let failure = "x".parse::<u32>().or_retry_after(Duration::from_secs(1), "bad number").unwrap_err();
 /// assert_eq!(failure.reason(), "bad number: invalid digit found in string");
@@ -114,29 +99,29 @@ pub trait OrFail<T> {
 
 impl<T> OrFail<T> for Option<T> {
     fn or_reject(self, reason: impl Display) -> Result<T, Failure> {
-        self.ok_or_else(|| Failure::reject(reason))
+        self.ok_or_else(|| reject(reason))
     }
 
     fn or_retry(self, reason: impl Display) -> Result<T, Failure> {
-        self.ok_or_else(|| Failure::retry(reason))
+        self.ok_or_else(|| retry(reason))
     }
 
     fn or_retry_after(self, after: Duration, reason: impl Display) -> Result<T, Failure> {
-        self.ok_or_else(|| Failure::retry_after(after, reason))
+        self.ok_or_else(|| retry_after(after, reason))
     }
 }
 
 impl<T, E: Into<Box<dyn Error>>> OrFail<T> for Result<T, E> {
     fn or_reject(self, reason: impl Display) -> Result<T, Failure> {
-        self.map_err(|error| Failure::reject(because(&reason, error)))
+        self.map_err(|error| reject(because(&reason, error)))
     }
 
     fn or_retry(self, reason: impl Display) -> Result<T, Failure> {
-        self.map_err(|error| Failure::retry(because(&reason, error)))
+        self.map_err(|error| retry(because(&reason, error)))
     }
 
     fn or_retry_after(self, after: Duration, reason: impl Display) -> Result<T, Failure> {
-        self.map_err(|error| Failure::retry_after(after, because(&reason, error)))
+        self.map_err(|error| retry_after(after, because(&reason, error)))
     }
 }
 
@@ -176,28 +161,31 @@ mod tests {
 
     #[test]
     fn any_error_is_a_retry_with_its_chain() {
-        assert_eq!(fails("no price"), retry("no price: invalid digit found in string"));
+        assert_eq!(fails("no price"), Err(retry("no price: invalid digit found in string")));
     }
 
     #[test]
     fn a_cause_that_was_shown_is_not_repeated() {
-        assert_eq!(fails("no price: invalid digit found in string"), retry("no price: invalid digit found in string"));
+        assert_eq!(
+            fails("no price: invalid digit found in string"),
+            Err(retry("no price: invalid digit found in string"))
+        );
     }
 
     #[test]
     fn a_result_keeps_its_error_behind_the_reason() {
         assert_eq!(
             outer("no price").or_reject("cannot charge"),
-            reject("cannot charge: no price: invalid digit found in string")
+            Err(reject("cannot charge: no price: invalid digit found in string"))
         );
-        assert_eq!(Err::<(), _>("text").or_retry("why"), retry("why: text"));
+        assert_eq!(Err::<(), _>("text").or_retry("why"), Err(retry("why: text")));
     }
 
     #[test]
     fn an_option_has_the_reason_alone() {
         let pause = Duration::from_millis(5);
-        assert_eq!(None::<u8>.or_retry_after(pause, "later"), retry_after(pause, "later"));
-        assert_eq!(None::<u8>.or_retry("later"), retry("later"));
+        assert_eq!(None::<u8>.or_retry_after(pause, "later"), Err(retry_after(pause, "later")));
+        assert_eq!(None::<u8>.or_retry("later"), Err(retry("later")));
         assert_eq!(Some(1).or_reject("never"), Ok(1));
     }
 }

@@ -31,7 +31,7 @@ pub use bindings::Guest;
 pub fn run<T: FromData>(handler: fn(Event<T>, &Context) -> Outcome, event: types::Event) -> Result<(), types::Failure> {
     // A trap carries no message, so the panic says it through the log before.
     std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
-    let outcome = Event::from(event).parse().and_then(|event| handler(event, &Context::new(Host)));
+    let outcome = Event::from(event).into_typed().and_then(|event| handler(event, &Context::new(Host)));
     outcome.map_err(types::Failure::from)
 }
 

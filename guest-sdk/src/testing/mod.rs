@@ -20,7 +20,7 @@
 //!     cx.emit("inventory.reserved", &json!({ "left": left }))
 //! }
 //!
-//! let mut run = Run::new(placed).state("stock", &3);
+//! let mut run = Run::new(placed).state("stock", 3);
 //! run.event("order.placed", json!({ "quantity": 2 })).assert_done().assert_emitted("inventory.reserved");
 //! run.event("order.placed", json!({ "quantity": 2 })).assert_rejected("out of stock");
 //! assert_eq!(run.state_of("stock"), Some(1));

@@ -72,8 +72,8 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
     /// If the value has no JSON form.
     #[must_use]
     #[track_caller]
-    pub fn state<V: Serialize + ?Sized>(self, key: &str, value: &V) -> Self {
-        let bytes = serde_json::to_vec(value).unwrap_or_else(|error| panic!("state `{key}`: {error}"));
+    pub fn state<V: Serialize>(self, key: &str, value: V) -> Self {
+        let bytes = serde_json::to_vec(&value).unwrap_or_else(|error| panic!("state `{key}`: {error}"));
         self.state_bytes(key, bytes)
     }
 
@@ -187,8 +187,9 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
             logs: Vec::new(),
         }));
         let context = Context::new(Host(Rc::clone(&world)));
-        let handled =
-            catch_unwind(AssertUnwindSafe(|| event.clone().parse().and_then(|event| (self.handler)(event, &context))));
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            event.clone().into_typed().and_then(|event| (self.handler)(event, &context))
+        }));
         let ending = match handled {
             Ok(Ok(())) => Ending::Done,
             Ok(Err(Failure::Retry { reason, after })) => Ending::Retried { reason, after },

@@ -10,8 +10,8 @@ fn counter(event: Event<Value>, cx: &Context) -> Outcome {
     cx.new_event("count.changed").version(3).subject("count").publish(&count)?;
     cx.info(format_args!("count {count}"));
     match event.data["then"].as_str() {
-        Some("reject") => reject("no"),
-        Some("retry") => retry_after(Duration::from_secs(2), "later"),
+        Some("reject") => Err(reject("no")),
+        Some("retry") => Err(retry_after(Duration::from_secs(2), "later")),
         Some("panic") => panic!("boom {count}"),
         Some("delete") => Ok(cx.state().delete("count")?),
         _ => Ok(()),
@@ -20,7 +20,7 @@ fn counter(event: Event<Value>, cx: &Context) -> Outcome {
 
 #[test]
 fn a_run_that_ends_well_is_committed() {
-    let mut run = Run::new(counter).state("count", &4).envelope(|event| event.partition_key = Some("p".into()));
+    let mut run = Run::new(counter).state("count", 4).envelope(|event| event.partition_key = Some("p".into()));
     let ended = run.event("x.y", json!({})).assert_done().assert_emitted("count.changed");
     let emit = ended.emit();
     assert_eq!((emit.json::<u64>(), emit.version, emit.subject.as_deref()), (5, 3, Some("count")));
@@ -34,7 +34,7 @@ fn a_run_that_ends_well_is_committed() {
 #[test]
 fn what_a_failed_run_did_never_happened() {
     for then in ["reject", "retry", "panic"] {
-        let mut run = Run::new(counter).state("count", &4);
+        let mut run = Run::new(counter).state("count", 4);
         let ended = run.event("x.y", json!({ "then": then }));
         assert_ne!(ended.ending, Ending::Done);
         assert_eq!((ended.emits.len(), ended.writes.len()), (0, 0), "{then}");
@@ -55,7 +55,7 @@ fn endings_are_told_apart() {
 
 #[test]
 fn a_deleted_key_is_gone() {
-    let mut run = Run::new(counter).state("count", &4);
+    let mut run = Run::new(counter).state("count", 4);
     run.event("x.y", json!({ "then": "delete" })).assert_done();
     assert_eq!(run.state_of::<u64>("count"), None);
 }
@@ -119,7 +119,7 @@ fn state_has_the_limits_of_the_contract() {
 
 #[test]
 fn a_stored_value_of_another_type_is_an_error_with_its_key() {
-    let mut run = Run::new(counter).state("count", &[1]);
+    let mut run = Run::new(counter).state("count", [1]);
     run.event("x.y", json!({})).assert_retried("state `count` is not u64: invalid type: sequence");
 }
 

@@ -46,11 +46,11 @@ impl Check {
                     })
                 })
                 .collect();
-            println!("{}", json!({ "ok": true, "reactors": reactors }));
+            out!("{}", json!({ "ok": true, "reactors": reactors }));
             return Ok(());
         }
         print_topology(&project, &modules);
-        println!("ok: {} channels, {} reactors", project.config.channels.len(), project.config.reactors.len());
+        out!("ok: {} channels, {} reactors", project.config.channels.len(), project.config.reactors.len());
         Ok(())
     }
 }
@@ -65,5 +65,5 @@ pub(super) fn print_topology(project: &Project, modules: &Modules) {
         rows.add_row([name.as_str(), digest, &reactor.from.join(", "), &on.join(", "), &emits.join(", ")]);
     }
     rows.column_iter_mut().for_each(|column| column.set_cell_alignment(comfy_table::CellAlignment::Left));
-    println!("{rows}");
+    out!("{rows}");
 }

@@ -15,7 +15,7 @@ use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
 use super::Global;
 use super::exit::{self, Exit};
 use super::project::Project;
-use super::report::table;
+use super::report::{plain, table};
 
 /// How long a command waits for a running host to carry out what it asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -135,7 +135,7 @@ fn name(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> String {
 fn list(found: &[StoredDead], names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
     if json {
         for dead in found {
-            println!("{}", to_json(dead, names));
+            out!("{}", to_json(dead, names));
         }
         return Ok(());
     }
@@ -149,42 +149,36 @@ fn list(found: &[StoredDead], names: &BTreeMap<ReactorId, String>, json: bool) -
             name(dead, names),
             reason,
             letter.history.len().to_string(),
-            letter.event_type.clone().unwrap_or_else(|| "-".into()),
-            letter.event_id.clone().unwrap_or_else(|| "-".into()),
+            plain(letter.event_type.as_deref().unwrap_or("-")),
+            plain(letter.event_id.as_deref().unwrap_or("-")),
         ]);
     }
-    println!("{rows}");
+    out!("{rows}");
     Ok(())
 }
 
 fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
     if json {
-        println!("{}", to_json(dead, names));
+        out!("{}", to_json(dead, names));
         return Ok(());
     }
     let letter = &dead.letter;
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-    println!("dead letter {} of {}: {}", dead.id, name(dead, names), letter.reason);
-    println!("ended        {:.3}{}", letter.at, if dead.redriving { " (redriving now)" } else { "" });
-    println!("event        {} {}", or_dash(&letter.event_type), or_dash(&letter.event_id));
-    println!("correlation  {}", or_dash(&letter.correlation_id));
-    println!("from         channel {}, offset {}", letter.origin.channel, letter.origin.offset);
+    let or_dash = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
+    out!("dead letter {} of {}: {}", dead.id, name(dead, names), letter.reason);
+    out!("ended        {:.3}{}", letter.at, if dead.redriving { " (redriving now)" } else { "" });
+    out!("event        {} {}", or_dash(&letter.event_type), or_dash(&letter.event_id));
+    out!("correlation  {}", or_dash(&letter.correlation_id));
+    out!("from         channel {}, offset {}", letter.origin.channel, letter.origin.offset);
     if letter.history.is_empty() {
-        println!("why          {}", letter.detail);
+        out!("why          {}", plain(&letter.detail));
     }
     for attempt in &letter.history {
-        println!(
-            "\nattempt {} at {:.3}, module {}: {}",
-            attempt.number,
-            attempt.at,
-            short(&attempt.module),
-            attempt.code
-        );
-        attempt.error.lines().for_each(|line| println!("    {line}"));
+        out!("\nattempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
+        plain(&attempt.error).lines().for_each(|line| out!("    {line}"));
     }
-    println!("\nmessage ({} bytes)", letter.message.body.len());
-    letter.message.attributes.iter().for_each(|(key, value)| println!("    {key}: {value}"));
-    println!("{}", String::from_utf8_lossy(&letter.message.body));
+    out!("\nmessage ({} bytes)", letter.message.body.len());
+    letter.message.attributes.iter().for_each(|(key, value)| out!("    {}: {}", plain(key), plain(value)));
+    out!("{}", plain(&String::from_utf8_lossy(&letter.message.body)));
     Ok(())
 }
 
@@ -245,11 +239,11 @@ fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool
     };
     let (what, later) = if dropping { ("dropped", "to be dropped") } else { ("redriven", "to be redriven") };
     if json {
-        println!("{}", json!({ "ids": ids, "carriedOut": done, "request": what }));
+        out!("{}", json!({ "ids": ids, "carriedOut": done, "request": what }));
     } else if done {
-        println!("{} {what}", ids.len());
+        out!("{} {what}", ids.len());
     } else {
-        println!("{} {later} when `reactor up` runs", ids.len());
+        out!("{} {later} when `reactor up` runs", ids.len());
     }
     Ok(())
 }

@@ -2,6 +2,11 @@
 //!
 //! Data goes to stdout, talk to stderr.
 
+/// Prints a line of data on stdout.
+macro_rules! out {
+    ($($words:tt)*) => { $crate::cli::print_line(format_args!($($words)*)) };
+}
+
 mod build;
 mod check;
 mod dead;
@@ -13,7 +18,7 @@ mod publish;
 mod report;
 mod up;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -110,6 +115,11 @@ pub fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// A reader that has gone away, such as `head`, is no reason to stop what is being done.
+fn print_line(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 fn say_why(exit: &Exit, colored: bool) {

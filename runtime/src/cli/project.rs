@@ -84,7 +84,7 @@ impl Project {
 /// Prints problems of the configuration: for people on stderr, or as JSON on stdout.
 pub(super) fn print_problems(global: &Global, problems: &config::Problems) {
     if global.json {
-        println!("{}", problems.to_json());
+        out!("{}", problems.to_json());
     } else {
         eprintln!("{}", problems.render(global.colored()));
     }

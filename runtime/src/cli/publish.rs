@@ -105,9 +105,9 @@ impl Publish {
         batch.progress.finish_and_clear();
         let report = batch.report;
         if global.json {
-            println!("{}", serde_json::to_string(&report).map_err(anyhow::Error::from)?);
+            out!("{}", serde_json::to_string(&report).map_err(anyhow::Error::from)?);
         } else {
-            println!("{} accepted by {}, {} refused", report.accepted, report.channel, report.refused);
+            out!("{} accepted by {}, {} refused", report.accepted, report.channel, report.refused);
         }
         read?;
         if report.undecodable > 0 {

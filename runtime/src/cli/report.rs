@@ -41,14 +41,14 @@ impl Summary {
     /// Prints the summary on stdout.
     pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
         if json {
-            println!("{}", serde_json::to_string(self)?);
+            out!("{}", serde_json::to_string(self)?);
             return Ok(());
         }
         let mut channels = table(&["channel", "published", "unread"]);
         for ((name, published), (_, backlog)) in self.stats.published.iter().zip(&self.stats.backlog) {
             channels.add_row([name.clone(), published.to_string(), backlog.to_string()]);
         }
-        println!("{channels}");
+        out!("{channels}");
         let heads = ["reactor", "delivered", "done", "retried", "duplicates", "dead", "emitted", "waiting"];
         let mut reactors = table(&heads);
         for reactor in &self.stats.reactors {
@@ -64,15 +64,15 @@ impl Summary {
             let cells = std::iter::once(reactor.name.clone()).chain(counts.iter().map(u64::to_string));
             reactors.add_row(cells);
         }
-        println!("{reactors}");
+        out!("{reactors}");
         if !self.dead_by_reason.is_empty() {
             let mut dead = table(&["dead letters of", "reason", "count"]);
             for entry in &self.dead_by_reason {
                 dead.add_row([entry.reactor.clone(), entry.reason.clone(), entry.count.to_string()]);
             }
-            println!("{dead}");
+            out!("{dead}");
         }
-        println!("events nobody wanted: {}, messages that were no events: {}", self.stats.unrouted, self.stats.invalid);
+        out!("events nobody wanted: {}, messages that were no events: {}", self.stats.unrouted, self.stats.invalid);
         Ok(())
     }
 }
@@ -84,4 +84,17 @@ pub(super) fn table(heads: &[&str]) -> Table {
     table.set_header(heads.to_vec());
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
+}
+
+/// Text from outside, made harmless for a terminal: control characters other than line ends are escaped.
+pub(super) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
 }

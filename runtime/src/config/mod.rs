@@ -124,7 +124,15 @@ fn root_of(path: &Path) -> std::io::Result<PathBuf> {
 }
 
 /// The sections a file may have.
-pub const SECTIONS: &[&str] = &["runtime", "channels", "reactors"];
+const SECTIONS: &[&str] = &["runtime", "channels", "reactors"];
+
+/// Every key that may stand in a file, but for the names of sections.
+pub fn known_keys() -> impl Iterator<Item = &'static str> {
+    let channel = [channel::COMMON, channel::LOCAL, channel::SQS, channel::SNS, channel::RAW];
+    let reactor = [reactor::KEYS, reactor::ALLOW, reactor::RETRY, reactor::DEDUP, reactor::DEAD_LETTER];
+    let rest = [runtime::KEYS, filter::FORMS];
+    channel.into_iter().chain(reactor).chain(rest).flatten().copied()
+}
 
 fn sections(
     reader: &mut Reader<'_>,

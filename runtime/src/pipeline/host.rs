@@ -10,23 +10,18 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
 use crate::config::model::{ChannelKind, Config};
-use crate::event::{ChannelId, DeliveryId, Fault, HostTime, Offset, Outcome, ReactorId, Version};
-use crate::store::{Admission, Commit, NewDelivery, Store, StoreError, Upkeep};
+use crate::event::{ChannelId, DeliveryId, Fault, HostTime, Outcome, ReactorId, Version};
+use crate::store::{Commit, Store, StoreError, Upkeep};
 
+use super::admit::{self, Intake};
 use super::claim::Slots;
 use super::commit::{self, Judged, News, committer, until_there_is_room};
-use super::decode::Settings;
-use super::intake::{self, Batch, Candidate};
 use super::invoke::{Guest, Run};
 use super::judge::{Ended, judge};
 use super::reactor::{Reactor, Targets};
-use super::route::Routes;
-use super::schedule::{Action, Arrival, ReactorSpec, Scheduler};
+use super::schedule::{Action, ReactorSpec, Scheduler};
 use super::{Active, Committing, Input};
 
-/// Most records, and most bytes, read from a log at a time.
-const READ_RECORDS: usize = 256;
-const READ_BYTES: usize = 1 << 20;
 /// How often the store is asked whether another process wrote to it, while one does and otherwise.
 const POLL_BUSY: Duration = Duration::from_millis(1);
 const POLL_IDLE: Duration = Duration::from_millis(10);
@@ -34,6 +29,8 @@ const POLL_IDLE: Duration = Duration::from_millis(10);
 const BUSY_FOR: Duration = Duration::from_secs(1);
 /// How often the store is tidied up.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How long after the drain time the host still waits for the store.
+const GIVE_UP: Duration = Duration::from_secs(2);
 /// Most inputs taken at a time.
 const INPUTS: usize = 1_024;
 
@@ -74,32 +71,13 @@ pub struct Host {
     slots: Slots,
     next_commit: u64,
     inputs: mpsc::UnboundedReceiver<Input>,
-    to_self: mpsc::UnboundedSender<Input>,
+    pub(super) to_self: mpsc::UnboundedSender<Input>,
     commits: mpsc::UnboundedSender<Commit>,
     /// The store's clock when this host started, and this process's clock at that moment.
     epoch: (HostTime, Duration),
     foreign: Foreign,
     draining: Option<Instant>,
     until_idle: bool,
-}
-
-/// A local channel and where its reading stands.
-pub(super) struct Intake {
-    pub(super) channel: intake::Channel,
-    /// The reactors that read it.
-    readers: Vec<usize>,
-    cursor: Offset,
-    /// There may be unread records.
-    pending: bool,
-    /// An admission is under way.
-    busy: bool,
-}
-
-/// Records that are being admitted.
-pub(super) struct InFlight {
-    cursor: Offset,
-    candidates: Vec<(Candidate, crate::store::Place)>,
-    full: bool,
 }
 
 /// What is known of other processes' writes.
@@ -134,7 +112,7 @@ impl Host {
             .map(|reactor| ReactorSpec { concurrency: reactor.config.concurrency, rate: reactor.config.rate })
             .collect();
         let permits = config.runtime.concurrency;
-        let channels = intakes(&config, &*store, &reactors, &channel_ids)?;
+        let channels = admit::intakes(&config, &*store, &reactors, &channel_ids)?;
         tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone()));
         let mut host = Self {
             epoch: (store.host_time()?, clock.elapsed()),
@@ -188,6 +166,7 @@ impl Host {
                 _ = upkeep.tick() => self.tidy(),
             }
         }
+        tracing::info!(repeated = self.conflicts, "down");
         self.store.maintain(&self.upkeep())
     }
 
@@ -222,10 +201,13 @@ impl Host {
     }
 
     fn is_over(&self) -> bool {
-        if self.draining.is_some() {
-            return self.slots.running() == 0
-                && self.active.values().all(|active| active.committing.is_none())
-                && self.channels.iter().all(|intake| !intake.busy);
+        if let Some(deadline) = self.draining {
+            // A full disk may keep an admission waiting for ever; it is made again at the next start.
+            let given_up = Instant::now() > deadline + GIVE_UP;
+            return given_up
+                || self.slots.running() == 0
+                    && self.active.values().all(|active| active.committing.is_none())
+                    && self.channels.iter().all(|intake| !intake.busy);
         }
         self.until_idle
             && self.active.is_empty()
@@ -371,86 +353,6 @@ impl Host {
         let _ = self.commits.send(commit);
     }
 
-    /// Reads ahead in every log whose readers would run dry, or which nobody reads.
-    fn read_logs(&mut self) -> Result<(), StoreError> {
-        for index in 0..self.channels.len() {
-            let intake = &self.channels[index];
-            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.scheduler.is_hungry(*r));
-            if intake.pending && !intake.busy && hungry {
-                self.read_log(index)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn read_log(&mut self, index: usize) -> Result<(), StoreError> {
-        let intake = &mut self.channels[index];
-        let records = self.store.read_log(intake.channel.id, intake.cursor, READ_RECORDS, READ_BYTES)?;
-        let bytes: usize = records.iter().map(|record| record.message.size()).sum();
-        let full = records.len() >= READ_RECORDS || bytes >= READ_BYTES;
-        intake.pending = full;
-        if records.is_empty() {
-            return Ok(());
-        }
-        intake.busy = true;
-        let Batch { cursor, candidates, dead, drop, unrouted } = intake.channel.prepare(records, self.clock.wall());
-        let channel = intake.channel.id;
-        let (mut deliveries, mut placed) = (Vec::new(), Vec::new());
-        for candidate in candidates {
-            let reactor = self.by_id[&candidate.reactor];
-            let place = self.scheduler.place(reactor, candidate.lane);
-            deliveries.push(NewDelivery {
-                reactor: candidate.reactor,
-                origin: candidate.origin,
-                key: candidate.key,
-                window: self.reactors[reactor].config.dedup.window,
-                lane: candidate.lane,
-                place,
-            });
-            placed.push((candidate, place));
-        }
-        let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, drop, unrouted };
-        let batch = InFlight { cursor, candidates: placed, full };
-        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
-        tokio::spawn(async move {
-            let answers = until_there_is_room(|| store.admit(admission.clone())).await;
-            let _ = inputs.send(match answers {
-                Ok(answers) => Input::Admitted { channel: index, batch, answers },
-                Err(error) => Input::Fatal(error),
-            });
-        });
-        Ok(())
-    }
-
-    fn admitted(&mut self, channel: usize, batch: InFlight, answers: &[crate::store::Admitted]) {
-        use crate::store::{Admitted, Place};
-        let now = self.now();
-        let intake = &mut self.channels[channel];
-        intake.busy = false;
-        intake.cursor = batch.cursor;
-        intake.pending |= batch.full;
-        for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
-            let reactor = self.by_id[&candidate.reactor];
-            match (answer, place) {
-                (Admitted::Duplicate, _) => tracing::debug!(
-                    reactor = self.reactors[reactor].config.name,
-                    event = candidate.event.id,
-                    "duplicate suppressed"
-                ),
-                (Admitted::New(id), Place::Memory) => {
-                    let lane = candidate.lane;
-                    let active = Active::fresh(reactor, candidate, now);
-                    let weight = active.weight;
-                    self.active.insert(*id, active);
-                    self.scheduler.offer(reactor, *id, lane, weight, Arrival::Fresh);
-                }
-                (Admitted::New(_), place) => {
-                    self.scheduler.stored(reactor, candidate.lane, place);
-                }
-            }
-        }
-    }
-
     fn tidy(&self) {
         let (store, upkeep) = (Arc::clone(&self.store), self.upkeep());
         let inputs = self.to_self.clone();
@@ -470,57 +372,4 @@ impl Host {
         });
         Upkeep { now: self.now(), ledger_window: windows.max().unwrap_or_default(), retention: retention.collect() }
     }
-}
-
-impl Active {
-    fn fresh(reactor: usize, candidate: Candidate, since: HostTime) -> Self {
-        let Candidate { event, origin, identity, key, lane, .. } = candidate;
-        let weight = event.weight();
-        Self {
-            reactor,
-            event,
-            identity,
-            key,
-            lane,
-            origin,
-            since,
-            history: Vec::new(),
-            redrive_of: None,
-            weight,
-            after: None,
-            committing: None,
-            conflicts: 0,
-        }
-    }
-}
-
-fn intakes(
-    config: &Config,
-    store: &dyn Store,
-    reactors: &[Reactor],
-    ids: &BTreeMap<String, ChannelId>,
-) -> Result<Vec<Intake>, StoreError> {
-    let mut intakes = Vec::new();
-    for (name, channel) in &config.channels {
-        if !matches!(channel.kind, ChannelKind::Local { .. }) {
-            continue;
-        }
-        let readers: Vec<usize> = (0..reactors.len()).filter(|r| reactors[*r].config.from.contains(name)).collect();
-        let subscribed: Vec<_> = readers.iter().map(|r| (reactors[*r].id, &reactors[*r].config)).collect();
-        let id = ids[name];
-        intakes.push(Intake {
-            cursor: store.cursor(id)?,
-            channel: intake::Channel {
-                id,
-                name: name.clone(),
-                settings: Settings::new(channel),
-                unrouted: channel.unrouted,
-                routes: Routes::compile(name, &subscribed),
-            },
-            readers,
-            pending: true,
-            busy: false,
-        });
-    }
-    Ok(intakes)
 }

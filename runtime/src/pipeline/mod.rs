@@ -1,9 +1,9 @@
 //! The way of an event, one file a step, in the order of the walk.
 //!
 //! ```text
-//! intake (decode, route) -> claim -> invoke -> judge -> commit -> settle
-//!                                      ^          |
-//!                                      +- retry --+--> dead letter
+//! intake (decode, route) -> admit -> claim -> invoke -> judge -> commit -> settle
+//!                                               ^          |
+//!                                               +- retry --+--> dead letter
 //! ```
 //!
 //! [`host`] owns the walk: one task that reads local logs, feeds the [`schedule`], starts runs and hands commits to the
@@ -11,6 +11,7 @@
 
 pub mod host;
 
+mod admit;
 mod intake;
 
 pub mod decode;
@@ -105,7 +106,7 @@ enum Input {
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
     /// The store answered an admission.
-    Admitted { channel: usize, batch: host::InFlight, answers: Vec<Admitted> },
+    Admitted { channel: usize, batch: admit::InFlight, answers: Vec<Admitted> },
     /// The store has noted that a delivery is held.
     HeldWritten { reactor: usize, lane: LaneKey },
     /// The store failed in a way that ends the host.

@@ -1,140 +1,91 @@
-//! Charges for reserved orders through a provider that fails at times, and refunds released ones.
+//! Payments: charges for what inventory has reserved, through a payment service that fails at times.
 //!
-//! | event | effect |
-//! |---|---|
-//! | `inventory.reserved` | a charge, `payment.captured` |
-//! | `inventory.reserved` above the config's `limit` | rejected: a dead letter |
-//! | `inventory.released` of a charged order | `payment.refunded` |
-//!
-//! State: `charge/<orderId>` = the charge. Config: `limit`, in cents.
-
-mod provider;
+//! The service is made up, and its failures depend only on the order and the attempt, so that a demo has the same
+//! result every time.
 
 use std::time::Duration;
 
-use reactor_guest::prelude::*;
+use reactor_guest::{Context, Event, Failure, Outcome, reactor, reject, retry, retry_after};
 use serde::{Deserialize, Serialize};
 
-use provider::Trouble;
-
-#[derive(Deserialize)]
+/// Stock has been set aside for an order.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Reserved {
+pub struct Reserved {
     order_id: String,
-    customer: String,
-    /// In cents.
-    amount: u64,
+    amount_cents: u64,
     currency: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Released {
-    order_id: String,
+struct Captured<'a> {
+    order_id: &'a str,
+    amount_cents: u64,
+    currency: &'a str,
+    charge: &'a str,
 }
 
-/// A charge, as kept in the state and as published.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Charge {
-    order_id: String,
-    customer: String,
-    amount: u64,
-    currency: String,
-    /// What the provider knows the charge by.
-    reference: String,
-}
-
-/// Takes `inventory.reserved` and `inventory.released`.
+/// Handles `inventory.reserved`.
 #[reactor]
-pub fn payments(event: Event<Raw>, cx: &Context) -> Outcome {
-    match event.event_type.as_str() {
-        "inventory.reserved" => capture(event.parse()?, cx),
-        "inventory.released" => refund(&event.parse()?, cx),
-        other => reject(format_args!("{other} is not for the payments")),
+pub fn capture(event: Event<Reserved>, cx: &Context) -> Outcome {
+    let Reserved { order_id, amount_cents, currency } = &event.data;
+    let limit = cx.config_parsed("limit-cents")?.unwrap_or(1_000_000);
+    if *amount_cents > limit {
+        return Err(reject(format_args!("{amount_cents} cents are more than the limit of {limit}")));
     }
+    // The key is the same in every attempt, so the service would charge once even if an answer got lost.
+    let charge = cx.idempotency_key();
+    charge_card(order_id, cx.attempt())?;
+    cx.state().set(format!("charge:{order_id}"), amount_cents)?;
+    cx.emit("payment.captured", &Captured { order_id, amount_cents: *amount_cents, currency, charge })
 }
 
-fn capture(event: Event<Reserved>, cx: &Context) -> Outcome {
-    let order = event.data;
-    let key = format!("charge/{}", order.order_id);
-    if cx.state().get::<Charge>(&key)?.is_some() {
-        cx.info("charged before; nothing to do");
-        return Ok(());
+/// The payment service. Orders `...-slow` are throttled once, `...-flaky` fail twice, `...-down` never succeed.
+fn charge_card(order_id: &str, attempt: u32) -> Result<(), Failure> {
+    match order_id.rsplit('-').next() {
+        Some("slow") if attempt == 1 => Err(retry_after(Duration::from_millis(200), "429: too many requests")),
+        Some("flaky") if attempt <= 2 => Err(retry("503: service unavailable")),
+        Some("down") => Err(retry("connection refused")),
+        _ => Ok(()),
     }
-    let limit: u64 = cx.config_parsed("limit")?.unwrap_or(100_000);
-    if order.amount > limit {
-        return reject(format_args!("amount {} is above the limit of {limit}", order.amount));
-    }
-    // The provider recognises a repeated request by the key, so an attempt that failed after the provider had already
-    // charged does not charge again.
-    match provider::charge(&order.order_id, cx.idempotency_key(), cx.attempt()) {
-        Ok(reference) => {
-            let Reserved { order_id, customer, amount, currency } = order;
-            let charge = Charge { order_id, customer, amount, currency, reference };
-            cx.state().set(&key, &charge)?;
-            cx.emit("payment.captured", &charge)
-        }
-        Err(trouble @ Trouble::Busy) => retry_after(Duration::from_millis(200), trouble),
-        Err(trouble) => Err(trouble.into()),
-    }
-}
-
-fn refund(event: &Event<Released>, cx: &Context) -> Outcome {
-    let key = format!("charge/{}", event.data.order_id);
-    let Some(charge) = cx.state().get::<Charge>(&key)? else {
-        cx.info("was not charged; nothing to refund");
-        return Ok(());
-    };
-    cx.state().delete(&key)?;
-    cx.emit("payment.refunded", &charge)
 }
 
 #[cfg(test)]
 mod tests {
-    use reactor_guest::testing::{Ending, Run, Value, json};
+    use reactor_guest::testing::{Ended, Ending, Run, Value, json};
 
     use super::*;
 
-    fn reserved(id: &str, amount: u64) -> Value {
-        json!({ "orderId": id, "customer": "c-1", "amount": amount, "currency": "EUR", "warehouse": "eu-1" })
+    fn pay(order: &str, amount: u64, attempt: u32) -> Ended {
+        let reserved = json!({ "orderId": order, "amountCents": amount, "currency": "EUR" });
+        Run::new(capture).config("limit-cents", 5_000).attempt(attempt).event("inventory.reserved", reserved)
     }
 
     #[test]
-    fn a_reserved_order_is_charged_once() {
-        let mut run = Run::new(payments).attempt(3);
-        let ended = run.event("inventory.reserved", reserved("o-1", 2500)).assert_done();
-        assert_eq!(ended.emit().event_type, "payment.captured");
-        assert_eq!(run.state_of::<Value>("charge/o-1").unwrap()["reference"], "ch_test/event-1");
-        run.event("inventory.reserved", reserved("o-1", 2500)).assert_done().assert_silent();
+    fn a_payment_is_captured_and_recorded() {
+        let ended = pay("o1", 900, 1).assert_done().assert_emitted("payment.captured");
+        assert_eq!(ended.emit().json::<Value>()["amountCents"], 900);
+        assert_eq!(ended.writes["charge:o1"].as_deref(), Some(&b"900"[..]));
     }
 
     #[test]
-    fn an_amount_above_the_limit_is_rejected() {
-        let mut run = Run::new(payments).attempt(3).config("limit", 1000);
-        run.event("inventory.reserved", reserved("o-1", 1000)).assert_done();
-        run.event("inventory.reserved", reserved("o-2", 1001)).assert_rejected("1001 is above the limit of 1000");
+    fn a_failing_service_is_tried_again() {
+        pay("o1-flaky", 900, 1).assert_retried("503: service unavailable");
+        pay("o1-flaky", 900, 3).assert_done();
+        pay("o1-down", 900, 5).assert_retried("connection refused");
     }
 
     #[test]
-    fn trouble_of_the_provider_is_a_retry() {
-        let first = |id: &str| Run::new(payments).event("inventory.reserved", reserved(id, 1)).ending;
-        let endings: Vec<_> = (1..=20).map(|number| first(&format!("o-{number}"))).collect();
-        let dropped = Ending::Retried { reason: "the payment provider dropped the connection".into(), after: None };
-        let after = Some(Duration::from_millis(200));
-        let busy = Ending::Retried { reason: "the payment provider is busy".into(), after };
-        for ending in [&Ending::Done, &dropped, &busy] {
-            assert!(endings.contains(ending), "no {ending:?} among 20 orders");
-        }
+    fn a_busy_service_says_when_to_come_back() {
+        let ending = pay("o1-slow", 900, 1).assert_silent().ending;
+        assert!(matches!(ending, Ending::Retried { after: Some(after), .. } if after.as_millis() == 200), "{ending:?}");
+        pay("o1-slow", 900, 2).assert_done();
     }
 
     #[test]
-    fn a_released_order_is_refunded_once() {
-        let mut run = Run::new(payments).attempt(3);
-        run.event("inventory.released", json!({ "orderId": "o-1" })).assert_done().assert_silent();
-        run.event("inventory.reserved", reserved("o-1", 2500)).assert_done();
-        let ended = run.event("inventory.released", json!({ "orderId": "o-1" })).assert_done();
-        assert_eq!(ended.emit().json::<Value>()["amount"], 2500);
-        run.event("inventory.released", json!({ "orderId": "o-1" })).assert_done().assert_silent();
+    fn too_much_is_rejected_at_once() {
+        pay("o1", 5_000, 1).assert_done();
+        pay("o1", 5_001, 1).assert_rejected("5001 cents are more than the limit of 5000");
     }
 }

@@ -45,7 +45,6 @@ fn data(event: &Event<Raw>) -> Value {
 
 /// The four of the shop.
 pub(crate) fn shop() -> [Reactor; 4] {
-    let inventory = Run::new(example_inventory::inventory).config("warehouse", "eu-1").config("initial-stock", 100);
     [
         Reactor {
             name: "inventory",
@@ -54,32 +53,32 @@ pub(crate) fn shop() -> [Reactor; 4] {
                 other => other == "order.cancelled",
             },
             ordered: true,
-            max_attempts: 3,
-            handler: Box::new(inventory),
+            max_attempts: 5,
+            handler: Box::new(Run::new(example_inventory::orders).config("initial-stock", 50)),
         },
         Reactor {
             name: "payments",
             wants: |event| {
-                matches!(event.event_type.as_str(), "inventory.reserved" | "inventory.released")
+                event.event_type == "inventory.reserved"
                     && ["EUR", "USD"].map(Value::from).contains(&data(event)["currency"])
             },
-            ordered: true,
-            max_attempts: 5,
-            handler: Box::new(Run::new(example_payments::payments).config("limit", 100_000)),
+            ordered: false,
+            max_attempts: 4,
+            handler: Box::new(Run::new(example_payments::capture).config("limit-cents", 100_000)),
         },
         Reactor {
             name: "notifications",
             wants: |event| ["order", "inventory", "payment"].contains(&event.event_type.split('.').next().unwrap()),
             ordered: false,
-            max_attempts: 3,
-            handler: Box::new(Run::new(example_notifications::notifications)),
+            max_attempts: 5,
+            handler: Box::new(Run::new(example_notifications::notify)),
         },
         Reactor {
             name: "analytics",
             wants: |_| true,
             ordered: false,
             max_attempts: 3,
-            handler: Box::new(Run::new(example_analytics::analytics)),
+            handler: Box::new(Run::new(example_analytics::count)),
         },
     ]
 }

@@ -1,0 +1,171 @@
+//! Step: read ahead in the logs of local channels, and admit what was decoded and routed: a delivery each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::model::{ChannelKind, Config};
+use crate::event::{ChannelId, HostTime, Offset};
+use crate::store::{Admission, Admitted, NewDelivery, Place, Store, StoreError};
+
+use super::commit::until_there_is_room;
+use super::decode::Settings;
+use super::host::Host;
+use super::intake::{Batch, Candidate, Channel};
+use super::reactor::Reactor;
+use super::route::Routes;
+use super::schedule::Arrival;
+use super::{Active, Input};
+
+/// Most records, and most bytes, read from a log at a time.
+const READ_RECORDS: usize = 256;
+const READ_BYTES: usize = 1 << 20;
+
+/// A local channel and where its reading stands.
+pub(super) struct Intake {
+    pub(super) channel: Channel,
+    /// The reactors that read it.
+    pub(super) readers: Vec<usize>,
+    pub(super) cursor: Offset,
+    /// There may be unread records.
+    pub(super) pending: bool,
+    /// An admission is under way.
+    pub(super) busy: bool,
+}
+
+/// Records that are being admitted.
+pub(super) struct InFlight {
+    cursor: Offset,
+    candidates: Vec<(Candidate, Place)>,
+}
+
+impl Host {
+    /// Reads ahead in every log whose readers would run dry, or which nobody reads.
+    pub(super) fn read_logs(&mut self) -> Result<(), StoreError> {
+        for index in 0..self.channels.len() {
+            let intake = &self.channels[index];
+            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.scheduler.is_hungry(*r));
+            if intake.pending && !intake.busy && hungry {
+                self.read_log(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_log(&mut self, index: usize) -> Result<(), StoreError> {
+        let intake = &mut self.channels[index];
+        let records = self.store.read_log(intake.channel.id, intake.cursor, READ_RECORDS, READ_BYTES)?;
+        // Only an empty answer says that there is no more: the limits may cut a read anywhere.
+        intake.pending = !records.is_empty();
+        if records.is_empty() {
+            return Ok(());
+        }
+        intake.busy = true;
+        let Batch { cursor, candidates, dead, drop, unrouted } = intake.channel.prepare(records, self.clock.wall());
+        let channel = intake.channel.id;
+        let (mut deliveries, mut placed) = (Vec::new(), Vec::new());
+        for candidate in candidates {
+            let reactor = self.by_id[&candidate.reactor];
+            let place = self.scheduler.place(reactor, candidate.lane);
+            deliveries.push(NewDelivery {
+                reactor: candidate.reactor,
+                origin: candidate.origin,
+                key: candidate.key,
+                window: self.reactors[reactor].config.dedup.window,
+                lane: candidate.lane,
+                place,
+            });
+            placed.push((candidate, place));
+        }
+        let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, drop, unrouted };
+        let batch = InFlight { cursor, candidates: placed };
+        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        tokio::spawn(async move {
+            let answers = until_there_is_room(|| store.admit(admission.clone())).await;
+            let _ = inputs.send(match answers {
+                Ok(answers) => Input::Admitted { channel: index, batch, answers },
+                Err(error) => Input::Fatal(error),
+            });
+        });
+        Ok(())
+    }
+
+    pub(super) fn admitted(&mut self, channel: usize, batch: InFlight, answers: &[Admitted]) {
+        let now = self.now();
+        let intake = &mut self.channels[channel];
+        intake.busy = false;
+        intake.cursor = batch.cursor;
+        for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
+            let reactor = self.by_id[&candidate.reactor];
+            match (answer, place) {
+                (Admitted::Duplicate, _) => tracing::debug!(
+                    reactor = self.reactors[reactor].config.name,
+                    event = candidate.event.id,
+                    "duplicate suppressed"
+                ),
+                (Admitted::New(id), Place::Memory) => {
+                    let lane = candidate.lane;
+                    let active = Active::fresh(reactor, candidate, now);
+                    let weight = active.weight;
+                    self.active.insert(*id, active);
+                    self.scheduler.offer(reactor, *id, lane, weight, Arrival::Fresh);
+                }
+                (Admitted::New(_), place) => {
+                    self.scheduler.stored(reactor, candidate.lane, place);
+                }
+            }
+        }
+    }
+}
+
+impl Active {
+    fn fresh(reactor: usize, candidate: Candidate, since: HostTime) -> Self {
+        let Candidate { event, origin, identity, key, lane, .. } = candidate;
+        let weight = event.weight();
+        Self {
+            reactor,
+            event,
+            identity,
+            key,
+            lane,
+            origin,
+            since,
+            history: Vec::new(),
+            redrive_of: None,
+            weight,
+            after: None,
+            committing: None,
+            conflicts: 0,
+        }
+    }
+}
+
+pub(super) fn intakes(
+    config: &Config,
+    store: &dyn Store,
+    reactors: &[Reactor],
+    ids: &BTreeMap<String, ChannelId>,
+) -> Result<Vec<Intake>, StoreError> {
+    let mut intakes = Vec::new();
+    for (name, channel) in &config.channels {
+        if !matches!(channel.kind, ChannelKind::Local { .. }) {
+            continue;
+        }
+        let readers: Vec<usize> = (0..reactors.len()).filter(|r| reactors[*r].config.from.contains(name)).collect();
+        let subscribed: Vec<_> = readers.iter().map(|r| (reactors[*r].id, &reactors[*r].config)).collect();
+        let id = ids[name];
+        intakes.push(Intake {
+            cursor: store.cursor(id)?,
+            channel: Channel {
+                id,
+                name: name.clone(),
+                settings: Settings::new(channel),
+                unrouted: channel.unrouted,
+                routes: Routes::compile(name, &subscribed),
+            },
+            readers,
+            pending: true,
+            busy: false,
+        });
+    }
+    Ok(intakes)
+}

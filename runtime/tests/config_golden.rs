@@ -1,0 +1,133 @@
+//! What a wrong `reactors.toml` is told: every `config/NAME.toml` against `config/NAME.txt`. `BLESS=1` writes them anew.
+//! And the reference: every key that is read stands in `docs/reactors-toml.md`, and the other way round.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use reactor_runtime::config::{self, Loaded, Problems};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config")
+}
+
+fn env(name: &str) -> Option<String> {
+    (name == "HOME").then(|| "/home/me".to_owned())
+}
+
+fn parse(text: &str) -> Result<Loaded, Problems> {
+    config::parse(text, Path::new("reactors.toml"), &env)
+}
+
+/// What the user sees: errors, or else warnings.
+fn told(text: &str) -> String {
+    match parse(text) {
+        Err(problems) => problems.render(false),
+        Ok(loaded) => loaded.warnings.render(false),
+    }
+}
+
+#[test]
+fn golden() {
+    let bless = std::env::var_os("BLESS").is_some();
+    let names = |ending: &str| -> BTreeSet<String> {
+        let files = fs::read_dir(folder()).expect("the folder of cases").flatten().map(|entry| entry.path());
+        let of_kind = files.filter(|path| path.extension().is_some_and(|found| found == ending));
+        of_kind.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+    };
+    let (cases, mut wrong) = (names("toml"), Vec::new());
+    assert!(cases.len() >= 40, "only {} cases", cases.len());
+    for name in &cases {
+        let read = |ending| fs::read_to_string(folder().join(name).with_extension(ending));
+        let found = told(&read("toml").expect("a case")) + "\n";
+        assert!(found.len() > 1, "{name}: nothing is wrong with it");
+        if bless {
+            fs::write(folder().join(name).with_extension("txt"), found).expect("a golden file");
+        } else if read("txt").unwrap_or_default() != found {
+            wrong.push(format!("--- {name}: expected\n{}--- {name}: found\n{found}", read("txt").unwrap_or_default()));
+        }
+    }
+    let orphans: Vec<_> = names("txt").difference(&cases).cloned().collect();
+    assert!(orphans.is_empty(), "golden files without a case: {orphans:?}");
+    assert!(wrong.is_empty(), "{}\nBLESS=1 writes them anew", wrong.join("\n"));
+}
+
+#[test]
+fn errors_as_json_have_their_place() {
+    let problems = parse("[channels.a]\nkind = \"local\"\nretenion = \"1d\"\n").expect_err("a wrong key");
+    let json = problems.to_json();
+    let first = &json["problems"][0];
+    assert_eq!((&first["line"], &first["column"], &first["code"]), (&3.into(), &1.into(), &"unknown-key".into()));
+}
+
+#[test]
+fn a_file_that_is_none() {
+    let dir = tempfile::TempDir::new().expect("a folder");
+    let told = |path: &Path| config::load(path, &env).expect_err("it cannot be read").render(false);
+    assert!(told(&dir.path().join("none.toml")).contains("cannot read"));
+    assert!(told(dir.path()).contains("is a folder"));
+    let file = dir.path().join("reactors.toml");
+    fs::write(&file, b"a = \"\xff\"").expect("a file");
+    assert!(told(&file).contains("not UTF-8"));
+    fs::write(&file, vec![b'#'; 2 << 20]).expect("a file");
+    assert!(told(&file).contains("more than"));
+}
+
+fn reference() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reactors-toml.md");
+    fs::read_to_string(path).expect("docs/reactors-toml.md")
+}
+
+#[test]
+fn the_reference_names_every_key_and_no_other() {
+    let text = reference();
+    let mut documented = BTreeSet::new();
+    for line in text.lines().filter(|line| line.starts_with("| `")) {
+        let cell = line.split('|').nth(1).expect("a first cell");
+        documented.extend(cell.split('`').skip(1).step_by(2));
+    }
+    let known: BTreeSet<_> = config::known_keys().collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn the_examples_of_the_reference_are_valid() {
+    let text = reference();
+    let blocks: Vec<_> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 2);
+    for block in blocks {
+        assert_eq!(told(block), "", "{block}");
+    }
+}
+
+#[test]
+fn the_repositorys_own_configuration_is_valid() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reactors.toml");
+    let loaded = config::load(&path, &env).map_err(|problems| problems.render(false)).expect("valid");
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
+    assert_eq!(loaded.config.reactors.len(), 4);
+}
+
+mod random {
+    use proptest::prelude::*;
+
+    use super::told;
+
+    const VALID: &str = include_str!("../../reactors.toml");
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in any::<String>()) {
+            told(&text);
+        }
+
+        #[test]
+        fn any_damage_is_survived(at in 0..VALID.len(), length in 0usize..40, with in "[\\[\\]{}=\"\n,.a-z0-9@*$/é-]{0,12}") {
+            let mut end = (at + length).min(VALID.len());
+            let mut start = at;
+            while !VALID.is_char_boundary(start) { start -= 1; }
+            while !VALID.is_char_boundary(end) { end += 1; }
+            told(&format!("{}{with}{}", &VALID[..start], &VALID[end..]));
+        }
+    }
+}
