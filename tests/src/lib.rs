@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -76,6 +77,29 @@ impl Sandbox {
         sandbox
     }
 
+    /// A folder with one reactor, `moody`, that does what an event says; `extra` goes into its table.
+    pub fn moody(extra: &str) -> Self {
+        let sandbox = Self::new(&format!(
+            "[channels.in]\nkind = \"local\"\n\n[reactors.moody]\nmodule = \"moody.wasm\"\nfrom = [\"in\"]\n\
+             on = [\"mood\"]\nemit = {{ mood = \"in\" }}\nallow = {{ state = true }}\n{extra}\n"
+        ));
+        std::fs::copy(guest("guest-moody"), sandbox.path("moody.wasm")).expect("the module can be copied");
+        sandbox
+    }
+
+    /// A folder with the repository's own configuration, and the modules where it expects them.
+    pub fn demo() -> Self {
+        let config = std::fs::read_to_string(root().join("reactors.toml")).expect("the repository's configuration");
+        let sandbox = Self::new(&config);
+        let modules = "target/wasm32-unknown-unknown/guest";
+        std::fs::create_dir_all(sandbox.path(modules)).expect("a folder in a temporary folder");
+        for reactor in ["analytics", "inventory", "notifications", "payments"] {
+            let module = sandbox.path(&format!("{modules}/example_{reactor}.wasm"));
+            std::fs::copy(guest(&format!("example-{reactor}")), module).expect("the module can be copied");
+        }
+        sandbox
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -110,6 +134,24 @@ impl Sandbox {
         // A program that refuses its input early closes the pipe, which is no fault of the test.
         let _ = child.stdin.take().expect("its standard input").write_all(input);
         child.wait_with_output().expect("the program ends").into()
+    }
+
+    /// The store, to look into beside the program.
+    pub fn store(&self) -> Connection {
+        let store = Connection::open(self.path(".reactor/reactor.db")).expect("the store");
+        store.busy_timeout(PATIENCE).expect("a time-out");
+        store
+    }
+
+    /// A value of a reactor's state, as text.
+    pub fn state(&self, reactor: &str, key: &str) -> Option<String> {
+        let sql = "SELECT CAST(value AS TEXT) FROM state JOIN reactors ON id = reactor WHERE name = ?1 AND key = ?2";
+        self.store().query_row(sql, [reactor, key], |row| row.get(0)).optional().expect("its state table")
+    }
+
+    /// Every dead letter, newest first, as JSON; `select` narrows it.
+    pub fn dead(&self, select: &[&str]) -> Vec<Value> {
+        self.run(&[&["--json", "dead", "list"], select].concat()).ok().json_lines()
     }
 
     /// Starts `reactor up` and waits until it says that it is up.
@@ -148,6 +190,11 @@ impl Up {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).expect("the log can be read")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL.
@@ -270,6 +317,11 @@ pub fn added(id: usize, account: &str, amount: usize) -> String {
         "data": { "account": account, "amount": amount },
     })
     .to_string()
+}
+
+/// An event for the `moody` guest; `data` is what it is to do.
+pub fn mood(id: &str, data: &Value) -> String {
+    serde_json::json!({ "eventId": id, "eventType": "mood", "source": "test", "data": data }).to_string()
 }
 
 /// The counts of a reactor in what `up` printed.

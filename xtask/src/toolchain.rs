@@ -9,8 +9,14 @@ use crate::run::{cargo, say};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Every guest of this repository.
-const GUESTS: [&str; 5] =
-    ["example-inventory", "example-payments", "example-notifications", "example-analytics", "guest-tally"];
+const GUESTS: [&str; 6] = [
+    "example-inventory",
+    "example-payments",
+    "example-notifications",
+    "example-analytics",
+    "guest-moody",
+    "guest-tally",
+];
 
 /// Makes sure that guests can be built.
 pub(crate) fn ready() -> Result<()> {

@@ -100,8 +100,8 @@ impl Select {
             found.ok_or_else(|| Exit::new(exit::USAGE, anyhow!("no reactor `{wanted}` has ever run on this store")))
         });
         let since = self.since.as_ref().map(|text| {
-            let ago = units::parse_duration(text).map_err(|error| anyhow!("--since {text}: {error}"))?;
-            Ok::<_, anyhow::Error>(Timestamp::now() - ago)
+            let wrong = |error| Exit::new(exit::USAGE, anyhow!("--since {text}: {error}"));
+            Ok::<_, Exit>(Timestamp::now() - units::parse_duration(text).map_err(wrong)?)
         });
         let filter = DeadFilter {
             reactor: reactor.transpose()?,

@@ -1,0 +1,74 @@
+//! Does what the event's data says, so that a test can provoke every outcome: `{"do": "reject"}`.
+
+use std::hint::black_box;
+
+use reactor_guest::{Context, Event, Outcome, reactor, reject, retry};
+use serde::{Deserialize, Serialize};
+
+/// What is to be done.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Wish {
+    /// How the run is to end.
+    #[serde(rename = "do")]
+    pub mood: Mood,
+    /// Of the attempts, the first so many end in this mood, the others in success; all of them if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// Ordering key, for tests that use one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mood {
+    /// With success.
+    Ok,
+    /// With a request to be run again.
+    Retry,
+    /// With a rejection.
+    Reject,
+    /// With a panic.
+    Panic,
+    /// Never.
+    Loop,
+    /// When it has no memory left.
+    Grow,
+    /// With success, and an event that wishes the same again.
+    Emit,
+    /// With success, and an event of a type that is not allowed.
+    EmitOther,
+}
+
+/// Fulfils the wish. State written before an unhappy end must never be seen; `runs` counts the happy ones.
+#[reactor]
+pub fn obey(event: Event<Wish>, cx: &Context) -> Outcome {
+    let wish = event.data;
+    let runs: u64 = cx.state().get("runs")?.unwrap_or(0);
+    cx.state().set("runs", &(runs + 1))?;
+    if let Some(key) = &wish.key {
+        let done: Vec<String> = cx.state().get(key)?.unwrap_or_default();
+        cx.state().set(key, &[done, vec![event.id]].concat())?;
+    }
+    if wish.times.is_some_and(|times| cx.attempt() > times) {
+        return Ok(());
+    }
+    match wish.mood {
+        Mood::Ok => Ok(()),
+        Mood::Retry => Err(retry(format_args!("not in the mood, attempt {}", cx.attempt()))),
+        Mood::Reject => Err(reject("never in the mood")),
+        Mood::Panic => panic!("in a bad mood"),
+        Mood::Loop => loop {
+            black_box(runs);
+        },
+        Mood::Grow => {
+            let mut hoard: Vec<Vec<u8>> = Vec::new();
+            loop {
+                hoard.push(black_box(vec![1; 1 << 20]));
+            }
+        }
+        Mood::Emit => cx.emit("mood", &wish),
+        Mood::EmitOther => cx.emit("other", &wish),
+    }
+}

@@ -1,0 +1,204 @@
+//! What the program says, and with which exit code it ends, when something is wrong.
+
+use reactor_tests::{Sandbox, added, counts, guest};
+use serde_json::{Value, json};
+
+const LOCAL: &str = "[channels.in]\nkind = \"local\"\n";
+
+#[test]
+fn no_configuration() {
+    let sandbox = Sandbox::new(LOCAL);
+    sandbox.run(&["check", "--config", "other.toml"]).code(3).says("other.toml");
+    sandbox.run(&["publish", "in", "--config", "nowhere/other.toml"]).code(3).says("nowhere/other.toml");
+}
+
+#[test]
+fn every_error_of_a_configuration_at_once() {
+    let sandbox = Sandbox::new("[channels.in]\nkind = \"locl\"\nretenton = \"1d\"\n\n[reactors.a]\nfrom = [\"out\"]\n");
+    let told = sandbox.run(&["check"]).code(3);
+    assert_eq!(told.stdout, "");
+    for text in ["reactors.toml:2", "locl", "^", "did you mean", "retenton", "`module`", "`on`"] {
+        assert!(told.stderr.contains(text), "`{text}` is not in:\n{}", told.stderr);
+    }
+    let told = sandbox.run(&["check", "--json"]).code(3);
+    let problems: Value = serde_json::from_str(&told.stdout).expect("JSON");
+    assert!(problems.to_string().contains("locl"), "{problems}");
+}
+
+#[test]
+fn a_configuration_that_is_no_toml() {
+    let sandbox = Sandbox::new("[channels.in\nkind = 1");
+    sandbox.run(&["up"]).code(3).says("reactors.toml:1").says("^");
+    sandbox.write("reactors.toml", b"\xff\xfe\x00");
+    sandbox.run(&["up"]).code(3).says("UTF-8");
+}
+
+#[test]
+fn a_channel_that_is_not_there() {
+    let sandbox = Sandbox::new("[channels.orders]\nkind = \"local\"\n");
+    sandbox.run_with(&["publish", "order"], b"{}").code(2).says("did you mean `orders`?");
+}
+
+#[test]
+fn a_channel_that_cannot_be_reached() {
+    let sandbox = Sandbox::new("[channels.in]\nkind = \"sqs\"\nqueue = \"orders\"\n");
+    sandbox.run_with(&["publish", "in"], b"{}").code(3).says("`in`").says("kind \"local\"");
+    sandbox.run(&["up"]).code(3).says("`in`").says("kind \"local\"");
+}
+
+#[test]
+fn a_module_that_is_missing_or_broken() {
+    let sandbox = Sandbox::tally("");
+    let good = std::fs::read(sandbox.path("tally.wasm")).expect("the module");
+    std::fs::remove_file(sandbox.path("tally.wasm")).expect("it can be removed");
+    for command in ["check", "up"] {
+        sandbox.run(&[command]).code(4).says("tally.wasm does not exist").says("reactors.toml:5");
+    }
+    sandbox.write("tally.wasm", "this is no module");
+    sandbox.run(&["check"]).code(4).says("is not WebAssembly");
+    sandbox.write("tally.wasm", "");
+    sandbox.run(&["check"]).code(4).says("is empty");
+    sandbox.write("tally.wasm", &good[..good.len() / 2]);
+    sandbox.run(&["check"]).code(4).says("is not a valid module");
+    sandbox.run(&["up", "--until-idle"]).code(4);
+    sandbox.write("tally.wasm", good);
+    sandbox.run(&["check"]).ok();
+}
+
+#[test]
+fn an_import_that_is_not_granted() {
+    let sandbox = Sandbox::new(&format!(
+        "{LOCAL}\n[reactors.tally]\nmodule = \"tally.wasm\"\nfrom = [\"in\"]\non = [\"added\"]\n"
+    ));
+    std::fs::copy(guest("guest-tally"), sandbox.path("tally.wasm")).expect("the module can be copied");
+    let told = sandbox.run(&["check"]).code(4).says("not granted").says("allow = { state = true }");
+    assert!(told.stderr.contains("reactor:guest/state"), "{}", told.stderr);
+}
+
+#[test]
+fn check_says_what_there_is() {
+    let sandbox = Sandbox::tally("");
+    let told = sandbox.run(&["check"]).ok();
+    assert!(told.stdout.contains("tally") && told.stdout.contains("ok: 1 channels, 1 reactors"), "{}", told.stdout);
+    let checked = sandbox.run(&["check", "--json"]).ok().json();
+    assert_eq!(checked["ok"], true);
+    assert_eq!(checked["reactors"][0]["name"], "tally");
+    assert!(checked["reactors"][0]["imports"].to_string().contains("reactor:guest/state"), "{checked}");
+    assert!(!sandbox.path(".reactor/reactor.db").exists(), "check has made a store");
+}
+
+#[test]
+fn a_store_that_another_host_runs() {
+    let sandbox = Sandbox::tally("");
+    let up = sandbox.up(&[]);
+    sandbox.run(&["up"]).code(5).says(&format!("(process {})", up.pid()));
+    assert!(up.terminate().success());
+    sandbox.run(&["up", "--until-idle"]).ok();
+}
+
+#[test]
+fn a_data_directory_that_holds_something_else() {
+    let sandbox = Sandbox::new(LOCAL);
+    std::fs::create_dir(sandbox.path(".reactor")).expect("a folder");
+    sandbox.write(".reactor/reactor.db", "my diary, which must not be lost");
+    sandbox.run(&["up", "--until-idle"]).code(5).says("reactor.db");
+    sandbox.run_with(&["publish", "in"], b"{}").code(5).says("reactor.db");
+    let kept = std::fs::read_to_string(sandbox.path(".reactor/reactor.db")).expect("the file");
+    assert_eq!(kept, "my diary, which must not be lost");
+
+    std::fs::remove_file(sandbox.path(".reactor/reactor.db")).expect("it can be removed");
+    sandbox.store().execute_batch("CREATE TABLE diary (day); INSERT INTO diary VALUES (1);").expect("a database");
+    sandbox.run(&["up", "--until-idle"]).code(5).says("is not a Reactor data directory");
+    let days: u32 = sandbox.store().query_row("SELECT count(*) FROM diary", [], |row| row.get(0)).expect("its table");
+    assert_eq!(days, 1);
+
+    sandbox.write("file", "");
+    sandbox.run(&["up", "--until-idle", "--data-dir", "file"]).code(5).says("file");
+}
+
+#[test]
+fn a_store_of_a_newer_version() {
+    let sandbox = Sandbox::new(LOCAL);
+    sandbox.run(&["up", "--until-idle"]).ok();
+    sandbox.store().execute_batch("PRAGMA user_version = 99").expect("a pragma");
+    sandbox.run(&["up", "--until-idle"]).code(5).says("newer Reactor (store version 99").says("upgrade");
+    sandbox.run_with(&["publish", "in"], b"{}").code(5).says("newer");
+}
+
+#[test]
+fn a_line_that_is_too_long_and_lines_that_are_no_events() {
+    let sandbox = Sandbox::tally("");
+    let long = added(1, &"x".repeat(256 << 10), 1);
+    let lines = [&added(0, "a", 1), &long, "not JSON", "{\"no\":\"type\"}", "", &added(2, "a", 2)].join("\n");
+    let told = sandbox.run_with(&["--json", "publish", "in", "-"], lines.as_bytes()).code(6);
+    let told = told.says("line 2: refused").says("line 3: accepted, but").says("line 4: accepted, but");
+    assert_eq!(
+        told.json(),
+        json!({ "channel": "in", "accepted": 4, "refused": 1, "undecodable": 2, "firstOffset": 1, "lastOffset": 4 })
+    );
+    let summary = sandbox.until_idle();
+    assert_eq!(summary["invalid"], 2);
+    assert_eq!(counts(&summary, "tally")["done"], 2);
+    let mut bodies: Vec<_> =
+        sandbox.dead(&["--reason", "invalid-event"]).iter().map(|d| d["message"].clone()).collect();
+    bodies.reverse();
+    assert_eq!(bodies, [json!({ "body": "not JSON" }), json!({ "body": "{\"no\":\"type\"}" })]);
+}
+
+#[test]
+fn input_of_every_shape() {
+    let sandbox = Sandbox::tally("");
+    let publish = |input: &[u8]| sandbox.run_with(&["publish", "in", "--json"], input).ok().json();
+    assert_eq!(publish(b"")["accepted"], 0);
+    assert_eq!(publish(b"\n \n\n")["accepted"], 0);
+    let event: Value = serde_json::from_str(&added(1, "a", 5)).expect("JSON");
+    assert_eq!(publish(format!("{event:#}").as_bytes())["accepted"], 1, "one document over many lines");
+    assert_eq!(publish(format!("{}\r\n{}\r\n", added(2, "a", 6), added(3, "a", 7)).as_bytes())["accepted"], 2);
+    sandbox.write("events.jsonl", added(4, "a", 8));
+    assert_eq!(sandbox.run(&["publish", "in", "events.jsonl", "--json"]).ok().json()["accepted"], 1);
+    assert_eq!(counts(&sandbox.until_idle(), "tally")["done"], 4);
+    assert_eq!(sandbox.state("tally", "a").as_deref(), Some("26"));
+    sandbox.run(&["publish", "in", "missing.jsonl"]).code(1).says("missing.jsonl");
+    sandbox.run(&["publish", "in", "."]).code(2).says("is a folder");
+}
+
+#[test]
+fn hostile_bodies_end_as_dead_letters() {
+    let sandbox = Sandbox::tally("");
+    sandbox.write(
+        "reactors.toml",
+        std::fs::read_to_string(sandbox.path("reactors.toml"))
+            .expect("the configuration")
+            .replace("kind = \"local\"", "kind = \"local\"\nmax-event = \"1000KiB\""),
+    );
+    let deep = "[".repeat(1_000_000);
+    let nested = format!(
+        "{{\"eventId\":\"n\",\"eventType\":\"added\",\"source\":\"t\",\"data\":{}{}}}",
+        &deep[..400_000],
+        "]".repeat(400_000)
+    );
+    let hostile: [&[u8]; 5] =
+        [deep.as_bytes(), nested.as_bytes(), b"\x00\xff\xfe\x80garbage\x00", b"\"\\ud800\"", b"null"];
+    for body in hostile {
+        sandbox.run_with(&["publish", "in", "--input", "whole"], body).ok().says("accepted, but");
+    }
+    sandbox.run_with(&["publish", "in"], added(1, "a", 1).as_bytes()).ok();
+    let summary = sandbox.until_idle();
+    assert_eq!(summary["invalid"], hostile.len());
+    assert_eq!(counts(&summary, "tally")["done"], 1);
+    let dead = sandbox.dead(&[]);
+    assert_eq!(dead.len(), hostile.len());
+    // Newest first: the binary one is the third of five, and is kept as it was.
+    assert_eq!(dead[2]["message"], json!({ "bodyBase64": "AP/+gGdhcmJhZ2UA" }));
+    sandbox.run(&["dead", "show", &dead[2]["id"].to_string()]).ok();
+}
+
+#[test]
+fn dead_letters_that_are_not_there() {
+    let sandbox = Sandbox::tally("");
+    sandbox.run(&["dead", "show", "7"]).code(1).says("no dead letter 7");
+    sandbox.run(&["dead", "drop"]).code(2).says("say which");
+    sandbox.run(&["dead", "list", "--reactor", "other"]).code(2).says("`other`");
+    sandbox.run(&["dead", "list", "--since", "soon"]).code(2).says("soon");
+    sandbox.run(&["dead", "drop", "--all"]).ok();
+}
