@@ -38,15 +38,14 @@ impl Failure {
 
 impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::Retry { reason: chain(&error), after: None }
+        Self::Retry { reason: chain(error.to_string(), error.source()), after: None }
     }
 }
 
 /// An error and its causes, joined by colons. A cause that the text before already ends with is not repeated, since
-/// many errors show their source themselves.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
+/// many errors show their source themselves. The error comes in two parts, because as a `dyn Error` it would bring its
+/// `Debug` into every guest.
+fn chain(mut text: String, mut source: Option<&(dyn Error + 'static)>) -> String {
     while let Some(cause) = source {
         let said = cause.to_string();
         if !text.ends_with(&said) {
@@ -126,7 +125,8 @@ impl<T, E: Into<Box<dyn Error>>> OrFail<T> for Result<T, E> {
 }
 
 fn because(reason: &dyn Display, error: impl Into<Box<dyn Error>>) -> String {
-    format!("{reason}: {}", chain(&*error.into()))
+    let error = error.into();
+    format!("{reason}: {}", chain(error.to_string(), error.source()))
 }
 
 #[cfg(test)]

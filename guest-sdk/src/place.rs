@@ -6,15 +6,26 @@
 use serde_json::error::Error;
 
 /// A type's name, and those of its parameters, without their modules.
-#[cold]
 pub(crate) fn type_name<T>() -> String {
-    let mut name = String::new();
-    for part in std::any::type_name::<T>().split("::") {
-        let module = name.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len();
-        name.truncate(module);
-        name.push_str(part);
+    without_modules(std::any::type_name::<T>())
+}
+
+/// Not generic, so that a guest holds it once; and without `str::split`, which costs a guest 3 kB.
+#[cold]
+fn without_modules(path: &str) -> String {
+    let mut name = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        if byte == b':' && bytes.next_if_eq(&b':').is_some() {
+            // Bytes outside of ASCII are parts of names, too.
+            let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
+            let module = name.iter().rev().take_while(|byte| is_name(byte)).count();
+            name.truncate(name.len() - module);
+        } else {
+            name.push(byte);
+        }
     }
-    name
+    String::from_utf8(name).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What serde says, and the JSON pointer of the place.
@@ -79,7 +90,7 @@ fn string_end(text: &[u8], start: usize) -> usize {
 }
 
 fn unescape(quoted: &[u8]) -> String {
-    serde_json::from_slice(quoted).unwrap_or_else(|_| String::from_utf8_lossy(quoted).into_owned())
+    serde_json::from_slice(quoted).unwrap_or_else(|_| std::str::from_utf8(quoted).unwrap_or("?").to_owned())
 }
 
 fn render(open: &[Container]) -> String {
@@ -88,7 +99,13 @@ fn render(open: &[Container]) -> String {
         match container {
             Container::Object(Some(key)) => {
                 pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                for char in key.chars() {
+                    match char {
+                        '~' => pointer.push_str("~0"),
+                        '/' => pointer.push_str("~1"),
+                        other => pointer.push(other),
+                    }
+                }
             }
             Container::Object(None) => {}
             Container::Array(index) => {
@@ -156,5 +173,8 @@ mod tests {
     fn type_names_lose_their_modules() {
         assert_eq!(type_name::<Line>(), "Line");
         assert_eq!(type_name::<Vec<(String, u8)>>(), "Vec<(String, u8)>");
+        assert_eq!(type_name::<&[Option<Line>]>(), "&[Option<Line>]");
+        assert_eq!(without_modules("Vec<größe::Ärger>"), "Vec<Ärger>");
+        assert_eq!(without_modules("a: b::C"), "a: C");
     }
 }
