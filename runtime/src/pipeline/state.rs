@@ -29,6 +29,9 @@ pub(super) struct ReactorState {
 struct Values {
     entries: HashMap<String, Entry>,
     bytes: usize,
+    /// Above this, committed values are let go of. Twice what could not be at the last time, or it would be tried for
+    /// every write.
+    evict_above: usize,
     /// Goes up when entries are taken out: what was read from the store before may be older than what was there.
     generation: u64,
 }
@@ -57,9 +60,10 @@ impl Values {
         if let Some(old) = self.entries.insert(key.to_owned(), entry) {
             self.bytes -= Entry::weight(key, old.value.as_ref());
         }
-        if self.bytes > room {
+        if self.bytes > room.max(self.evict_above) {
             self.entries.retain(|_, entry| entry.pending);
             self.bytes = self.entries.iter().map(|(key, entry)| Entry::weight(key, entry.value.as_ref())).sum();
+            self.evict_above = 2 * self.bytes;
             self.generation += 1;
         }
     }
