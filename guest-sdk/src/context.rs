@@ -1,107 +1,142 @@
-//! What a reactor can do while it handles an event.
+//! What a handler can do.
 
+use std::cell::OnceCell;
 use std::fmt::Display;
-use std::str::FromStr;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::{self, ConfigError};
+use crate::emit::NewEvent;
 use crate::host::Host;
-use crate::outcome::{Failure, reject};
+use crate::log::Level;
+use crate::outcome::Outcome;
 use crate::state::State;
+use crate::timestamp::Timestamp;
 
-/// The run that is under way, and the way to everything outside of it.
+/// What a handler can do besides computing: everything that reaches beyond its own memory goes through here.
+///
+/// Each group of methods is an import of the finished module, and only what is used is imported: a handler that never
+/// calls [`state`](Self::state) needs no grant for it. Effects (state and emitted events) happen when the run commits;
+/// until then nobody sees them, and if the run fails nobody ever does.
 #[derive(Debug)]
 pub struct Context {
-    pub(crate) host: Host,
+    host: Host,
+    attempt: OnceCell<Attempt>,
 }
 
-/// How important a log line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Details of the code's way.
-    Trace,
-    /// Facts for the author.
-    Debug,
-    /// Facts for the operator.
-    Info,
-    /// Something is odd.
-    Warn,
-    /// Something failed.
-    Error,
-}
-
-impl Context {
-    /// The reactor's own key-value state. The configuration has to grant it: `allow = { state = true }`.
-    pub fn state(&self) -> State<'_> {
-        State { cx: self }
-    }
-
-    /// A value of the reactor's `config` table; values that are not strings in the file arrive as JSON.
-    pub fn config(&self, key: &str) -> Option<String> {
-        self.host.config(key)
-    }
-
-    /// A value of the reactor's `config` table, parsed. One that cannot be parsed is rejected, with its key but without
-    /// the value, which may be a secret.
-    pub fn config_as<T>(&self, key: &str) -> Result<Option<T>, Failure>
-    where
-        T: FromStr<Err: Display>,
-    {
-        let Some(text) = self.config(key) else { return Ok(None) };
-        let parsed = text.parse().map(Some);
-        parsed.map_err(|error| reject(format_args!("the value of config `{key}` is of no use: {error}")))
-    }
-
-    /// Writes a line to the host's log.
-    pub fn log(&self, level: Level, message: impl Display) {
-        self.host.log(level, &message.to_string());
-    }
-
-    /// A line for the operator.
-    pub fn info(&self, message: impl Display) {
-        self.log(Level::Info, message);
-    }
-
-    /// A line about something odd.
-    pub fn warn(&self, message: impl Display) {
-        self.log(Level::Warn, message);
-    }
-
-    /// The reactor's name in the configuration.
-    pub fn reactor(&self) -> String {
-        self.host.attempt().reactor
-    }
-
-    /// Which attempt at this event this is, from 1.
-    pub fn attempt(&self) -> u32 {
-        self.host.attempt().number
-    }
-
-    /// How many attempts the policy allows in all.
-    pub fn max_attempts(&self) -> u32 {
-        self.host.attempt().max_attempts
-    }
-
-    /// The same for every attempt at this event by this reactor, and for no other: send it to systems that can
-    /// recognise a repeated request.
-    pub fn idempotency_key(&self) -> String {
-        self.host.attempt().idempotency_key
-    }
-
-    /// The wall clock, in milliseconds since 1970.
-    pub fn now(&self) -> u64 {
-        self.host.now()
-    }
-
-    /// 64 uniform random bits.
-    pub fn random(&self) -> u64 {
-        self.host.random()
-    }
-}
-
-/// What is known of the run.
-#[derive(Clone, Debug)]
+/// The run that is under way, as the host tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) reactor: String,
     pub(crate) number: u32,
     pub(crate) max_attempts: u32,
     pub(crate) idempotency_key: String,
+}
+
+impl Context {
+    pub(crate) fn new(host: Host) -> Self {
+        Self { host, attempt: OnceCell::new() }
+    }
+
+    /// The reactor's own key-value state; needs `allow = { state = true }`.
+    pub fn state(&self) -> State<'_> {
+        State { host: &self.host }
+    }
+
+    /// Publishes an event with this data, as JSON, when the run commits. Its type must match a line of the reactor's
+    /// `emit` table, or the run ends there as `emit-denied`.
+    ///
+    /// What it returns is an [`Outcome`], so that it can be the last expression of a handler.
+    pub fn emit<T: Serialize + ?Sized>(&self, event_type: impl Into<String>, data: &T) -> Outcome {
+        self.new_event(event_type).publish(data).map(drop)
+    }
+
+    /// An event to publish that needs more than type and data: a version, a subject, an ordering key, raw bytes.
+    pub fn new_event(&self, event_type: impl Into<String>) -> NewEvent<'_> {
+        NewEvent::new(&self.host, event_type.into())
+    }
+
+    /// A value of the reactor's `config` table; those that are not strings in the file arrive as JSON.
+    pub fn config(&self, key: &str) -> Option<String> {
+        self.host.config(key)
+    }
+
+    /// A value of the reactor's `config` table as a `T`: a number, a boolean, a string, a list, a table.
+    ///
+    /// ```
+    /// # use reactor_guest::prelude::*;
+    /// # fn f(cx: &Context) -> Outcome {
+    /// let limit: u64 = cx.config_parsed("limit")?.unwrap_or(100_000);
+    /// # Ok(()) }
+    /// ```
+    pub fn config_parsed<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ConfigError> {
+        self.host.config(key).map(|text| config::parse(key, &text)).transpose()
+    }
+
+    /// Writes a line to the host's log, where it appears with the run's ids. Bounded per attempt.
+    pub fn log(&self, level: Level, message: impl Display) {
+        self.host.log(level, &message.to_string());
+    }
+
+    /// Logs a detail of the code's way.
+    pub fn trace(&self, message: impl Display) {
+        self.log(Level::Trace, message);
+    }
+
+    /// Logs a fact for the author.
+    pub fn debug(&self, message: impl Display) {
+        self.log(Level::Debug, message);
+    }
+
+    /// Logs a fact for the operator: `cx.info(format_args!("{left} left"))`.
+    pub fn info(&self, message: impl Display) {
+        self.log(Level::Info, message);
+    }
+
+    /// Logs something odd.
+    pub fn warn(&self, message: impl Display) {
+        self.log(Level::Warn, message);
+    }
+
+    /// Logs a failure.
+    pub fn error(&self, message: impl Display) {
+        self.log(Level::Error, message);
+    }
+
+    /// Which attempt at this event this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.current().number
+    }
+
+    /// How many attempts the retry policy allows in all.
+    pub fn max_attempts(&self) -> u32 {
+        self.current().max_attempts
+    }
+
+    /// The same for every attempt at this event by this reactor, and for no other: send it to systems that can
+    /// recognise a repeated request.
+    pub fn idempotency_key(&self) -> &str {
+        &self.current().idempotency_key
+    }
+
+    /// The reactor's name in `reactors.toml`.
+    pub fn reactor(&self) -> &str {
+        &self.current().reactor
+    }
+
+    /// The wall clock, from the host.
+    pub fn now(&self) -> Timestamp {
+        self.host.now()
+    }
+
+    /// 64 uniform random bits, from the host.
+    pub fn random(&self) -> u64 {
+        self.host.random()
+    }
+
+    /// Asked for once, since each answer is a call into the host.
+    fn current(&self) -> &Attempt {
+        self.attempt.get_or_init(|| self.host.attempt())
+    }
 }

@@ -2,19 +2,30 @@
 
 use serde::Serialize;
 
-use crate::context::Context;
-use crate::outcome::{Failure, Outcome, reject};
+use crate::host::Host;
+use crate::outcome::{Failure, retry};
 
-/// An event on its way out; see [`Context::emission`].
+/// An event that is about to be published, from [`Context::new_event`](crate::Context::new_event).
+///
+/// ```
+/// # use reactor_guest::prelude::*;
+/// # use reactor_guest::testing::{Run, json};
+/// # fn f(_: Event<Raw>, cx: &Context) -> Outcome {
+/// let id = cx.new_event("payment.captured").version(2).subject("order/o-1").publish(&json!({ "amount": 5 }))?;
+/// cx.info(format_args!("it will be {id}"));
+/// # Ok(()) }
+/// # Run::new(f).event("x.y", json!(1)).assert_done();
+/// ```
 #[derive(Debug)]
-#[must_use = "an emission does nothing until it is sent"]
-pub struct Emission<'a> {
-    pub(crate) cx: &'a Context,
-    pub(crate) event: NewEvent,
+#[must_use = "nothing is published until `publish` is called"]
+pub struct NewEvent<'a> {
+    host: &'a Host,
+    event: Published,
 }
 
+/// What goes to the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NewEvent {
+pub(crate) struct Published {
     pub(crate) event_type: String,
     pub(crate) version: u32,
     pub(crate) subject: Option<String>,
@@ -23,27 +34,26 @@ pub(crate) struct NewEvent {
     pub(crate) data: Vec<u8>,
 }
 
-impl NewEvent {
-    pub(crate) fn of_type(event_type: &str) -> Self {
-        Self {
-            event_type: event_type.to_owned(),
+impl<'a> NewEvent<'a> {
+    pub(crate) fn new(host: &'a Host, event_type: String) -> Self {
+        let event = Published {
+            event_type,
             version: 1,
             subject: None,
             partition_key: None,
             content_type: "application/json".to_owned(),
             data: Vec::new(),
-        }
+        };
+        Self { host, event }
     }
-}
 
-impl Emission<'_> {
     /// Major version of the data's schema; 1 unless set.
     pub fn version(mut self, version: u32) -> Self {
         self.event.version = version;
         self
     }
 
-    /// What the event is about.
+    /// What it is about.
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
         self.event.subject = Some(subject.into());
         self
@@ -55,29 +65,22 @@ impl Emission<'_> {
         self
     }
 
-    /// Publishes it with this payload as JSON when the run commits. Answers the id that it will have.
-    pub fn send<T: Serialize + ?Sized>(mut self, data: &T) -> Result<String, Failure> {
-        self.event.data = serde_json::to_vec(data)
-            .map_err(|error| reject(format_args!("the data of `{}` is no JSON: {error}", self.event.event_type)))?;
-        Ok(self.cx.host.publish(self.event))
+    /// Publishes it with this data, as JSON, when the run commits. Returns the id that it will have; the same in every
+    /// attempt. Data that has no JSON form is a retry, as every error is.
+    pub fn publish<T: Serialize + ?Sized>(mut self, data: &T) -> Result<String, Failure> {
+        self.event.data = serde_json::to_vec(data).map_err(|error| no_json(&self.event.event_type, &error))?;
+        Ok(self.host.publish(self.event))
     }
 
-    /// Publishes it with these bytes as they are. Answers the id that it will have.
-    pub fn send_bytes(mut self, content_type: impl Into<String>, data: Vec<u8>) -> String {
+    /// Publishes it with these very bytes, when the run commits. Returns the id that it will have.
+    pub fn publish_bytes(mut self, content_type: impl Into<String>, data: impl Into<Vec<u8>>) -> String {
         self.event.content_type = content_type.into();
-        self.event.data = data;
-        self.cx.host.publish(self.event)
+        self.event.data = data.into();
+        self.host.publish(self.event)
     }
 }
 
-impl Context {
-    /// Publishes an event when the run commits, to the channel that the configuration names for its type.
-    pub fn emit<T: Serialize + ?Sized>(&self, event_type: &str, data: &T) -> Outcome {
-        self.emission(event_type).send(data).map(drop)
-    }
-
-    /// An event to be published with more than a type and a payload.
-    pub fn emission(&self, event_type: &str) -> Emission<'_> {
-        Emission { cx: self, event: NewEvent::of_type(event_type) }
-    }
+#[cold]
+fn no_json(event_type: &str, error: &serde_json::Error) -> Failure {
+    retry(format_args!("the data of the new {event_type} cannot be written as JSON: {error}"))
 }

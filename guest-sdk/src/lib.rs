@@ -1,17 +1,22 @@
-//! Write a [Reactor](https://docs.rs/reactor-guest) consumer in Rust.
-//!
-//! A consumer is one function. It gets an event, reads and writes its own state, emits events, and says how it went.
-//! The host runs it in a fresh sandbox for every event and commits all it did in one transaction, or nothing.
+//! Write consumers for Reactor: a function from an event to an outcome.
 //!
 //! ```
-//! use reactor_guest::{reactor, Context, Event, OrFail, Outcome};
+//! use reactor_guest::prelude::*;
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Deserialize)]
-//! struct OrderPlaced { order_id: String, quantity: u32 }
+//! #[serde(rename_all = "camelCase")]
+//! struct OrderPlaced {
+//!     order_id: String,
+//!     quantity: u32,
+//! }
 //!
 //! #[derive(Serialize)]
-//! struct Reserved<'a> { order_id: &'a str, left: u32 }
+//! #[serde(rename_all = "camelCase")]
+//! struct Reserved<'a> {
+//!     order_id: &'a str,
+//!     left: u32,
+//! }
 //!
 //! #[reactor]
 //! fn placed(event: Event<OrderPlaced>, cx: &Context) -> Outcome {
@@ -20,54 +25,103 @@
 //!     cx.state().set("stock", &left)?;
 //!     cx.emit("inventory.reserved", &Reserved { order_id: &event.data.order_id, left })
 //! }
-//!
-//! # use reactor_guest::testing::Run;
-//! # use serde_json::json;
-//! let run = Run::new(placed).state("stock", 3).event("order.placed", json!({ "order_id": "o1", "quantity": 2 }));
-//! assert_eq!(run.state::<u32>("stock"), Some(1));
-//! assert_eq!(run.emitted("inventory.reserved"), [json!({ "order_id": "o1", "left": 1 })]);
+//! # use reactor_guest::testing::{Run, json};
+//! # let mut run = Run::new(placed);
+//! # run.event("order.placed", json!({ "orderId": "o-1", "quantity": 98 })).assert_done();
+//! # run.event("order.placed", json!({ "orderId": "o-2", "quantity": 3 })).assert_rejected("out of stock");
 //! ```
+//!
+//! # What the host promises
+//!
+//! The host makes a fresh instance for every attempt and calls the handler once, with one event. If it returns `Ok`,
+//! its state writes, its emitted events and the mark that this event is done commit in one transaction; if it fails in
+//! any way, nothing of it happened. Delivery is at least once; the effects commit at most once. Nothing else carries
+//! over from one event to the next: statics start anew each time, and what is to be kept goes into the [`State`].
 //!
 //! # How a run ends
 //!
-//! - `Ok(())`: everything is committed and the event is done.
-//! - `?` on any error, or [`retry`], [`retry_after`]: nothing is committed, and the host runs it again by its policy.
-//! - [`reject`], [`OrFail::or_reject`]: nothing is committed, and the event becomes a dead letter at once.
-//! - A panic: like a retry. Its message and place are in the host's log and in the dead letter.
+//! | the handler | the event |
+//! |---|---|
+//! | returns `Ok(())` | is done |
+//! | returns any error through `?`, or [`retry`], [`retry_after`] | runs again, as the reactor's retry policy says |
+//! | returns [`reject`], or uses [`or_reject`](OrFail::or_reject) | goes to the dead letters at once |
+//! | panics | is a trap, and runs again; the message and place of the panic are in the log |
 //!
-//! # Building
+//! Data that cannot be read as the handler's type is rejected before the handler is called, with the reason and the
+//! place in the data.
 //!
-//! `crate-type = ["cdylib", "rlib"]`, and `cargo build --release --target wasm32-unknown-unknown`. Only the interfaces
-//! that the code uses are imported, so that the host can check them against what the configuration grants.
+//! # A crate
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! reactor-guest = "0.1"
+//! serde = { version = "1", features = ["derive"] }
+//!
+//! [profile.release]
+//! lto = true
+//! codegen-units = 1
+//! panic = "abort"
+//! ```
+//!
+//! `cargo build --release --target wasm32-unknown-unknown` makes a module that the host loads as it is. A crate has one
+//! `#[reactor]`; one that takes several types of event asks for [`Event<Raw>`](Raw) and [parses](Event::parse) by type.
+//!
+//! # Tests
+//!
+//! Handlers run natively under `cargo test`; see `reactor_guest::testing`.
+//!
+//! # Allocation
+//!
+//! On wasm32 the feature `bump-allocator` (a default) installs an allocator that never frees, which is right for an
+//! instance that lives for one event. A crate that has its own allocator, or needs an enormous number of short-lived
+//! allocations within its memory limit, depends on this one with `default-features = false`.
 
-#[cfg(all(target_arch = "wasm32", feature = "bump-allocator"))]
-mod allocator;
+// The expansion of `#[reactor]` names this crate, also in its own tests.
+#[cfg(test)]
+extern crate self as reactor_guest;
+
+mod event;
+mod place;
+mod timestamp;
+
+mod outcome;
+
+mod config;
 mod context;
 mod emit;
-mod event;
-#[cfg_attr(target_arch = "wasm32", path = "host/wasm.rs")]
-#[cfg_attr(not(target_arch = "wasm32"), path = "host/native.rs")]
-mod host;
-mod outcome;
+mod log;
 mod state;
+
+mod bump;
+mod host;
+
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
-pub use context::{Context, Level};
-pub use emit::Emission;
-pub use event::{Event, Payload, Raw};
-pub use outcome::{Failure, OrFail, Outcome, reject, retry, retry_after};
-pub use reactor_guest_macros::reactor;
-pub use state::{State, StateError};
-
-/// What the `#[reactor]` attribute expands to. Not for direct use.
 #[doc(hidden)]
-pub mod __private {
-    use crate::{Event, Payload};
+pub mod __private;
 
-    /// Compiles only for a payload that can be read.
-    pub fn readable<T: Payload>(_event: &Event<T>) {}
+pub use config::ConfigError;
+pub use context::Context;
+pub use emit::NewEvent;
+pub use event::{Event, FromData, Raw};
+pub use log::Level;
+pub use outcome::{Failure, OrFail, Outcome, reject, retry, retry_after};
+pub use state::{State, StateError};
+pub use timestamp::Timestamp;
 
-    #[cfg(target_arch = "wasm32")]
-    pub use crate::host::{Guest, bindings, export_reactor, run};
+/// Makes a function the handler of this module: what the host calls with each event.
+///
+/// The function is `fn name(event: Event<T>, cx: &Context) -> Outcome`, where `T` is [`Raw`] or implements
+/// [`serde::Deserialize`]. It stays an ordinary function, so that tests can call it. A crate has one.
+pub use reactor_guest_macros::reactor;
+
+/// Everything that a handler usually needs: `use reactor_guest::prelude::*;`
+pub mod prelude {
+    pub use crate::{
+        Context, Event, Failure, Level, OrFail, Outcome, Raw, Timestamp, reactor, reject, retry, retry_after,
+    };
 }

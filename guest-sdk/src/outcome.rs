@@ -1,74 +1,98 @@
-//! How a run ends.
+//! How a run ends: well, to be tried again, or never to succeed.
 
 use std::error::Error;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::time::Duration;
 
-/// What a reactor answers: `Ok(())`, or why it could not.
+/// What a handler returns. `Ok(())` commits what it did; a [`Failure`] drops all of it.
 pub type Outcome = Result<(), Failure>;
 
-/// Why a run did not succeed. Any [`Error`] turns into a retry with `?`.
+/// Why a run did not end well, and whether it may the next time.
+///
+/// Every [`std::error::Error`] becomes a retry through `?`, with its chain of causes as the reason. (This type is no
+/// `Error` itself, or that conversion could not exist.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It may go better next time.
+    /// It may go better next time; the reactor's retry policy decides when and how often.
     Retry {
         /// Why, for people.
         reason: String,
-        /// Not before this much time has passed; the host's policy may wait longer.
+        /// Not before this much time has passed; at a resolution of milliseconds.
         after: Option<Duration>,
     },
-    /// It can never succeed.
+    /// It can never succeed: straight to the dead letters.
     Reject {
         /// Why, for people.
         reason: String,
     },
 }
 
-impl Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Failure {
+    /// Why, for people.
+    pub fn reason(&self) -> &str {
         match self {
-            Self::Retry { reason, after: None } => write!(f, "retry: {reason}"),
-            Self::Retry { reason, after: Some(after) } => write!(f, "retry after {after:?}: {reason}"),
-            Self::Reject { reason } => write!(f, "rejected: {reason}"),
+            Self::Retry { reason, .. } | Self::Reject { reason } => reason,
         }
     }
 }
 
-// `Failure` is no `Error` itself: that is what lets `?` take every other error.
 impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut reason = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            reason = format!("{reason}: {cause}");
-            source = cause.source();
-        }
-        Self::Retry { reason, after: None }
+        Self::Retry { reason: chain(error.to_string(), error.source()), after: None }
     }
 }
 
-/// Never try this event again: `return Err(reject("unknown currency"))`.
+/// An error and its causes, joined by colons. A cause that the text before already ends with is not repeated, since
+/// many errors show their source themselves. The error comes in two parts, because as a `dyn Error` it would bring its
+/// `Debug` into every guest.
+fn chain(mut text: String, mut source: Option<&(dyn Error + 'static)>) -> String {
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Never try this event again: `return Err(reject("no such customer"))`.
 pub fn reject(reason: impl Display) -> Failure {
     Failure::Reject { reason: reason.to_string() }
 }
 
-/// Try this event again, when the host's policy says so.
+/// Try this event again when the retry policy says so: `return Err(retry("the ledger is closed"))`.
 pub fn retry(reason: impl Display) -> Failure {
     Failure::Retry { reason: reason.to_string(), after: None }
 }
 
-/// Try this event again, but not before this much time has passed.
+/// Try this event again, not before `after` has passed: `Err(retry_after(Duration::from_secs(30), "rate limited"))`.
 pub fn retry_after(after: Duration, reason: impl Display) -> Failure {
     Failure::Retry { reason: reason.to_string(), after: Some(after) }
 }
 
-/// Turns what is missing, or an error, into a [`Failure`]. An error's own text follows the reason.
-pub trait OrFail<T>: Sized {
+/// Says what the absence of a value, or an error, means for the run.
+///
+/// For a `Result`, the error and its causes follow the reason given: `reason: error: cause`.
+///
+/// ```
+/// use std::time::Duration;
+/// use reactor_guest::{OrFail, reject};
+///
+/// let stock: u32 = 3;
+/// assert_eq!(stock.checked_sub(1).or_reject("out of stock"), Ok(2));
+/// assert_eq!(stock.checked_sub(9).or_reject("out of stock"), Err(reject("out of stock")));
+///
+/// let failure = "x".parse::<u32>().or_retry_after(Duration::from_secs(1), "bad number").unwrap_err();
+/// assert_eq!(failure.reason(), "bad number: invalid digit found in string");
+/// ```
+pub trait OrFail<T> {
     /// Never try again.
     fn or_reject(self, reason: impl Display) -> Result<T, Failure>;
-    /// Try again.
+    /// Try again when the retry policy says so.
     fn or_retry(self, reason: impl Display) -> Result<T, Failure>;
-    /// Try again, not before this much time has passed.
+    /// Try again, not before `after` has passed.
     fn or_retry_after(self, after: Duration, reason: impl Display) -> Result<T, Failure>;
 }
 
@@ -86,40 +110,82 @@ impl<T> OrFail<T> for Option<T> {
     }
 }
 
-impl<T, E: Display> OrFail<T> for Result<T, E> {
+impl<T, E: Into<Box<dyn Error>>> OrFail<T> for Result<T, E> {
     fn or_reject(self, reason: impl Display) -> Result<T, Failure> {
-        self.map_err(|error| reject(format_args!("{reason}: {error}")))
+        self.map_err(|error| reject(because(&reason, error)))
     }
 
     fn or_retry(self, reason: impl Display) -> Result<T, Failure> {
-        self.map_err(|error| retry(format_args!("{reason}: {error}")))
+        self.map_err(|error| retry(because(&reason, error)))
     }
 
     fn or_retry_after(self, after: Duration, reason: impl Display) -> Result<T, Failure> {
-        self.map_err(|error| retry_after(after, format_args!("{reason}: {error}")))
+        self.map_err(|error| retry_after(after, because(&reason, error)))
     }
+}
+
+fn because(reason: &dyn Display, error: impl Into<Box<dyn Error>>) -> String {
+    let error = error.into();
+    format!("{reason}: {}", chain(error.to_string(), error.source()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use super::*;
 
-    fn parse(text: &str) -> Result<u8, Failure> {
-        Ok(text.parse::<u8>()?)
+    #[derive(Debug)]
+    struct Outer(&'static str, std::num::ParseIntError);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.1)
+        }
+    }
+
+    fn outer(text: &'static str) -> Result<(), Outer> {
+        Err(Outer(text, "x".parse::<u8>().unwrap_err()))
+    }
+
+    fn fails(text: &'static str) -> Outcome {
+        outer(text)?;
+        Ok(())
     }
 
     #[test]
-    fn any_error_is_a_retry_with_its_causes() {
-        assert_eq!(parse("7"), Ok(7));
-        assert_eq!(parse("x"), Err(retry("invalid digit found in string")));
+    fn any_error_is_a_retry_with_its_chain() {
+        assert_eq!(fails("no price"), Err(retry("no price: invalid digit found in string")));
     }
 
     #[test]
-    fn what_is_missing_can_be_rejected_or_retried() {
-        assert_eq!(None::<u8>.or_reject("gone"), Err(reject("gone")));
-        assert_eq!("x".parse::<u8>().or_reject("no age"), Err(reject("no age: invalid digit found in string")));
-        let minute = Duration::from_secs(60);
-        assert_eq!(None::<u8>.or_retry_after(minute, "busy"), Err(retry_after(minute, "busy")));
-        assert_eq!(Some(1).or_retry("no"), Ok(1));
+    fn a_cause_that_was_shown_is_not_repeated() {
+        assert_eq!(
+            fails("no price: invalid digit found in string"),
+            Err(retry("no price: invalid digit found in string"))
+        );
+    }
+
+    #[test]
+    fn a_result_keeps_its_error_behind_the_reason() {
+        assert_eq!(
+            outer("no price").or_reject("cannot charge"),
+            Err(reject("cannot charge: no price: invalid digit found in string"))
+        );
+        assert_eq!(Err::<(), _>("text").or_retry("why"), Err(retry("why: text")));
+    }
+
+    #[test]
+    fn an_option_has_the_reason_alone() {
+        let pause = Duration::from_millis(5);
+        assert_eq!(None::<u8>.or_retry_after(pause, "later"), Err(retry_after(pause, "later")));
+        assert_eq!(None::<u8>.or_retry("later"), Err(retry("later")));
+        assert_eq!(Some(1).or_reject("never"), Ok(1));
     }
 }

@@ -1,84 +1,119 @@
 //! The reactor's own key-value state.
 
-use std::error::Error;
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::context::Context;
+use crate::host::Host;
+use crate::place;
 
-/// A reactor's state; see [`Context::state`].
+/// The reactor's own key-value state; needs `allow = { state = true }` in `reactors.toml`.
 ///
-/// Reads see committed values and the run's own writes. If a value that was read has changed by the time of the commit,
-/// the host repeats the run, so that runs behave as if they were one after the other.
+/// Values are JSON unless the `_bytes` methods are used. Reads see what was committed and what this run has written.
+/// Writes take effect together with everything else the run did, or not at all. Runs of one reactor are serializable:
+/// if a value that was read has changed by the time of the commit, the host repeats the run.
+///
+/// A key has 1 to 1,024 bytes, a value at most 1 MiB.
 #[derive(Clone, Copy, Debug)]
 pub struct State<'a> {
-    pub(crate) cx: &'a Context,
+    pub(crate) host: &'a Host,
+}
+
+impl State<'_> {
+    /// The value of a key; `None` if it has none.
+    ///
+    /// ```
+    /// # use reactor_guest::prelude::*;
+    /// # fn f(cx: &Context) -> Outcome {
+    /// let stock: u32 = cx.state().get("stock")?.unwrap_or(100);
+    /// # Ok(()) }
+    /// ```
+    pub fn get<T: DeserializeOwned>(&self, key: impl AsRef<str>) -> Result<Option<T>, StateError> {
+        let key = key.as_ref();
+        let Some(bytes) = self.host.state_get(key)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| StateError::Decode {
+            key: key.to_owned(),
+            reason: format!("not {}: {}", place::type_name::<T>(), place::describe(&bytes, &error)),
+        })
+    }
+
+    /// Sets a key.
+    pub fn set<T: Serialize + ?Sized>(&self, key: impl AsRef<str>, value: &T) -> Result<(), StateError> {
+        let key = key.as_ref();
+        let bytes = serde_json::to_vec(value)
+            .map_err(|error| StateError::Encode { key: key.to_owned(), reason: error.to_string() })?;
+        self.host.state_set(key, bytes)
+    }
+
+    /// Replaces the value of a key by what `change` makes of it, and returns the new value.
+    ///
+    /// ```
+    /// # use reactor_guest::prelude::*;
+    /// # fn f(cx: &Context) -> Outcome {
+    /// let seen: u64 = cx.state().update("seen", |count: Option<u64>| count.unwrap_or(0) + 1)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn update<T: Serialize + DeserializeOwned>(
+        &self,
+        key: impl AsRef<str>,
+        change: impl FnOnce(Option<T>) -> T,
+    ) -> Result<T, StateError> {
+        let key = key.as_ref();
+        let value = change(self.get(key)?);
+        self.set(key, &value)?;
+        Ok(value)
+    }
+
+    /// Removes a key; that it was absent is no error.
+    pub fn delete(&self, key: impl AsRef<str>) -> Result<(), StateError> {
+        self.host.state_delete(key.as_ref())
+    }
+
+    /// The value of a key as the bytes that are stored.
+    pub fn get_bytes(&self, key: impl AsRef<str>) -> Result<Option<Vec<u8>>, StateError> {
+        self.host.state_get(key.as_ref())
+    }
+
+    /// Sets a key to these very bytes.
+    pub fn set_bytes(&self, key: impl AsRef<str>, value: impl Into<Vec<u8>>) -> Result<(), StateError> {
+        self.host.state_set(key.as_ref(), value.into())
+    }
 }
 
 /// Why the state could not be used.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The host refused the key or the value.
-    Refused(String),
-    /// The value is not what was asked for.
-    Unreadable {
-        /// Whose.
+    /// The key is empty or too long; says which, and why.
+    InvalidKey(String),
+    /// The value has this many bytes, which is too many.
+    ValueTooLarge(u64),
+    /// What is stored is not what was asked for.
+    Decode {
+        /// The key.
         key: String,
-        /// What is wrong with it.
-        error: serde_json::Error,
+        /// What is wrong, and where in the value.
+        reason: String,
     },
-    /// The value cannot be written as JSON.
-    Unwritable {
-        /// Whose.
+    /// The value has no JSON form.
+    Encode {
+        /// The key.
         key: String,
-        /// What is wrong with it.
-        error: serde_json::Error,
+        /// Why not.
+        reason: String,
     },
 }
 
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(why) => f.write_str(why),
-            Self::Unreadable { key, error } => write!(f, "the state of `{key}` is not what was asked for: {error}"),
-            Self::Unwritable { key, error } => write!(f, "the new state of `{key}` cannot be written: {error}"),
+            Self::InvalidKey(reason) => write!(f, "invalid state key: {reason}"),
+            Self::ValueTooLarge(bytes) => write!(f, "state value of {bytes} bytes is too large"),
+            Self::Decode { key, reason } => write!(f, "state `{key}` is {reason}"),
+            Self::Encode { key, reason } => write!(f, "state `{key}` cannot be written as JSON: {reason}"),
         }
     }
 }
 
-impl Error for StateError {}
-
-impl State<'_> {
-    /// The value of a key, if it has one.
-    pub fn get<T: DeserializeOwned>(&self, key: impl AsRef<str>) -> Result<Option<T>, StateError> {
-        let key = key.as_ref();
-        let Some(bytes) = self.get_bytes(key)? else { return Ok(None) };
-        let value = serde_json::from_slice(&bytes);
-        value.map(Some).map_err(|error| StateError::Unreadable { key: key.to_owned(), error })
-    }
-
-    /// Sets a key, to be committed with the run.
-    pub fn set<T: Serialize + ?Sized>(&self, key: impl AsRef<str>, value: &T) -> Result<(), StateError> {
-        let key = key.as_ref();
-        let bytes = serde_json::to_vec(value);
-        self.set_bytes(key, bytes.map_err(|error| StateError::Unwritable { key: key.to_owned(), error })?)
-    }
-
-    /// The bytes of a key, if it has a value.
-    pub fn get_bytes(&self, key: impl AsRef<str>) -> Result<Option<Vec<u8>>, StateError> {
-        self.cx.host.state_get(key.as_ref()).map_err(StateError::Refused)
-    }
-
-    /// Sets a key to bytes that need not be JSON.
-    pub fn set_bytes(&self, key: impl AsRef<str>, value: Vec<u8>) -> Result<(), StateError> {
-        self.cx.host.state_set(key.as_ref(), value).map_err(StateError::Refused)
-    }
-
-    /// Removes a key; removing an absent one is no error.
-    pub fn delete(&self, key: impl AsRef<str>) -> Result<(), StateError> {
-        self.cx.host.state_delete(key.as_ref()).map_err(StateError::Refused)
-    }
-}
+impl std::error::Error for StateError {}

@@ -1,6 +1,7 @@
-//! What the compiler says of a wrong reactor, as golden files. `TRYBUILD=overwrite` writes them anew.
+//! What a wrong handler is told, and where: each `ui/*.rs` has its golden `*.stderr`.
+//! `TRYBUILD=overwrite cargo test -p reactor-guest --test ui` writes them anew.
 
 #[test]
-fn errors_point_at_the_users_own_code() {
+fn errors_point_at_the_users_code() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }

@@ -1,80 +1,84 @@
-//! The host of a native test: everything is in memory, and written down.
+//! The host, in memory: what `reactor_guest::testing` runs handlers against.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use crate::context::{Attempt, Level};
-use crate::emit::NewEvent;
+use crate::context::Attempt;
+use crate::emit::Published;
+use crate::log::Level;
+use crate::state::StateError;
+use crate::timestamp::Timestamp;
 
-/// Longest state key, in bytes, as in the real host.
-const MAX_KEY: usize = 1_024;
-/// Largest state value, in bytes, as in the real host.
-const MAX_VALUE: usize = 1 << 20;
+/// The limits of the WIT contract, so that a handler meets them in its unit tests.
+const MAX_KEY: usize = 1024;
+const MAX_VALUE: usize = 1024 * 1024;
 
-/// The way to the test's own host.
-#[derive(Debug)]
-pub(crate) struct Host {
-    pub(crate) world: RefCell<World>,
-}
-
-/// What a test sets up and looks at.
+/// A handle to the world of one run.
 #[derive(Clone, Debug)]
+pub(crate) struct Host(pub(crate) Rc<RefCell<World>>);
+
+/// What a run finds and what it did.
+#[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) state: BTreeMap<String, Vec<u8>>,
-    pub(crate) config: BTreeMap<String, String>,
     pub(crate) attempt: Attempt,
-    pub(crate) now: u64,
+    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) now: Timestamp,
     pub(crate) random: u64,
-    pub(crate) emits: Vec<NewEvent>,
+    pub(crate) event_id: String,
+    pub(crate) committed: BTreeMap<String, Vec<u8>>,
+    pub(crate) writes: BTreeMap<String, Option<Vec<u8>>>,
+    pub(crate) emits: Vec<Published>,
     pub(crate) logs: Vec<(Level, String)>,
 }
 
 impl Host {
-    pub(crate) fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
-        check_key(key)?;
-        Ok(self.world.borrow().state.get(key).cloned())
+    pub(crate) fn attempt(&self) -> Attempt {
+        self.0.borrow().attempt.clone()
     }
 
-    pub(crate) fn state_set(&self, key: &str, value: Vec<u8>) -> Result<(), String> {
+    pub(crate) fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        check_key(key)?;
+        let world = self.0.borrow();
+        Ok(world.writes.get(key).cloned().unwrap_or_else(|| world.committed.get(key).cloned()))
+    }
+
+    pub(crate) fn state_set(&self, key: &str, value: Vec<u8>) -> Result<(), StateError> {
         check_key(key)?;
         if value.len() > MAX_VALUE {
-            return Err(format!("a state value of {} bytes is too large", value.len()));
+            return Err(StateError::ValueTooLarge(value.len() as u64));
         }
-        self.world.borrow_mut().state.insert(key.to_owned(), value);
+        self.0.borrow_mut().writes.insert(key.to_owned(), Some(value));
         Ok(())
     }
 
-    pub(crate) fn state_delete(&self, key: &str) -> Result<(), String> {
+    pub(crate) fn state_delete(&self, key: &str) -> Result<(), StateError> {
         check_key(key)?;
-        self.world.borrow_mut().state.remove(key);
+        self.0.borrow_mut().writes.insert(key.to_owned(), None);
         Ok(())
     }
 
-    pub(crate) fn publish(&self, event: NewEvent) -> String {
-        let mut world = self.world.borrow_mut();
+    pub(crate) fn publish(&self, event: Published) -> String {
+        let mut world = self.0.borrow_mut();
         world.emits.push(event);
-        format!("{}-{}", world.attempt.idempotency_key, world.emits.len() - 1)
+        format!("{}/{}", world.event_id, world.emits.len())
     }
 
     pub(crate) fn config(&self, key: &str) -> Option<String> {
-        self.world.borrow().config.get(key).cloned()
+        self.0.borrow().config.get(key).cloned()
     }
 
     pub(crate) fn log(&self, level: Level, message: &str) {
-        self.world.borrow_mut().logs.push((level, message.to_owned()));
+        self.0.borrow_mut().logs.push((level, message.to_owned()));
     }
 
-    pub(crate) fn attempt(&self) -> Attempt {
-        self.world.borrow().attempt.clone()
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.borrow().now
     }
 
-    pub(crate) fn now(&self) -> u64 {
-        self.world.borrow().now
-    }
-
-    /// Different at every call, the same in every test run (splitmix64).
+    /// SplitMix64: every seed gives its own fixed sequence.
     pub(crate) fn random(&self) -> u64 {
-        let mut world = self.world.borrow_mut();
+        let mut world = self.0.borrow_mut();
         world.random = world.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = world.random;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -83,9 +87,9 @@ impl Host {
     }
 }
 
-fn check_key(key: &str) -> Result<(), String> {
+fn check_key(key: &str) -> Result<(), StateError> {
     match key.len() {
         1..=MAX_KEY => Ok(()),
-        length => Err(format!("a state key has 1 to {MAX_KEY} bytes, and this one {length}")),
+        bytes => Err(StateError::InvalidKey(format!("it has {bytes} bytes; 1 to {MAX_KEY} are allowed"))),
     }
 }

@@ -1,133 +1,132 @@
-//! The host as a component sees it: plain functions, so that what is not called is not imported.
+//! The host, as the guest's imports.
 
-use std::time::Duration;
-
-use crate::context::{Attempt, Context, Level};
-use crate::emit::NewEvent;
-use crate::event::{Event, Payload, Raw};
+use crate::context::{Attempt, Context};
+use crate::emit::Published;
+use crate::event::{Event, FromData, Raw};
+use crate::log::Level;
 use crate::outcome::{Failure, Outcome};
+use crate::state::StateError;
+use crate::timestamp::Timestamp;
 
-/// What wit-bindgen made of `wit/reactor.wit`.
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+#[doc(hidden)]
+#[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",
         world: "reactor",
         pub_export_macro: true,
-        export_macro_name: "export_reactor",
+        export_macro_name: "export",
         default_bindings_module: "reactor_guest::__private::bindings",
     });
 }
 
-pub use bindings::{Guest, export_reactor};
+use bindings::reactor::guest::types;
+use bindings::reactor::guest::{attempt, clock, config, emit, log, random, state};
 
-use bindings::reactor::guest;
+#[doc(hidden)]
+pub use bindings::Guest;
 
-/// The way to the host.
-#[derive(Debug)]
-pub(crate) struct Host(());
-
-/// Runs a handler on an event, as the exported function does.
-pub fn run<T: Payload>(
-    event: guest::types::Event,
-    handler: fn(Event<T>, &Context) -> Outcome,
-) -> Result<(), guest::types::Failure> {
-    std::panic::set_hook(Box::new(|panic| guest::log::write(guest::log::Level::Error, &panic.to_string())));
-    let event = Event::from(event).typed();
-    event.and_then(|event| handler(event, &Context { host: Host(()) })).map_err(Into::into)
+/// Runs a handler on the event that the host handed over: the body of the export `handle`.
+#[doc(hidden)]
+pub fn run<T: FromData>(handler: fn(Event<T>, &Context) -> Outcome, event: types::Event) -> Result<(), types::Failure> {
+    // A trap carries no message, so the panic says it through the log before.
+    std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
+    let outcome = Event::from(event).into_typed().and_then(|event| handler(event, &Context::new(Host)));
+    outcome.map_err(types::Failure::from)
 }
 
-impl From<guest::types::Event> for Event<Raw> {
-    fn from(event: guest::types::Event) -> Self {
+/// Stands for the imports; holds nothing.
+#[derive(Debug)]
+pub(crate) struct Host;
+
+#[allow(clippy::unused_self, clippy::needless_pass_by_value, reason = "the native stand-in holds and keeps data")]
+impl Host {
+    pub(crate) fn attempt(&self) -> Attempt {
+        let attempt::Attempt { reactor, number, max_attempts, idempotency_key } = attempt::current();
+        Attempt { reactor, number, max_attempts, idempotency_key }
+    }
+
+    pub(crate) fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(state::get(key)?)
+    }
+
+    pub(crate) fn state_set(&self, key: &str, value: Vec<u8>) -> Result<(), StateError> {
+        Ok(state::set(key, &value)?)
+    }
+
+    pub(crate) fn state_delete(&self, key: &str) -> Result<(), StateError> {
+        Ok(state::delete(key)?)
+    }
+
+    pub(crate) fn publish(&self, event: Published) -> String {
+        let Published { event_type, version, subject, partition_key, content_type, data } = event;
+        emit::publish(&emit::NewEvent { event_type, version, subject, partition_key, content_type, data })
+    }
+
+    pub(crate) fn config(&self, key: &str) -> Option<String> {
+        config::get(key)
+    }
+
+    pub(crate) fn log(&self, level: Level, message: &str) {
+        log::write(level.into(), message);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(clock::now())
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        random::next()
+    }
+}
+
+impl From<types::Event> for Event<Raw> {
+    fn from(event: types::Event) -> Self {
         Self {
             id: event.id,
             event_type: event.event_type,
             version: event.version,
             source: event.source,
-            time: event.time,
+            time: event.time.map(Timestamp::from_millis),
             subject: event.subject,
             correlation_id: event.correlation_id,
             causation_id: event.causation_id,
             partition_key: event.partition_key,
             content_type: event.content_type,
-            data: Raw(event.data),
+            data: Raw::new(event.data),
         }
     }
 }
 
-impl From<Failure> for guest::types::Failure {
+impl From<Failure> for types::Failure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Retry { reason, after } => {
-                let after = after.map(|after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-                Self::Retry(guest::types::Retry { reason, after })
-            }
+            Failure::Retry { reason, after } => Self::Retry(types::Retry {
+                reason,
+                after: after.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+            }),
             Failure::Reject { reason } => Self::Reject(reason),
         }
     }
 }
 
-impl Host {
-    pub(crate) fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
-        guest::state::get(key).map_err(refused)
-    }
-
-    pub(crate) fn state_set(&self, key: &str, value: Vec<u8>) -> Result<(), String> {
-        guest::state::set(key, &value).map_err(refused)
-    }
-
-    pub(crate) fn state_delete(&self, key: &str) -> Result<(), String> {
-        guest::state::delete(key).map_err(refused)
-    }
-
-    pub(crate) fn publish(&self, event: NewEvent) -> String {
-        guest::emit::publish(&guest::emit::NewEvent {
-            event_type: event.event_type,
-            version: event.version,
-            subject: event.subject,
-            partition_key: event.partition_key,
-            content_type: event.content_type,
-            data: event.data,
-        })
-    }
-
-    pub(crate) fn config(&self, key: &str) -> Option<String> {
-        guest::config::get(key)
-    }
-
-    pub(crate) fn log(&self, level: Level, message: &str) {
-        let level = match level {
-            Level::Trace => guest::log::Level::Trace,
-            Level::Debug => guest::log::Level::Debug,
-            Level::Info => guest::log::Level::Info,
-            Level::Warn => guest::log::Level::Warn,
-            Level::Error => guest::log::Level::Error,
-        };
-        guest::log::write(level, message);
-    }
-
-    pub(crate) fn attempt(&self) -> Attempt {
-        let current = guest::attempt::current();
-        Attempt {
-            reactor: current.reactor,
-            number: current.number,
-            max_attempts: current.max_attempts,
-            idempotency_key: current.idempotency_key,
+impl From<state::Error> for StateError {
+    fn from(error: state::Error) -> Self {
+        match error {
+            state::Error::InvalidKey(reason) => Self::InvalidKey(reason),
+            state::Error::ValueTooLarge(bytes) => Self::ValueTooLarge(bytes),
         }
-    }
-
-    pub(crate) fn now(&self) -> u64 {
-        guest::clock::now()
-    }
-
-    pub(crate) fn random(&self) -> u64 {
-        guest::random::next()
     }
 }
 
-fn refused(error: guest::state::Error) -> String {
-    match error {
-        guest::state::Error::InvalidKey(why) => why,
-        guest::state::Error::ValueTooLarge(size) => format!("a state value of {size} bytes is too large"),
+impl From<Level> for log::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Trace => Self::Trace,
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+            Level::Error => Self::Error,
+        }
     }
 }

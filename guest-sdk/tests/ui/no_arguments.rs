@@ -1,6 +1,4 @@
-#![allow(unused)]
-
-use reactor_guest::{Context, Event, Outcome, reactor};
+use reactor_guest::prelude::*;
 
 #[reactor]
 fn placed() -> Outcome {

@@ -1,8 +1,8 @@
-#![allow(unused)]
-
-use reactor_guest::{Context, Event, Outcome, reactor};
+use reactor_guest::prelude::*;
 
 #[reactor]
-struct Placed;
+struct Placed {
+    quantity: u32,
+}
 
 fn main() {}

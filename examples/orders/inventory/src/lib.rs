@@ -113,7 +113,7 @@ fn cancelled(order: &OrderCancelled, cx: &Context) -> Outcome {
     cx.state().set(&key, &Order::Cancelled)?;
     let Some(Order::Reserved { sku, quantity }) = known else { return Ok(()) };
     let left = stock(&sku, cx)?;
-    cx.state().set(format!("stock:{sku}"), &(left + quantity))?;
+    cx.state().set(format!("stock:{sku}"), &left.saturating_add(quantity))?;
     cx.emit("inventory.released", &Released { order_id: &order.order_id, sku: &sku, quantity })
 }
 
@@ -121,56 +121,65 @@ fn cancelled(order: &OrderCancelled, cx: &Context) -> Outcome {
 fn stock(sku: &str, cx: &Context) -> Result<u32, reactor_guest::Failure> {
     match cx.state().get(format!("stock:{sku}"))? {
         Some(left) => Ok(left),
-        None => Ok(cx.config_as("initial-stock")?.unwrap_or(100)),
+        None => Ok(cx.config_parsed("initial-stock")?.unwrap_or(100)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use reactor_guest::testing::Run;
-    use serde_json::json;
+    use reactor_guest::testing::{Run, Value, json};
 
     use super::*;
 
-    fn order(quantity: u32) -> serde_json::Value {
+    fn order(quantity: u32) -> Value {
         json!({ "orderId": "o1", "sku": "tea", "quantity": quantity, "amountCents": 900, "currency": "EUR" })
     }
 
     #[test]
     fn an_order_reserves_stock() {
-        let run = Run::new(orders).config("initial-stock", 5).event("order.placed", order(2));
-        assert_eq!(run.outcome, Ok(()));
-        assert_eq!(run.state::<u32>("stock:tea"), Some(3));
-        assert_eq!(run.emitted("inventory.reserved"), [order(2)]);
+        let mut run = Run::new(orders).config("initial-stock", 5);
+        let ended = run.event("order.placed", order(2)).assert_done().assert_emitted("inventory.reserved");
+        assert_eq!(ended.emit().json::<Value>(), order(2));
+        assert_eq!(run.state_of("stock:tea"), Some(3));
     }
 
     #[test]
     fn an_order_for_more_than_there_is_reserves_nothing() {
-        let run = Run::new(orders).state("stock:tea", 1).event("order.placed", order(2));
-        assert_eq!(run.state::<u32>("stock:tea"), Some(1));
-        assert_eq!(run.emitted_types(), ["inventory.refused"]);
+        let mut run = Run::new(orders).state("stock:tea", 1);
+        run.event("order.placed", order(2)).assert_done().assert_emitted("inventory.refused");
+        assert_eq!(run.state_of("stock:tea"), Some(1));
     }
 
     #[test]
-    fn a_cancellation_gives_the_stock_back() {
-        let run = Run::new(orders).event("order.placed", order(2));
-        let run = run.then(orders).event("order.cancelled", json!({ "orderId": "o1" }));
-        assert_eq!(run.state::<u32>("stock:tea"), Some(100));
-        assert_eq!(run.emitted_types(), ["inventory.released"]);
+    fn the_same_order_in_another_event_reserves_nothing_more() {
+        let mut run = Run::new(orders);
+        run.event("order.placed", order(2)).assert_done();
+        run.event("order.placed", order(2)).assert_done().assert_silent();
+        assert_eq!(run.state_of("stock:tea"), Some(98));
+    }
+
+    #[test]
+    fn a_cancellation_gives_the_stock_back_once() {
+        let mut run = Run::new(orders);
+        run.event("order.placed", order(2)).assert_done();
+        run.event("order.cancelled", json!({ "orderId": "o1" })).assert_done().assert_emitted("inventory.released");
+        run.event("order.cancelled", json!({ "orderId": "o1" })).assert_done().assert_silent();
+        assert_eq!(run.state_of("stock:tea"), Some(100));
     }
 
     #[test]
     fn a_cancellation_may_come_first() {
-        let run = Run::new(orders).event("order.cancelled", json!({ "orderId": "o1" }));
-        let run = run.then(orders).event("order.placed", order(2));
-        assert_eq!((run.state::<u32>("stock:tea"), run.emitted_types().len()), (None, 0));
+        let mut run = Run::new(orders);
+        run.event("order.cancelled", json!({ "orderId": "o1" })).assert_done().assert_silent();
+        run.event("order.placed", order(2)).assert_done().assert_silent();
+        assert_eq!(run.state_of::<u32>("stock:tea"), None);
     }
 
     #[test]
     fn what_can_never_succeed_is_rejected() {
-        let run = Run::new(orders).event("order.placed", order(0));
-        assert_eq!(run.outcome, Err(reject("an order of nothing: quantity is 0")));
-        let run = Run::new(orders).event("order.placed", json!({ "orderId": "o1" }));
-        assert!(matches!(run.outcome, Err(reactor_guest::Failure::Reject { .. })), "{:?}", run.outcome);
+        let mut run = Run::new(orders);
+        run.event("order.placed", order(0)).assert_rejected("an order of nothing");
+        run.event("order.placed", json!({ "orderId": "o1" })).assert_rejected("missing field `sku`");
+        run.event("order.shipped", json!({})).assert_rejected("`order.shipped`");
     }
 }

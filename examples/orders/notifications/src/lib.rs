@@ -42,23 +42,27 @@ fn text(event_type: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use reactor_guest::testing::Run;
-    use serde_json::json;
+    use reactor_guest::testing::{Run, Value, json};
 
     use super::*;
 
     #[test]
     fn each_thing_that_matters_is_told_once() {
-        let run = Run::new(notify).event("order.placed", json!({ "orderId": "o1", "more": true }));
-        let run = run.then(notify).event("payment.captured", json!({ "orderId": "o1" }));
-        assert_eq!(run.state::<u32>("sent:o1"), Some(2));
-        assert_eq!(run.emitted("notification.sent")[0]["text"], "Thank you for your payment.");
+        let mut run = Run::new(notify);
+        run.event("order.placed", json!({ "orderId": "o1", "more": true })).assert_done();
+        let ended = run.event("payment.captured", json!({ "orderId": "o1" })).assert_done();
+        assert_eq!(ended.emit().json::<Value>()["text"], "Thank you for your payment.");
+        assert_eq!(ended.logs[0].1, "to the customer of o1: Thank you for your payment.");
+        assert_eq!(run.state_of("sent:o1"), Some(2));
     }
 
     #[test]
     fn what_is_internal_is_not_told() {
-        let run = Run::new(notify).event("inventory.reserved", json!({ "orderId": "o1" }));
-        assert_eq!(run.outcome, Ok(()));
-        assert!(run.emitted_types().is_empty());
+        Run::new(notify).event("inventory.reserved", json!({ "orderId": "o1" })).assert_done().assert_silent();
+    }
+
+    #[test]
+    fn an_event_without_an_order_is_rejected() {
+        Run::new(notify).event("order.placed", json!({})).assert_rejected("missing field `orderId`");
     }
 }

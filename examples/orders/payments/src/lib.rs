@@ -30,7 +30,7 @@ struct Captured<'a> {
 #[reactor]
 pub fn capture(event: Event<Reserved>, cx: &Context) -> Outcome {
     let Reserved { order_id, amount_cents, currency } = &event.data;
-    let limit = cx.config_as("limit-cents")?.unwrap_or(1_000_000);
+    let limit = cx.config_parsed("limit-cents")?.unwrap_or(1_000_000);
     if *amount_cents > limit {
         return Err(reject(format_args!("{amount_cents} cents are more than the limit of {limit}")));
     }
@@ -38,7 +38,7 @@ pub fn capture(event: Event<Reserved>, cx: &Context) -> Outcome {
     let charge = cx.idempotency_key();
     charge_card(order_id, cx.attempt())?;
     cx.state().set(format!("charge:{order_id}"), amount_cents)?;
-    cx.emit("payment.captured", &Captured { order_id, amount_cents: *amount_cents, currency, charge: &charge })
+    cx.emit("payment.captured", &Captured { order_id, amount_cents: *amount_cents, currency, charge })
 }
 
 /// The payment service. Orders `...-slow` are throttled once, `...-flaky` fail twice, `...-down` never succeed.
@@ -53,8 +53,7 @@ fn charge_card(order_id: &str, attempt: u32) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use reactor_guest::testing::{Ended, Run};
-    use serde_json::json;
+    use reactor_guest::testing::{Ended, Ending, Run, Value, json};
 
     use super::*;
 
@@ -65,22 +64,28 @@ mod tests {
 
     #[test]
     fn a_payment_is_captured_and_recorded() {
-        let run = pay("o1", 900, 1);
-        assert_eq!(run.outcome, Ok(()));
-        assert_eq!(run.state::<u64>("charge:o1"), Some(900));
-        assert_eq!(run.emitted("payment.captured")[0]["amountCents"], 900);
+        let ended = pay("o1", 900, 1).assert_done().assert_emitted("payment.captured");
+        assert_eq!(ended.emit().json::<Value>()["amountCents"], 900);
+        assert_eq!(ended.writes["charge:o1"].as_deref(), Some(&b"900"[..]));
     }
 
     #[test]
     fn a_failing_service_is_tried_again() {
-        assert_eq!(pay("o1-flaky", 900, 1).outcome, Err(retry("503: service unavailable")));
-        assert_eq!(pay("o1-flaky", 900, 3).outcome, Ok(()));
-        assert!(pay("o1-down", 900, 5).outcome.is_err());
-        assert!(pay("o1-slow", 900, 1).emitted_types().is_empty());
+        pay("o1-flaky", 900, 1).assert_retried("503: service unavailable");
+        pay("o1-flaky", 900, 3).assert_done();
+        pay("o1-down", 900, 5).assert_retried("connection refused");
+    }
+
+    #[test]
+    fn a_busy_service_says_when_to_come_back() {
+        let ending = pay("o1-slow", 900, 1).assert_silent().ending;
+        assert!(matches!(ending, Ending::Retried { after: Some(after), .. } if after.as_millis() == 200), "{ending:?}");
+        pay("o1-slow", 900, 2).assert_done();
     }
 
     #[test]
     fn too_much_is_rejected_at_once() {
-        assert_eq!(pay("o1", 5_001, 1).outcome, Err(reject("5001 cents are more than the limit of 5000")));
+        pay("o1", 5_000, 1).assert_done();
+        pay("o1", 5_001, 1).assert_rejected("5001 cents are more than the limit of 5000");
     }
 }

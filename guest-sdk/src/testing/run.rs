@@ -1,0 +1,242 @@
+//! A reactor under test.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ended::{Emitted, Ended, Ending};
+use crate::context::{Attempt, Context};
+use crate::event::{Event, FromData, Raw};
+use crate::host::native::{Host, World};
+use crate::outcome::{Failure, Outcome};
+use crate::timestamp::Timestamp;
+
+/// A reactor under test: a handler with state, config, clock and the run's circumstances.
+///
+/// Set it up with the methods that return `Self`, then give it events. The clock stands still at
+/// 2026-01-01T00:00:00Z and random numbers come from a fixed seed, unless set otherwise.
+#[derive(Clone, Debug)]
+pub struct Run<T, F> {
+    handler: F,
+    data: PhantomData<fn(T)>,
+    state: BTreeMap<String, Vec<u8>>,
+    config: BTreeMap<String, String>,
+    now: Timestamp,
+    seed: u64,
+    attempt: u32,
+    max_attempts: u32,
+    envelope: Event<Raw>,
+    events: u32,
+}
+
+impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
+    /// A handler with no state and no config, in its first of five attempts.
+    pub fn new(handler: F) -> Self {
+        let now = Timestamp::from_millis(1_767_225_600_000);
+        let envelope = Event {
+            id: String::new(),
+            event_type: String::new(),
+            version: 1,
+            source: "test".to_owned(),
+            time: Some(now),
+            subject: None,
+            correlation_id: "correlation-1".to_owned(),
+            causation_id: None,
+            partition_key: None,
+            content_type: "application/json".to_owned(),
+            data: Raw::default(),
+        };
+        Self {
+            handler,
+            data: PhantomData,
+            state: BTreeMap::new(),
+            config: BTreeMap::new(),
+            now,
+            seed: 0,
+            attempt: 1,
+            max_attempts: 5,
+            envelope,
+            events: 0,
+        }
+    }
+
+    /// Puts a value, as JSON, into the state.
+    ///
+    /// # Panics
+    /// If the value has no JSON form.
+    #[must_use]
+    #[track_caller]
+    pub fn state<V: Serialize>(self, key: &str, value: V) -> Self {
+        let bytes = serde_json::to_vec(&value).unwrap_or_else(|error| panic!("state `{key}`: {error}"));
+        self.state_bytes(key, bytes)
+    }
+
+    /// Puts these very bytes into the state.
+    #[must_use]
+    pub fn state_bytes(mut self, key: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.state.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Sets a value of the config; what is not a string becomes JSON, as in the host.
+    #[must_use]
+    pub fn config(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
+        let text = match value.into() {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        self.config.insert(key.to_owned(), text);
+        self
+    }
+
+    /// Which attempt the next events are in, from 1.
+    #[must_use]
+    pub fn attempt(mut self, number: u32) -> Self {
+        self.attempt = number;
+        self
+    }
+
+    /// How many attempts the retry policy allows; 5 unless set.
+    #[must_use]
+    pub fn max_attempts(mut self, count: u32) -> Self {
+        self.max_attempts = count;
+        self
+    }
+
+    /// The time that the handler sees.
+    #[must_use]
+    pub fn now(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// Where the random numbers start: each seed gives its own fixed sequence, the same for every event.
+    #[must_use]
+    pub fn random(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Changes the envelope of the next events: `.envelope(|e| e.version = 2)`. An id that is left empty is made up,
+    /// a new one for each event.
+    #[must_use]
+    pub fn envelope(mut self, change: impl FnOnce(&mut Event<Raw>)) -> Self {
+        change(&mut self.envelope);
+        self
+    }
+
+    /// Runs the handler on an event with this data, as JSON.
+    ///
+    /// # Panics
+    /// If the data has no JSON form. A panic of the handler does not get here; it ends the run as
+    /// [`Ending::Trapped`].
+    #[track_caller]
+    pub fn event<D: Serialize>(&mut self, event_type: &str, data: D) -> Ended {
+        let data = serde_json::to_vec(&data).unwrap_or_else(|error| panic!("data of {event_type}: {error}"));
+        self.event_bytes(event_type, data)
+    }
+
+    /// Runs the handler on an event with these very bytes as its data.
+    pub fn event_bytes(&mut self, event_type: &str, data: impl Into<Vec<u8>>) -> Ended {
+        self.events += 1;
+        let mut event = self.envelope.clone();
+        event.event_type = event_type.to_owned();
+        event.data = Raw::new(data);
+        if event.id.is_empty() {
+            event.id = format!("event-{}", self.events);
+        }
+        self.run(&event)
+    }
+
+    /// The committed value of a key, read as JSON; `None` if it has none.
+    ///
+    /// # Panics
+    /// If the value is no `V`.
+    #[track_caller]
+    pub fn state_of<V: DeserializeOwned>(&self, key: &str) -> Option<V> {
+        let bytes = self.state.get(key)?;
+        Some(serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("state `{key}`: {error}")))
+    }
+
+    /// The keys that have a committed value, in order.
+    pub fn state_keys(&self) -> Vec<&str> {
+        self.state.keys().map(String::as_str).collect()
+    }
+
+    fn run(&mut self, event: &Event<Raw>) -> Ended {
+        let world = Rc::new(RefCell::new(World {
+            attempt: Attempt {
+                reactor: "test".to_owned(),
+                number: self.attempt,
+                max_attempts: self.max_attempts,
+                idempotency_key: format!("{}/{}", event.source, event.id),
+            },
+            config: self.config.clone(),
+            now: self.now,
+            random: self.seed,
+            event_id: event.id.clone(),
+            committed: std::mem::take(&mut self.state),
+            writes: BTreeMap::new(),
+            emits: Vec::new(),
+            logs: Vec::new(),
+        }));
+        let context = Context::new(Host(Rc::clone(&world)));
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            event.clone().into_typed().and_then(|event| (self.handler)(event, &context))
+        }));
+        let ending = match handled {
+            Ok(Ok(())) => Ending::Done,
+            Ok(Err(Failure::Retry { reason, after })) => Ending::Retried { reason, after },
+            Ok(Err(Failure::Reject { reason })) => Ending::Rejected { reason },
+            Err(panic) => Ending::Trapped { message: message(&*panic) },
+        };
+        self.end(ending, event, &mut world.borrow_mut())
+    }
+
+    fn end(&mut self, ending: Ending, event: &Event<Raw>, world: &mut World) -> Ended {
+        self.state = std::mem::take(&mut world.committed);
+        let emits = std::mem::take(&mut world.emits).into_iter();
+        let emits = emits.enumerate().map(|(index, emit)| Emitted::new(index + 1, emit, event)).collect();
+        let mut ended = Ended { ending, emits, writes: std::mem::take(&mut world.writes), ..Ended::default() };
+        ended.logs = std::mem::take(&mut world.logs);
+        if ended.ending == Ending::Done {
+            for (key, value) in &ended.writes {
+                match value {
+                    Some(value) => self.state.insert(key.clone(), value.clone()),
+                    None => self.state.remove(key),
+                };
+            }
+        } else {
+            ended.dropped_emits = std::mem::take(&mut ended.emits);
+            ended.dropped_writes = std::mem::take(&mut ended.writes);
+        }
+        ended
+    }
+
+    /// Passes what a handler emitted on to this one, as the host would.
+    pub fn emitted(&mut self, emitted: &Emitted) -> Ended {
+        self.run(&emitted.clone().into_event())
+    }
+
+    /// Runs the handler on a whole event, in an attempt of this number: for tests of several handlers together.
+    pub fn deliver(&mut self, event: &Event<Raw>, attempt: u32) -> Ended {
+        self.attempt = attempt;
+        self.run(event)
+    }
+
+    /// How long the clock advances before the next event.
+    pub fn advance(&mut self, by: Duration) {
+        self.now = self.now.after(by);
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
+}

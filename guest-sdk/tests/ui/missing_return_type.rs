@@ -1,0 +1,6 @@
+use reactor_guest::prelude::*;
+
+#[reactor]
+fn placed(_event: Event<Raw>, _cx: &Context) {}
+
+fn main() {}

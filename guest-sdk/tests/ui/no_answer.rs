@@ -1,8 +1,0 @@
-#![allow(unused)]
-
-use reactor_guest::{Context, Event, Outcome, reactor};
-
-#[reactor]
-fn placed(event: Event<String>, cx: &Context) {}
-
-fn main() {}
