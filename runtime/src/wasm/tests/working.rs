@@ -154,7 +154,8 @@ async fn a_log_flood_is_cut_off_by_one_line() {
     let many = logged(&flood(5_000, 64, 6)).await;
     assert_eq!(many.lines().count(), 1_001);
     let first = many.lines().next().unwrap();
-    assert!(first.contains(r"hi\nyou") && first.contains("reactor::guest") && first.contains("orders"), "{first}");
+    // Whose line it is stands in the span that the host runs the guest in.
+    assert!(first.contains(r"hi\nyou") && first.contains("reactor::guest"), "{first}");
     assert!(many.lines().last().unwrap().contains("truncated"));
     let long = logged(&flood(100, 10_000, 30_000)).await;
     assert_eq!(long.lines().count(), 3, "two lines of 30,000 bytes fit in 64 KiB");
