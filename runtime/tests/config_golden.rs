@@ -12,7 +12,11 @@ fn folder() -> PathBuf {
 }
 
 fn env(name: &str) -> Option<String> {
-    (name == "HOME").then(|| "/home/me".to_owned())
+    match name {
+        "HOME" => Some("/home/me".to_owned()),
+        "SECRET" => Some("canary*".to_owned()),
+        _ => None,
+    }
 }
 
 fn parse(text: &str) -> Result<Loaded, Problems> {
@@ -61,6 +65,51 @@ fn errors_as_json_have_their_place() {
 }
 
 #[test]
+fn what_a_variable_stands_for_is_never_shown() {
+    let text = fs::read_to_string(folder().join("secret_in_variable.toml")).expect("a case");
+    let problems = parse(&text).expect_err("nothing in it is of use");
+    assert!(problems.iter().count() >= 8);
+    let told = format!("{}{}{}{problems:?}", problems.render(false), problems.render(true), problems.to_json());
+    assert!(!told.contains("canary"), "{told}");
+}
+
+#[test]
+fn a_list_of_problems_ends() {
+    let text: String = (0..20_000).map(|number| format!("key-{number} = {number}\n")).collect();
+    let problems = parse(&text).expect_err("no such keys");
+    assert_eq!(problems.iter().count(), 20_000);
+    assert!(problems.render(false).ends_with("... and 19900 more"));
+    let json = problems.to_json();
+    assert_eq!((json["problems"].as_array().map(Vec::len), &json["more"]), (Some(100), &19_900.into()));
+}
+
+#[test]
+fn a_list_of_names_ends() {
+    let names: Vec<String> = (0..1_001).map(|number| format!("\"type-{number}\"")).collect();
+    let text = format!(
+        "[channels.a]\nkind = \"local\"\n[reactors.r]\nmodule = \"r.wasm\"\nfrom = \"a\"\non = [{}]\n",
+        names.join(", ")
+    );
+    let json = parse(&text).expect_err("too many").to_json();
+    assert_eq!(json["problems"][0]["code"], "too-many");
+    assert!(parse(&text.replace(", \"type-1000\"", "")).is_ok());
+}
+
+#[test]
+fn colours_are_only_added() {
+    let text = fs::read_to_string(folder().join("many_at_once.toml")).expect("a case");
+    let problems = parse(&text).expect_err("many");
+    let (plain, colored) = (problems.render(false), problems.render(true));
+    assert!(colored.contains("\u{1b}[") && !plain.contains('\u{1b}'));
+    let mut stripped = String::new();
+    for (index, part) in colored.split("\u{1b}[").enumerate() {
+        let visible = if index == 0 { part } else { part.split_once('m').expect("a colour").1 };
+        stripped.push_str(visible);
+    }
+    assert_eq!(stripped, plain);
+}
+
+#[test]
 fn a_file_that_is_none() {
     let dir = tempfile::TempDir::new().expect("a folder");
     let told = |path: &Path| config::load(path, &env).expect_err("it cannot be read").render(false);
@@ -70,7 +119,7 @@ fn a_file_that_is_none() {
     fs::write(&file, b"a = \"\xff\"").expect("a file");
     assert!(told(&file).contains("not UTF-8"));
     fs::write(&file, vec![b'#'; 2 << 20]).expect("a file");
-    assert!(told(&file).contains("more than"));
+    assert!(told(&file).contains("larger than"));
 }
 
 fn reference() -> String {
@@ -88,6 +137,29 @@ fn the_reference_names_every_key_and_no_other() {
     }
     let known: BTreeSet<_> = config::known_keys().collect();
     assert_eq!(documented, known);
+}
+
+#[test]
+fn the_reference_names_every_code_and_no_other() {
+    let mut given: BTreeSet<String> = BTreeSet::new();
+    for file in fs::read_dir(folder()).expect("the folder of cases").flatten() {
+        let text = fs::read_to_string(file.path()).expect("a file");
+        let heads = text.lines().filter_map(|line| line.strip_prefix("error[").or(line.strip_prefix("warning[")));
+        given.extend(heads.filter_map(|head| head.split(']').next()).map(str::to_owned));
+    }
+    // These are not of one file's text: its size and folder, long lists, and modules.
+    given.extend(["file", "too-many", "module", "not-granted"].map(str::to_owned));
+    let text = reference();
+    let (_, list) = text.split_once("## What can be wrong").expect("the list of codes");
+    let mut documented = BTreeSet::new();
+    for line in list.lines().filter(|line| line.starts_with("- ")) {
+        // A code stands before a colon, alone or with others: "`a`, `b`: ...".
+        for phrase in line.trim_start_matches("- ").split(". ") {
+            let (codes, _) = phrase.split_once(": ").unwrap_or_default();
+            documented.extend(codes.split(", ").map(|code| code.trim_matches('`').to_owned()));
+        }
+    }
+    assert_eq!(documented, given);
 }
 
 #[test]

@@ -5,19 +5,19 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::subscription::Pointer;
-
 use super::model::{ChannelConfig, ChannelKind, Format, RawField, RawFormat, Settle, Unrouted};
+use super::pointer;
 use super::reader::{Reader, Section};
+use super::text::Text;
 
 /// The keys of every channel.
 pub(super) const COMMON: &[&str] = &["kind", "format", "unrouted", "max-event", "identity"];
 /// The keys of a channel of kind `local`, beside the common ones.
 pub(super) const LOCAL: &[&str] = &["retention"];
 /// The keys of a channel of kind `sqs`, beside the common ones.
-pub(super) const SQS: &[&str] = &["queue", "settle"];
+pub(super) const SQS: &[&str] = &["queue", "settle", "create"];
 /// The keys of a channel of kind `sns`, beside the common ones.
-pub(super) const SNS: &[&str] = &["topic", "queue", "settle"];
+pub(super) const SNS: &[&str] = &["topic", "queue", "settle", "create"];
 /// The keys of `format = { raw = { ... } }`.
 pub(super) const RAW: &[&str] = &["type", "id", "source"];
 
@@ -25,6 +25,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// What SQS takes less what the envelope may need.
 const MAX_EVENT: usize = (1 << 20) - (16 << 10);
 
+const RAW_HELP: &str = "write it like: format = { raw = { type = \"order.placed\" } }";
 const FORMATS: &[&str] = &["auto", "native", "cloudevents", "sns", "eventbridge", "s3"];
 
 #[derive(Clone, Copy)]
@@ -44,9 +45,15 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
         Some(Kind::Sqs) => SQS,
         Some(Kind::Sns) => SNS,
         // Without a kind, any key of any kind may be meant.
-        None => &["retention", "queue", "topic", "settle"],
+        None => &["retention", "queue", "topic", "settle", "create"],
     };
-    reader.known_keys(section, &[COMMON, own].concat());
+    // `queue` is a key of two kinds; the table says which.
+    let homes = [
+        ("a channel of kind \"local\"", &["retention"][..]),
+        ("a channel of kind \"sns\"", &["topic"]),
+        ("a channel of kind \"sqs\" or \"sns\"", &["queue", "settle", "create"]),
+    ];
+    reader.known_keys_or(section, &[COMMON, own].concat(), &homes);
     let kind = match kind.unwrap_or(Kind::Local) {
         Kind::Local => {
             let most = Duration::from_secs(10 * 365 * 86_400);
@@ -54,13 +61,21 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
             ChannelKind::Local { retention: retention.unwrap_or(14 * DAY) }
         }
         Kind::Sqs => ChannelKind::Sqs {
-            queue: reader.required(section, "queue", "\"orders\"").map(|text| text.value).unwrap_or_default(),
+            queue: reader
+                .required(section, "queue", "\"orders\"")
+                .map(|text| queue(reader, section, text))
+                .unwrap_or_default(),
             settle: settle(reader, section),
+            create: reader.boolean(section, "create").unwrap_or(false),
         },
         Kind::Sns => ChannelKind::Sns {
-            topic: reader.required(section, "topic", "\"shop-events\"").map(|text| text.value).unwrap_or_default(),
-            queue: reader.text(section, "queue").map(|text| text.value),
+            topic: reader
+                .required(section, "topic", "\"shop-events\"")
+                .map(|text| topic(reader, section, text))
+                .unwrap_or_default(),
+            queue: reader.text(section, "queue").map(|text| queue(reader, section, text)),
             settle: settle(reader, section),
+            create: reader.boolean(section, "create").unwrap_or(false),
         },
     };
     let unrouted = [("keep", Unrouted::Keep), ("dead-letter", Unrouted::DeadLetter), ("drop", Unrouted::Drop)];
@@ -70,7 +85,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
         format: format(reader, section),
         unrouted: reader.choice(section, "unrouted", &unrouted).unwrap_or_default(),
         max_event: reader.size(section, "max-event", 1..=MAX_EVENT).unwrap_or(256 << 10),
-        identity: pointer(reader, section, "identity"),
+        identity: pointer::into_event(reader, section, "identity"),
     }
 }
 
@@ -79,16 +94,43 @@ fn settle(reader: &mut Reader<'_>, section: &Section<'_>) -> Settle {
     reader.choice(section, "settle", &options).unwrap_or_default()
 }
 
-/// A JSON pointer.
-pub(super) fn pointer(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<Pointer> {
-    let text = reader.text(section, key)?;
-    match Pointer::parse(&text.value) {
-        Ok(pointer) => Some(pointer),
-        Err(error) => {
-            reader.syntax(&text, key, &error);
-            None
-        }
+/// The name or URL of a queue.
+fn queue(reader: &mut Reader<'_>, section: &Section<'_>, text: Text) -> String {
+    let is_url = ["http://", "https://"].iter().any(|scheme| {
+        let path = text.value.strip_prefix(scheme).and_then(|rest| rest.split_once('/'));
+        path.is_some_and(|(host, path)| !host.is_empty() && !path.is_empty())
+    });
+    if !is_url && !is_aws_name(&text.value, 80) {
+        let help = "write its name (up to 80 letters, digits, `-` and `_`, then `.fifo` if it is one) or its URL";
+        reader.bad_text(&text, &section.dotted("queue"), "neither the name nor the URL of a queue", help);
     }
+    text.value
+}
+
+/// The name or ARN of a topic.
+fn topic(reader: &mut Reader<'_>, section: &Section<'_>, text: Text) -> String {
+    let name = match text.value.strip_prefix("arn:").map(|arn| arn.split(':').collect::<Vec<_>>()) {
+        Some(parts) => {
+            if let [_, "sns", _, _, name] = parts[..] {
+                name
+            } else {
+                ""
+            }
+        }
+        None => &text.value,
+    };
+    if !is_aws_name(name, 256) {
+        let help = "write its name (up to 256 letters, digits, `-` and `_`, then `.fifo` if it is one) or its ARN";
+        reader.bad_text(&text, &section.dotted("topic"), "neither the name nor the ARN of a topic", help);
+    }
+    text.value
+}
+
+/// The `.fifo` of a name counts against its length.
+fn is_aws_name(name: &str, most: usize) -> bool {
+    let plain = name.strip_suffix(".fifo").unwrap_or(name);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    !plain.is_empty() && name.len() <= most && plain.chars().all(allowed)
 }
 
 fn format(reader: &mut Reader<'_>, section: &Section<'_>) -> Format {
@@ -105,12 +147,12 @@ fn format(reader: &mut Reader<'_>, section: &Section<'_>) -> Format {
         "eventbridge" => Format::EventBridge,
         "s3" => Format::S3,
         "raw" => {
-            let problem = reader.problem(text.span, "bad-value", "a raw format says where the type comes from");
-            reader.note(problem.help("write: format = { raw = { type = \"order.placed\" } }"));
+            let why = "a raw format says where the type comes from";
+            reader.bad_text(&text, &section.dotted("format"), why, RAW_HELP);
             Format::Auto
         }
         _ => {
-            reader.no_such(&text, "format", FORMATS.iter().copied());
+            reader.no_such(&text, &section.dotted("format"), FORMATS.iter().copied());
             Format::Auto
         }
     }
@@ -119,6 +161,9 @@ fn format(reader: &mut Reader<'_>, section: &Section<'_>) -> Format {
 fn raw(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<RawFormat> {
     let format = reader.table(section, "format")?;
     reader.known_keys(&format, &["raw"]);
+    if format.get("raw").is_none() {
+        reader.missing(&format, "raw", "{ type = \"order.placed\" }");
+    }
     let raw = reader.table(&format, "raw")?;
     reader.known_keys(&raw, RAW);
     let Some(event_type) = raw.get("type") else {
@@ -126,20 +171,20 @@ fn raw(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<RawFormat> {
         return None;
     };
     Some(RawFormat {
-        event_type: raw_field(reader, event_type)?,
-        id: raw.get("id").and_then(|value| raw_field(reader, value)),
-        source: raw.get("source").and_then(|value| raw_field(reader, value)),
+        event_type: raw_field(reader, event_type, &raw.dotted("type"))?,
+        id: raw.get("id").and_then(|value| raw_field(reader, value, &raw.dotted("id"))),
+        source: raw.get("source").and_then(|value| raw_field(reader, value, &raw.dotted("source"))),
     })
 }
 
-fn raw_field(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<RawField> {
+fn raw_field(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<RawField> {
     let Some(table) = value.get_ref().as_table() else {
-        return reader.text_of(value, "raw").map(|text| RawField::Constant(text.value));
+        return reader.text_of(value, name).map(|text| RawField::Constant(text.value));
     };
-    let field = Section::new("format.raw", table, value.span());
+    let field = Section::new(name, table, value.span());
     reader.known_keys(&field, &["pointer", "attribute"]);
     let attribute = reader.text(&field, "attribute").map(|text| RawField::Attribute(text.value));
-    let pointed = pointer(reader, &field, "pointer").map(RawField::Pointer);
+    let pointed = pointer::into_body(reader, &field, "pointer").map(RawField::Pointer);
     if table.len() != 1 {
         let problem = reader.problem(value.span(), "bad-value", "a raw field has one origin");
         reader.note(problem.help("write \"text\", { pointer = \"/type\" } or { attribute = \"type\" }"));

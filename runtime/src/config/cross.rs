@@ -1,55 +1,53 @@
-//! What only shows when sections meet: names of channels, and routes that lead back to themselves.
+//! What is odd when sections meet. Called only for a file without errors, so that indexes are those of the file.
+
+use std::time::Duration;
 
 use super::Places;
-use super::model::{Config, ReactorConfig};
+use super::model::{ChannelKind, Config, ReactorConfig};
 use super::problem::Problem;
-use super::reader::{Reader, nearest};
-use crate::pipeline::DEAD_LETTER_TYPE;
+use super::reader::Reader;
+use super::units::show_duration;
+use super::versions::overlap;
+
+/// How long SQS can keep a message, and therefore deliver it again.
+const SQS_KEEPS: Duration = Duration::from_secs(14 * 86_400);
 
 pub(super) fn check(config: &Config, places: &Places, reader: &mut Reader<'_>) {
     for reactor in config.reactors.values() {
-        channels_exist(config, places, reader, reactor);
-        no_dead_letter_loop(places, reader, reactor);
         emits_to_itself(places, reader, reactor);
-    }
-}
-
-fn channels_exist(config: &Config, places: &Places, reader: &mut Reader<'_>, reactor: &ReactorConfig) {
-    let from = reactor.from.iter().map(|name| ("from", name));
-    let emit = reactor.emit.iter().map(|(_, name)| ("emit", name));
-    let dead = reactor.dead_letter.channel.iter().map(|name| ("dead-letter", name));
-    for (key, name) in from.chain(emit).chain(dead) {
-        if config.channels.contains_key(name) {
-            continue;
-        }
-        let title = format!("reactor `{}` names the channel `{name}` in `{key}`, and there is none", reactor.name);
-        let problem = Problem::at(places.reactor(&reactor.name, key), "unknown-channel", title);
-        reader.note(match nearest(name, config.channels.keys().map(String::as_str)) {
-            Some(near) => problem.label(format!("did you mean `{near}`?")),
-            None => problem.help(format!("add a table [channels.{name}] with its `kind`")),
-        });
-    }
-}
-
-/// A dead letter that comes back to the reactor that could not handle the event is a dead letter again.
-fn no_dead_letter_loop(places: &Places, reader: &mut Reader<'_>, reactor: &ReactorConfig) {
-    let Some(channel) = &reactor.dead_letter.channel else { return };
-    let comes_back = reactor.on.iter().find(|pattern| pattern.matches(DEAD_LETTER_TYPE, 1));
-    if let (true, Some(pattern)) = (reactor.from.contains(channel), comes_back) {
-        let title = format!("the dead letters of `{}` would come back to it through `{channel}`", reactor.name);
-        let problem = Problem::at(places.reactor(&reactor.name, "dead-letter"), "dead-letter-loop", title);
-        let help = format!("forward them to a channel it does not read; `{pattern}` matches `{DEAD_LETTER_TYPE}`");
-        reader.note(problem.help(help));
+        window_is_short(config, places, reader, reactor);
     }
 }
 
 fn emits_to_itself(places: &Places, reader: &mut Reader<'_>, reactor: &ReactorConfig) {
-    let back = reactor.emit.iter().find(|(emitted, channel)| {
-        reactor.from.contains(channel) && reactor.on.iter().any(|wanted| wanted.covers(emitted))
-    });
-    if let Some((emitted, channel)) = back {
-        let title = format!("reactor `{}` gets what it emits: `{emitted}` by `{channel}`", reactor.name);
-        let problem = Problem::at(places.reactor(&reactor.name, "emit"), "self-loop", title).warning();
-        reader.warnings.push(problem.help("such a chain ends as a dead letter at runtime.hop-limit"));
+    let back =
+        reactor.emit.iter().filter(|(_, channel)| reactor.from.contains(channel)).find_map(|(emitted, channel)| {
+            let wanted = reactor.on.iter().position(|wanted| overlap(wanted, emitted))?;
+            Some((emitted, channel, wanted))
+        });
+    let Some((emitted, channel, wanted)) = back else { return };
+    let name = reactor.name.as_str();
+    let title = format!("reactor `{name}` can get what it emits: `{emitted}`, through `{channel}`");
+    let problem = Problem::at(places.at(&["reactors", name, "emit", &emitted.text]), "self-loop", title).warning();
+    let on = places.at(&["reactors", name, "on", &wanted.to_string()]);
+    let problem = problem.related(on, "takes it");
+    reader.warnings.push(problem.note("a chain of events that does not end by itself ends at `runtime.hop-limit`"));
+}
+
+fn window_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, reactor: &ReactorConfig) {
+    let remote = |name: &String| config.channels.get(name).is_some_and(|channel| !is_local(&channel.kind));
+    let Some(position) = reactor.from.iter().position(remote) else { return };
+    if reactor.dedup.window >= SQS_KEEPS {
+        return;
     }
+    let name = reactor.name.as_str();
+    let title = "an event may be handled twice: SQS can deliver it again after 14 days";
+    let problem = Problem::at(places.at(&["reactors", name, "dedup", "window"]), "short-window", title).warning();
+    let from = places.at(&["reactors", name, "from", &position.to_string()]);
+    let problem = problem.label(format!("duplicates are known for {}", show_duration(reactor.dedup.window)));
+    reader.warnings.push(problem.related(from, "is on SQS").help("write \"14d\", or remove the line"));
+}
+
+fn is_local(kind: &ChannelKind) -> bool {
+    matches!(kind, ChannelKind::Local { .. })
 }

@@ -3,75 +3,94 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::subscription::{Condition, Filter, NumericOp, Pointer, Scalar};
+use crate::subscription::{Condition, Filter, NumericOp, Scalar};
 
-use super::reader::{Reader, Section, Text, number_of};
+use super::never::{self, Field};
+use super::pointer;
+use super::reactor::Route;
+use super::reader::{Reader, Section};
+use super::scalar::number_of;
+use super::text::Text;
 
 /// The forms a condition may have, beside a plain value.
 pub(super) const FORMS: &[&str] = &["prefix", "numeric", "exists", "anything-but"];
 
-pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Filter {
+pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, route: &Route) -> Filter {
     let Some(when) = reader.table(section, "when") else { return Filter::default() };
-    let mut filter = Filter::default();
-    for (key, value) in when.table {
-        let text = Text { value: key.get_ref().to_string(), span: key.span() };
-        let pointer = match Pointer::parse(&text.value) {
-            Ok(pointer) => pointer,
-            Err(error) => {
-                reader.syntax(&text, "when", &error);
-                continue;
-            }
+    let most = reader.most_listed(&when);
+    let mut fields = Vec::new();
+    for (key, value) in when.table.iter().take(most) {
+        let text = Text::key(key.get_ref(), key.span());
+        let name = when.dotted(key.get_ref());
+        let pointer = pointer::event_pointer(reader, &text, when.path());
+        let written = match value.get_ref() {
+            DeValue::Array(list) => list.iter().collect(),
+            _ => vec![value],
         };
-        let alternatives: Vec<_> = match value.get_ref() {
-            DeValue::Array(list) => list.iter().filter_map(|value| condition(reader, value)).collect(),
-            _ => condition(reader, value).into_iter().collect(),
-        };
-        if value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
-            let problem = reader.problem(value.span(), "never", "an empty list of conditions is never met");
+        if written.is_empty() {
+            let problem = reader.problem(value.span(), "never", format!("`{name}`: an empty list is never met"));
             reader.note(problem.help("list the values that are wanted, or remove the line"));
+            continue;
         }
-        filter.fields.push((pointer, alternatives));
+        let conditions: Vec<_> = written.iter().filter_map(|value| condition(reader, value, &name)).collect();
+        // Conditions with an error are missing here, so nothing can be said of the rest.
+        let complete = conditions.len() == written.len();
+        fields.extend(pointer.filter(|_| complete).map(|pointer| Field {
+            pointer,
+            conditions,
+            text,
+            span: value.span(),
+        }));
     }
-    filter
+    never::check(reader, &fields, route);
+    Filter { fields: fields.into_iter().map(|field| (field.pointer, field.conditions)).collect() }
 }
 
-fn condition(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Condition> {
-    let Some(table) = value.get_ref().as_table() else { return scalar(reader, value).map(Condition::Equals) };
-    let form = Section::new("when", table, value.span());
+fn condition(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Condition> {
+    let Some(table) = value.get_ref().as_table() else { return scalar(reader, value, name).map(Condition::Equals) };
+    let form = Section::new(name, table, value.span());
     reader.known_keys(&form, FORMS);
     if table.len() != 1 {
-        let problem = reader.problem(value.span(), "bad-value", "a condition has one form");
+        let problem = reader.problem(value.span(), "bad-value", format!("`{name}`: a condition has one form"));
         reader.note(problem.help("several conditions are a list; one of them has to be met"));
         return None;
     }
     if let Some(value) = form.get("anything-but") {
-        let list = match value.get_ref() {
-            DeValue::Array(list) => list.iter().filter_map(|value| scalar(reader, value)).collect(),
-            _ => scalar(reader, value).into_iter().collect(),
-        };
-        return Some(Condition::AnythingBut(list));
+        return anything_but(reader, value, &form.dotted("anything-but"));
     }
     let prefix = reader.text(&form, "prefix").map(|text| Condition::Prefix(text.value));
     let exists = reader.boolean(&form, "exists").map(Condition::Exists);
-    let numeric = form.get("numeric").and_then(|value| numeric(reader, value));
+    let numeric = form.get("numeric").and_then(|value| numeric(reader, value, &form.dotted("numeric")));
     prefix.or(exists).or(numeric)
 }
 
-fn scalar(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Scalar> {
+fn anything_but(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Condition> {
+    let DeValue::Array(list) = value.get_ref() else {
+        return scalar(reader, value, name).map(|scalar| Condition::AnythingBut(vec![scalar]));
+    };
+    if list.is_empty() {
+        let problem = reader.problem(value.span(), "bad-value", format!("`{name}` excludes nothing"));
+        reader.note(problem.help("list what is not wanted, or write { exists = true }"));
+        return None;
+    }
+    list.iter().map(|value| scalar(reader, value, name)).collect::<Option<Vec<_>>>().map(Condition::AnythingBut)
+}
+
+fn scalar(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Scalar> {
     match value.get_ref() {
-        DeValue::String(_) => reader.text_of(value, "when").map(|text| Scalar::String(text.value)),
+        DeValue::String(_) => reader.text_of(value, name).map(|text| Scalar::String(text.value)),
         DeValue::Boolean(truth) => Some(Scalar::Bool(*truth)),
-        other => {
-            let number = number_of(other).map(Scalar::Number);
-            if number.is_none() {
-                let found = other.type_str();
-                let title = format!("a condition is a string, a number, a boolean or a table, and this is: {found}");
-                let forms: Vec<_> = FORMS.iter().map(|form| format!("{{ {form} = ... }}")).collect();
-                let problem = reader.problem(value.span(), "wrong-type", title);
-                reader.note(problem.help(format!("tables: {}", forms.join(", "))));
+        other => match number_of(other) {
+            Some(number) if number.is_finite() => Some(Scalar::Number(number)),
+            Some(_) => {
+                reader.error(value.span(), "never", format!("`{name}`: no JSON number is infinite or no number"));
+                None
             }
-            number
-        }
+            None => {
+                reader.mismatch(value, name, "a string, a number, true, false or a table such as { prefix = \"a\" }");
+                None
+            }
+        },
     }
 }
 
@@ -84,41 +103,24 @@ const OPERATORS: &[(&str, NumericOp)] = &[
 ];
 
 /// `[">", 0, "<=", 5]`
-fn numeric(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Condition> {
-    let list = value.get_ref().as_array()?;
-    let mut bounds = Vec::new();
-    let mut items = list.iter();
-    while let Some(operator) = items.next() {
-        let found = operator.get_ref().as_str().and_then(|text| OPERATORS.iter().find(|(known, _)| *known == text));
-        let number = items.next().and_then(|value| number_of(value.get_ref()));
-        let (Some((_, operator)), Some(number)) = (found, number) else {
-            let title = "a numeric condition is a list of operators and numbers in turn";
-            let problem = reader.problem(value.span(), "bad-value", title);
-            reader.note(problem.help("write it like { numeric = [\">\", 0, \"<=\", 5] }; operators: = < <= > >="));
-            return None;
-        };
-        bounds.push((*operator, number));
-    }
-    if !satisfiable(&bounds) {
-        reader.error(value.span(), "never", "no number meets all of these bounds");
+fn numeric(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Condition> {
+    let pairs = value.get_ref().as_array().map(|list| list.iter().collect::<Vec<_>>()).unwrap_or_default();
+    let bounds: Option<Vec<_>> = pairs.chunks(2).map(bound).collect();
+    let Some(bounds) = bounds.filter(|bounds| !bounds.is_empty()) else {
+        let title = format!("`{name}` is a list of operators and numbers in turn");
+        let problem = reader.problem(value.span(), "bad-value", title);
+        reader.note(problem.help("write it like { numeric = [\">\", 0, \"<=\", 5] }; operators: = < <= > >="));
+        return None;
+    };
+    if !never::satisfiable(&bounds) {
+        reader.error(value.span(), "never", format!("`{name}`: no number meets all of these bounds"));
     }
     Some(Condition::Numeric(bounds))
 }
 
-fn satisfiable(bounds: &[(NumericOp, f64)]) -> bool {
-    // A set of bounds on a line has a member if one of the bounds themselves, or a number between two, is one.
-    let mut points: Vec<f64> = bounds.iter().map(|(_, number)| *number).collect();
-    points.sort_by(f64::total_cmp);
-    let between = points.windows(2).map(|pair| pair[0].midpoint(pair[1]));
-    let outside = points.first().map(|low| low - 1.0).into_iter().chain(points.last().map(|high| high + 1.0));
-    let candidates: Vec<f64> = points.iter().copied().chain(between).chain(outside).collect();
-    candidates.iter().any(|x| {
-        bounds.iter().all(|(operator, bound)| match operator {
-            NumericOp::Equal => x == bound,
-            NumericOp::Less => x < bound,
-            NumericOp::LessOrEqual => x <= bound,
-            NumericOp::Greater => x > bound,
-            NumericOp::GreaterOrEqual => x >= bound,
-        })
-    }) || bounds.is_empty()
+fn bound(pair: &[&Spanned<DeValue<'_>>]) -> Option<(NumericOp, f64)> {
+    let [operator, number] = pair else { return None };
+    let written = operator.get_ref().as_str()?;
+    let (_, operator) = OPERATORS.iter().find(|(known, _)| *known == written)?;
+    number_of(number.get_ref()).filter(|number| number.is_finite()).map(|number| (*operator, number))
 }

@@ -1,31 +1,41 @@
 //! `reactors.toml`: what the file says, turned into what the program needs, with every error at once.
 //!
-//! `reader` walks the parsed file with its places; one file a section (`runtime`, `channel`, `reactor`, `filter`) says
-//! which keys there are and what they may be; `cross` checks what only shows when sections meet.
+//! `file` gets the text, `reader` and `scalar` walk it with its places; one file a section (`runtime`, `channel`,
+//! `reactor` with `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never` and
+//! `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`.
 
 mod channel;
 mod cross;
+mod destination;
+mod file;
 mod filter;
+mod grants;
+mod guest;
 pub mod model;
+mod never;
+mod place;
+mod pointer;
+mod policy;
 mod problem;
 mod reactor;
 mod reader;
 mod runtime;
+mod scalar;
+mod text;
 pub mod units;
+mod versions;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use destination::Channels;
 use model::Config;
-pub use problem::{Place, Problem, Problems, Source};
+pub use place::{Place, Places, Source};
+pub use problem::{Problem, Problems};
 use reader::{Reader, Section};
-
-/// Largest configuration file, in bytes.
-const MAX_FILE: u64 = 1 << 20;
 
 /// Where variables of the environment come from.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -41,51 +51,12 @@ pub struct Loaded {
     pub places: Places,
 }
 
-/// Where the keys of each reactor stand in the file.
-#[derive(Clone, Debug)]
-pub struct Places {
-    source: Arc<Source>,
-    /// By reactor and key; the empty key is the table itself.
-    spans: BTreeMap<(String, String), Range<usize>>,
-}
-
-impl Places {
-    /// A reactor's key, or its table if the key is not written.
-    pub fn reactor(&self, name: &str, key: &str) -> Place {
-        let find = |key: &str| self.spans.get(&(name.to_owned(), key.to_owned())).cloned();
-        Place::new(Arc::clone(&self.source), find(key).or_else(|| find("")).unwrap_or(0..0))
-    }
-}
-
 /// Reads and checks a file.
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its place.
 pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
-    let shown = path.display();
-    let fail = |title: String, help: &str| {
-        let source = Arc::new(Source { path: shown.to_string(), text: String::new() });
-        Problems::from(Problem::at(Place::new(source, 0..0), "file", title).help(help))
-    };
-    let found = std::fs::metadata(path).map_err(|error| {
-        fail(
-            format!("cannot read {shown}: {error}"),
-            "run in the folder of a `reactors.toml`, or name one with --config",
-        )
-    })?;
-    if found.is_dir() {
-        return Err(fail(format!("{shown} is a folder"), "name the file in it"));
-    }
-    if found.len() > MAX_FILE {
-        let size = found.len();
-        return Err(fail(format!("{shown} has {size} bytes, more than {MAX_FILE}"), "is it really a configuration?"));
-    }
-    let bytes =
-        std::fs::read(path).map_err(|error| fail(format!("cannot read {shown}: {error}"), "check its permissions"))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        fail(format!("{shown} is not UTF-8: byte {at} begins no character"), "save it as UTF-8")
-    })?;
+    let text = file::read(path)?;
     parse(&text, path, env)
 }
 
@@ -109,9 +80,11 @@ pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Loaded, Problems> 
         let place = Place::new(Arc::clone(&source), 0..0);
         Problems::from(Problem::at(place, "file", format!("{} has no folder: {error}", path.display())))
     })?;
-    let (config, places) = sections(&mut reader, &table, path, root);
-    cross::check(&config, &places, &mut reader);
+    let config = sections(&mut reader, &table, path, &root);
     if reader.errors.is_empty() {
+        let places = Places::collect(source, table.get_ref());
+        cross::check(&config, &places, &mut reader);
+        reader.warnings.sort();
         return Ok(Loaded { config, warnings: reader.warnings, places });
     }
     reader.errors.sort();
@@ -129,38 +102,25 @@ const SECTIONS: &[&str] = &["runtime", "channels", "reactors"];
 /// Every key that may stand in a file, but for the names of sections.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
     let channel = [channel::COMMON, channel::LOCAL, channel::SQS, channel::SNS, channel::RAW];
-    let reactor = [reactor::KEYS, reactor::ALLOW, reactor::RETRY, reactor::DEDUP, reactor::DEAD_LETTER];
+    let reactor = [reactor::KEYS, grants::KEYS, policy::RETRY, policy::DEDUP, policy::DEAD_LETTER];
     let rest = [runtime::KEYS, filter::FORMS];
     channel.into_iter().chain(reactor).chain(rest).flatten().copied()
 }
 
-fn sections(
-    reader: &mut Reader<'_>,
-    table: &toml::Spanned<DeTable<'_>>,
-    path: &Path,
-    root: PathBuf,
-) -> (Config, Places) {
+fn sections(reader: &mut Reader<'_>, table: &toml::Spanned<DeTable<'_>>, path: &Path, root: &Path) -> Config {
     let file = Section::new("", table.get_ref(), table.span());
-    reader.known_keys(&file, SECTIONS);
+    reader.known_keys_or(&file, SECTIONS, &[("[runtime]", runtime::KEYS)]);
     let runtime = reader.table(&file, "runtime");
-    let runtime = runtime::read(reader, runtime.as_ref(), &root);
-    let mut config = Config {
-        file: path.to_path_buf(),
-        runtime,
-        root: root.clone(),
-        channels: BTreeMap::new(),
-        reactors: BTreeMap::new(),
-    };
-    let mut places = Places { source: reader.source(), spans: BTreeMap::new() };
+    let runtime = runtime::read(reader, runtime.as_ref(), root);
+    let mut channels = BTreeMap::new();
     for (name, section) in reader.named_tables(&file, "channels") {
-        config.channels.insert(name.clone(), channel::read(reader, &section, name));
+        channels.insert(name.clone(), channel::read(reader, &section, name));
     }
+    let names = reader.names(&file, "channels");
+    let known = Channels { names, read: &channels };
+    let mut reactors = BTreeMap::new();
     for (name, section) in reader.named_tables(&file, "reactors") {
-        places.spans.insert((name.clone(), String::new()), section.header());
-        for (key, value) in section.table {
-            places.spans.insert((name.clone(), key.get_ref().to_string()), value.span());
-        }
-        config.reactors.insert(name.clone(), reactor::read(reader, &section, name, &root));
+        reactors.insert(name.clone(), reactor::read(reader, &section, name, root, &known));
     }
-    (config, places)
+    Config { file: path.to_path_buf(), runtime, root: root.to_path_buf(), channels, reactors }
 }

@@ -67,6 +67,8 @@ pub enum ChannelKind {
         queue: String,
         /// When messages are deleted.
         settle: Settle,
+        /// Whether a queue that is not there is made.
+        create: bool,
     },
     /// An SNS topic, read through a queue.
     Sns {
@@ -76,6 +78,8 @@ pub enum ChannelKind {
         queue: Option<String>,
         /// When messages are deleted.
         settle: Settle,
+        /// Whether a topic, queue or subscription that is not there is made.
+        create: bool,
     },
 }
 

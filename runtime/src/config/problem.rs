@@ -1,50 +1,15 @@
 //! What is wrong, where, why, and what to do about it.
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-/// A file, as far as messages need it.
-#[derive(Debug)]
-pub struct Source {
-    /// As the user named it.
-    pub path: String,
-    /// What is in it; empty if it could not be read.
-    pub text: String,
-}
+use super::place::{Place, Source};
 
-/// A stretch of a file.
-#[derive(Clone, Debug)]
-pub struct Place {
-    source: Arc<Source>,
-    span: Range<usize>,
-}
-
-impl Place {
-    /// A stretch of bytes, cut to what is there.
-    pub fn new(source: Arc<Source>, span: Range<usize>) -> Self {
-        let end = source.text.len();
-        let mut start = span.start.min(end);
-        while !source.text.is_char_boundary(start) {
-            start -= 1;
-        }
-        let mut stop = span.end.clamp(start, end);
-        while !source.text.is_char_boundary(stop) {
-            stop += 1;
-        }
-        Self { source, span: start..stop }
-    }
-
-    /// Line and column, from 1; columns count characters.
-    fn line_and_column(&self) -> (usize, usize) {
-        let before = &self.source.text[..self.span.start];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-    }
-}
+/// Most problems shown; a file that is something else altogether would fill screens.
+const MOST_SHOWN: usize = 100;
+/// Longest title or label, in characters.
+const LONGEST: usize = 400;
 
 /// One thing that is wrong, or odd.
 #[derive(Clone, Debug)]
@@ -55,13 +20,24 @@ pub struct Problem {
     is_warning: bool,
     title: String,
     label: Option<String>,
+    related: Vec<(Place, String)>,
+    notes: Vec<String>,
     help: Option<String>,
 }
 
 impl Problem {
     /// An error.
     pub fn at(place: Place, code: &'static str, title: impl Into<String>) -> Self {
-        Self { code, place, is_warning: false, title: title.into(), label: None, help: None }
+        Self {
+            code,
+            place,
+            is_warning: false,
+            title: shortened(title.into()),
+            label: None,
+            related: Vec::new(),
+            notes: Vec::new(),
+            help: None,
+        }
     }
 
     /// Makes it a warning.
@@ -74,7 +50,21 @@ impl Problem {
     /// Says something beside the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(shortened(label.into()));
+        self
+    }
+
+    /// Points at something else in the same file that has to do with it.
+    #[must_use]
+    pub fn related(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.related.push((place, label.into()));
+        self
+    }
+
+    /// Says why it matters.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
         self
     }
 
@@ -93,8 +83,13 @@ impl Problem {
             Group::with_title(title)
         } else {
             let mark = AnnotationKind::Primary.span(self.place.span.clone()).label(self.label.as_deref());
-            title.element(Snippet::source(text.as_str()).path(path.as_str()).annotation(mark))
+            let others = self
+                .related
+                .iter()
+                .map(|(place, label)| AnnotationKind::Context.span(place.span.clone()).label(label.as_str()));
+            title.element(Snippet::source(text.as_str()).path(path.as_str()).annotation(mark).annotations(others))
         };
+        group = group.elements(self.notes.iter().map(|note| Level::NOTE.message(note.as_str())));
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
@@ -103,17 +98,32 @@ impl Problem {
 
     fn to_json(&self) -> Value {
         let (line, column) = self.place.line_and_column();
+        let related = self.related.iter().map(|(place, label)| {
+            let (line, column) = place.line_and_column();
+            json!({ "line": line, "column": column, "message": label })
+        });
         json!({
             "severity": if self.is_warning { "warning" } else { "error" },
             "code": self.code,
             "message": self.title,
             "reason": self.label,
+            "notes": self.notes,
             "help": self.help,
+            "related": related.collect::<Vec<_>>(),
             "file": self.place.source.path,
             "line": line,
             "column": column,
         })
     }
+}
+
+/// A message that quotes a value must not be as long as the value.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
 }
 
 /// Everything that is wrong, in the order of the file.
@@ -156,12 +166,20 @@ impl Problems {
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
-        let texts: Vec<String> = self.0.iter().map(|problem| renderer.render(&problem.report())).collect();
+        let shown = self.0.iter().take(MOST_SHOWN);
+        let mut texts: Vec<String> = shown.map(|problem| renderer.render(&problem.report())).collect();
+        if let Some(more @ 1..) = self.0.len().checked_sub(MOST_SHOWN) {
+            texts.push(format!("... and {more} more"));
+        }
         texts.join("\n\n")
     }
 
-    /// For programs.
+    /// For programs: `ok` is false if one of them is an error; `more` counts those that are left out.
     pub fn to_json(&self) -> Value {
-        json!({ "ok": false, "problems": self.0.iter().map(Problem::to_json).collect::<Vec<_>>() })
+        json!({
+            "ok": self.0.iter().all(|problem| problem.is_warning),
+            "problems": self.0.iter().take(MOST_SHOWN).map(Problem::to_json).collect::<Vec<_>>(),
+            "more": self.0.len().saturating_sub(MOST_SHOWN),
+        })
     }
 }

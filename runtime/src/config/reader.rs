@@ -1,18 +1,20 @@
-//! Walking the parsed file: values with their places, and every error noted on the way.
+//! Walking the parsed file: tables with their places, and every error noted on the way.
 //!
 //! A value that is wrong is noted and its default taken, so that reading goes on to the next error.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::subscription::SyntaxError;
 
-use super::units::{parse_duration, parse_size, show_duration, show_size};
+use super::text::{Text, offset_in_literal};
 use super::{Env, Place, Problem, Problems, Source};
+
+/// Entries in one list; comparing them with each other stays quick.
+pub(super) const MOST_LISTED: usize = 1_000;
 
 /// A table and where it stands.
 #[derive(Clone, Debug)]
@@ -37,21 +39,20 @@ impl<'t> Section<'t> {
         self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
-    fn dotted(&self, key: &str) -> String {
+    /// Its dotted name; empty for the file itself.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn dotted(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }
 
-/// A string, with variables replaced.
-#[derive(Clone, Debug)]
-pub(super) struct Text {
-    pub(super) value: String,
-    pub(super) span: Range<usize>,
-}
-
+/// What is read, and what was noted on the way.
 pub(super) struct Reader<'e> {
     source: Arc<Source>,
-    env: Env<'e>,
+    pub(super) env: Env<'e>,
     pub(super) errors: Problems,
     pub(super) warnings: Problems,
 }
@@ -65,9 +66,13 @@ impl<'e> Reader<'e> {
         Arc::clone(&self.source)
     }
 
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
+        Place::new(self.source(), span)
+    }
+
     /// A problem at a stretch of the file, to be noted with [`Reader::note`].
     pub(super) fn problem(&self, span: Range<usize>, code: &'static str, title: impl Into<String>) -> Problem {
-        Problem::at(Place::new(Arc::clone(&self.source), span), code, title)
+        Problem::at(self.place(span), code, title)
     }
 
     pub(super) fn note(&mut self, problem: Problem) {
@@ -79,44 +84,78 @@ impl<'e> Reader<'e> {
         self.note(problem);
     }
 
+    /// Where a byte of a string's value is written; the whole string if a variable makes that unclear.
+    pub(super) fn inside(&self, text: &Text, at: usize) -> Range<usize> {
+        match self.source.text.get(text.span.clone()) {
+            Some(literal) if text.value == text.written => {
+                let start = text.span.start + offset_in_literal(literal, at);
+                start..start + 1
+            }
+            _ => text.span.clone(),
+        }
+    }
+
     /// An error inside a string, at the very character where that can be said.
-    pub(super) fn syntax(&mut self, text: &Text, key: &str, error: &SyntaxError) {
-        let written = self.source.text.get(text.span.clone());
-        let plain =
-            written.is_some_and(|written| written.len() == text.value.len() + 2 && written.contains(&text.value));
-        let span = if plain {
-            let at = text.span.start + 1 + error.at.min(text.value.len());
-            at..at + 1
-        } else {
-            text.span.clone()
-        };
-        let title = format!("`{}` is of no use as `{key}`", text.value);
-        let problem = self.problem(span, "bad-value", title).label(error.reason.clone());
-        self.note(problem);
+    pub(super) fn syntax(&mut self, text: &Text, name: &str, error: &SyntaxError) {
+        let problem = self.problem(self.inside(text, error.at), "bad-value", cannot_be(name, text));
+        self.note(problem.label(text.reason(error.reason.as_str())));
+    }
+
+    /// A string that is of no use.
+    pub(super) fn bad_text(&mut self, text: &Text, name: &str, why: impl Into<String>, help: &str) {
+        let problem = self.problem(text.span.clone(), "bad-value", cannot_be(name, text)).label(text.reason(why));
+        self.note(if help.is_empty() { problem } else { problem.help(help) });
+    }
+
+    /// Notes that the same thing stands twice in a list.
+    pub(super) fn twice(&mut self, text: &Text, first: &Text, name: &str) {
+        let title = format!("`{}` stands twice in `{name}`", text.written);
+        let problem = self.problem(text.span.clone(), "duplicate", title).label("the second time");
+        self.note(problem.related(self.place(first.span.clone()), "the first time").help("remove one of the two"));
+    }
+
+    /// Notes a table that is longer than anybody would write; how much of it to look at.
+    pub(super) fn most_listed(&mut self, table: &Section<'_>) -> usize {
+        self.not_too_many(table.table.len(), table.span.clone(), &table.path);
+        MOST_LISTED
+    }
+
+    pub(super) fn not_too_many(&mut self, found: usize, span: Range<usize>, name: &str) {
+        if found > MOST_LISTED {
+            let title = format!("`{name}` has {found} entries; at most {MOST_LISTED} are allowed");
+            self.error(span, "too-many", title);
+        }
     }
 
     /// Notes each key that is none of these, with the nearest that is.
     pub(super) fn known_keys(&mut self, section: &Section<'_>, known: &[&str]) {
+        self.known_keys_or(section, known, &[]);
+    }
+
+    /// The same; a key that is known elsewhere is probably only misplaced.
+    pub(super) fn known_keys_or(&mut self, section: &Section<'_>, known: &[&str], elsewhere: &[(&str, &[&str])]) {
         for key in section.table.keys() {
             let name = key.get_ref().as_ref();
             if known.contains(&name) {
                 continue;
             }
             let place = if section.path.is_empty() { "at the top".into() } else { format!("in [{}]", section.path) };
-            let mut problem = self.problem(key.span(), "unknown-key", format!("there is no key `{name}` {place}"));
-            problem = match nearest(name, known.iter().copied()) {
-                Some(near) => problem.label(format!("did you mean `{near}`?")),
-                None => problem.help(format!("known keys: {}", known.join(", "))),
-            };
-            self.note(problem);
+            let problem = self.problem(key.span(), "unknown-key", format!("there is no key `{name}` {place}"));
+            let home = elsewhere.iter().find(|(_, keys)| keys.contains(&name)).map(|(home, _)| home);
+            let near = nearest(name, known.iter().copied());
+            self.note(match (home, near) {
+                (Some(home), _) => problem.label(format!("it belongs in {home}")),
+                (None, Some(near)) => problem.label(format!("did you mean `{near}`?")),
+                (None, None) => problem.help(format!("known keys: {}", known.join(", "))),
+            });
         }
     }
 
-    fn mismatch(&mut self, value: &Spanned<DeValue<'_>>, name: &str, expected: &str) {
+    pub(super) fn mismatch(&mut self, value: &Spanned<DeValue<'_>>, name: &str, expected: &str) {
         let found = value.get_ref().type_str();
         let article = if found.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
-        let title = format!("`{name}` is {expected}, and this is {article} {found}");
-        self.error(value.span(), "wrong-type", title);
+        let problem = self.problem(value.span(), "wrong-type", format!("`{name}` has the wrong type"));
+        self.note(problem.label(format!("expected {expected}, found {article} {found}")));
     }
 
     pub(super) fn table<'t>(&mut self, section: &Section<'t>, key: &str) -> Option<Section<'t>> {
@@ -131,52 +170,37 @@ impl<'e> Reader<'e> {
         }
     }
 
+    /// The names in a table, whatever they stand for.
+    pub(super) fn names(&self, section: &Section<'_>, key: &str) -> Vec<String> {
+        let table = section.get(key).and_then(|value| value.get_ref().as_table());
+        table.map(|table| table.keys().map(|name| name.get_ref().to_string()).collect()).unwrap_or_default()
+    }
+
     /// The tables `[key.NAME]`, with valid names.
     pub(super) fn named_tables<'t>(&mut self, section: &Section<'t>, key: &str) -> Vec<(String, Section<'t>)> {
         let Some(all) = self.table(section, key) else { return Vec::new() };
         let mut found = Vec::new();
-        for (name, _) in all.table {
+        for (name, value) in all.table {
             let text = name.get_ref().to_string();
             if !is_name(&text) {
                 let title = format!("`{text}` is no name for one of the {key}");
                 let problem = self.problem(name.span(), "bad-name", title);
                 let rule = "1 to 63 characters of a-z, 0-9, - and _, beginning with a letter or digit";
-                self.note(problem.label("not a valid name").help(format!("a name has {rule}")));
+                let lower = text.to_lowercase().replace([' ', '.', '/', ':'], "-");
+                let problem = if is_name(&lower) {
+                    problem.label(format!("`{lower}` would be one"))
+                } else {
+                    problem.label("not a valid name")
+                };
+                self.note(problem.help(format!("a name has {rule}")));
             }
-            if let Some(table) = self.table(&all, &text) {
-                found.push((text, table));
+            let dotted = all.dotted(&text);
+            match value.get_ref().as_table() {
+                Some(table) => found.push((text, Section::new(dotted, table, value.span()))),
+                None => self.mismatch(value, &dotted, "a table"),
             }
         }
         found
-    }
-
-    pub(super) fn text(&mut self, section: &Section<'_>, key: &str) -> Option<Text> {
-        let value = section.get(key)?;
-        self.text_of(value, &section.dotted(key))
-    }
-
-    /// A string with its variables replaced.
-    pub(super) fn text_of(&mut self, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Text> {
-        let Some(written) = value.get_ref().as_str() else {
-            self.mismatch(value, name, "a string");
-            return None;
-        };
-        match substitute(written, self.env) {
-            Ok(value_text) => Some(Text { value: value_text, span: value.span() }),
-            Err(why) => {
-                let problem = self.problem(value.span(), "variable", format!("`{name}`: {why}"));
-                self.note(problem.help("write ${NAME:-default} for a default, and $$ for a dollar sign"));
-                None
-            }
-        }
-    }
-
-    /// A required string.
-    pub(super) fn required(&mut self, section: &Section<'_>, key: &str, example: &str) -> Option<Text> {
-        if section.get(key).is_none() {
-            self.missing(section, key, example);
-        }
-        self.text(section, key)
     }
 
     pub(super) fn missing(&mut self, section: &Section<'_>, key: &str, example: &str) {
@@ -184,138 +208,11 @@ impl<'e> Reader<'e> {
         let problem = self.problem(section.header(), "missing-key", title);
         self.note(problem.help(format!("add a line such as: {key} = {example}")));
     }
-
-    /// A list of strings; one string alone is a list of one.
-    pub(super) fn texts(&mut self, section: &Section<'_>, key: &str) -> Option<Vec<Text>> {
-        let value = section.get(key)?;
-        let name = section.dotted(key);
-        match value.get_ref() {
-            DeValue::Array(list) => Some(list.iter().filter_map(|value| self.text_of(value, &name)).collect()),
-            DeValue::String(_) => Some(self.text_of(value, &name).into_iter().collect()),
-            _ => {
-                self.mismatch(value, &name, "a list of strings");
-                None
-            }
-        }
-    }
-
-    /// One of some words.
-    pub(super) fn choice<T: Copy>(&mut self, section: &Section<'_>, key: &str, options: &[(&str, T)]) -> Option<T> {
-        let text = self.text(section, key)?;
-        let found = options.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
-        if found.is_none() {
-            self.no_such(&text, &section.dotted(key), options.iter().map(|(word, _)| *word));
-        }
-        found
-    }
-
-    /// Notes a word that is none of those allowed.
-    pub(super) fn no_such<'w>(&mut self, text: &Text, name: &str, words: impl Iterator<Item = &'w str> + Clone) {
-        let title = format!("`{name}` cannot be \"{}\"", text.value);
-        let mut problem = self.problem(text.span.clone(), "bad-value", title);
-        if let Some(near) = nearest(&text.value, words.clone()) {
-            problem = problem.label(format!("did you mean \"{near}\"?"));
-        }
-        let all: Vec<_> = words.map(|word| format!("\"{word}\"")).collect();
-        self.note(problem.help(format!("it is one of {}", all.join(", "))));
-    }
-
-    pub(super) fn boolean(&mut self, section: &Section<'_>, key: &str) -> Option<bool> {
-        let value = section.get(key)?;
-        let found = value.get_ref().as_bool();
-        if found.is_none() {
-            self.mismatch(value, &section.dotted(key), "true or false");
-        }
-        found
-    }
-
-    pub(super) fn integer(&mut self, section: &Section<'_>, key: &str, allowed: RangeInclusive<u64>) -> Option<u64> {
-        let value = section.get(key)?;
-        let name = section.dotted(key);
-        let Some(written) = value.get_ref().as_integer() else {
-            self.mismatch(value, &name, "a whole number");
-            return None;
-        };
-        let digits = written.as_str().replace('_', "");
-        match i128::from_str_radix(&digits, written.radix()).ok().and_then(|number| u64::try_from(number).ok()) {
-            Some(number) if allowed.contains(&number) => Some(number),
-            _ => {
-                let title = format!("`{name}` must be between {} and {}", allowed.start(), allowed.end());
-                self.error(value.span(), "out-of-range", title);
-                None
-            }
-        }
-    }
-
-    pub(super) fn number(&mut self, section: &Section<'_>, key: &str, allowed: RangeInclusive<f64>) -> Option<f64> {
-        let value = section.get(key)?;
-        let name = section.dotted(key);
-        let Some(number) = number_of(value.get_ref()) else {
-            self.mismatch(value, &name, "a number");
-            return None;
-        };
-        if allowed.contains(&number) {
-            return Some(number);
-        }
-        let title = format!("`{name}` must be between {} and {}", allowed.start(), allowed.end());
-        self.error(value.span(), "out-of-range", title);
-        None
-    }
-
-    pub(super) fn duration(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        allowed: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
-        let text = self.text(section, key)?;
-        let range = format!("{} to {}", show_duration(*allowed.start()), show_duration(*allowed.end()));
-        self.measure(section, key, &text, parse_duration(&text.value), &allowed, &range)
-    }
-
-    pub(super) fn size(&mut self, section: &Section<'_>, key: &str, allowed: RangeInclusive<usize>) -> Option<usize> {
-        let text = self.text(section, key)?;
-        let range = format!("{} to {}", show_size(*allowed.start()), show_size(*allowed.end()));
-        self.measure(section, key, &text, parse_size(&text.value), &allowed, &range)
-    }
-
-    fn measure<T: PartialOrd>(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        text: &Text,
-        parsed: Result<T, String>,
-        allowed: &RangeInclusive<T>,
-        range: &str,
-    ) -> Option<T> {
-        let name = section.dotted(key);
-        match parsed {
-            Ok(value) if allowed.contains(&value) => Some(value),
-            Ok(_) => {
-                self.error(text.span.clone(), "out-of-range", format!("`{name}` must be from {range}"));
-                None
-            }
-            Err(why) => {
-                let title = format!("`{name}` cannot be \"{}\"", text.value);
-                let problem = self.problem(text.span.clone(), "bad-value", title).label(why);
-                self.note(problem);
-                None
-            }
-        }
-    }
 }
 
-/// A number, whole or not.
-pub(super) fn number_of(value: &DeValue<'_>) -> Option<f64> {
-    let parse = |text: &str| text.replace('_', "").parse::<f64>().ok();
-    match value {
-        DeValue::Integer(written) if written.radix() == 10 => parse(written.as_str()),
-        DeValue::Integer(written) => {
-            i64::from_str_radix(&written.as_str().replace('_', ""), written.radix()).ok().map(|number| number as f64)
-        }
-        DeValue::Float(written) => parse(written.as_str()),
-        _ => None,
-    }
+/// The title of what is wrong with a string.
+fn cannot_be(name: &str, text: &Text) -> String {
+    format!("`{name}` cannot be \"{}\"", text.written)
 }
 
 /// The word that was probably meant.
@@ -330,33 +227,4 @@ pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> O
 fn is_name(text: &str) -> bool {
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.len() <= 63 && text.starts_with(letter) && text.chars().all(|c| letter(c) || c == '-' || c == '_')
-}
-
-/// Replaces `${NAME}` and `${NAME:-default}`; `$$` is a dollar sign.
-fn substitute(text: &str, env: Env<'_>) -> Result<String, String> {
-    let mut done = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        done.push_str(before);
-        if let Some(after) = after.strip_prefix('$') {
-            done.push('$');
-            rest = after;
-            continue;
-        }
-        let Some(inside) = after.strip_prefix('{') else {
-            return Err("a dollar sign begins a variable: ${NAME}".to_owned());
-        };
-        let (name, after) = inside.split_once('}').ok_or("a variable is not closed: } is missing")?;
-        let (name, default) = name.split_once(":-").map_or((name, None), |(name, default)| (name, Some(default)));
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(format!("`{name}` is no name of a variable"));
-        }
-        match env(name).or_else(|| default.map(str::to_owned)) {
-            Some(value) => done.push_str(&value),
-            None => return Err(format!("the environment variable {name} is not set")),
-        }
-        rest = after;
-    }
-    done.push_str(rest);
-    Ok(done)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::model::RuntimeConfig;
+use super::reactor::below_root;
 use super::reader::{Reader, Section};
 
 /// Its keys.
@@ -20,10 +21,16 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root:
     let Some(section) = section else { return config };
     reader.known_keys(section, KEYS);
     if let Some(dir) = reader.text(section, "data-dir") {
-        if dir.value.is_empty() {
-            reader.error(dir.span, "bad-value", "`runtime.data-dir` is empty");
-        } else {
-            config.data_dir = root.join(dir.value);
+        let path = Path::new(&dir.value);
+        // An absolute path is the operator's own choice; a relative one stays below the configuration.
+        let wrong = if path.is_absolute() { None } else { below_root(path).err() };
+        match wrong {
+            Some(why) => {
+                let title = format!("the data folder `{}` is not below the folder of the configuration", dir.written);
+                let problem = reader.problem(dir.span.clone(), "path-escapes", title).label(dir.reason(why));
+                reader.note(problem.help("write a path below it, or an absolute one"));
+            }
+            None => config.data_dir = root.join(path),
         }
     }
     if let Some(count) = reader.integer(section, "concurrency", 1..=10_000) {

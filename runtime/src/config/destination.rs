@@ -1,0 +1,66 @@
+//! Names of channels, where a reactor reads or writes them.
+
+use std::collections::BTreeMap;
+
+use super::model::{ChannelConfig, ChannelKind, Format};
+use super::reader::{Reader, nearest};
+use super::text::Text;
+
+/// The channels that the file has.
+pub(super) struct Channels<'c> {
+    /// Every name, also of those that could not be read.
+    pub(super) names: Vec<String>,
+    pub(super) read: &'c BTreeMap<String, ChannelConfig>,
+}
+
+impl Channels<'_> {
+    /// The channel; an unknown name is noted.
+    fn find(&self, reader: &mut Reader<'_>, text: &Text, name: &str) -> Option<&ChannelConfig> {
+        let found = self.read.get(&text.value);
+        if found.is_none() && !self.names.contains(&text.value) {
+            let title = format!("`{name}`: there is no channel `{}`", text.written);
+            let problem = reader.problem(text.span.clone(), "unknown-channel", title);
+            let near = nearest(&text.value, self.names.iter().map(String::as_str)).filter(|_| !text.has_variable);
+            reader.note(match near {
+                Some(near) => problem.label(format!("did you mean `{near}`?")),
+                None if self.names.is_empty() || text.has_variable => {
+                    problem.help("add a table [channels.NAME] with its `kind`")
+                }
+                None => problem.help(format!("there are {}; or add a table [channels.NAME]", self.names.join(", "))),
+            });
+        }
+        found
+    }
+}
+
+/// Checks that a reactor can read from a channel.
+pub(super) fn source(reader: &mut Reader<'_>, text: &Text, name: &str, channels: &Channels<'_>) {
+    if let Some(ChannelConfig { kind: ChannelKind::Sns { queue: None, .. }, .. }) = channels.find(reader, text, name) {
+        let title = format!("nothing can be read from `{}`: a topic is read through a queue", text.written);
+        let problem = reader.problem(text.span.clone(), "write-only", title);
+        reader.note(problem.help(format!("add `queue = \"...\"` to [channels.{}]", text.written)));
+    }
+}
+
+/// Checks that a reactor can write to a channel.
+pub(super) fn destination(reader: &mut Reader<'_>, text: &Text, name: &str, channels: &Channels<'_>) {
+    let Some(channel) = channels.find(reader, text, name) else { return };
+    // What is read from elsewhere is somebody else's to decode; a local log is read back by this host.
+    let Some(format) = foreign(&channel.format).filter(|_| matches!(channel.kind, ChannelKind::Local { .. })) else {
+        return;
+    };
+    let title = format!("events written to `{}` could not be read again: its format is {format}", text.written);
+    let problem = reader.problem(text.span.clone(), "format-mismatch", title);
+    let problem = problem.note("what reactors emit, and dead letters, are written in the native format");
+    reader.note(problem.help("write to a channel of format \"auto\" or \"native\""));
+}
+
+fn foreign(format: &Format) -> Option<&'static str> {
+    match format {
+        Format::Auto | Format::Native | Format::Sns => None,
+        Format::CloudEvents => Some("\"cloudevents\""),
+        Format::EventBridge => Some("\"eventbridge\""),
+        Format::S3 => Some("\"s3\""),
+        Format::Raw(_) => Some("raw"),
+    }
+}

@@ -1,0 +1,50 @@
+//! JSON pointers: into a body, or into an event, where only some can ever find something.
+
+use crate::pipeline::view::ROOTS;
+use crate::subscription::Pointer;
+
+use super::reader::{Reader, Section, nearest};
+use super::text::Text;
+
+/// A pointer into an event.
+pub(super) fn into_event(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<Pointer> {
+    let text = reader.text(section, key)?;
+    event_pointer(reader, &text, &section.dotted(key))
+}
+
+/// A pointer into anything.
+pub(super) fn into_body(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<Pointer> {
+    let text = reader.text(section, key)?;
+    any_pointer(reader, &text, &section.dotted(key))
+}
+
+/// Reads a pointer into an event; one that no event can have is an error.
+pub(super) fn event_pointer(reader: &mut Reader<'_>, text: &Text, name: &str) -> Option<Pointer> {
+    let pointer = any_pointer(reader, text, name)?;
+    let (root, deeper) = pointer.tokens.split_first()?;
+    let known = ROOTS.contains(&root.as_str());
+    if known && (deeper.is_empty() || root == "data") {
+        return Some(pointer);
+    }
+    let label = if known {
+        format!("`/{root}` is one value, there is nothing below it")
+    } else {
+        let meant = match nearest(root, ROOTS.iter().copied()) {
+            Some(near) => {
+                let rest = pointer.text[1..].find('/').map_or("", |at| &pointer.text[at + 1..]);
+                format!("/{near}{rest}")
+            }
+            None => format!("/data{}", pointer.text),
+        };
+        format!("did you mean `{meant}`?")
+    };
+    let title = format!("`{name}`: no event has `{}`", text.written);
+    let problem = reader.problem(text.span.clone(), "no-such-field", title).label(text.reason(label));
+    let fields = ROOTS.iter().map(|root| format!("/{root}")).collect::<Vec<_>>().join(", ");
+    reader.note(problem.help(format!("an event has {fields}; what the producer sent is in /data")));
+    None
+}
+
+fn any_pointer(reader: &mut Reader<'_>, text: &Text, name: &str) -> Option<Pointer> {
+    Pointer::parse(&text.value).map_err(|error| reader.syntax(text, name, &error)).ok()
+}

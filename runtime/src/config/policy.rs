@@ -1,0 +1,113 @@
+//! `[reactors.NAME.retry]`, `[reactors.NAME.dedup]` and `[reactors.NAME.dead-letter]`.
+
+use std::time::Duration;
+
+use crate::pipeline::DEAD_LETTER_TYPE;
+
+use super::destination::{Channels, destination};
+use super::model::{DeadLetterPolicy, DedupPolicy, Jitter, OnExhausted, RetryPolicy};
+use super::pointer;
+use super::reactor::{Route, misplaced};
+use super::reader::{Reader, Section};
+use super::units::show_duration;
+
+/// The keys of `[reactors.NAME.retry]`.
+pub(super) const RETRY: &[&str] = &["max-attempts", "initial", "factor", "max", "jitter", "max-age"];
+/// The keys of `[reactors.NAME.dedup]`.
+pub(super) const DEDUP: &[&str] = &["window", "key"];
+/// The keys of `[reactors.NAME.dead-letter]`.
+pub(super) const DEAD_LETTER: &[&str] = &["channel", "on-exhausted"];
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+pub(super) fn retry(reader: &mut Reader<'_>, section: &Section<'_>) -> RetryPolicy {
+    let mut policy = RetryPolicy {
+        max_attempts: 5,
+        initial: SECOND,
+        factor: 2.0,
+        max: 100 * SECOND,
+        jitter: Jitter::Full,
+        max_age: DAY,
+    };
+    let Some(table) = reader.table(section, "retry") else { return policy };
+    misplaced(reader, &table, RETRY);
+    let initial = reader.duration(&table, "initial", Duration::ZERO..=12 * HOUR);
+    let jitter = [("full", Jitter::Full), ("equal", Jitter::Equal), ("none", Jitter::None)];
+    let attempts = reader.integer(&table, "max-attempts", 1..=1_000);
+    policy.max_attempts = attempts.map_or(policy.max_attempts, |attempts| attempts as u32);
+    policy.factor = reader.number(&table, "factor", 1.0..=100.0).unwrap_or(policy.factor);
+    policy.jitter = reader.choice(&table, "jitter", &jitter).unwrap_or(policy.jitter);
+    policy.max_age = reader.duration(&table, "max-age", SECOND..=YEAR).unwrap_or(policy.max_age);
+    let max = reader.duration(&table, "max", Duration::ZERO..=12 * HOUR);
+    // Only one of the two may be written, and the other is then made to fit.
+    policy.initial = initial.unwrap_or(policy.initial.min(max.unwrap_or(policy.initial)));
+    policy.max = max.unwrap_or(policy.max.max(policy.initial));
+    if let (Some(initial), Some(max)) = (initial, max)
+        && initial > max
+        && let (Some(first), Some(ceiling)) = (table.get("initial"), table.get("max"))
+    {
+        let title = format!("the first delay is above `max`, which is {}", show_duration(max));
+        let problem = reader.problem(first.span(), "initial-above-max", title);
+        let problem = problem.related(reader.place(ceiling.span()), "the longest delay");
+        reader.note(problem.help("lower `initial`, or raise `max`"));
+    }
+    if let Some(age) = table.get("max-age")
+        && policy.max_age < policy.initial
+        && policy.max_attempts > 1
+    {
+        let title = format!("the first delay of {} may end after `max-age`", show_duration(policy.initial));
+        let problem = reader.problem(age.span(), "no-retry", title).warning();
+        let problem = problem.note("a back-off that would end later is not begun: the delivery becomes a dead letter");
+        reader.warnings.push(problem.help("raise `max-age`, lower `initial`, or write max-attempts = 1"));
+    }
+    policy
+}
+
+pub(super) fn dedup(reader: &mut Reader<'_>, section: &Section<'_>) -> DedupPolicy {
+    let default = DedupPolicy { window: 14 * DAY, key: None };
+    let Some(table) = reader.table(section, "dedup") else { return default };
+    misplaced(reader, &table, DEDUP);
+    DedupPolicy {
+        window: reader.duration(&table, "window", SECOND..=YEAR).unwrap_or(default.window),
+        key: pointer::into_event(reader, &table, "key"),
+    }
+}
+
+pub(super) fn dead_letter(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    route: &Route,
+    channels: &Channels<'_>,
+) -> DeadLetterPolicy {
+    let Some(table) = reader.table(section, "dead-letter") else { return DeadLetterPolicy::default() };
+    misplaced(reader, &table, DEAD_LETTER);
+    let options = [("continue", OnExhausted::Continue), ("park-key", OnExhausted::ParkKey)];
+    let on_exhausted = reader.choice(&table, "on-exhausted", &options).unwrap_or_default();
+    if on_exhausted == OnExhausted::ParkKey
+        && section.get("order-by").is_none()
+        && let Some(value) = table.get("on-exhausted")
+    {
+        let problem = reader.problem(value.span(), "park-without-order", "there is no key to park without `order-by`");
+        reader.note(problem.help("add a line such as: order-by = \"/data/orderId\""));
+    }
+    let channel = reader.text(&table, "channel");
+    if let Some(text) = &channel {
+        destination(reader, text, &table.dotted("channel"), channels);
+        // A dead letter that comes back to the reactor that could not handle the event is a dead letter again.
+        let source = route.from.iter().find(|from| from.value == text.value);
+        let wanted = route.on.iter().find(|(_, pattern)| pattern.matches(DEAD_LETTER_TYPE, 1));
+        if let (Some(source), Some((on, _))) = (source, wanted) {
+            let title =
+                format!("dead letters would come back to the reactor they come from, through `{}`", text.written);
+            let problem = reader.problem(text.span.clone(), "dead-letter-loop", title);
+            let problem = problem.related(reader.place(source.span.clone()), "it reads this channel");
+            let label = format!("`{}` matches `{DEAD_LETTER_TYPE}`", on.written);
+            let problem = problem.related(reader.place(on.span.clone()), label);
+            reader.note(problem.help("forward them to a channel that this reactor does not read"));
+        }
+    }
+    DeadLetterPolicy { channel: channel.map(|text| text.value), on_exhausted }
+}
