@@ -1,11 +1,31 @@
-//! Reactor's host.
+//! Reactor's host: reads events from channels, runs sandboxed consumers on them, and commits what they did exactly once.
+//!
+//! In reading order:
+//!
+//! - [`event`], [`subscription`], [`clock`]: the nouns, without I/O. An [`event::Event`] is what happened, a delivery is
+//!   one event on its way to one reactor, an attempt is one run of it.
+//! - [`config`]: `reactors.toml`, what the file says turned into what the program needs.
+//! - [`pipeline`]: the way of an event, one file a step: decode, route, admit, claim, invoke, judge, commit, settle.
+//! - [`store`]: the durable state behind it, as a trait, in `SQLite`, and in memory.
+//! - [`wasm`]: the sandbox behind [`pipeline::invoke`].
+//! - [`cli`]: one file a command, and the only place that wires the parts together.
+//!
+//! Dependencies point one way: the pipeline knows the nouns and the traits, and nothing behind them. [`json`] is the
+//! little that decode and route share.
+
+pub mod event;
+pub mod subscription;
+
+pub mod clock;
+
+pub mod config;
+
+pub mod pipeline;
+
+pub mod store;
+
+pub mod wasm;
 
 pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod event;
+
 pub mod json;
-pub mod pipeline;
-pub mod store;
-pub mod subscription;
-pub mod wasm;
