@@ -69,8 +69,16 @@ pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Loaded, Problems> 
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(Arc::clone(&source), env);
     for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        reader.error(span, "syntax", format!("not TOML: {}", error.message()));
+        let title = format!("not TOML: {}", error.message());
+        match error.span() {
+            Some(span) => reader.error(span, "syntax", title),
+            // Only nesting has no place; the first line of the file would be a wrong one.
+            None => {
+                let source = Arc::new(Source { path: source.path.clone(), text: String::new() });
+                let problem = Problem::at(Place::new(source, 0..0), "syntax", format!("{title} in {}", path.display()));
+                reader.note(problem.help("nest tables, lists and dotted keys less deeply"));
+            }
+        }
     }
     // What could be recovered is checked only if all of it is there: guesses would add errors that are none.
     if !errors.is_empty() {
