@@ -138,6 +138,14 @@ fn format(reader: &mut Reader<'_>, section: &Section<'_>) -> Format {
     if value.get_ref().is_table() {
         return raw(reader, section).map_or(Format::Auto, Format::Raw);
     }
+    if !value.get_ref().is_str() {
+        reader.mismatch(
+            value,
+            &section.dotted("format"),
+            "a string, or a table such as { raw = { type = \"order.placed\" } }",
+        );
+        return Format::Auto;
+    }
     let Some(text) = reader.text(section, "format") else { return Format::Auto };
     match text.value.as_str() {
         "auto" => Format::Auto,

@@ -1,12 +1,13 @@
 //! `reactors.toml`: what the file says, turned into what the program needs, with every error at once.
 //!
 //! `file` gets the text, `reader` and `scalar` walk it with its places; one file a section (`runtime`, `channel`,
-//! `reactor` with `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never` and
+//! `reactor` with `emit`, `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never` and
 //! `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`.
 
 mod channel;
 mod cross;
 mod destination;
+mod emit;
 mod file;
 mod filter;
 mod grants;
