@@ -108,12 +108,24 @@ fn root_of(path: &Path) -> std::io::Result<PathBuf> {
 /// The sections a file may have.
 const SECTIONS: &[&str] = &["runtime", "channels", "reactors"];
 
-/// Every key that may stand in a file, but for the names of sections.
-pub fn known_keys() -> impl Iterator<Item = &'static str> {
-    let channel = [channel::COMMON, channel::LOCAL, channel::SQS, channel::SNS, channel::RAW];
-    let reactor = [reactor::KEYS, grants::KEYS, policy::RETRY, policy::DEDUP, policy::DEAD_LETTER];
-    let rest = [runtime::KEYS, filter::FORMS];
-    channel.into_iter().chain(reactor).chain(rest).flatten().copied()
+/// Every key that may stand in a file, as table and key; the tables are named as in the reference.
+pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let tables = [
+        ("runtime", runtime::KEYS),
+        ("channels", channel::COMMON),
+        ("channels", channel::LOCAL),
+        ("channels", channel::SQS),
+        ("channels", channel::SNS),
+        ("raw", channel::RAW),
+        ("origin", channel::ORIGINS),
+        ("reactors", reactor::KEYS),
+        ("when", filter::FORMS),
+        ("allow", grants::KEYS),
+        ("retry", policy::RETRY),
+        ("dedup", policy::DEDUP),
+        ("dead-letter", policy::DEAD_LETTER),
+    ];
+    tables.into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| (table, *key)))
 }
 
 fn sections(reader: &mut Reader<'_>, table: &toml::Spanned<DeTable<'_>>, path: &Path, root: &Path) -> Config {

@@ -217,12 +217,9 @@ fn cannot_be(name: &str, text: &Text) -> String {
 
 /// The word that was probably meant.
 pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    let most = |known: &str| (known.len().max(word.len()) / 3).max(1);
     known
-        // Comparing takes the product of the lengths, in time and memory, and a word may be as long as the file.
-        .filter(|known| known.chars().count().abs_diff(word.chars().count()) <= most(known))
         .map(|known| (strsim::damerau_levenshtein(word, known), known))
-        .filter(|(distance, known)| *distance <= most(known))
+        .filter(|(distance, known)| *distance <= (known.len().max(word.len()) / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }
