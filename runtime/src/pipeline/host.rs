@@ -20,6 +20,7 @@ use super::invoke::{Guest, Run};
 use super::judge::{Ended, judge};
 use super::reactor::{Reactor, Targets};
 use super::schedule::{Action, ReactorSpec, Scheduler};
+use super::state::ReactorState;
 use super::{Active, Committing, Input};
 
 /// How often the store is asked whether another process wrote to it, while one does and otherwise.
@@ -31,6 +32,8 @@ const BUSY_FOR: Duration = Duration::from_secs(1);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long after the drain time the host still waits for the store.
 const GIVE_UP: Duration = Duration::from_secs(2);
+/// Bytes of state values that each reactor may keep in memory, however many reactors there are.
+const STATE_ROOM: usize = 64 << 10;
 /// Most inputs taken at a time.
 const INPUTS: usize = 1_024;
 
@@ -99,13 +102,15 @@ impl Host {
         let targets =
             config.channels.iter().map(|(name, channel)| (name.clone(), (channel_ids[name], channel.max_event)));
         let targets: Targets = targets.collect();
+        let room = (config.runtime.queue_memory / config.reactors.len().max(1)).max(STATE_ROOM);
         let mut reactors = Vec::new();
         for (name, reactor) in &config.reactors {
             let guest = guests
                 .remove(name)
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
             let id = store.reactor_id(name)?;
-            reactors.push(Reactor::new(id, reactor.clone(), guest, Arc::clone(&store), targets.clone()));
+            let state = ReactorState::new(Arc::clone(&store), id, room);
+            reactors.push(Reactor::new(id, reactor.clone(), guest, state, targets.clone()));
         }
         let specs: Vec<_> = reactors
             .iter()

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::config::model::ReactorConfig;
 use crate::event::{ChannelId, Message, ReactorId};
-use crate::store::{DeadLetter, Store};
+use crate::store::DeadLetter;
 
 use super::decode::{check_event, encode_native};
 use super::invoke::{Emit, Guest, emitted_id};
@@ -33,10 +33,10 @@ impl Reactor {
         id: ReactorId,
         config: ReactorConfig,
         guest: Arc<dyn Guest>,
-        store: Arc<dyn Store>,
+        state: ReactorState,
         channels: Targets,
     ) -> Self {
-        Self { id, config, guest, state: Arc::new(ReactorState::new(store, id)), channels }
+        Self { id, config, guest, state: Arc::new(state), channels }
     }
 
     /// The messages of what a run emitted; an error says why one of them cannot be.

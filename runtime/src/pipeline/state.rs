@@ -16,13 +16,12 @@ use crate::store::Store;
 
 use super::invoke::StateView;
 
-/// Bytes of one reactor's committed values that are kept in memory.
-const CACHE: usize = 4 << 20;
-
 /// One reactor's state, with its uncommitted writes. This process is the only one that writes it.
 pub(super) struct ReactorState {
     store: Arc<dyn Store>,
     reactor: ReactorId,
+    /// Bytes of values that are kept in memory; what is about to be committed is kept in any case.
+    room: usize,
     values: Mutex<Values>,
 }
 
@@ -30,6 +29,9 @@ pub(super) struct ReactorState {
 struct Values {
     entries: HashMap<String, Entry>,
     bytes: usize,
+    /// Above this, committed values are let go of. Twice what could not be at the last time, or it would be tried for
+    /// every write.
+    evict_above: usize,
     /// Goes up when entries are taken out: what was read from the store before may be older than what was there.
     generation: u64,
 }
@@ -53,22 +55,23 @@ impl Entry {
 }
 
 impl Values {
-    fn put(&mut self, key: &str, entry: Entry) {
+    fn put(&mut self, key: &str, entry: Entry, room: usize) {
         self.bytes += Entry::weight(key, entry.value.as_ref());
         if let Some(old) = self.entries.insert(key.to_owned(), entry) {
             self.bytes -= Entry::weight(key, old.value.as_ref());
         }
-        if self.bytes > CACHE {
+        if self.bytes > room.max(self.evict_above) {
             self.entries.retain(|_, entry| entry.pending);
             self.bytes = self.entries.iter().map(|(key, entry)| Entry::weight(key, entry.value.as_ref())).sum();
+            self.evict_above = 2 * self.bytes;
             self.generation += 1;
         }
     }
 }
 
 impl ReactorState {
-    pub(super) fn new(store: Arc<dyn Store>, reactor: ReactorId) -> Self {
-        Self { store, reactor, values: Mutex::default() }
+    pub(super) fn new(store: Arc<dyn Store>, reactor: ReactorId, room: usize) -> Self {
+        Self { store, reactor, room, values: Mutex::default() }
     }
 
     fn values(&self) -> MutexGuard<'_, Values> {
@@ -89,7 +92,7 @@ impl ReactorState {
         }
         let mut values = self.values();
         for (key, value) in writes {
-            values.put(key, Entry { value: value.clone(), version, pending: true });
+            values.put(key, Entry { value: value.clone(), version, pending: true }, self.room);
         }
     }
 
@@ -124,7 +127,7 @@ impl StateView for ReactorState {
         }
         if values.generation == generation {
             let (value, version) = found.clone().map_or((None, Version(0)), |(value, version)| (Some(value), version));
-            values.put(key, Entry { value, version, pending: false });
+            values.put(key, Entry { value, version, pending: false }, self.room);
         }
         Ok(found)
     }
