@@ -40,7 +40,7 @@ fn golden() {
         of_kind.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
     };
     let (cases, mut wrong) = (names("toml"), Vec::new());
-    assert!(cases.len() >= 40, "only {} cases", cases.len());
+    assert!(cases.len() >= 140, "only {} cases", cases.len());
     for name in &cases {
         let read = |ending| fs::read_to_string(folder().join(name).with_extension(ending));
         let found = told(&read("toml").expect("a case")) + "\n";
@@ -96,6 +96,30 @@ fn a_list_of_names_ends() {
 }
 
 #[test]
+fn a_message_does_not_list_every_channel() {
+    let channels: String = (0..3_000).map(|number| format!("[channels.c{number}]\nkind = \"local\"\n")).collect();
+    let wrong = "[reactors.r]\nmodule = \"r.wasm\"\nfrom = \"elsewhere\"\non = \"a\"\n";
+    let told = told(&format!("{channels}{wrong}"));
+    assert!(told.contains("there is no channel `elsewhere`"), "{told}");
+    assert!(told.len() < 1_000, "{} bytes", told.len());
+}
+
+#[test]
+fn nesting_without_a_place_points_nowhere() {
+    for text in ["a.".repeat(200_000) + "a = 1\n", format!("[{}a]\n", "a.".repeat(200_000))] {
+        let told = told(&text);
+        assert!(told.contains("error[syntax]") && told.contains("recursion limit"), "{told}");
+        assert!(!told.contains("-->"), "{told}");
+    }
+}
+
+#[test]
+fn a_key_as_long_as_the_file_is_not_repeated() {
+    let told = told(&format!("[runtime]\n{} = 1\n", "y".repeat(1_000_000)));
+    assert!(told.contains("known keys: data-dir") && told.len() < 2_000, "{} bytes", told.len());
+}
+
+#[test]
 fn colours_are_only_added() {
     let text = fs::read_to_string(folder().join("many_at_once.toml")).expect("a case");
     let problems = parse(&text).expect_err("many");
@@ -131,9 +155,20 @@ fn reference() -> String {
 fn the_reference_names_every_key_and_no_other() {
     let text = reference();
     let mut documented = BTreeSet::new();
-    for line in text.lines().filter(|line| line.starts_with("| `")) {
-        let cell = line.split('|').nth(1).expect("a first cell");
-        documented.extend(cell.split('`').skip(1).step_by(2));
+    let (mut section, mut table) = ("", "");
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## `[") {
+            let name = heading.trim_end_matches("]`").trim_end_matches(".NAME");
+            section = name.rsplit('.').next().expect("a name");
+        } else if let Some(cell) = line.strip_prefix("| ").and_then(|line| line.split('|').next()) {
+            match cell.trim() {
+                "key" => table = section,
+                "origin in `raw`" => table = "origin",
+                // Such as "key of `allow`".
+                cell if cell.contains(" of `") => table = cell.split('`').nth(1).expect("a name"),
+                cell => documented.extend(cell.split('`').skip(1).step_by(2).map(|key| (table, key))),
+            }
+        }
     }
     let known: BTreeSet<_> = config::known_keys().collect();
     assert_eq!(documented, known);
@@ -182,15 +217,35 @@ fn the_repositorys_own_configuration_is_valid() {
 
 mod random {
     use proptest::prelude::*;
+    use proptest::sample::Index;
 
     use super::told;
 
-    const VALID: &str = include_str!("../../reactors.toml");
+    const VALID: &str = include_str!("config_full.toml");
+
+    /// Values of many kinds; put in the place of a valid one, the file is still TOML.
+    fn value() -> impl Strategy<Value = &'static str> {
+        let words = ["3", "-1", "0.5", "inf", "true", "[]", "[3, \"a\"]", "{}", "{ a = [] }", "12:00:00"];
+        let texts = ["\"\"", "\"é*\"", "\"${X\"", "\"${X}é\"", "\"$$\"", "\"\\u00e9\\n~\""];
+        proptest::sample::select([&words[..], &texts].concat())
+    }
 
     proptest! {
         #[test]
         fn any_text_is_survived(text in any::<String>()) {
             told(&text);
+        }
+
+        #[test]
+        fn any_value_is_survived(changes in proptest::collection::vec((any::<Index>(), value()), 1..6)) {
+            let mut lines: Vec<String> = VALID.lines().map(str::to_owned).collect();
+            for (at, value) in changes {
+                let at = at.index(lines.len());
+                if let Some((key, _)) = lines[at].clone().split_once(" = ") {
+                    lines[at] = format!("{key} = {value}");
+                }
+            }
+            told(&lines.join("\n"));
         }
 
         #[test]

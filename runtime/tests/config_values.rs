@@ -145,6 +145,7 @@ struct Row {
     /// The file up to the key.
     before: String,
     key: String,
+    kind: String,
     default: String,
     limits: String,
 }
@@ -166,17 +167,23 @@ fn rows() -> Vec<Row> {
         };
         for line in section.lines().filter(|line| line.starts_with("| `") && !before.is_empty()) {
             let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
-            let [key, default, limits, meaning] = cells[..] else { continue };
+            let [key, kind, default, limits, meaning] = cells[..] else { continue };
             let mut before = before.clone();
             if heading == "`[channels.NAME]`" && key != "`kind`" {
                 let kinds = [("`sns`", "\"sns\"\ntopic = \"t\""), ("`sqs`", "\"sqs\"")];
-                let kind =
+                let channel =
                     kinds.iter().find(|(name, _)| meaning.starts_with(name)).map_or("\"local\"", |(_, kind)| kind);
-                let queue = if kind == "\"sqs\"" && key != "`queue`" { "\nqueue = \"q\"" } else { "" };
-                before.push_str(&format!("kind = {kind}{queue}\n"));
+                let queue = if channel == "\"sqs\"" && key != "`queue`" { "\nqueue = \"q\"" } else { "" };
+                before.push_str(&format!("kind = {channel}{queue}\n"));
             }
             let bare = |cell: &str| cell.trim_matches('`').to_owned();
-            rows.push(Row { before, key: bare(key), default: default.to_owned(), limits: limits.to_owned() });
+            rows.push(Row {
+                before,
+                key: bare(key),
+                kind: kind.to_owned(),
+                default: default.to_owned(),
+                limits: limits.to_owned(),
+            });
         }
     }
     rows
@@ -192,6 +199,33 @@ fn the_defaults_are_those_of_the_reference() {
         checked += 1;
     }
     assert!(checked >= 20, "only {checked} defaults found");
+}
+
+#[test]
+fn the_types_are_those_of_the_reference() {
+    let mut checked = 0;
+    // One row stands for several keys.
+    for Row { before, key, kind, .. } in rows().into_iter().filter(|row| !row.key.contains(',')) {
+        let expected = match kind.as_str() {
+            "integer" => "a whole number",
+            "number" => "a number",
+            "boolean" => "true or false",
+            "table" => "a table",
+            "list of names" | "list of patterns" => "a list of strings",
+            "word or table" => "a string, or a table",
+            "string" | "word" | "path" | "name" | "pointer" | "rate" | "duration" | "size" => "a string",
+            other => panic!("{key}: what is {other:?}?"),
+        };
+        // The least reactor has these three already.
+        let before =
+            before.lines().filter(|line| !line.starts_with(&format!("{key} = "))).collect::<Vec<_>>().join("\n");
+        let problems = parse(&format!("{before}\n{key} = 1979-05-27\n")).expect_err(&key).to_json();
+        let first = problems["problems"].as_array().and_then(|all| all.iter().find(|one| one["code"] == "wrong-type"));
+        let reason = first.and_then(|one| one["reason"].as_str()).unwrap_or_default();
+        assert!(reason.starts_with(&format!("expected {expected}")), "{key}, {kind}: {problems}");
+        checked += 1;
+    }
+    assert!(checked >= 35, "only {checked} types found");
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(super) const SQS: &[&str] = &["queue", "settle", "create"];
 pub(super) const SNS: &[&str] = &["topic", "queue", "settle", "create"];
 /// The keys of `format = { raw = { ... } }`.
 pub(super) const RAW: &[&str] = &["type", "id", "source"];
+/// Where a part of a raw message may come from, if it is no constant.
+pub(super) const ORIGINS: &[&str] = &["pointer", "attribute"];
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// What SQS takes less what the envelope may need.
@@ -138,6 +140,14 @@ fn format(reader: &mut Reader<'_>, section: &Section<'_>) -> Format {
     if value.get_ref().is_table() {
         return raw(reader, section).map_or(Format::Auto, Format::Raw);
     }
+    if !value.get_ref().is_str() {
+        reader.mismatch(
+            value,
+            &section.dotted("format"),
+            "a string, or a table such as { raw = { type = \"order.placed\" } }",
+        );
+        return Format::Auto;
+    }
     let Some(text) = reader.text(section, "format") else { return Format::Auto };
     match text.value.as_str() {
         "auto" => Format::Auto,
@@ -182,7 +192,7 @@ fn raw_field(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) 
         return reader.text_of(value, name).map(|text| RawField::Constant(text.value));
     };
     let field = Section::new(name, table, value.span());
-    reader.known_keys(&field, &["pointer", "attribute"]);
+    reader.known_keys(&field, ORIGINS);
     let attribute = reader.text(&field, "attribute").map(|text| RawField::Attribute(text.value));
     let pointed = pointer::into_body(reader, &field, "pointer").map(RawField::Pointer);
     if table.len() != 1 {

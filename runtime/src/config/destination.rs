@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::model::{ChannelConfig, ChannelKind, Format};
-use super::reader::{Reader, nearest};
+use super::reader::{MOST_LISTED, Reader, nearest};
 use super::text::Text;
+
+/// Channels that a message lists.
+const MOST_NAMED: usize = 20;
 
 /// The channels that the file has.
 pub(super) struct Channels<'c> {
@@ -20,10 +23,13 @@ impl Channels<'_> {
         if found.is_none() && !self.names.contains(&text.value) {
             let title = format!("`{name}`: there is no channel `{}`", text.written);
             let problem = reader.problem(text.span.clone(), "unknown-channel", title);
-            let near = nearest(&text.value, self.names.iter().map(String::as_str)).filter(|_| !text.has_variable);
+            let names = self.names.iter().map(String::as_str);
+            // Many wrong names times many channels would take long, and nobody has that many.
+            let near =
+                if text.has_variable || self.names.len() > MOST_LISTED { None } else { nearest(&text.value, names) };
             reader.note(match near {
                 Some(near) => problem.label(format!("did you mean `{near}`?")),
-                None if self.names.is_empty() || text.has_variable => {
+                None if self.names.is_empty() || self.names.len() > MOST_NAMED || text.has_variable => {
                     problem.help("add a table [channels.NAME] with its `kind`")
                 }
                 None => problem.help(format!("there are {}; or add a table [channels.NAME]", self.names.join(", "))),

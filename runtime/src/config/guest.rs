@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Number, Value};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -12,37 +13,54 @@ pub(super) fn config(reader: &mut Reader<'_>, section: &Section<'_>) -> BTreeMap
     let Some(table) = reader.table(section, "config") else { return BTreeMap::new() };
     let mut values = BTreeMap::new();
     for (key, value) in table.table {
+        let name = table.dotted(key.get_ref());
         let text = match value.get_ref() {
-            DeValue::String(_) => reader.text_of(value, &table.dotted(key.get_ref())).map(|text| text.value),
-            _ => json(reader, value).map(|json| json.to_string()),
+            DeValue::String(_) => reader.text_of(value, &name).map(|text| text.value),
+            _ => json(reader, value, &name).map(|json| json.to_string()),
         };
         values.extend(text.map(|text| (key.get_ref().to_string(), text)));
     }
     values
 }
 
-fn json(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<serde_json::Value> {
-    use serde_json::Value;
-    let number = |text: &str| text.replace('_', "").parse::<serde_json::Number>().ok().map(Value::Number);
-    let converted = match value.get_ref() {
-        DeValue::String(_) => reader.text_of(value, "config").map(|text| Value::String(text.value)),
+/// A value as JSON; what stands in it is noted under the name of the whole, at its own place.
+fn json(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Value> {
+    match value.get_ref() {
+        DeValue::String(_) => reader.text_of(value, name).map(|text| Value::String(text.value)),
         DeValue::Boolean(truth) => Some(Value::Bool(*truth)),
-        DeValue::Integer(written) if written.radix() != 10 => {
-            i64::from_str_radix(&written.as_str().replace('_', ""), written.radix()).ok().map(Value::from)
-        }
-        DeValue::Integer(written) => number(written.as_str().trim_start_matches('+')),
-        DeValue::Float(written) => number(written.as_str().trim_start_matches('+')),
         DeValue::Datetime(moment) => Some(Value::String(moment.to_string())),
+        // Every member is looked at, so that each error is noted; but only where it is, not again around it.
         DeValue::Array(list) => {
-            list.iter().map(|value| json(reader, value)).collect::<Option<Vec<_>>>().map(Value::from)
+            let members: Vec<_> = list.iter().map(|value| json(reader, value, name)).collect();
+            members.into_iter().collect::<Option<Vec<_>>>().map(Value::from)
         }
         DeValue::Table(table) => {
-            let entries = table.iter().map(|(key, value)| Some((key.get_ref().to_string(), json(reader, value)?)));
-            entries.collect::<Option<serde_json::Map<_, _>>>().map(Value::Object)
+            let members: Vec<_> = table
+                .iter()
+                .map(|(key, value)| Some((key.get_ref().to_string(), json(reader, value, name)?)))
+                .collect();
+            members.into_iter().collect::<Option<serde_json::Map<_, _>>>().map(Value::Object)
         }
-    };
-    if converted.is_none() {
-        reader.error(value.span(), "bad-value", "this value cannot be handed to the module as JSON");
+        DeValue::Integer(_) | DeValue::Float(_) => {
+            let found = number(value.get_ref());
+            if found.is_none() {
+                let title = format!("`{name}` has a number that JSON has no form for");
+                let problem = reader.problem(value.span(), "bad-value", title);
+                reader.note(problem.help("write it as a string"));
+            }
+            found.map(Value::Number)
+        }
     }
-    converted
+}
+
+fn number(value: &DeValue<'_>) -> Option<Number> {
+    let parse = |text: &str| text.replace('_', "").trim_start_matches('+').parse().ok();
+    match value {
+        DeValue::Integer(written) if written.radix() == 10 => parse(written.as_str()),
+        DeValue::Integer(written) => {
+            i64::from_str_radix(&written.as_str().replace('_', ""), written.radix()).ok().map(Number::from)
+        }
+        DeValue::Float(written) => parse(written.as_str()),
+        _ => None,
+    }
 }

@@ -1,12 +1,13 @@
 //! `reactors.toml`: what the file says, turned into what the program needs, with every error at once.
 //!
 //! `file` gets the text, `reader` and `scalar` walk it with its places; one file a section (`runtime`, `channel`,
-//! `reactor` with `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never` and
+//! `reactor` with `emit`, `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never` and
 //! `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`.
 
 mod channel;
 mod cross;
 mod destination;
+mod emit;
 mod file;
 mod filter;
 mod grants;
@@ -69,8 +70,16 @@ pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Loaded, Problems> 
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(Arc::clone(&source), env);
     for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        reader.error(span, "syntax", format!("not TOML: {}", error.message()));
+        let title = format!("not TOML: {}", error.message());
+        match error.span() {
+            Some(span) => reader.error(span, "syntax", title),
+            // Only nesting has no place; the first line of the file would be a wrong one.
+            None => {
+                let source = Arc::new(Source { path: source.path.clone(), text: String::new() });
+                let problem = Problem::at(Place::new(source, 0..0), "syntax", format!("{title} in {}", path.display()));
+                reader.note(problem.help("nest tables, lists and dotted keys less deeply"));
+            }
+        }
     }
     // What could be recovered is checked only if all of it is there: guesses would add errors that are none.
     if !errors.is_empty() {
@@ -99,12 +108,24 @@ fn root_of(path: &Path) -> std::io::Result<PathBuf> {
 /// The sections a file may have.
 const SECTIONS: &[&str] = &["runtime", "channels", "reactors"];
 
-/// Every key that may stand in a file, but for the names of sections.
-pub fn known_keys() -> impl Iterator<Item = &'static str> {
-    let channel = [channel::COMMON, channel::LOCAL, channel::SQS, channel::SNS, channel::RAW];
-    let reactor = [reactor::KEYS, grants::KEYS, policy::RETRY, policy::DEDUP, policy::DEAD_LETTER];
-    let rest = [runtime::KEYS, filter::FORMS];
-    channel.into_iter().chain(reactor).chain(rest).flatten().copied()
+/// Every key that may stand in a file, as table and key; the tables are named as in the reference.
+pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let tables = [
+        ("runtime", runtime::KEYS),
+        ("channels", channel::COMMON),
+        ("channels", channel::LOCAL),
+        ("channels", channel::SQS),
+        ("channels", channel::SNS),
+        ("raw", channel::RAW),
+        ("origin", channel::ORIGINS),
+        ("reactors", reactor::KEYS),
+        ("when", filter::FORMS),
+        ("allow", grants::KEYS),
+        ("retry", policy::RETRY),
+        ("dedup", policy::DEDUP),
+        ("dead-letter", policy::DEAD_LETTER),
+    ];
+    tables.into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| (table, *key)))
 }
 
 fn sections(reader: &mut Reader<'_>, table: &toml::Spanned<DeTable<'_>>, path: &Path, root: &Path) -> Config {

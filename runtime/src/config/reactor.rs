@@ -10,7 +10,7 @@ use super::model::ReactorConfig;
 use super::reader::{Reader, Section};
 use super::text::Text;
 use super::units::{parse_rate, show_duration};
-use super::{filter, grants, guest, pointer, policy};
+use super::{emit, filter, grants, guest, pointer, policy};
 
 /// Its keys.
 pub(super) const KEYS: &[&str] = &[
@@ -85,7 +85,7 @@ pub(super) fn read(
         build: reader.text(section, "build").map(|text| text.value),
         when: filter::read(reader, section, &route),
         order_by: pointer::into_event(reader, section, "order-by"),
-        emit: emit(reader, section, channels),
+        emit: emit::read(reader, section, channels),
         concurrency: concurrency as usize,
         rate: rate(reader, section),
         timeout,
@@ -205,37 +205,13 @@ fn patterns(reader: &mut Reader<'_>, section: &Section<'_>) -> (Vec<(Text, TypeP
     (patterns, reader.errors.iter().count() == before)
 }
 
-fn emit(reader: &mut Reader<'_>, section: &Section<'_>, channels: &Channels<'_>) -> Vec<(TypePattern, String)> {
-    let Some(table) = reader.table(section, "emit") else { return Vec::new() };
-    let mut entries: Vec<_> = table.table.iter().collect();
-    // The first match counts, so the order of the file counts, whatever order the table is kept in.
-    entries.sort_by_key(|(key, _)| key.span().start);
-    let mut rules: Vec<(Text, TypePattern, String)> = Vec::new();
-    for (key, value) in entries.into_iter().take(reader.most_listed(&table)) {
-        let text = Text::key(key.get_ref(), key.span());
-        let channel = reader.text_of(value, &table.dotted(key.get_ref()));
-        if let Some(channel) = &channel {
-            destination::destination(reader, channel, &table.dotted(key.get_ref()), channels);
-        }
-        let pattern = match TypePattern::parse(&text.value) {
-            Ok(pattern) => pattern,
-            Err(error) => {
-                reader.syntax(&text, &section.dotted("emit"), &error);
-                continue;
-            }
-        };
-        if let Some((first, wider, _)) = rules.iter().find(|(_, earlier, _)| earlier.covers(&pattern)) {
-            let title = format!("`{pattern}` never counts: `{wider}` stands before it and takes the same events");
-            let problem = reader.problem(text.span.clone(), "shadowed", title).warning();
-            let problem = problem.related(reader.place(first.span.clone()), "takes them first");
-            reader.warnings.push(problem.help("remove it, or put it first"));
-        }
-        rules.extend(channel.map(|channel| (text, pattern, channel.value)));
-    }
-    rules.into_iter().map(|(_, pattern, channel)| (pattern, channel)).collect()
-}
-
 fn rate(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Rate> {
+    let value = section.get("rate")?;
+    if value.get_ref().is_integer() || value.get_ref().is_float() {
+        let problem = reader.problem(value.span(), "wrong-type", format!("`{}` needs a unit", section.dotted("rate")));
+        reader.note(problem.label("write it as a string with its unit, such as \"100/s\""));
+        return None;
+    }
     let text = reader.text(section, "rate")?;
     match parse_rate(&text.value) {
         Ok(rate) => Some(rate),

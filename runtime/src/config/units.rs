@@ -8,7 +8,7 @@ use crate::subscription::Rate;
 
 /// Reads a duration with its unit, such as `250ms`, `10s`, `1h30m` or `14d` (a day has 24 hours).
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    if text.parse::<f64>().is_ok() {
+    if is_bare_number(text) {
         return Err(format!("a duration needs a unit: write \"{text}s\" for seconds, or use ms, m, h or d"));
     }
     let wrong = || "not a duration; write it like \"250ms\", \"10s\", \"1h30m\" or \"14d\"".to_owned();
@@ -20,12 +20,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// Reads a size with its unit, such as `64MiB`, `256KiB` or `1MB`, in bytes.
 pub fn parse_size(text: &str) -> Result<usize, String> {
-    if text.parse::<f64>().is_ok() {
+    if is_bare_number(text) {
         return Err(format!("a size needs a unit: write \"{text}B\" for bytes, or use KiB or MiB"));
     }
     let size: bytesize::ByteSize =
         text.parse().map_err(|_| "not a size; write it like \"256KiB\" or \"64MiB\"".to_owned())?;
     usize::try_from(size.as_u64()).map_err(|_| "larger than this machine can address".to_owned())
+}
+
+/// Whether only the unit is missing; `inf` and `1e3`, too, are numbers to Rust.
+fn is_bare_number(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
 /// Reads a rate: `100/s`, `6/m` or `1/h`.
@@ -48,6 +53,9 @@ pub fn parse_rate(text: &str) -> Result<Rate, String> {
 /// A duration as people write it.
 pub fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
+    if ms == 0 {
+        return "0s".to_owned();
+    }
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     match units.iter().find(|(unit, _)| ms >= *unit && ms.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", ms / unit),
@@ -58,6 +66,7 @@ pub fn show_duration(duration: Duration) -> String {
 /// A size as people write it.
 pub fn show_size(bytes: usize) -> String {
     match bytes {
+        b if b >= 1 << 30 && b.is_multiple_of(1 << 30) => format!("{}GiB", b >> 30),
         b if b >= 1 << 20 && b.is_multiple_of(1 << 20) => format!("{}MiB", b >> 20),
         b if b >= 1 << 10 && b.is_multiple_of(1 << 10) => format!("{}KiB", b >> 10),
         b => format!("{b}B"),
@@ -78,6 +87,8 @@ mod tests {
         for wrong in ["", "10", "10x", "-3s", "1 month", "s", "1e3", "99999999999d"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+        assert!(parse_duration("10").is_err_and(|why| why.contains("\"10s\"")));
+        assert!(parse_duration("inf").is_err_and(|why| !why.contains("infs")));
     }
 
     #[test]
@@ -105,7 +116,7 @@ mod tests {
             let duration = Duration::from_millis(ms);
             assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));
         }
-        for bytes in [1, 1_023, 1_024, 300 << 10, 64 << 20] {
+        for bytes in [1, 1_023, 1_024, 300 << 10, 64 << 20, 2 << 30] {
             assert_eq!(parse_size(&show_size(bytes)), Ok(bytes));
         }
     }
