@@ -1,4 +1,5 @@
-//! Reactor's host: reads events from channels, runs sandboxed consumers on them, and commits what they did exactly once.
+//! Reactor's host: reads events from channels, runs sandboxed consumers on them, and commits what each did, with the mark
+//! that it is done, in one transaction.
 //!
 //! In reading order:
 //!

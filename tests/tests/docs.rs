@@ -1,6 +1,8 @@
-//! Every command that the documentation shows is run, in the order in which it is shown.
+//! Every command that the documentation shows is run, in the order in which it is shown: the README's first, then those of
+//! the pages in `docs`, by name, all on one data directory.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use reactor_tests::{program, root};
@@ -10,21 +12,63 @@ fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The lines of all blocks of a kind.
-fn lines(text: &str, kind: &str) -> Vec<String> {
-    let fence = format!("```{kind}\n");
-    let blocks = text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
-    blocks.flat_map(str::lines).map(str::to_owned).collect()
+/// The README and the pages in `docs`, in the order in which their commands are run.
+fn pages() -> Vec<String> {
+    let found = fs::read_dir(root().join("docs")).expect("the folder docs");
+    let names = found.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8"));
+    let mut pages: Vec<String> =
+        names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect();
+    pages.sort();
+    pages.insert(0, "README.md".into());
+    pages
+}
+
+/// The commands in `sh` blocks, one a line, and those after a `$` in `console` blocks, whose other lines are output.
+/// Empty lines and comments are none.
+fn commands(text: &str) -> Vec<String> {
+    let (mut block, mut found) = (None, Vec::new());
+    for line in text.lines().map(str::trim) {
+        if let Some(kind) = line.strip_prefix("```") {
+            block = if block.is_some() { None } else { Some(kind) };
+            continue;
+        }
+        let command = match block {
+            Some("sh") => Some(line),
+            Some("console") => line.strip_prefix("$ "),
+            _ => None,
+        };
+        found.extend(command.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned));
+    }
+    found
 }
 
 #[test]
-fn the_commands_of_the_readme_run_as_shown() {
+fn commands_are_told_from_what_they_print() {
+    let text = "reactor no\n```sh\nreactor a\n\n# talk\nreactor b\n```\nreactor no\n```toml\nreactor = 1\n```\n\
+                ```console\n$ reactor c\nreactor said this\n```\n- in a list:\n  ```sh\n  reactor d\n  ```\n";
+    assert_eq!(commands(text), ["reactor a", "reactor b", "reactor c", "reactor d"]);
+}
+
+#[test]
+fn the_commands_of_the_documentation_run_as_shown() {
     let data = TempDir::new().expect("a temporary folder");
-    let commands = lines(&read("README.md"), "sh");
-    assert!(commands.len() >= 8, "{commands:?}");
-    for command in commands {
+    let shown: Vec<(String, String)> = pages()
+        .into_iter()
+        .flat_map(|page| commands(&read(&page)).into_iter().map(move |command| (page.clone(), command)))
+        .collect();
+    for wanted in ["build", "check", "publish", "up", "dead list", "dead show", "dead redrive", "dead drop"] {
+        let has = |(page, command): &(String, String)| {
+            page == "README.md" && command.starts_with(&format!("reactor {wanted}"))
+        };
+        assert!(shown.iter().any(has), "the README shows no `reactor {wanted}`");
+    }
+    for (page, command) in shown {
+        // What these are called is compared with the usage; the demo and the tests are run by others.
+        if command.starts_with("cargo xtask ") {
+            continue;
+        }
         let mut words = command.split_whitespace();
-        assert_eq!(words.next(), Some("reactor"), "a command that this test cannot run: {command}");
+        assert_eq!(words.next(), Some("reactor"), "{page}: a command that this test cannot run: {command}");
         let ran = Command::new(program())
             .arg("--data-dir")
             .arg(data.path())
@@ -34,7 +78,8 @@ fn the_commands_of_the_readme_run_as_shown() {
             .stdin(Stdio::null())
             .output()
             .expect("the program can be run");
-        assert!(ran.status.success(), "{command}: {}\n{}", ran.status, String::from_utf8_lossy(&ran.stderr));
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{page}: {command}: {}\n{said}", ran.status);
     }
     the_query_of_the_store_page_runs(&data);
 }
@@ -65,10 +110,39 @@ fn the_numbers_of_the_readme_are_those_of_the_demo() {
 fn every_xtask_that_is_named_exists() {
     let usage = Command::new(env!("CARGO")).args(["xtask", "help"]).current_dir(root()).output();
     let usage = String::from_utf8_lossy(&usage.expect("cargo can be run").stderr).into_owned();
-    for name in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "examples/orders/README.md"] {
-        for rest in read(name).split("cargo xtask ").skip(1) {
+    let others = ["CONTRIBUTING.md", "ARCHITECTURE.md", "examples/orders/README.md"].map(str::to_owned);
+    for name in pages().into_iter().chain(others) {
+        for rest in read(&name).split("cargo xtask ").skip(1) {
             let task: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
             assert!(usage.contains(&format!("cargo xtask {task} ")), "{name} names `cargo xtask {task}`");
         }
+    }
+}
+
+fn collect_rust(folder: &Path, sources: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect_rust(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            *sources += &fs::read_to_string(&path).expect("Rust in UTF-8");
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_show_the_invariants_exist() {
+    let mut sources = String::new();
+    ["runtime", "tests"].iter().for_each(|part| collect_rust(&root().join(part), &mut sources));
+    let text = read("ARCHITECTURE.md");
+    let (_, section) = text.split_once("## Invariants, and what shows them").expect("its section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let is_test = |name: &&str| {
+        name.contains('_') && name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
+    };
+    let named: Vec<&str> = section.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 40, "{named:?}");
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "ARCHITECTURE.md names a test `{name}` that is not there");
     }
 }
