@@ -7,6 +7,7 @@
 //!   one event on its way to one reactor, an attempt is one run of it.
 //! - [`config`]: `reactors.toml`, what the file says turned into what the program needs.
 //! - [`pipeline`]: the way of an event, one file a step: decode, route, admit, claim, invoke, judge, commit, settle.
+//! - [`channel`]: queues and topics outside: the seams, and SQS and SNS behind them.
 //! - [`store`]: the durable state behind it, as a trait, in `SQLite`, and in memory.
 //! - [`wasm`]: the sandbox behind [`pipeline::invoke`].
 //! - [`cli`]: one file a command, and the only place that wires the parts together.
@@ -22,6 +23,8 @@ pub mod clock;
 pub mod config;
 
 pub mod pipeline;
+
+pub mod channel;
 
 pub mod store;
 

@@ -1,0 +1,131 @@
+//! Seam: queues and topics outside of this host. The local channel is not one: its log is part of the store.
+//!
+//! A [`Source`] hands over messages under a lease, a [`Sink`] takes them; `sqs` and `sns` implement both with the AWS
+//! SDK, which nothing outside this folder knows of. Everything here may fail at any time, and says in which way
+//! ([`Trouble`]), so that the pipeline knows whether to wait, to give up, or to let a message end as a dead letter.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use crate::event::Message;
+
+/// Most messages, receipts or entries of one call.
+pub const MAX_BATCH: usize = 10;
+
+/// Where messages come from: a queue that leases them.
+///
+/// No method retries on its own for long, and none blocks; whoever calls backs off.
+pub trait Source: Send + Sync + 'static {
+    /// Waits up to `wait` for messages and takes at most `max` (1 to [`MAX_BATCH`]) of them, each leased for `lease`
+    /// (whole seconds). Dropping the future gives the call up; what the queue had handed out by then comes back when its
+    /// lease is over.
+    fn receive(&self, max: usize, wait: Duration, lease: Duration) -> BoxFuture<'_, Result<Vec<Received>>>;
+    /// Deletes messages for good. Answers for each, in order.
+    fn delete<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>>;
+    /// Sets how much longer each message is leased, in whole seconds from now; zero gives it back. Answers for each.
+    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Duration)]) -> BoxFuture<'a, Vec<Result<()>>>;
+    /// How many messages there are, as far as the queue can tell.
+    fn depth(&self) -> BoxFuture<'_, Result<Depth>>;
+}
+
+/// Where messages go.
+pub trait Sink: Send + Sync + 'static {
+    /// Sends at most [`MAX_BATCH`] messages. Answers for each, in order. `system.dedup_id` and `system.group_id` are
+    /// used where the queue or topic is FIFO, and have no meaning elsewhere.
+    fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>>;
+    /// Whether it keeps the order of messages of one group, so that they have to be sent one after another.
+    fn is_ordered(&self) -> bool;
+    /// Most bytes, of bodies and attributes together, in one call.
+    fn max_batch_bytes(&self) -> usize;
+}
+
+/// A message under a lease.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The message; `system` says what the queue says of it.
+    pub message: Message,
+    /// What to delete it or extend its lease with; changes with each receipt.
+    pub receipt: Receipt,
+    /// When it was sent, by the queue's clock.
+    pub sent: Option<Timestamp>,
+    /// How often it has been received, this time included.
+    pub receives: u32,
+}
+
+/// The right to settle one received message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Receipt(pub String);
+
+/// How many messages a queue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Waiting to be received.
+    pub visible: u64,
+    /// Leased to somebody.
+    pub in_flight: u64,
+    /// Not to be received yet.
+    pub delayed: u64,
+}
+
+impl Depth {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.visible + self.in_flight + self.delayed
+    }
+}
+
+/// A result of a channel.
+pub type Result<T, E = ChannelError> = std::result::Result<T, E>;
+
+/// Why a channel did not do what it was asked to.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct ChannelError {
+    /// What to make of it.
+    pub trouble: Trouble,
+    /// What was tried on what, what the other side said, and, where that is known, what to do.
+    pub detail: String,
+}
+
+/// What kind of trouble it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// Too many requests.
+    Throttled,
+    /// No credentials, expired ones, or no permission.
+    Denied,
+    /// The queue or topic is not there (any more, or yet).
+    Missing,
+    /// No answer, a broken one, or a failure on the other side.
+    Unreachable,
+    /// The lease is over: the message is not ours any more.
+    StaleReceipt,
+    /// The message itself is not acceptable and never will be.
+    Refused,
+    /// A part of the set-up is wrong, such as a missing region.
+    Misconfigured,
+}
+
+impl Trouble {
+    /// As it stands in logs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Denied => "denied",
+            Self::Missing => "missing",
+            Self::Unreachable => "unreachable",
+            Self::StaleReceipt => "stale-receipt",
+            Self::Refused => "refused",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
