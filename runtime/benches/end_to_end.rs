@@ -93,6 +93,7 @@ impl Bench {
             store: Arc::clone(&store) as Arc<dyn Store>,
             clock,
             guests: BTreeMap::from([("tally".to_owned(), guest)]),
+            remotes: BTreeMap::default(),
             guest_threads: guests.handle().clone(),
         };
         let (tell, told) = mpsc::channel(1);

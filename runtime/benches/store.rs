@@ -60,6 +60,7 @@ impl Bench {
                 window: Duration::from_secs(86_400),
                 lane: None,
                 place: Place::Memory,
+                redrive: false,
             }
         });
         let admission = Admission {
@@ -74,7 +75,7 @@ impl Bench {
         let answers = self.wait.block_on(self.store.admit(admission)).unwrap();
         let new = answers.into_iter().map(|answer| match answer {
             Admitted::New(id) => id,
-            Admitted::Duplicate => panic!("a new key is no duplicate"),
+            other => panic!("a new key: {other:?}"),
         });
         new.collect()
     }

@@ -47,6 +47,11 @@ impl Message {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Its attributes as a JSON object.
+    pub fn attributes_as_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.attributes.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect()
+    }
+
     /// Bytes that count against size limits: the body plus attribute names and values.
     pub fn size(&self) -> usize {
         self.body.len() + self.attributes.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>()

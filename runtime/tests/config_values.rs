@@ -39,13 +39,21 @@ fn runtime_and_channels() {
     assert_eq!(shop.kind, ChannelKind::Local { retention: seconds(30 * 86_400) });
     assert_eq!((&shop.format, shop.unrouted, shop.max_event), (&Format::Native, Unrouted::DeadLetter, 512 << 10));
     assert_eq!(shop.identity.as_ref().map(|pointer| pointer.text.as_str()), Some("/data/eventKey"));
-    let sqs = ChannelKind::Sqs { queue: "orders.fifo".into(), settle: Settle::Stored, create: true };
+    let sqs = ChannelKind::Sqs {
+        queue: "orders.fifo".into(),
+        settle: Settle::Stored,
+        create: true,
+        lease: Some(seconds(90)),
+        retention: seconds(86_400),
+    };
     assert_eq!(channels["orders"].kind, sqs);
     let sns = ChannelKind::Sns {
         topic: "arn:aws:sns:eu-central-1:000000000000:news".into(),
         queue: Some("http://localhost:4566/000000000000/news".into()),
         settle: Settle::Completed,
         create: false,
+        lease: None,
+        retention: seconds(14 * 86_400),
     };
     assert_eq!(channels["news"].kind, sns);
     let Format::Raw(raw) = &channels["meters"].format else { panic!("{:?}", channels["meters"].format) };

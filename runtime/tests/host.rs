@@ -90,6 +90,7 @@ impl Bench {
             config: Arc::new(config),
             store: Arc::clone(&self.store),
             clock: Arc::new(SystemClock::default()),
+            remotes: BTreeMap::new(),
             guests: BTreeMap::from([("r".to_owned(), guest)]),
             guest_threads: tokio::runtime::Handle::current(),
         };

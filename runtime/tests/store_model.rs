@@ -9,11 +9,13 @@ use reactor_runtime::store::conformance::{key, message, record, wait};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{
-    Admission, Commit, DeadFilter, DeadLetter, Ending, NewDelivery, Place, Request, Store, Upkeep,
+    Admission, Commit, DeadFilter, DeadLetter, Ending, Incoming, NewDelivery, Place, Reception, Request, Store, Target,
+    Upkeep,
 };
 
 const START: u64 = 4_000_000_000_000;
 const WINDOW: u64 = 500;
+const AWAY: Duration = Duration::from_millis(600);
 
 /// Something to ask; numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -27,7 +29,10 @@ enum Step {
     Redrive(u8),
     Drop(u8),
     Maintain,
-    Restart,
+    Receive { keys: Vec<(u8, u8, Option<u8>, bool)>, keep: bool },
+    Away(u8),
+    Sent(u8),
+    Restart(bool),
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +73,7 @@ fn change() -> impl Strategy<Value = Change> {
 fn step() -> impl Strategy<Value = Step> {
     let new = (0_u8..2, 0_u8..40, prop::option::of(0_u8..3), 0_u8..4);
     let admit = (prop::collection::vec(new, 0..12), any::<bool>(), 0_u8..3, any::<bool>(), 0_u8..4);
+    let received = (0_u8..2, 0_u8..40, prop::option::of(0_u8..3), any::<bool>());
     prop_oneof![
         3 => (0_u8..2, 0_u8..4).prop_map(|(channel, count)| Step::Append(channel, count)),
         6 => admit.prop_map(|(keys, dead, unrouted, drop, read)| Step::Admit { keys, dead, unrouted, drop, read }),
@@ -78,7 +84,12 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<u8>().prop_map(Step::Redrive),
         1 => any::<u8>().prop_map(Step::Drop),
         1 => Just(Step::Maintain),
-        1 => Just(Step::Restart),
+        4 => prop::collection::vec(received, 0..6).prop_flat_map(|keys| {
+            any::<bool>().prop_map(move |keep| Step::Receive { keys: keys.clone(), keep })
+        }),
+        2 => any::<u8>().prop_map(Step::Away),
+        1 => any::<u8>().prop_map(Step::Sent),
+        1 => any::<bool>().prop_map(Step::Restart),
     ]
 }
 
@@ -153,7 +164,11 @@ fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
         4..6 => Ending::Wait { due: HostTime(memo.now().0 + u64::from(change.ending)), record: record(attempt), hold },
         other => Ending::Dead {
             letter: letter(change.ending, Some(reactor), other == 7),
-            forward: if change.emit { vec![(ChannelId(2), message("dead"))] } else { Vec::new() },
+            forward: if change.emit {
+                vec![(Target::Log(ChannelId(2)), message("dead")), (Target::Outbox(ChannelId(2)), message("out"))]
+            } else {
+                Vec::new()
+            },
             hold,
         },
     };
@@ -169,7 +184,11 @@ fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
             .map(|(name, set)| (format!("k{name}"), set.then(|| memo.number.to_string().into())))
             .into_iter()
             .collect(),
-        emits: if change.emit { vec![(ChannelId(1), message(&memo.number.to_string()))] } else { Vec::new() },
+        emits: if change.emit {
+            vec![(Target::Log(ChannelId(1)), message(&memo.number.to_string()))]
+        } else {
+            Vec::new()
+        },
         ending,
         now: memo.now(),
     }
@@ -188,6 +207,7 @@ fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
         window: Duration::from_millis(if number.is_multiple_of(5) { WINDOW / 10 } else { WINDOW }),
         lane: lane.map(|lane| key(u64::from(lane))),
         place: place[usize::from(*at)],
+        redrive: false,
     });
     Some(Admission {
         channel: ChannelId(1),
@@ -198,6 +218,27 @@ fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
         drop: if *drop { records.iter().map(|record| record.offset).take(1).collect() } else { Vec::new() },
         unrouted: u64::from(*unrouted),
     })
+}
+
+fn reception(memo: &Memo, step: &Step) -> Option<Reception> {
+    let Step::Receive { keys, keep } = step else { return None };
+    let incoming = |(reactor, number, lane, redrive): &(u8, u8, Option<u8>, bool)| Incoming {
+        message: message(&format!("r{number}")),
+        deliveries: vec![NewDelivery {
+            reactor: ReactorId(1 + u32::from(*reactor)),
+            origin: Origin { channel: ChannelId(1), offset: Offset(0), part: 0 },
+            key: key(u64::from(*number)),
+            window: Duration::from_millis(WINDOW),
+            lane: lane.map(|lane| key(u64::from(lane))),
+            place: Place::Memory,
+            redrive: *redrive,
+        }],
+        dead: if *keep && *redrive { vec![letter(*number, None, false)] } else { Vec::new() },
+        unrouted: u64::from(*keep),
+        keep: *keep,
+    };
+    let messages = keys.iter().map(incoming).collect();
+    Some(Reception { channel: ChannelId(1), now: memo.now(), messages, drop: vec![Offset(3)] })
 }
 
 /// Asks one store; what it answers, as text.
@@ -223,10 +264,20 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
         Step::Drop(number) => format!("{:?}", store.drop_dead(request(Request::Drop(dead(*number))), dead(*number))),
         Step::Maintain => {
             let retention = vec![(ChannelId(1), Duration::from_millis(200))];
-            let upkeep = Upkeep { now: memo.now(), ledger_window: Duration::from_millis(WINDOW), retention };
+            let upkeep =
+                Upkeep { now: memo.now(), ledger_window: Duration::from_millis(WINDOW), retention, away: AWAY };
             format!("{:?}", store.maintain(&upkeep))
         }
-        Step::Restart => format!("{:?}", store.recover()),
+        Step::Receive { .. } => format!("{:?}", wait(store.receive(reception(memo, step).unwrap()))),
+        Step::Away(number) => format!("{:?}", wait(store.away(vec![pick(memo, *number)]))),
+        Step::Sent(number) => {
+            let first = store.outbox(ChannelId(2), u64::from(*number % 4), 1, 1).unwrap();
+            format!("{first:?} {:?}", wait(store.sent(first.iter().map(|record| record.id).collect())))
+        }
+        Step::Restart(leased) => {
+            let leased: &[ChannelId] = if *leased { &[ChannelId(1)] } else { &[] };
+            format!("{:?}", store.recover(leased))
+        }
     }
 }
 
@@ -237,6 +288,7 @@ fn picture(store: &dyn Store) -> String {
         let records = store.read_log(channel, Offset(1), 1_000, 1 << 30).unwrap();
         let records: Vec<_> = records.into_iter().map(|record| (record.offset, record.message)).collect();
         text += &format!("{:?} {records:?}\n", store.cursor(channel).unwrap());
+        text += &format!("{:?} {:?}\n", store.outbox(channel, 0, 1_000, 1 << 30), store.outbox_size());
     }
     for reactor in [ReactorId(1), ReactorId(2)] {
         text += &format!("{:#?}\n", store.spilled(reactor, DeliveryId(0), 1_000).unwrap());
@@ -268,7 +320,7 @@ fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
     for step in steps {
         memo.now += 37;
         memo.letters = model.dead_letters(&DeadFilter::default()).unwrap().iter().map(|dead| dead.id).collect();
-        if matches!(step, Step::Restart) {
+        if matches!(step, Step::Restart(_)) {
             drop(disk);
             disk = open(dir.path());
             model = model.reopen();
@@ -282,6 +334,8 @@ fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
         prop_assert_eq!(&seen, &ask(&model, &memo, step, &commits, admission.as_ref()), "{:?}", step);
         let active = model.stats().unwrap().reactors.iter().map(|r| r.delivered).sum::<u64>();
         memo.redriven += u64::from(matches!(step, Step::Redrive(_)) && seen.starts_with("Ok(Some"));
+        memo.redriven +=
+            seen.matches("redrive_of: Some").count() as u64 * u64::from(matches!(step, Step::Receive { .. }));
         memo.last = memo.last.max(active + memo.redriven);
         prop_assert_eq!(picture(&disk), picture(&model), "after {:?}", step);
     }

@@ -68,7 +68,7 @@ fn only_an_owner_runs_reactors() {
     f.publish(&["a"]);
     store.request(Request::Drop(1)).unwrap();
     assert!(wait(store.admit(f.admission(Vec::new(), at(0)))).is_err());
-    assert!(store.recover().is_err());
+    assert!(store.recover(&[]).is_err());
     assert!(store.redrive(1, 1).is_err());
 }
 
@@ -109,9 +109,32 @@ fn newer_stores_are_refused() {
     let dir = sample();
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch("PRAGMA user_version = 7").unwrap();
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 1, .. }), "stamp in the log");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 2, .. }), "stamp in the log");
     drop(conn);
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 1, .. }), "stamp in the file");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 2, .. }), "stamp in the file");
+}
+
+#[test]
+fn older_stores_are_migrated() {
+    let dir = sample();
+    let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
+    // What version 2 added.
+    conn.execute_batch("DROP TABLE outbox; DROP INDEX deliveries_away; PRAGMA user_version = 1").unwrap();
+    drop(conn);
+    let tables = "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
+    let schema = |dir: &Path| -> Vec<String> {
+        let conn = Connection::open(dir.join("reactor.db")).unwrap();
+        let mut select = conn.prepare(tables).unwrap();
+        let plain = |sql: String| {
+            let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+            lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+        };
+        select.query_map([], |row| row.get(0)).unwrap().map(|sql| plain(sql.unwrap())).collect()
+    };
+    drop(client(dir.path()));
+    assert_eq!(schema(dir.path()), schema(sample().path()), "as if it had been made so");
+    let store = owner(dir.path());
+    assert!(!fixture(&store).bodies().is_empty(), "nothing is lost");
 }
 
 #[test]
@@ -206,7 +229,7 @@ fn what_is_answered_survives_kill_9() {
         assert!(f.bodies().len() as u64 >= last, "{} of {last}", f.bodies().len());
         let counts = f.counts();
         assert!(counts.done >= last, "{} of {last}", counts.done);
-        let recovered = store.recover().unwrap();
+        let recovered = store.recover(&[]).unwrap();
         assert!(recovered.interrupted.len() <= f.spilled().len());
         assert_eq!(f.spilled().len() as u64, counts.active, "what was in memory can be loaded");
     }
@@ -335,7 +358,8 @@ fn a_full_disk_refuses_intake_and_finishes_work() {
         assert_eq!(f.commit(commit), Committed::Applied, "what is under way is finished");
     }
     assert_eq!(f.counts().active, 0);
-    let upkeep = |now| Upkeep { now, ledger_window: DAY, retention: vec![(f.channel, Duration::from_secs(1))] };
+    let upkeep =
+        |now| Upkeep { now, ledger_window: DAY, retention: vec![(f.channel, Duration::from_secs(1))], away: 15 * DAY };
     store.maintain(&upkeep(at(0))).unwrap();
     assert!(matches!(wait(store.append(f.channel, vec![message("y")])), Err(StoreError::Full)), "still no room");
     let cursor = Offset(accepted as u64 + 1);

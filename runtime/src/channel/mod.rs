@@ -4,7 +4,10 @@
 //! SDK, which nothing outside this folder knows of. Everything here may fail at any time, and says in which way
 //! ([`Trouble`]), so that the pipeline knows whether to wait, to give up, or to let a message end as a dead letter.
 
+pub mod acknowledge;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -40,6 +43,15 @@ pub trait Sink: Send + Sync + 'static {
     fn is_ordered(&self) -> bool;
     /// Most bytes, of bodies and attributes together, in one call.
     fn max_batch_bytes(&self) -> usize;
+}
+
+/// A channel outside, as the host uses it.
+#[derive(Clone)]
+pub struct Remote {
+    /// Where its messages come from; nothing if no reactor reads it.
+    pub source: Option<Arc<dyn Source>>,
+    /// Where messages for it go.
+    pub sink: Arc<dyn Sink>,
 }
 
 /// A message under a lease.

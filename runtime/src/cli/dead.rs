@@ -189,8 +189,6 @@ fn short(digest: &str) -> &str {
 fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> Value {
     use base64::Engine as _;
     let letter = &dead.letter;
-    let attributes: serde_json::Map<_, _> =
-        letter.message.attributes.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     let body = match std::str::from_utf8(&letter.message.body) {
         Ok(text) => json!({ "body": text }),
         Err(_) => json!({ "bodyBase64": base64::prelude::BASE64_STANDARD.encode(&letter.message.body) }),
@@ -209,7 +207,7 @@ fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> Value {
         "channel": letter.origin.channel,
         "offset": letter.origin.offset,
         "message": body,
-        "attributes": attributes,
+        "attributes": letter.message.attributes_as_json(),
     })
 }
 

@@ -58,6 +58,7 @@ impl Up {
             config: Arc::clone(&project.config),
             store: Arc::clone(&store),
             clock,
+            remotes: Default::default(),
             guests: modules.guests(),
             guest_threads: guests.handle().clone(),
         };

@@ -5,7 +5,9 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::model::{ChannelConfig, ChannelKind, Format, RawField, RawFormat, Settle, Unrouted};
+use super::model::{
+    COMMIT_BUDGET, ChannelConfig, ChannelKind, Format, LEASE_AT_MOST, RawField, RawFormat, Settle, Unrouted,
+};
 use super::pointer;
 use super::reader::{Reader, Section};
 use super::text::Text;
@@ -15,9 +17,9 @@ pub(super) const COMMON: &[&str] = &["kind", "format", "unrouted", "max-event", 
 /// The keys of a channel of kind `local`, beside the common ones.
 pub(super) const LOCAL: &[&str] = &["retention"];
 /// The keys of a channel of kind `sqs`, beside the common ones.
-pub(super) const SQS: &[&str] = &["queue", "settle", "create"];
+pub(super) const SQS: &[&str] = &["queue", "settle", "create", "lease", "retention"];
 /// The keys of a channel of kind `sns`, beside the common ones.
-pub(super) const SNS: &[&str] = &["topic", "queue", "settle", "create"];
+pub(super) const SNS: &[&str] = &["topic", "queue", "settle", "create", "lease", "retention"];
 /// The keys of `format = { raw = { ... } }`.
 pub(super) const RAW: &[&str] = &["type", "id", "source"];
 /// Where a part of a raw message may come from, if it is no constant.
@@ -47,21 +49,16 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
         Some(Kind::Sqs) => SQS,
         Some(Kind::Sns) => SNS,
         // Without a kind, any key of any kind may be meant.
-        None => &["retention", "queue", "topic", "settle", "create"],
+        None => &["retention", "queue", "topic", "settle", "create", "lease"],
     };
     // `queue` is a key of two kinds; the table says which.
     let homes = [
-        ("a channel of kind \"local\"", &["retention"][..]),
-        ("a channel of kind \"sns\"", &["topic"]),
-        ("a channel of kind \"sqs\" or \"sns\"", &["queue", "settle", "create"]),
+        ("a channel of kind \"sns\"", &["topic"][..]),
+        ("a channel of kind \"sqs\" or \"sns\"", &["queue", "settle", "create", "lease"]),
     ];
     reader.known_keys_or(section, &[COMMON, own].concat(), &homes);
     let kind = match kind.unwrap_or(Kind::Local) {
-        Kind::Local => {
-            let most = Duration::from_secs(10 * 365 * 86_400);
-            let retention = reader.duration(section, "retention", Duration::from_secs(1)..=most);
-            ChannelKind::Local { retention: retention.unwrap_or(14 * DAY) }
-        }
+        Kind::Local => ChannelKind::Local { retention: retention(reader, section) },
         Kind::Sqs => ChannelKind::Sqs {
             queue: reader
                 .required(section, "queue", "\"orders\"")
@@ -69,6 +66,8 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
                 .unwrap_or_default(),
             settle: settle(reader, section),
             create: reader.boolean(section, "create").unwrap_or(false),
+            lease: reader.duration(section, "lease", COMMIT_BUDGET..=LEASE_AT_MOST),
+            retention: retention(reader, section),
         },
         Kind::Sns => ChannelKind::Sns {
             topic: reader
@@ -78,6 +77,8 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
             queue: reader.text(section, "queue").map(|text| queue(reader, section, text)),
             settle: settle(reader, section),
             create: reader.boolean(section, "create").unwrap_or(false),
+            lease: reader.duration(section, "lease", COMMIT_BUDGET..=LEASE_AT_MOST),
+            retention: retention(reader, section),
         },
     };
     let unrouted = [("keep", Unrouted::Keep), ("dead-letter", Unrouted::DeadLetter), ("drop", Unrouted::Drop)];
@@ -89,6 +90,11 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
         max_event: reader.size(section, "max-event", 1..=MAX_EVENT).unwrap_or(256 << 10),
         identity: pointer::into_event(reader, section, "identity"),
     }
+}
+
+fn retention(reader: &mut Reader<'_>, section: &Section<'_>) -> Duration {
+    let most = Duration::from_secs(10 * 365 * 86_400);
+    reader.duration(section, "retention", Duration::from_secs(1)..=most).unwrap_or(14 * DAY)
 }
 
 fn settle(reader: &mut Reader<'_>, section: &Section<'_>) -> Settle {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Places;
-use super::model::{ChannelKind, Config, ReactorConfig};
+use super::model::{COMMIT_BUDGET, ChannelKind, Config, ReactorConfig, Settle};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::units::show_duration;
@@ -16,6 +16,7 @@ pub(super) fn check(config: &Config, places: &Places, reader: &mut Reader<'_>) {
     for reactor in config.reactors.values() {
         emits_to_itself(places, reader, reactor);
         window_is_short(config, places, reader, reactor);
+        lease_is_short(config, places, reader, reactor);
     }
 }
 
@@ -46,6 +47,26 @@ fn window_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, re
     let from = places.at(&["reactors", name, "from", &position.to_string()]);
     let problem = problem.label(format!("duplicates are known for {}", show_duration(reactor.dedup.window)));
     reader.warnings.push(problem.related(from, "is on SQS").help("write \"14d\", or remove the line"));
+}
+
+fn lease_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, reactor: &ReactorConfig) {
+    let needed = reactor.timeout + COMMIT_BUDGET;
+    let channels = reactor.from.iter().filter_map(|name| config.channels.get(name));
+    for channel in channels.filter(|channel| channel.settle() == Some(Settle::Completed)) {
+        let lease = channel.lease(std::iter::once(reactor));
+        if lease >= needed {
+            continue;
+        }
+        let (name, most) = (reactor.name.as_str(), show_duration(lease));
+        let title = format!("an attempt of `{name}` may outlast the lease on its message");
+        let problem = Problem::at(places.at(&["channels", &channel.name, "lease"]), "short-lease", title);
+        let problem = problem.label(format!("leased for {most}"));
+        let timeout = places.at(&["reactors", name, "timeout"]);
+        let problem = problem.related(timeout, format!("may take {}", show_duration(reactor.timeout)));
+        let budget = show_duration(COMMIT_BUDGET);
+        let problem = problem.note(format!("{budget} are kept for the commit and for deleting the message"));
+        reader.note(problem.help(format!("write at least lease = \"{}\"", show_duration(needed))));
+    }
 }
 
 fn is_local(kind: &ChannelKind) -> bool {

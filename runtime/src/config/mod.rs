@@ -90,10 +90,12 @@ pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Loaded, Problems> 
         Problems::from(Problem::at(place, "file", format!("{} has no folder: {error}", path.display())))
     })?;
     let config = sections(&mut reader, &table, path, &root);
+    let places = Places::collect(source, table.get_ref());
     if reader.errors.is_empty() {
-        let places = Places::collect(source, table.get_ref());
         cross::check(&config, &places, &mut reader);
-        reader.warnings.sort();
+    }
+    reader.warnings.sort();
+    if reader.errors.is_empty() {
         return Ok(Loaded { config, warnings: reader.warnings, places });
     }
     reader.errors.sort();

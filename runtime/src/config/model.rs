@@ -69,6 +69,10 @@ pub enum ChannelKind {
         settle: Settle,
         /// Whether a queue that is not there is made.
         create: bool,
+        /// How long a received message is leased at a time; a multiple of the longest time-out if absent.
+        lease: Option<Duration>,
+        /// How long the local log keeps what it holds of the messages.
+        retention: Duration,
     },
     /// An SNS topic, read through a queue.
     Sns {
@@ -80,7 +84,49 @@ pub enum ChannelKind {
         settle: Settle,
         /// Whether a topic, queue or subscription that is not there is made.
         create: bool,
+        /// How long a received message is leased at a time; a multiple of the longest time-out if absent.
+        lease: Option<Duration>,
+        /// How long the local log keeps what it holds of the messages.
+        retention: Duration,
     },
+}
+
+/// What a lease must have left when an attempt's time-out is over, to commit and to delete the message.
+pub const COMMIT_BUDGET: Duration = Duration::from_secs(5);
+/// A lease is so many time-outs long, where the configuration does not say otherwise.
+const LEASE_FACTOR: u32 = 6;
+/// The bounds of a lease: what it is at least by default, and what SQS allows at most.
+const LEASE_AT_LEAST: Duration = Duration::from_secs(30);
+/// See [`LEASE_AT_LEAST`].
+pub const LEASE_AT_MOST: Duration = Duration::from_secs(12 * 3_600);
+
+impl ChannelConfig {
+    /// When received messages are deleted; nothing for a local channel.
+    pub fn settle(&self) -> Option<Settle> {
+        match self.kind {
+            ChannelKind::Local { .. } => None,
+            ChannelKind::Sqs { settle, .. } | ChannelKind::Sns { settle, .. } => Some(settle),
+        }
+    }
+
+    /// How long the local log keeps records that every reactor is done with.
+    pub fn retention(&self) -> Duration {
+        match self.kind {
+            ChannelKind::Local { retention }
+            | ChannelKind::Sqs { retention, .. }
+            | ChannelKind::Sns { retention, .. } => retention,
+        }
+    }
+
+    /// How long a received message is leased at a time, if these reactors read the channel. Whole seconds.
+    pub fn lease<'r>(&self, readers: impl Iterator<Item = &'r ReactorConfig>) -> Duration {
+        let (ChannelKind::Sqs { lease, .. } | ChannelKind::Sns { lease, .. }) = self.kind else {
+            return Duration::ZERO;
+        };
+        let longest = readers.map(|reactor| reactor.timeout).max().unwrap_or_default();
+        let lease = lease.unwrap_or((longest * LEASE_FACTOR).clamp(LEASE_AT_LEAST, LEASE_AT_MOST));
+        Duration::from_secs(lease.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX))
+    }
 }
 
 /// When a received message is deleted.

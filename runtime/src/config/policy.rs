@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::pipeline::DEAD_LETTER_TYPE;
+use crate::pipeline::forward::DEAD_LETTER_TYPE;
 
 use super::destination::{Channels, destination};
 use super::model::{DeadLetterPolicy, DedupPolicy, Jitter, OnExhausted, RetryPolicy};
@@ -99,13 +99,22 @@ pub(super) fn dead_letter(
         // A dead letter that comes back to the reactor that could not handle the event is a dead letter again.
         let source = route.from.iter().find(|from| from.value == text.value);
         let wanted = route.on.iter().find(|(_, pattern)| pattern.matches(DEAD_LETTER_TYPE, 1));
-        if let (Some(source), Some((on, _))) = (source, wanted) {
+        // To a channel outside, a dead letter goes as the message that it was, so the reactor wants it in any case.
+        let outside = channels.read.get(&text.value).is_some_and(|channel| channel.settle().is_some());
+        if let Some(source) = source
+            && (outside || wanted.is_some())
+        {
             let title =
                 format!("dead letters would come back to the reactor they come from, through `{}`", text.written);
             let problem = reader.problem(text.span.clone(), "dead-letter-loop", title);
             let problem = problem.related(reader.place(source.span.clone()), "it reads this channel");
-            let label = format!("`{}` matches `{DEAD_LETTER_TYPE}`", on.written);
-            let problem = problem.related(reader.place(on.span.clone()), label);
+            let problem = match wanted.filter(|_| !outside) {
+                Some((on, _)) => {
+                    let label = format!("`{}` matches `{DEAD_LETTER_TYPE}`", on.written);
+                    problem.related(reader.place(on.span.clone()), label)
+                }
+                None => problem,
+            };
             reader.note(problem.help("forward them to a channel that this reactor does not read"));
         }
     }

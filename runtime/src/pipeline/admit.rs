@@ -1,10 +1,10 @@
-//! Step: read ahead in the logs of local channels, and admit what was decoded and routed: a delivery each.
+//! Step: read ahead in the logs of channels, and admit what was decoded and routed: a delivery each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::model::{ChannelKind, Config};
-use crate::event::{ChannelId, HostTime, Offset};
+use crate::config::model::Config;
+use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
 use crate::store::{Admission, Admitted, NewDelivery, Place, Store, StoreError};
 
 use super::commit::until_there_is_room;
@@ -20,7 +20,7 @@ use super::{Active, Input};
 const READ_RECORDS: usize = 256;
 const READ_BYTES: usize = 1 << 20;
 
-/// A local channel and where its reading stands.
+/// A channel that is read, and where the reading of its log stands.
 pub(super) struct Intake {
     pub(super) channel: Channel,
     /// The reactors that read it.
@@ -73,6 +73,7 @@ impl Host {
                 window: self.reactors[reactor].config.dedup.window,
                 lane: candidate.lane,
                 place,
+                redrive: false,
             });
             placed.push((candidate, place));
         }
@@ -96,24 +97,40 @@ impl Host {
         intake.cursor = batch.cursor;
         for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
             let reactor = self.by_id[&candidate.reactor];
-            match (answer, place) {
-                (Admitted::Duplicate, _) => tracing::debug!(
-                    reactor = self.reactors[reactor].config.name,
-                    event = candidate.event.id,
-                    "duplicate suppressed"
-                ),
-                (Admitted::New(id), Place::Memory) => {
-                    let lane = candidate.lane;
-                    let active = Active::fresh(reactor, candidate, now);
-                    let weight = active.weight;
-                    self.active.insert(*id, active);
-                    self.scheduler.offer(reactor, *id, lane, weight, Arrival::Fresh);
-                }
-                (Admitted::New(_), place) => {
-                    self.scheduler.stored(reactor, candidate.lane, place);
+            match answer {
+                Admitted::New(id) => self.admitted_one(reactor, *id, candidate, place, now),
+                // The others are answers to receptions only.
+                Admitted::Duplicate | Admitted::Active(_) | Admitted::Resumed(_) => {
+                    self.suppressed(reactor, &candidate);
                 }
             }
         }
+    }
+
+    /// A new delivery is in the store.
+    pub(super) fn admitted_one(
+        &mut self,
+        reactor: usize,
+        id: DeliveryId,
+        candidate: Candidate,
+        place: Place,
+        now: HostTime,
+    ) {
+        let lane = candidate.lane;
+        if place == Place::Memory {
+            let active = Active::fresh(reactor, candidate, now);
+            let weight = active.weight;
+            self.active.insert(id, active);
+            self.scheduler.offer(reactor, id, lane, weight, Arrival::Fresh);
+        } else {
+            self.scheduler.stored(reactor, lane, place);
+        }
+    }
+
+    /// The ledger has it already.
+    pub(super) fn suppressed(&self, reactor: usize, candidate: &Candidate) {
+        let reactor = &self.reactors[reactor].config.name;
+        tracing::debug!(reactor, event = candidate.event.id, "duplicate suppressed");
     }
 }
 
@@ -147,10 +164,10 @@ pub(super) fn intakes(
 ) -> Result<Vec<Intake>, StoreError> {
     let mut intakes = Vec::new();
     for (name, channel) in &config.channels {
-        if !matches!(channel.kind, ChannelKind::Local { .. }) {
+        let readers: Vec<usize> = (0..reactors.len()).filter(|r| reactors[*r].config.from.contains(name)).collect();
+        if channel.settle().is_some() && readers.is_empty() {
             continue;
         }
-        let readers: Vec<usize> = (0..reactors.len()).filter(|r| reactors[*r].config.from.contains(name)).collect();
         let subscribed: Vec<_> = readers.iter().map(|r| (reactors[*r].id, &reactors[*r].config)).collect();
         let id = ids[name];
         intakes.push(Intake {

@@ -16,7 +16,7 @@ use super::{Active, Input};
 /// The permits of the host: one attempt each.
 pub(super) struct Slots {
     free: Vec<usize>,
-    running: Vec<Option<AbortHandle>>,
+    running: Vec<Option<(DeliveryId, AbortHandle)>>,
     guests: Handle,
     inputs: mpsc::UnboundedSender<Input>,
 }
@@ -67,7 +67,7 @@ impl Slots {
             }
             .instrument(span),
         );
-        self.running[slot] = Some(task.abort_handle());
+        self.running[slot] = Some((id, task.abort_handle()));
         Ok(())
     }
 
@@ -78,9 +78,15 @@ impl Slots {
         store.mark_ended(slot)
     }
 
+    /// Gives up the run of a delivery, if there is one; it reports back without a result.
+    pub(super) fn cancel(&self, delivery: DeliveryId) {
+        let runs = self.running.iter().flatten().filter(|(running, _)| *running == delivery);
+        runs.for_each(|(_, task)| task.abort());
+    }
+
     /// Gives up all runs that are under way; each reports back without a result.
     pub(super) fn cancel_all(&self) {
-        self.running.iter().flatten().for_each(AbortHandle::abort);
+        self.running.iter().flatten().for_each(|(_, task)| task.abort());
     }
 }
 

@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::config::model::OnExhausted;
-use crate::event::{AttemptRecord, ChannelId, DeliveryId, Event, HostTime, Message, Outcome, Version};
-use crate::store::{Commit, Committed, DeadLetter, Ending, Store, StoreError};
+use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Message, Outcome, Version};
+use crate::store::{Commit, Committed, DeadLetter, Ending, Store, StoreError, Target};
 
-use super::decode::encode_native;
 use super::invoke::{Emit, Run};
 use super::judge::{self, Verdict};
 use super::reactor::Reactor;
@@ -29,17 +28,18 @@ pub(super) struct Judged {
     /// Deliveries of the lane that must wait if this one does.
     pub(super) followers: Vec<DeliveryId>,
     pub(super) number: Version,
-    /// What the run emitted, ready to be appended.
-    pub(super) emits: Vec<(ChannelId, Message)>,
+    /// What the run emitted, ready to go.
+    pub(super) emits: Vec<(Target, Message)>,
 }
 
-/// Builds the commit of an ended attempt. `message` reads the original message, and is called for dead letters only.
+/// Builds the commit of an ended attempt. `from` is the channel that the event came through, and `message` reads the original message, and is called for dead letters only.
 pub(super) fn build(
     id: DeliveryId,
     active: &Active,
     reactor: &Reactor,
     run: Run,
     judged: Judged,
+    from: &str,
     message: impl FnOnce() -> Result<Message, StoreError>,
 ) -> Result<Commit, StoreError> {
     let attempt = active.attempt();
@@ -62,7 +62,7 @@ pub(super) fn build(
         Verdict::Dead { reason } => {
             let letter = dead_letter(active, reactor, record(), reason, message()?, judged.wall);
             let hold = if letter.parks.is_some() { judged.followers } else { Vec::new() };
-            let forward = reactor.forward(active, &letter).into_iter().collect();
+            let forward = reactor.forward(active, &letter, from).into_iter().collect();
             (Vec::new(), Vec::new(), Ending::Dead { letter, forward, hold })
         }
     };
@@ -157,46 +157,12 @@ pub(super) fn emitted(parent: &Event, source: &str, id: String, emit: &Emit, at:
         subject: emit.subject.clone(),
         correlation_id: parent.correlation_id.clone(),
         causation_id: Some(parent.id.clone()),
-        partition_key: emit.partition_key.clone().or_else(|| parent.partition_key.clone()),
+        partition_key: emit.partition_key.clone(),
         content_type: emit.content_type.clone(),
         hop: parent.hop + 1,
         trace_parent: parent.trace_parent.clone(),
         data: emit.data.clone(),
     }
-}
-
-/// The event type of a dead letter that is forwarded to a channel.
-pub const DEAD_LETTER_TYPE: &str = "reactor.dead-letter";
-
-/// A dead letter as an event: what failed, why, how often, and the message itself.
-pub(super) fn forwarded(
-    parent: &Event,
-    reactor: &str,
-    id: String,
-    letter: &DeadLetter,
-    channel: ChannelId,
-) -> (ChannelId, Message) {
-    let attributes: serde_json::Map<_, _> =
-        letter.message.attributes.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
-    let data = serde_json::json!({
-        "reactor": reactor,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "attempts": letter.history,
-        "eventId": letter.event_id,
-        "eventType": letter.event_type,
-        "message": { "body": String::from_utf8_lossy(&letter.message.body), "attributes": attributes },
-    });
-    let emit = Emit {
-        channel: String::new(),
-        event_type: DEAD_LETTER_TYPE.to_owned(),
-        version: 1,
-        subject: letter.event_id.clone(),
-        partition_key: None,
-        content_type: "application/json".to_owned(),
-        data: data.to_string().into(),
-    };
-    (channel, Message::from_body(encode_native(&emitted(parent, reactor, id, &emit, letter.at))))
 }
 
 fn shorten(text: &str) -> String {

@@ -1,24 +1,29 @@
 //! The host: one task that owns the walk of every event.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::channel::Remote;
 use crate::clock::Clock;
-use crate::config::model::{ChannelKind, Config};
+use crate::config::model::{Config, Settle};
 use crate::event::{ChannelId, DeliveryId, Fault, HostTime, Outcome, ReactorId, Version};
-use crate::store::{Commit, Store, StoreError, Upkeep};
+use crate::store::{Commit, Store, StoreError, Target, Upkeep};
 
 use super::admit::{self, Intake};
 use super::claim::Slots;
 use super::commit::{self, Judged, News, committer, until_there_is_room};
 use super::invoke::{Guest, Run};
 use super::judge::{Ended, judge};
-use super::reactor::{Reactor, Targets};
+use super::lease::Leases;
+use super::outbox::{MOST_BYTES, MOST_MESSAGES, Outlet};
+use super::reactor::{Destination, Destinations, Reactor};
+use super::receive::{Inlet, Opening};
 use super::schedule::{Action, ReactorSpec, Scheduler};
 use super::state::ReactorState;
 use super::{Active, Committing, Input};
@@ -32,6 +37,8 @@ const BUSY_FOR: Duration = Duration::from_secs(1);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long after the drain time the host still waits for the store.
 const GIVE_UP: Duration = Duration::from_secs(2);
+/// How long a delivery may be away: longer than SQS keeps any message, its longest time of invisibility included.
+const AWAY: Duration = Duration::from_secs(15 * 86_400);
 /// Bytes of state values that each reactor may keep in memory, however many reactors there are.
 const STATE_ROOM: usize = 64 << 10;
 /// Most inputs taken at a time.
@@ -45,6 +52,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Time and randomness.
     pub clock: Arc<dyn Clock>,
+    /// The channels outside, by name.
+    pub remotes: BTreeMap<String, Remote>,
     /// One guest per configured reactor, by name.
     pub guests: BTreeMap<String, Arc<dyn Guest>>,
     /// Where guests run; not the runtime that runs the host, so that a busy guest never delays it.
@@ -71,6 +80,15 @@ pub struct Host {
     pub(super) scheduler: Scheduler,
     pub(super) active: HashMap<DeliveryId, Active>,
     pub(super) conflicts: u64,
+    /// The channels outside that are received from, what is in hand of them, and deliveries that are being put away.
+    pub(super) inlets: Vec<Inlet>,
+    pub(super) leases: Leases,
+    pub(super) leaving: HashSet<DeliveryId>,
+    pub(super) acknowledgers: JoinSet<()>,
+    /// The channels outside that are sent to, and how many messages and bytes are on their way to them.
+    outlets: HashMap<ChannelId, Arc<Notify>>,
+    senders: JoinSet<()>,
+    outbox: (u64, u64),
     slots: Slots,
     next_commit: u64,
     inputs: mpsc::UnboundedReceiver<Input>,
@@ -80,7 +98,7 @@ pub struct Host {
     epoch: (HostTime, Duration),
     foreign: Foreign,
     draining: Option<Instant>,
-    until_idle: bool,
+    pub(super) until_idle: bool,
 }
 
 /// What is known of other processes' writes.
@@ -92,16 +110,15 @@ struct Foreign {
 impl Host {
     /// Takes the store over from its last owner and gets ready to run.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { config, store, clock, mut guests, guest_threads } = parts;
+        let Parts { config, store, clock, remotes, mut guests, guest_threads } = parts;
         let (to_self, inputs) = mpsc::unbounded_channel();
         let (commits, queue) = mpsc::unbounded_channel();
         let mut channel_ids = BTreeMap::new();
         for name in config.channels.keys() {
             channel_ids.insert(name.clone(), store.channel_id(name)?);
         }
-        let targets =
-            config.channels.iter().map(|(name, channel)| (name.clone(), (channel_ids[name], channel.max_event)));
-        let targets: Targets = targets.collect();
+        let destination = |(name, channel)| (String::clone(name), Destination::of(channel, channel_ids[name]));
+        let destinations: Destinations = Arc::new(config.channels.iter().map(destination).collect());
         let room = (config.runtime.queue_memory / config.reactors.len().max(1)).max(STATE_ROOM);
         let mut reactors = Vec::new();
         for (name, reactor) in &config.reactors {
@@ -110,7 +127,7 @@ impl Host {
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
             let id = store.reactor_id(name)?;
             let state = ReactorState::new(Arc::clone(&store), id, room);
-            reactors.push(Reactor::new(id, reactor.clone(), guest, state, targets.clone()));
+            reactors.push(Reactor::new(id, reactor.clone(), guest, state, Arc::clone(&destinations)));
         }
         let specs: Vec<_> = reactors
             .iter()
@@ -128,6 +145,13 @@ impl Host {
             by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),
             active: HashMap::new(),
             conflicts: 0,
+            inlets: Vec::new(),
+            leases: Leases::default(),
+            leaving: HashSet::new(),
+            acknowledgers: JoinSet::new(),
+            outlets: HashMap::new(),
+            senders: JoinSet::new(),
+            outbox: store.outbox_size()?,
             draining: None,
             until_idle: false,
             config,
@@ -139,8 +163,50 @@ impl Host {
             to_self,
             commits,
         };
+        host.connect(&remotes)?;
         host.recover().await?;
         Ok(host)
+    }
+
+    /// Gets ready to receive from, and to send to, the channels outside.
+    fn connect(&mut self, remotes: &BTreeMap<String, Remote>) -> Result<(), StoreError> {
+        for (name, channel) in &self.config.channels {
+            let Some(settle) = channel.settle() else { continue };
+            let missing = || StoreError::Other(format!("channel `{name}` was given no connection"));
+            let remote = remotes.get(name).ok_or_else(missing)?;
+            let id = self.store.channel_id(name)?;
+            let wake = Arc::new(Notify::new());
+            self.outlets.insert(id, Arc::clone(&wake));
+            let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
+            let inputs = self.to_self.clone();
+            self.senders.spawn(Outlet { name: name.clone(), id, sink, store, clock, wake, inputs }.run());
+            let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
+            let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
+            let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
+            let lease = channel.lease(readers.iter().copied());
+            let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
+            let opening = Opening { name: name.clone(), id, intake, source, settle, lease, concurrency };
+            let clock = Arc::clone(&self.clock);
+            let elapsed = move |at: Instant| clock.elapsed().saturating_sub(at.elapsed());
+            let number = self.inlets.len();
+            self.inlets.push(Inlet::open(number, opening, &self.to_self, &mut self.acknowledgers, elapsed));
+        }
+        Ok(())
+    }
+
+    /// The channels whose deliveries run under a lease.
+    pub(super) fn leased(&self) -> Vec<ChannelId> {
+        let leased = |intake: &&Intake| {
+            let channel = self.config.channels.get(&intake.channel.name);
+            channel.and_then(|channel| channel.settle()) == Some(Settle::Completed)
+        };
+        self.channels.iter().filter(leased).map(|intake| intake.channel.id).collect()
+    }
+
+    /// The name of a channel.
+    pub(super) fn channel_name(&self, id: ChannelId) -> &str {
+        let found = self.channels.iter().find(|intake| intake.channel.id == id);
+        found.map_or("?", |intake| intake.channel.name.as_str())
     }
 
     /// Runs until told to stop. Returns an error only if the store makes it impossible to go on.
@@ -171,6 +237,14 @@ impl Host {
                 _ = upkeep.tick() => self.tidy(),
             }
         }
+        self.stop_receiving();
+        while let Ok(input) = self.inputs.try_recv() {
+            if let Input::Received { inlet, answer: Ok(messages), .. } = input {
+                self.refuse(inlet, messages);
+            }
+        }
+        self.hand_back().await;
+        self.senders.shutdown().await;
         tracing::info!(repeated = self.conflicts, "down");
         self.store.maintain(&self.upkeep())
     }
@@ -180,11 +254,26 @@ impl Host {
         self.epoch.0.after(self.clock.elapsed().saturating_sub(self.epoch.1))
     }
 
-    /// These channels have got messages.
-    pub(super) fn wake(&mut self, fed: &[ChannelId]) {
-        for intake in &mut self.channels {
-            intake.pending |= fed.contains(&intake.channel.id);
+    /// Logs and outboxes have got messages of these sizes.
+    pub(super) fn feed(&mut self, fed: &[(Target, usize)]) {
+        for (target, bytes) in fed {
+            match target {
+                Target::Log(channel) => {
+                    let fed = self.channels.iter_mut().find(|intake| intake.channel.id == *channel);
+                    fed.into_iter().for_each(|intake| intake.pending = true);
+                }
+                Target::Outbox(channel) => {
+                    self.outbox.0 += 1;
+                    self.outbox.1 += *bytes as u64;
+                    self.outlets.get(channel).into_iter().for_each(|wake| wake.notify_one());
+                }
+            }
         }
+    }
+
+    /// What cannot be sent piles up: nothing more is taken in until it has become less.
+    pub(super) fn outbox_is_full(&self) -> bool {
+        self.outbox.0 >= MOST_MESSAGES || self.outbox.1 >= MOST_BYTES
     }
 
     /// Sends a commit on its way. Numbers ascend in the order of sending.
@@ -199,6 +288,7 @@ impl Host {
             Control::Drain if self.draining.is_none() => {
                 self.draining = Some(Instant::now() + self.config.runtime.drain);
                 self.scheduler.drain();
+                self.stop_receiving();
                 tracing::info!(running = self.slots.running(), "draining");
             }
             Control::Drain => {}
@@ -219,13 +309,15 @@ impl Host {
             && self.scheduler.is_idle()
             && !self.scheduler.is_waiting()
             && self.channels.iter().all(|intake| !intake.busy && !intake.pending)
+            && self.inlets.iter().enumerate().all(|(number, inlet)| inlet.is_idle(self.leases.in_hand(number)))
+            && self.outbox.0 == 0
     }
 
     fn wake_at(&self) -> Instant {
         let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + BUSY_FOR });
         let due = self.scheduler.next_wake().map(|at| Instant::now() + at.since(self.now()));
         let far = Instant::now() + UPKEEP;
-        drain.into_iter().chain(due).fold(far, Instant::min)
+        drain.into_iter().chain(due).chain(self.next_receive()).fold(far, Instant::min)
     }
 
     fn poll_interval(&self) -> Duration {
@@ -249,6 +341,16 @@ impl Host {
             Input::Committed(answers) => self.settle(answers),
             Input::Admitted { channel, batch, answers } => self.admitted(channel, batch, &answers),
             Input::HeldWritten { reactor, lane } => self.scheduler.held_written(reactor, lane),
+            Input::Received { inlet, asked, answer } => self.received(inlet, asked, answer),
+            Input::Entered { inlet, batch, entered } => self.entered(inlet, batch, entered)?,
+            Input::Stored { inlet, receipts } => self.stored(inlet, receipts),
+            Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
+            Input::Deleted { inlet, answer } => self.deleted(inlet, answer),
+            Input::Depth { inlet, answer } => self.looked(inlet, answer),
+            Input::AwayWritten(delivery) => drop(self.leaving.remove(&delivery)),
+            Input::LeftOutbox(messages, bytes) => {
+                self.outbox = (self.outbox.0.saturating_sub(messages), self.outbox.1.saturating_sub(bytes));
+            }
             Input::Fatal(error) => return Err(error),
         }
         Ok(())
@@ -259,8 +361,11 @@ impl Host {
         if self.draining.is_some_and(|at| Instant::now() >= at) {
             self.slots.cancel_all();
         }
+        self.keep_leases();
         if self.draining.is_none() {
             self.read_logs()?;
+            self.enter_arrived();
+            self.poll_channels();
         }
         loop {
             let actions = self.scheduler.tick(self.now());
@@ -276,6 +381,11 @@ impl Host {
     fn act(&mut self, action: Action) -> Result<(), StoreError> {
         match action {
             Action::Start { delivery, after } => {
+                let Some(active) = self.active.get(&delivery) else { return Ok(()) };
+                if !self.holds_lease(delivery, active) {
+                    self.withdraw(delivery);
+                    return Ok(());
+                }
                 let Some(active) = self.active.get_mut(&delivery) else { return Ok(()) };
                 active.after = after;
                 let reactor = &self.reactors[active.reactor];
@@ -298,6 +408,19 @@ impl Host {
         Ok(())
     }
 
+    /// Takes a delivery that has been started, and has no lease, out of memory, until its message is received again.
+    fn withdraw(&mut self, delivery: DeliveryId) {
+        if let Some(active) = self.active.remove(&delivery) {
+            self.scheduler.withdrawn(active.reactor, delivery, active.lane, active.weight);
+            self.put_away(delivery);
+        }
+    }
+
+    /// Gives up the run of a delivery, if there is one.
+    pub(super) fn cancel(&self, delivery: DeliveryId) {
+        self.slots.cancel(delivery);
+    }
+
     fn forget(&mut self, delivery: DeliveryId) {
         if let Some(active) = self.active.remove(&delivery) {
             self.scheduler.forgotten(active.reactor, active.weight);
@@ -307,6 +430,11 @@ impl Host {
     fn run_ended(&mut self, id: DeliveryId, slot: usize, run: Option<Run>) -> Result<(), StoreError> {
         self.slots.ended(&*self.store, slot)?;
         let Some(active) = self.active.get(&id) else { return Ok(()) };
+        if !self.holds_lease(id, active) {
+            // Somebody else may be working on it, so what this run did is void.
+            self.withdraw(id);
+            return Ok(());
+        }
         let (reactor, lane) = (active.reactor, active.lane);
         match run {
             Some(run) => self.finish(id, run),
@@ -347,7 +475,8 @@ impl Host {
         );
         let news = News::of(&verdict, &run);
         let judged = Judged { verdict, now, wall, followers: self.scheduler.followers(index, lane), number, emits };
-        let built = commit::build(id, active, reactor, run, judged, || self.original(active))?;
+        let from = self.channel_name(active.origin.channel);
+        let built = commit::build(id, active, reactor, run, judged, from, || self.original(active))?;
         reactor.state.publish(&built.writes, number);
         let ending = commit::lane_ending(&built.ending);
         let committing = Committing::of(&built, news);
@@ -377,10 +506,14 @@ impl Host {
     fn upkeep(&self) -> Upkeep {
         let windows = self.reactors.iter().map(|reactor| reactor.config.dedup.window);
         let retention = self.channels.iter().filter_map(|intake| {
-            let kind = &self.config.channels.get(&intake.channel.name)?.kind;
-            let ChannelKind::Local { retention } = kind else { return None };
-            Some((intake.channel.id, *retention))
+            let channel = self.config.channels.get(&intake.channel.name)?;
+            Some((intake.channel.id, channel.retention()))
         });
-        Upkeep { now: self.now(), ledger_window: windows.max().unwrap_or_default(), retention: retention.collect() }
+        Upkeep {
+            now: self.now(),
+            ledger_window: windows.max().unwrap_or_default(),
+            retention: retention.collect(),
+            away: AWAY,
+        }
     }
 }

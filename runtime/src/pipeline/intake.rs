@@ -9,9 +9,10 @@ use crate::event::{ChannelId, Event, Identity, LaneKey, Message, Offset, Origin,
 use crate::store::{DeadLetter, LogRecord};
 
 use super::decode::{DecodeError, Decoded, Settings, decode};
+use super::forward;
 use super::route::Routes;
 
-/// A local channel, as intake needs to know it.
+/// A channel, as intake needs to know it.
 pub(super) struct Channel {
     pub(super) id: ChannelId,
     pub(super) name: String,
@@ -41,52 +42,83 @@ pub(super) struct Batch {
     pub(super) unrouted: u64,
 }
 
+/// What one message turned into.
+#[derive(Default)]
+pub(super) struct Sorted {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) dead: Vec<DeadLetter>,
+    pub(super) unrouted: u64,
+    /// It was decoded, and nobody wants any of it.
+    pub(super) is_unwanted: bool,
+    /// It is a dead letter of this reactor, on its way back.
+    pub(super) sent_back_to: Option<String>,
+}
+
+/// The lane of a FIFO group.
+pub(super) fn group_lane(channel: &str, group: &str) -> LaneKey {
+    Identity::of(&[b"group", channel.as_bytes(), group.as_bytes()])
+}
+
 impl Channel {
     /// Decodes and routes records, in their order. `at` is the wall clock, for dead letters.
     pub(super) fn prepare(&self, records: Vec<LogRecord>, at: Timestamp) -> Batch {
         let mut batch = Batch::default();
-        let mut matches = Vec::new();
-        for mut record in records {
-            batch.cursor = Offset(record.offset.0 + 1);
-            let events = match self.decode(&mut record) {
-                Ok(events) => events,
-                Err(error) => {
-                    batch.dead.push(self.undecodable(record, &error, at));
-                    continue;
-                }
-            };
-            let (parts, mut wanted) = (events.len(), 0);
-            for (part, decoded) in (0..).zip(events) {
-                let origin = Origin { channel: self.id, offset: record.offset, part };
-                let event = Arc::new(decoded.event);
-                matches.clear();
-                self.routes.matching(&event, &mut matches);
-                if matches.is_empty() {
-                    batch.unrouted += 1;
-                    if self.unrouted == Unrouted::DeadLetter {
-                        batch.dead.push(unrouted(origin, record.message.clone(), &event, at));
-                    }
-                    continue;
-                }
-                wanted += 1;
-                batch.candidates.extend(matches.drain(..).map(|found| Candidate {
-                    reactor: found.reactor,
-                    event: Arc::clone(&event),
-                    origin,
-                    identity: decoded.identity,
-                    key: found.key.unwrap_or(decoded.identity),
-                    lane: found.lane,
-                }));
+        for record in records {
+            let offset = record.offset;
+            batch.cursor = Offset(offset.0 + 1);
+            let sorted = self.sort(record, at);
+            if sorted.is_unwanted && self.unrouted == Unrouted::Drop {
+                batch.drop.push(offset);
             }
-            if wanted == 0 && parts > 0 && self.unrouted == Unrouted::Drop {
-                batch.drop.push(record.offset);
-            }
+            batch.candidates.extend(sorted.candidates);
+            batch.dead.extend(sorted.dead);
+            batch.unrouted += sorted.unrouted;
         }
         batch
     }
 
+    /// Decodes and routes one record.
+    pub(super) fn sort(&self, mut record: LogRecord, at: Timestamp) -> Sorted {
+        let mut sorted = Sorted::default();
+        let (message, note) = forward::sent_back(std::mem::take(&mut record.message));
+        record.message = message;
+        let events = match self.decode(&mut record) {
+            Ok(events) => events,
+            Err(error) => {
+                sorted.dead.push(self.undecodable(record, &error, at));
+                return sorted;
+            }
+        };
+        // In a FIFO channel, the messages of a group are in order unless the reactor says by what else.
+        let group = record.message.system.group_id.as_ref().map(|group| group_lane(&self.name, group));
+        let mut matches = Vec::new();
+        for (part, decoded) in (0..).zip(events) {
+            let origin = Origin { channel: self.id, offset: record.offset, part };
+            let event = Arc::new(decoded.event);
+            self.routes.matching(&event, &mut matches);
+            if matches.is_empty() {
+                sorted.unrouted += 1;
+                if self.unrouted == Unrouted::DeadLetter {
+                    sorted.dead.push(unrouted(origin, record.message.clone(), &event, at));
+                }
+            }
+            sorted.candidates.extend(matches.drain(..).map(|found| Candidate {
+                reactor: found.reactor,
+                event: Arc::clone(&event),
+                origin,
+                identity: decoded.identity,
+                key: found.key.unwrap_or(decoded.identity),
+                lane: found.lane.or(group),
+            }));
+        }
+        sorted.is_unwanted = sorted.candidates.is_empty();
+        sorted.sent_back_to = note.map(|note| note.reactor);
+        sorted
+    }
+
     /// Reads one event of a record again; an error says why it cannot be.
     pub(super) fn event(&self, mut record: LogRecord, part: u32) -> Result<Decoded, String> {
+        record.message = forward::sent_back(record.message).0;
         let events = self.decode(&mut record).map_err(|error| format!("{}: {error}", error.reason.code()))?;
         let found = events.into_iter().nth(part as usize);
         found.ok_or_else(|| format!("the message does not hold an event number {} any more", part + 1))

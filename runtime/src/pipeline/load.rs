@@ -58,6 +58,14 @@ impl Host {
             return Ok(());
         }
         let (id, lane) = (stored.id, stored.lane);
+        if !self.may_run(id, stored.origin.channel, stored.redrive_of.is_some()) {
+            self.put_away(id);
+            if let Some(lane) = lane.filter(|_| arrival == Arrival::Due) {
+                self.scheduler.release_lane(reactor, lane);
+            }
+            return Ok(());
+        }
+        self.leases.runs(id);
         let redriven = arrival == Arrival::Fresh && stored.redrive_of.is_some();
         let arrival = if redriven { Arrival::Redriven } else { arrival };
         if let Some(active) = self.restore(reactor, stored)? {
@@ -162,7 +170,8 @@ impl Host {
 
     /// Takes over what the last owner left: attempts that had begun count, blocked lanes stay blocked.
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
-        let recovered = self.store.recover()?;
+        let leased = self.leased();
+        let recovered = self.store.recover(&leased)?;
         let mut lanes: HashMap<usize, HashMap<LaneKey, LaneState>> = HashMap::new();
         for (reactor, lane, state) in recovered.lanes {
             if let Some(index) = self.by_id.get(&reactor) {
@@ -170,8 +179,14 @@ impl Host {
             }
         }
         for (stored, attempt) in recovered.interrupted {
-            let (reactor, lane) = (self.by_id.get(&stored.reactor).copied(), stored.lane);
+            let (reactor, lane, id) = (self.by_id.get(&stored.reactor).copied(), stored.lane, stored.id);
+            let needs_lease = stored.redrive_of.is_none() && leased.contains(&stored.origin.channel);
             let state = self.count_interrupted(stored, attempt).await?;
+            if needs_lease && state != Some(LaneState::Parked) {
+                // Its message comes again, and with it the next attempt.
+                self.store.away(vec![id]).await?;
+                continue;
+            }
             if let (Some(index), Some(lane), Some(state)) = (reactor, lane, state) {
                 lanes.entry(index).or_default().insert(lane, state);
             }
@@ -202,7 +217,8 @@ impl Host {
         News::of(&verdict, &run).announce(&active, &reactor.config.name);
         let wall = self.clock.wall();
         let judged = Judged { verdict, now, wall, followers: Vec::new(), number, emits: Vec::new() };
-        let built = commit::build(id, &active, reactor, run, judged, || self.original(&active))?;
+        let from = self.channel_name(active.origin.channel);
+        let built = commit::build(id, &active, reactor, run, judged, from, || self.original(&active))?;
         let state = match &built.ending {
             Ending::Wait { .. } => Some(LaneState::Waiting),
             Ending::Dead { letter, .. } if letter.parks.is_some() => Some(LaneState::Parked),

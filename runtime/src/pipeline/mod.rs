@@ -1,15 +1,18 @@
 //! The way of an event, one file a step, in the order of the walk.
 //!
 //! ```text
-//! intake (decode, route) -> admit -> claim -> invoke -> judge -> commit -> settle
-//!                                               ^          |
-//!                                               +- retry --+--> dead letter
+//! receive -> intake (decode, route) -> admit -> claim -> invoke -> judge -> commit -> settle
+//!                                                          ^          |        +--> outbox
+//!                                                          +- retry --+--> dead letter
 //! ```
 //!
 //! [`host`] owns the walk: one task that reads local logs, feeds the [`schedule`], starts runs and hands commits to the
 //! store. The steps that decide ([`decode`], [`route`], [`judge`], [`schedule`]) are pure.
 
 pub mod host;
+
+mod lease;
+mod receive;
 
 mod admit;
 mod intake;
@@ -23,7 +26,10 @@ pub mod invoke;
 pub mod judge;
 
 mod commit;
+pub mod forward;
 mod settle;
+
+pub mod outbox;
 
 mod load;
 mod reactor;
@@ -32,11 +38,13 @@ pub mod schedule;
 mod state;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::event::{AttemptRecord, ChannelId, DeliveryId, Event, HostTime, Identity, LaneKey, Origin, Version};
-use crate::store::{Admitted, Commit, Committed, Ending, StoreError};
+use crate::channel::{self, Depth, Receipt, Received};
+use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Origin, Version};
+use crate::store::{Admitted, Commit, Committed, Ending, Entered, StoreError, Target};
 
-pub use commit::DEAD_LETTER_TYPE;
+use lease::LeaseId;
 
 /// A delivery in memory: queued, running or committing.
 struct Active {
@@ -83,8 +91,8 @@ struct Committing {
     number: Version,
     written: Vec<String>,
     due: Option<HostTime>,
-    /// Channels that got a message.
-    fed: Vec<ChannelId>,
+    /// Where messages went, and how many bytes of bodies.
+    fed: Vec<(Target, usize)>,
     news: commit::News,
 }
 
@@ -102,7 +110,7 @@ impl Committing {
             number: commit.number,
             written: commit.writes.iter().map(|(key, _)| key.clone()).collect(),
             due,
-            fed: commit.emits.iter().chain(forwarded).map(|(channel, _)| *channel).collect(),
+            fed: commit.emits.iter().chain(forwarded).map(|(to, message)| (*to, message.body.len())).collect(),
             news,
         }
     }
@@ -116,6 +124,22 @@ enum Input {
     Committed(Vec<(DeliveryId, Committed)>),
     /// The store answered an admission.
     Admitted { channel: usize, batch: admit::InFlight, answers: Vec<Admitted> },
+    /// A channel outside answered, or did not.
+    Received { inlet: usize, asked: usize, answer: channel::Result<Vec<Received>> },
+    /// The store answered a reception.
+    Entered { inlet: usize, batch: Vec<receive::Arrived>, entered: Entered },
+    /// The store has copies of received messages.
+    Stored { inlet: usize, receipts: Vec<Receipt> },
+    /// A lease was renewed by a call made at that time, or not.
+    Renewed { lease: LeaseId, sent: Duration, answer: channel::Result<()> },
+    /// A message was deleted, or not.
+    Deleted { inlet: usize, answer: channel::Result<()> },
+    /// How many messages a queue holds.
+    Depth { inlet: usize, answer: channel::Result<Depth> },
+    /// The store has noted that a delivery is away.
+    AwayWritten(DeliveryId),
+    /// Messages have left the outbox: their number and bytes.
+    LeftOutbox(u64, u64),
     /// The store has noted that a delivery is held.
     HeldWritten { reactor: usize, lane: LaneKey },
     /// The store failed in a way that ends the host.

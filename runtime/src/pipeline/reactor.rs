@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::config::model::ReactorConfig;
-use crate::event::{ChannelId, Message, ReactorId};
-use crate::store::DeadLetter;
+use crate::config::model::{ChannelConfig, Format, ReactorConfig};
+use crate::event::{ChannelId, Event, Message, ReactorId};
+use crate::store::{DeadLetter, Target};
 
-use super::decode::{check_event, encode_native};
+use super::decode::{check_event, encode_cloudevents, encode_native};
 use super::invoke::{Emit, Guest, emitted_id};
 use super::state::ReactorState;
-use super::{Active, commit};
+use super::{Active, commit, forward};
 
 /// The index of an id that no guest can emit at: forwarded dead letters have one of their own.
 const FORWARD_INDEX: u32 = u32::MAX;
@@ -22,11 +22,38 @@ pub(super) struct Reactor {
     pub(super) config: ReactorConfig,
     pub(super) guest: Arc<dyn Guest>,
     pub(super) state: Arc<ReactorState>,
-    channels: Targets,
+    destinations: Destinations,
 }
 
-/// The channels that a reactor can emit to, by name: number and largest message.
-pub(super) type Targets = BTreeMap<String, (ChannelId, usize)>;
+/// The channels that a reactor can emit to, by name.
+pub(super) type Destinations = Arc<BTreeMap<String, Destination>>;
+
+/// A channel, as something to write to.
+pub(super) struct Destination {
+    pub(super) target: Target,
+    /// Largest message, body and attributes, in bytes.
+    pub(super) max_event: usize,
+    /// Events are written as `CloudEvents`, not in the native envelope.
+    pub(super) cloudevents: bool,
+}
+
+impl Destination {
+    pub(super) fn of(channel: &ChannelConfig, id: ChannelId) -> Self {
+        let target = if channel.settle().is_some() { Target::Outbox(id) } else { Target::Log(id) };
+        Self { target, max_event: channel.max_event, cloudevents: channel.format == Format::CloudEvents }
+    }
+
+    /// An event as a message. Outside, its id makes it recognisable, and its key orders it.
+    fn message(&self, event: &Event) -> Message {
+        let mut message =
+            if self.cloudevents { encode_cloudevents(event) } else { Message::from_body(encode_native(event)) };
+        if matches!(self.target, Target::Outbox(_)) {
+            message.system.dedup_id = Some(event.id.clone());
+            message.system.group_id.clone_from(&event.partition_key);
+        }
+        message
+    }
+}
 
 impl Reactor {
     pub(super) fn new(
@@ -34,9 +61,9 @@ impl Reactor {
         config: ReactorConfig,
         guest: Arc<dyn Guest>,
         state: ReactorState,
-        channels: Targets,
+        destinations: Destinations,
     ) -> Self {
-        Self { id, config, guest, state: Arc::new(state), channels }
+        Self { id, config, guest, state: Arc::new(state), destinations }
     }
 
     /// The messages of what a run emitted; an error says why one of them cannot be.
@@ -47,28 +74,37 @@ impl Reactor {
         active: &Active,
         emits: &[Emit],
         at: Timestamp,
-    ) -> Result<Vec<(ChannelId, Message)>, String> {
+    ) -> Result<Vec<(Target, Message)>, String> {
         let mut messages = Vec::with_capacity(emits.len());
         for (index, emit) in (0..).zip(emits) {
-            let (channel, limit) = *self.channels.get(&emit.channel).ok_or("its channel is gone")?;
+            let destination = self.destinations.get(&emit.channel).ok_or("its channel is gone")?;
             let id = emitted_id(active.identity, &self.config.name, index);
             let event = commit::emitted(&active.event, &self.config.name, id, emit, at);
             check_event(&event)
                 .map_err(|error| format!("the emitted `{}` is no valid event: {error}", emit.event_type))?;
-            let message = Message::from_body(encode_native(&event));
-            if message.size() > limit {
-                let (size, name) = (message.size(), &emit.channel);
+            let message = destination.message(&event);
+            if message.size() > destination.max_event {
+                let (size, name, limit) = (message.size(), &emit.channel, destination.max_event);
                 return Err(format!("the emitted `{}` has {size} bytes, and `{name}` takes {limit}", emit.event_type));
             }
-            messages.push((channel, message));
+            messages.push((destination.target, message));
         }
         Ok(messages)
     }
 
-    /// The copy of a dead letter that the policy wants in a channel.
-    pub(super) fn forward(&self, active: &Active, letter: &DeadLetter) -> Option<(ChannelId, Message)> {
-        let (channel, _) = *self.channels.get(self.config.dead_letter.channel.as_ref()?)?;
-        let id = emitted_id(active.identity, &self.config.name, FORWARD_INDEX);
-        Some(commit::forwarded(&active.event, &self.config.name, id, letter, channel))
+    /// The copy of a dead letter that the policy wants in a channel. `from` is the channel it was received from.
+    pub(super) fn forward(&self, active: &Active, letter: &DeadLetter, from: &str) -> Option<(Target, Message)> {
+        let name = self.config.dead_letter.channel.as_ref()?;
+        let destination = self.destinations.get(name)?;
+        let (reactor, id) = (&self.config.name, emitted_id(active.identity, &self.config.name, FORWARD_INDEX));
+        let message = match destination.target {
+            Target::Log(_) => forward::as_event(&active.event, reactor, id, letter),
+            Target::Outbox(_) => {
+                // A FIFO queue must not take the second death of a redriven event for the first.
+                let id = format!("{id}-{}", letter.at.as_millisecond());
+                forward::as_message(reactor, from, id, letter, destination.max_event)
+            }
+        };
+        Some((destination.target, message))
     }
 }

@@ -1,6 +1,6 @@
 //! What the command line asks of a running host: redrive a dead letter, or drop it.
 
-use crate::store::{Request, StoreError, StoredDead};
+use crate::store::{Request, StoreError, StoredDead, Target, UNDELIVERABLE};
 
 use super::host::Host;
 use super::schedule::Arrival;
@@ -20,10 +20,16 @@ impl Host {
     async fn redrive(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
         match self.store.dead_letter(dead)? {
             Some(StoredDead { letter, .. }) if letter.reactor.is_none() => {
-                // It never became a delivery, so it goes back to where it came from, to be decoded and routed anew.
-                self.store.append(letter.origin.channel, vec![letter.message]).await?;
+                let channel = letter.origin.channel;
+                if letter.reason == UNDELIVERABLE {
+                    self.store.send(channel, vec![letter.message.clone()]).await?;
+                    self.feed(&[(Target::Outbox(channel), letter.message.body.len())]);
+                } else {
+                    // It never became a delivery, so it is decoded and routed anew.
+                    self.store.append(channel, vec![letter.message]).await?;
+                    self.feed(&[(Target::Log(channel), 0)]);
+                }
                 self.drop_dead(request, dead)?;
-                self.wake(&[letter.origin.channel]);
                 tracing::info!(dead, "published again");
                 return Ok(());
             }

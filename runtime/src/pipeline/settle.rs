@@ -9,7 +9,11 @@ impl Host {
     /// Takes the store's answers to commits, in the order in which they were sent.
     pub(super) fn settle(&mut self, answers: Vec<(DeliveryId, Committed)>) {
         for (id, answer) in answers {
-            let Some(active) = self.active.get_mut(&id) else { continue };
+            let Some(active) = self.active.get_mut(&id) else {
+                // It ended without having come into memory.
+                self.settle_messages(id);
+                continue;
+            };
             let Some(committing) = active.committing.take() else { continue };
             let (reactor, lane, weight) = (active.reactor, active.lane, active.weight);
             let applied = answer == Committed::Applied;
@@ -27,11 +31,15 @@ impl Host {
                 }
                 Committed::Applied => {
                     committing.news.announce(active, &self.reactors[reactor].config.name);
-                    self.wake(&committing.fed);
+                    self.feed(&committing.fed);
                 }
             }
             self.active.remove(&id);
             self.scheduler.committed(reactor, id, lane, weight, committing.due);
+            match committing.due.filter(|_| answer == Committed::Applied) {
+                Some(due) => self.lend_messages(id, lane, due),
+                None => self.settle_messages(id),
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod dead;
 mod fixture;
 mod intake;
 mod load;
+mod remote;
 mod run;
 mod upkeep;
 
@@ -12,6 +13,7 @@ pub use dead::*;
 pub use fixture::*;
 pub use intake::*;
 pub use load::*;
+pub use remote::*;
 pub use run::*;
 pub use upkeep::*;
 
@@ -75,6 +77,16 @@ macro_rules! store_conformance {
             logs_expire_by_the_hosts_clock,
             what_is_needed_is_kept,
             ids_do_not_start_over,
+            what_is_received_is_recorded_once,
+            a_reception_leaves_what_is_unread,
+            what_has_ended_is_a_duplicate,
+            leased_deliveries_are_away_after_a_crash,
+            away_for_ever_is_somebody_elses,
+            a_dead_letter_that_is_sent_back_runs_again,
+            what_ends_on_reception_is_kept,
+            the_outbox_is_filled_by_commits,
+            outbox_numbers_ascend,
+            what_cannot_be_sent_becomes_a_dead_letter,
         );
     };
     (@cases $factory:expr; $($case:ident),* $(,)?) => {

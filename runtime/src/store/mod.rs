@@ -112,6 +112,10 @@ pub trait Store: Send + Sync + 'static {
     /// Survives the process, not a power cut, after which the same records are read again.
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Vec<Admitted>>>;
 
+    /// Admits the deliveries of received messages, like [`Store::admit`], in one transaction with the records of those
+    /// that are new. Survives the process; *durable* where a message ends here otherwise than as a duplicate.
+    fn receive(&self, reception: Reception) -> BoxFuture<'_, Result<Entered>>;
+
     // --- run: the owner ----------------------------------------------------------------------------------------
 
     /// Notes, before a guest runs, that this attempt has begun. Survives the process, not a power cut. Never blocks on
@@ -129,8 +133,9 @@ pub trait Store: Send + Sync + 'static {
     // --- load: the owner, for deliveries that are not in memory ------------------------------------------------
 
     /// Makes deliveries that were in memory when the last owner stopped loadable again (as held ones where their lane
-    /// has held deliveries, which are younger; else as spilled ones), and says what it left.
-    fn recover(&self) -> Result<Recovered>;
+    /// has held deliveries, which are younger; else as spilled ones), and says what it left. Deliveries from the channels
+    /// in `leased` are away from then on, and only those, but for redriven ones, which need no lease.
+    fn recover(&self, leased: &[ChannelId]) -> Result<Recovered>;
     /// Spilled deliveries of a reactor with an id above `after`, ascending.
     fn spilled(&self, reactor: ReactorId, after: DeliveryId, limit: usize) -> Result<Vec<StoredDelivery>>;
     /// Waiting deliveries of a reactor that are due at `now`, ordered by (due, id), above `after` in that order.
@@ -147,6 +152,24 @@ pub trait Store: Send + Sync + 'static {
     fn held(&self, reactor: ReactorId, lane: LaneKey, after: DeliveryId, limit: usize) -> Result<Vec<StoredDelivery>>;
     /// Turns in-memory deliveries into held ones, when their lane's head begins to wait. Survives the process.
     fn hold(&self, deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Result<()>>;
+
+    /// Notes that the messages of these deliveries are not leased to this host any more. Survives the process.
+    fn away(&self, deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Result<()>>;
+
+    // --- outbox: the owner -------------------------------------------------------------------------------------
+
+    /// Messages to be sent to a channel, with a number above `after`, in order, until either limit is reached (at
+    /// least one, if there is one).
+    fn outbox(&self, channel: ChannelId, after: u64, max_records: usize, max_bytes: usize)
+    -> Result<Vec<OutboxRecord>>;
+    /// How many messages, and bytes of bodies, are in the outbox of all channels.
+    fn outbox_size(&self) -> Result<(u64, u64)>;
+    /// Puts messages into the outbox. Durable.
+    fn send(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<()>>;
+    /// Takes sent messages out. Survives the process; after a power cut they may be sent again.
+    fn sent(&self, ids: Vec<u64>) -> BoxFuture<'_, Result<()>>;
+    /// Turns messages that cannot be sent into dead letters. Durable.
+    fn undeliverable(&self, letters: Vec<(u64, DeadLetter)>) -> BoxFuture<'_, Result<()>>;
 
     // --- dead letters and requests -----------------------------------------------------------------------------
 

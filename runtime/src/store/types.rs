@@ -40,6 +40,70 @@ pub struct Admission {
     pub unrouted: u64,
 }
 
+/// Messages that were received from a channel outside, under leases, decoded and routed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reception {
+    /// Through which channel.
+    pub channel: ChannelId,
+    /// Now.
+    pub now: HostTime,
+    /// In the order of their arrival.
+    pub messages: Vec<Incoming>,
+    /// Records to take out of the channel's log: their messages are settled.
+    pub drop: Vec<Offset>,
+}
+
+/// A received message and what it turned into.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incoming {
+    /// The message. It is kept in the channel's log if anything new comes of it, or if `keep` says so.
+    pub message: Message,
+    /// Its deliveries; the store fills in where their record is.
+    pub deliveries: Vec<NewDelivery>,
+    /// What ends here: the message, if it could not be decoded, and unrouted events by policy.
+    pub dead: Vec<DeadLetter>,
+    /// Events that nobody wanted, whatever the policy.
+    pub unrouted: u64,
+    /// Keep it although nobody wanted it.
+    pub keep: bool,
+}
+
+/// What became of a [`Reception`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entered {
+    /// The first offset of the channel's log that has not been admitted.
+    pub cursor: Offset,
+    /// Per message, in order.
+    pub messages: Vec<EnteredMessage>,
+}
+
+/// What became of an [`Incoming`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnteredMessage {
+    /// Its record, if it was kept.
+    pub record: Option<Offset>,
+    /// Per delivery, in order.
+    pub answers: Vec<Admitted>,
+}
+
+/// A message on its way to a channel outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxRecord {
+    /// Its number; ascends in the order of commits.
+    pub id: u64,
+    /// What is to be sent.
+    pub message: Message,
+}
+
+/// Where a message goes when the commit that carries it is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// To the end of a local channel's log.
+    Log(ChannelId),
+    /// Into the outbox, to be sent to a channel outside.
+    Outbox(ChannelId),
+}
+
 /// One event on its way to one reactor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewDelivery {
@@ -55,6 +119,8 @@ pub struct NewDelivery {
     pub lane: Option<LaneKey>,
     /// Where the delivery goes.
     pub place: Place,
+    /// If the ledger has it as dead, run the dead letter again: somebody sent it back on purpose.
+    pub redrive: bool,
 }
 
 /// Where a delivery is, besides its row in the store.
@@ -68,15 +134,21 @@ pub enum Place {
     Held,
     /// In the store only, until it is due. See [`Store::due`](super::Store::due).
     Waiting,
+    /// In the store only: its message is with the queue outside, and it goes on when that is received again.
+    Away,
 }
 
 /// What became of a [`NewDelivery`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Admitted {
     /// Entered in the ledger as in progress.
     New(DeliveryId),
-    /// The ledger has it already.
+    /// The ledger has it already. Of a received message: it has ended.
     Duplicate,
+    /// The ledger has it as in progress, here. Only of a received message.
+    Active(DeliveryId),
+    /// It was away, or dead and sent back, and goes on in memory. Only of a received message.
+    Resumed(Box<StoredDelivery>),
 }
 
 /// A delivery as the store has it.
@@ -125,8 +197,8 @@ pub struct Commit {
     pub reads: Vec<(String, Version)>,
     /// Keys written; `None` deletes.
     pub writes: Vec<(String, Option<Bytes>)>,
-    /// Messages to append to local logs.
-    pub emits: Vec<(ChannelId, Message)>,
+    /// Messages that the run emitted.
+    pub emits: Vec<(Target, Message)>,
     /// What becomes of the delivery.
     pub ending: Ending,
     /// Now.
@@ -167,10 +239,10 @@ pub enum Ending {
     },
     /// It ends without success.
     Dead {
-        /// The dead letter; also forwarded, as an event, to each channel named.
+        /// The dead letter.
         letter: DeadLetter,
-        /// Local channels to which the dead letter is forwarded.
-        forward: Vec<(ChannelId, Message)>,
+        /// Where it is forwarded to as well, and as what.
+        forward: Vec<(Target, Message)>,
         /// Deliveries of the same lane that leave memory, because the key is parked.
         hold: Vec<DeliveryId>,
     },
@@ -218,6 +290,9 @@ pub struct DeadLetter {
     /// When it ended, by the wall clock.
     pub at: Timestamp,
 }
+
+/// The reason code of a message that the channel it was meant for will never take.
+pub const UNDELIVERABLE: &str = "undeliverable";
 
 /// A dead letter as the store has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -285,6 +360,8 @@ pub struct Upkeep {
     pub ledger_window: Duration,
     /// Per channel, how long records are kept.
     pub retention: Vec<(ChannelId, Duration)>,
+    /// How long a delivery may be away before it counts as somebody else's. Longer than any queue keeps a message.
+    pub away: Duration,
 }
 
 /// Counts since the store was made, and of what is in it.
@@ -295,6 +372,8 @@ pub struct Stats {
     pub published: Vec<(String, u64)>,
     /// Records not yet admitted, per channel name.
     pub backlog: Vec<(String, u64)>,
+    /// Messages waiting to be sent, per channel name, where there are any.
+    pub outbox: Vec<(String, u64)>,
     /// Events nobody wanted.
     pub unrouted: u64,
     /// Messages that could not be decoded.
@@ -321,7 +400,7 @@ pub struct ReactorStats {
     pub dead: u64,
     /// Events emitted.
     pub emitted: u64,
-    /// Deliveries in memory, spilled, held or waiting.
+    /// Deliveries in memory, spilled, held, waiting or away.
     pub active: u64,
     /// Of these, waiting for their next attempt.
     pub waiting: u64,

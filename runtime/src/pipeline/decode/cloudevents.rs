@@ -71,6 +71,7 @@ pub(super) fn decode_structured(input: &Input<'_>, object: &Object<'_>) -> Resul
     event.causation_id = fields::text(object, "causationid")?;
     event.partition_key = fields::key(object, "partitionkey")?;
     event.trace_parent = fields::text(object, "traceparent")?;
+    event.hop = fields::hop(object)?;
     if let Some(name) = VERSIONS.into_iter().find(|name| object.has(name)) {
         event.version = fields::version(object, name)?;
     }
@@ -96,6 +97,7 @@ pub(super) fn decode_binary(input: &Input<'_>) -> Result<Draft, DecodeError> {
     event.causation_id = text("causationid")?;
     event.partition_key = text("partitionkey")?;
     event.trace_parent = text("traceparent")?;
+    event.hop = text("hop")?.map_or(Ok(0), |hop| fields::parse_hop(&hop))?;
     for name in VERSIONS.into_iter().rev() {
         if let Some(version) = text(name)? {
             event.version = fields::parse_version(name, &version)?;

@@ -8,7 +8,7 @@ use super::draft::JSON;
 use super::error::DecodeError;
 use super::fields;
 use super::payload::checked_json;
-use crate::event::Event;
+use crate::event::{Event, Message};
 use crate::pipeline::view::is_json;
 
 /// Writes an event as a native envelope, so that decoding it gives the same event.
@@ -39,6 +39,61 @@ pub fn encode_native(event: &Event) -> Bytes {
     data(&mut out, event);
     out.push(b'}');
     Bytes::from(out)
+}
+
+/// What begins the names of the message attributes in which `CloudEvents` binary mode keeps the envelope.
+const PREFIX: &str = "ce-";
+/// Most attributes that a message on SQS or SNS can have.
+pub const MAX_ATTRIBUTES: usize = 10;
+
+/// Writes an event as `CloudEvents` 1.0, so that decoding it gives the same event: in binary mode, the envelope in
+/// message attributes; in structured mode where the attributes would be too many or the data is no text.
+pub fn encode_cloudevents(event: &Event) -> Message {
+    let attributes = cloud_attributes(event);
+    let body = std::str::from_utf8(&event.data).ok().filter(|text| !text.is_empty());
+    if attributes.len() <= MAX_ATTRIBUTES && body.is_some() {
+        let named = attributes.into_iter().map(|(name, value)| (format!("{PREFIX}{name}"), value));
+        return Message { body: event.data.clone(), attributes: named.collect(), ..Message::default() };
+    }
+    let mut out = vec![b'{'];
+    for (name, value) in &attributes {
+        text(&mut out, name, value);
+    }
+    match std::str::from_utf8(&event.data) {
+        Ok(json) if is_json(&event.content_type) && checked_json(&event.data).is_ok() => {
+            name(&mut out, "data");
+            out.extend_from_slice(json.trim_ascii().as_bytes());
+        }
+        Ok(plain) if !is_json(&event.content_type) => text(&mut out, "data", plain),
+        _ => text(&mut out, "data_base64", &STANDARD.encode(&event.data)),
+    }
+    out.push(b'}');
+    Message::from_body(out)
+}
+
+fn cloud_attributes(event: &Event) -> Vec<(&'static str, String)> {
+    let mut attributes = vec![
+        ("specversion", "1.0".to_owned()),
+        ("id", event.id.clone()),
+        ("type", event.event_type.clone()),
+        ("source", event.source.clone()),
+        ("correlationid", event.correlation_id.clone()),
+    ];
+    attributes.extend(event.time.map(|time| ("time", time.to_string())));
+    let content_type = (event.content_type != JSON).then(|| event.content_type.clone());
+    let version = (event.version != 1).then(|| event.version.to_string());
+    let hop = (event.hop > 0).then(|| event.hop.to_string());
+    let optional = [
+        ("subject", event.subject.clone()),
+        ("causationid", event.causation_id.clone()),
+        ("partitionkey", event.partition_key.clone()),
+        ("traceparent", event.trace_parent.clone()),
+        ("datacontenttype", content_type),
+        ("dataversion", version),
+        ("hop", hop),
+    ];
+    attributes.extend(optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
+    attributes
 }
 
 /// Checks that an event survives being encoded and decoded: for what a guest wants to emit.

@@ -22,7 +22,7 @@ use crate::pipeline::view::{Slot, Wanted};
 
 use draft::{Draft, Input};
 
-pub use encode::{check_event, encode_native};
+pub use encode::{MAX_ATTRIBUTES, check_event, encode_cloudevents, encode_native};
 pub use error::{DecodeError, Reason};
 
 /// What decoding needs to know of a channel, prepared once.

@@ -4,7 +4,7 @@ use super::draft::{Draft, Input};
 use super::error::DecodeError;
 use super::fields;
 use super::payload::{self, Names};
-use crate::json::{Object, Value};
+use crate::json::Object;
 
 const ENVELOPE: &str = "native";
 
@@ -27,7 +27,7 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
     event.causation_id = fields::text(object, "causationId")?;
     event.partition_key = fields::key(object, "partitionKey")?;
     event.trace_parent = fields::text(object, "traceparent")?;
-    event.hop = hop(object)?;
+    event.hop = fields::hop(object)?;
     if let Some(source) = fields::text(object, "source")? {
         event.source = source;
     }
@@ -36,13 +36,4 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
     }
     (event.content_type, event.data) = payload::of_envelope(input, object, &DATA)?;
     Ok(draft)
-}
-
-fn hop(object: &Object<'_>) -> Result<u32, DecodeError> {
-    let no_count = || DecodeError::bad("hop", "is no whole number from 0 on; leave it out");
-    match object.value("hop") {
-        None => Ok(0),
-        Some(Value::Number(digits)) => digits.parse().map_err(|_| no_count()),
-        Some(_) => Err(no_count()),
-    }
 }

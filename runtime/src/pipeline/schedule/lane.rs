@@ -151,6 +151,17 @@ impl Lane {
         }
     }
 
+    /// The delivery has left memory without having ended, and the lane does not wait for it.
+    pub(super) fn withdrawn(&mut self, id: DeliveryId) {
+        if self.running == Some(id) {
+            self.running = None;
+            self.settle();
+        }
+        if self.block.head == Some(id) {
+            self.unblock();
+        }
+    }
+
     /// The commit is durable. Answers which followers leave memory, if the lane is blocked now.
     pub(super) fn committed(&mut self, id: DeliveryId) -> Vec<DeliveryId> {
         let Some(position) = self.committing.iter().position(|entry| entry.id == id) else { return Vec::new() };

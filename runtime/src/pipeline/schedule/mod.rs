@@ -314,6 +314,18 @@ impl Scheduler {
         self.requeue(reactor, id, lane, Lane::run_cancelled);
     }
 
+    /// A delivery that was started leaves memory without having ended: somebody else may be working on it.
+    pub fn withdrawn(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, bytes: usize) {
+        self.permit_back(reactor);
+        self.forgotten(reactor, bytes);
+        if let Some(key) = lane
+            && let Some(lane) = self.reactors[reactor].lanes.get_mut(&key)
+        {
+            lane.withdrawn(id);
+            self.refresh(reactor, key);
+        }
+    }
+
     /// A run is void because what it read has changed: its delivery is to run again; if `alone`, while no other run of
     /// the reactor does.
     pub fn run_outdated(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, alone: bool) {

@@ -73,7 +73,11 @@ pub fn dead_letters_are_forwarded(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let dlq = f.store.channel_id("dlq").unwrap();
     let id = f.in_memory(1);
-    let ending = Ending::Dead { letter: f.letter(1), forward: vec![(dlq, message("dead"))], hold: Vec::new() };
+    let ending = Ending::Dead {
+        letter: f.letter(1),
+        forward: vec![(crate::store::Target::Log(dlq), message("dead"))],
+        hold: Vec::new(),
+    };
     f.commit(Commit { ending, ..f.done(1, id) });
     let records = f.store.read_log(dlq, crate::event::Offset(1), 10, usize::MAX).unwrap();
     assert_eq!(records.iter().map(|r| r.message.clone()).collect::<Vec<_>>(), [message("dead")]);
@@ -84,17 +88,17 @@ pub fn parked_lanes_hold(harness: &mut dyn Harness) {
     let next = parked(&fixture(harness));
     harness.crash();
     let f = fixture(harness);
-    assert_eq!(f.store.recover().unwrap().lanes, [(f.reactor, key(7), LaneState::Parked)]);
+    assert_eq!(f.store.recover(&[]).unwrap().lanes, [(f.reactor, key(7), LaneState::Parked)]);
     assert_eq!(f.held(7), [next]);
     let delivery = redrive(&f, all(&f)[0].id).unwrap();
     assert_eq!(delivery.lane, Some(key(7)));
     harness.crash();
     let f = fixture(harness);
-    assert_eq!(f.store.recover().unwrap().lanes, [(f.reactor, key(7), LaneState::Parked)], "until it has ended");
+    assert_eq!(f.store.recover(&[]).unwrap().lanes, [(f.reactor, key(7), LaneState::Parked)], "until it has ended");
     assert_eq!(f.commit(f.done(2, delivery.id)), Committed::Applied);
     harness.crash();
     let f = fixture(harness);
-    assert_eq!(f.store.recover().unwrap().lanes, [(f.reactor, key(7), LaneState::Free)]);
+    assert_eq!(f.store.recover(&[]).unwrap().lanes, [(f.reactor, key(7), LaneState::Free)]);
 }
 
 pub fn redrive_is_not_a_duplicate(harness: &mut dyn Harness) {
@@ -121,7 +125,7 @@ pub fn redriven_with_success(harness: &mut dyn Harness) {
     let delivery = redrive(&f, all(&f)[0].id).unwrap();
     harness.crash();
     let f = fixture(harness);
-    f.store.recover().unwrap();
+    f.store.recover(&[]).unwrap();
     assert_eq!(f.spilled(), [delivery.id], "a redrive survives a crash");
     assert_eq!(f.commit(f.done(2, first)), Committed::Stale, "the first delivery has ended");
     assert_eq!(f.commit(f.done(3, delivery.id)), Committed::Applied);

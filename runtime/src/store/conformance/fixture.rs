@@ -81,6 +81,7 @@ impl Fixture<'_> {
             window: DAY,
             lane: None,
             place,
+            redrive: false,
         }
     }
 

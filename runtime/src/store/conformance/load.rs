@@ -63,7 +63,7 @@ pub fn hold_keeps_order_behind_a_waiting_head(harness: &mut dyn Harness) {
     harness.crash();
     let f = fixture(harness);
     assert_eq!(f.held(7), ids[1..]);
-    let recovered = f.store.recover().unwrap();
+    let recovered = f.store.recover(&[]).unwrap();
     assert_eq!(recovered.lanes, [(f.reactor, key(7), LaneState::Waiting)]);
     assert!(f.spilled().is_empty());
     assert_eq!(f.counts().active, 4);
@@ -77,7 +77,7 @@ pub fn memory_becomes_spilled_on_recovery(harness: &mut dyn Harness) {
     assert_eq!(f.spilled(), [second]);
     harness.reopen();
     let f = fixture(harness);
-    assert_eq!(f.store.recover().unwrap(), crate::store::Recovered::default());
+    assert_eq!(f.store.recover(&[]).unwrap(), crate::store::Recovered::default());
     assert_eq!(f.spilled(), [first, second, third]);
     assert_eq!(f.commit(f.done(1, third)), Committed::Applied);
 }
@@ -89,7 +89,7 @@ pub fn memory_stays_before_what_is_held(harness: &mut dyn Harness) {
     let elsewhere = f.admit_one(f.in_lane(3, 8, Place::Memory));
     harness.crash();
     let f = fixture(harness);
-    f.store.recover().unwrap();
+    f.store.recover(&[]).unwrap();
     let lane = f.store.held(f.reactor, key(7), DeliveryId(0), 10).unwrap();
     assert_eq!(lane.iter().map(|delivery| delivery.id).collect::<Vec<_>>(), [older, held]);
     assert_eq!(f.spilled(), [elsewhere]);
@@ -106,7 +106,7 @@ pub fn interrupted_attempts_are_counted(harness: &mut dyn Harness) {
     assert!(f.store.mark_started(1_000_000, ids[2], 1).is_err(), "there is no such slot");
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover().unwrap();
+    let recovered = f.store.recover(&[]).unwrap();
     let found: Vec<_> = recovered.interrupted.iter().map(|(d, attempt)| (d.id, *attempt, d.history.len())).collect();
     assert_eq!(found, [(ids[0], 1, 0), (ids[1], 2, 1)]);
 }
@@ -118,15 +118,15 @@ pub fn interrupted_until_accounted_for(harness: &mut dyn Harness) {
     f.store.mark_started(1, ids[1], 1).unwrap();
     harness.crash();
     let f = fixture(harness);
-    assert_eq!(f.store.recover().unwrap().interrupted.len(), 2);
+    assert_eq!(f.store.recover(&[]).unwrap().interrupted.len(), 2);
     f.commit(f.failed(1, ids[0], 1, at(10)));
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover().unwrap();
+    let recovered = f.store.recover(&[]).unwrap();
     assert_eq!(recovered.interrupted.iter().map(|(d, n)| (d.id, *n)).collect::<Vec<_>>(), [(ids[1], 1)]);
     f.commit(f.died(2, ids[1], f.letter(1)));
     harness.crash();
-    assert!(fixture(harness).store.recover().unwrap().interrupted.is_empty());
+    assert!(fixture(harness).store.recover(&[]).unwrap().interrupted.is_empty());
 }
 
 pub fn ended_attempts_are_not_interrupted(harness: &mut dyn Harness) {
@@ -135,7 +135,7 @@ pub fn ended_attempts_are_not_interrupted(harness: &mut dyn Harness) {
     f.store.mark_started(0, id, 1).unwrap();
     f.commit(f.failed(1, id, 1, at(10)));
     harness.crash();
-    assert!(fixture(harness).store.recover().unwrap().interrupted.is_empty(), "the commit came first");
+    assert!(fixture(harness).store.recover(&[]).unwrap().interrupted.is_empty(), "the commit came first");
 }
 
 pub fn lanes_are_recovered(harness: &mut dyn Harness) {
@@ -149,7 +149,7 @@ pub fn lanes_are_recovered(harness: &mut dyn Harness) {
     f.admit_one(f.in_lane(5, 5, Place::Memory));
     harness.crash();
     let f = fixture(harness);
-    let mut lanes = f.store.recover().unwrap().lanes;
+    let mut lanes = f.store.recover(&[]).unwrap().lanes;
     lanes.sort_by_key(|(_, lane, _)| *lane);
     let mut expected = vec![
         (f.reactor, key(1), LaneState::Free),

@@ -3,7 +3,7 @@
 
 use super::fixture::*;
 use crate::event::{ReactorId, Version};
-use crate::store::{Commit, Committed, Place};
+use crate::store::{Commit, Committed, Place, Target};
 
 fn write(f: &Fixture<'_>, number: u64, delivery: u64, pairs: &[(&str, Option<&str>)]) -> Commit {
     let id = f.in_memory(delivery);
@@ -58,7 +58,7 @@ pub fn conflicts_leave_nothing(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.commit(write(&f, 1, 1, &[("a", Some("1"))]));
     let mut late = reading(write(&f, 2, 2, &[("a", Some("x")), ("b", Some("x"))]), "a", 0);
-    late.emits = vec![(f.channel, message("emitted"))];
+    late.emits = vec![(Target::Log(f.channel), message("emitted"))];
     assert_eq!(f.commit(late.clone()), Committed::Conflict);
     assert_eq!((f.value("a"), f.value("b")), (Some(("1".into(), 1)), None));
     assert!(f.bodies().is_empty());
@@ -114,7 +114,11 @@ pub fn emits_are_appended_with_the_commit(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let other = f.store.channel_id("other").unwrap();
     let id = f.in_memory(1);
-    let emits = vec![(f.channel, message("1")), (other, message("2")), (f.channel, message("3"))];
+    let emits = vec![
+        (Target::Log(f.channel), message("1")),
+        (Target::Log(other), message("2")),
+        (Target::Log(f.channel), message("3")),
+    ];
     assert_eq!(f.commit(Commit { emits, ..f.done(1, id) }), Committed::Applied);
     assert_eq!(f.bodies(), ["1", "3"]);
     assert_eq!(f.counts().emitted, 3);
@@ -124,7 +128,7 @@ pub fn emits_are_appended_with_the_commit(harness: &mut dyn Harness) {
 pub fn commits_survive_a_crash(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let commit = write(&f, 1, 1, &[("a", Some("1"))]);
-    f.commit(Commit { emits: vec![(f.channel, message("e"))], ..commit });
+    f.commit(Commit { emits: vec![(Target::Log(f.channel), message("e"))], ..commit });
     harness.crash();
     let f = fixture(harness);
     assert_eq!(f.value("a"), Some(("1".into(), 1)));

@@ -9,7 +9,7 @@ use crate::store::{Admission, Admitted, Committed, NewDelivery, Place, Upkeep};
 
 fn upkeep(f: &Fixture<'_>, now: HostTime) {
     let retention = vec![(f.channel, Duration::from_secs(60))];
-    f.store.maintain(&Upkeep { now, ledger_window: DAY, retention }).unwrap();
+    f.store.maintain(&Upkeep { now, ledger_window: DAY, retention, away: 15 * DAY }).unwrap();
 }
 
 /// Accepts and admits records of which nothing is left to do.
@@ -37,7 +37,7 @@ pub fn counts_are_conserved(harness: &mut dyn Harness) {
     f.admit(vec![f.new_delivery(0, Place::Memory)], at(1));
     harness.crash();
     let f = fixture(harness);
-    f.store.recover().unwrap();
+    f.store.recover(&[]).unwrap();
     let counts = f.counts();
     let seen = (counts.delivered, counts.done, counts.dead, counts.active, counts.waiting);
     assert_eq!(seen, (10, 1, 1, 8, 1));

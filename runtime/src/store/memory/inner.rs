@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version};
 use crate::store::rejected::Rejected;
 use crate::store::{
-    Admission, Admitted, Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, NewDelivery, Place, ReactorStats,
-    Recovered, Request, Result, Stats, StoreError, StoredDead, StoredDelivery, UNROUTED, Upkeep,
+    Admission, Admitted, Commit, Committed, DeadLetter, Ending, Entered, EnteredMessage, Incoming, LaneState,
+    LogRecord, NewDelivery, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, StoreError, StoredDead,
+    StoredDelivery, Target, UNROUTED, Upkeep,
 };
 
 #[derive(Debug, Default)]
@@ -21,10 +22,12 @@ pub(super) struct Inner {
     pub(super) logs: Vec<Log>,
     pub(super) deliveries: BTreeMap<DeliveryId, Row>,
     pub(super) last_delivery: u64,
-    pub(super) ledger: HashMap<(ReactorId, Identity), HostTime>,
+    pub(super) ledger: HashMap<(ReactorId, Identity), (HostTime, DeliveryId)>,
+    pub(super) outbox: BTreeMap<u64, (ChannelId, Message)>,
+    pub(super) last_outbox: u64,
     pub(super) state: HashMap<(ReactorId, String), (Bytes, Version)>,
     pub(super) last_commit: u64,
-    pub(super) dead: BTreeMap<u64, (StoredDead, Option<LaneKey>)>,
+    pub(super) dead: BTreeMap<u64, Dead>,
     pub(super) last_dead: u64,
     pub(super) requests: BTreeMap<u64, Request>,
     pub(super) last_request: u64,
@@ -39,6 +42,13 @@ pub(super) struct Log {
     pub(super) records: BTreeMap<Offset, (HostTime, LogRecord)>,
     pub(super) next: u64,
     pub(super) cursor: Offset,
+}
+
+#[derive(Debug)]
+pub(super) struct Dead {
+    pub(super) stored: StoredDead,
+    pub(super) lane: Option<LaneKey>,
+    pub(super) delivery: Option<DeliveryId>,
 }
 
 #[derive(Debug)]
@@ -79,9 +89,13 @@ impl Inner {
         Ok(first)
     }
 
+    fn known(&self, new: &NewDelivery, now: HostTime) -> Option<DeliveryId> {
+        let found = self.ledger.get(&(new.reactor, new.key));
+        found.filter(|(since, _)| now.since(*since) < new.window).map(|(_, id)| *id)
+    }
+
     fn enter(&mut self, new: &NewDelivery, now: HostTime) -> Admitted {
-        let key = (new.reactor, new.key);
-        if self.ledger.get(&key).is_some_and(|since| now.since(*since) < new.window) {
+        if self.known(new, now).is_some() {
             self.counts(new.reactor).duplicates += 1;
             return Admitted::Duplicate;
         }
@@ -89,10 +103,70 @@ impl Inner {
         Admitted::New(self.insert(new, now, None))
     }
 
+    pub(super) fn receive(&mut self, reception: &Reception) -> Result<Entered> {
+        self.host = self.host.max(reception.now);
+        let log = self.log(reception.channel)?;
+        let caught_up = log.cursor.0 == log.next;
+        let messages = reception.messages.iter().map(|incoming| self.take_in(reception, incoming));
+        let messages = messages.collect::<Result<Vec<_>>>()?;
+        let log = self.log(reception.channel)?;
+        reception.drop.iter().for_each(|offset| drop(log.records.remove(offset)));
+        if caught_up {
+            log.cursor = Offset(log.next);
+        }
+        Ok(Entered { cursor: log.cursor, messages })
+    }
+
+    fn take_in(&mut self, reception: &Reception, incoming: &Incoming) -> Result<EnteredMessage> {
+        let mut record = None;
+        let mut answers = Vec::new();
+        for new in &incoming.deliveries {
+            answers.push(if let Some(id) = self.known(new, reception.now) {
+                self.again(new, id)
+            } else {
+                let offset = self.keep(reception.channel, incoming, &mut record)?;
+                self.enter(&NewDelivery { origin: Origin { offset, ..new.origin }, ..new.clone() }, reception.now)
+            });
+        }
+        if incoming.keep {
+            self.keep(reception.channel, incoming, &mut record)?;
+        }
+        for letter in &incoming.dead {
+            let origin = Origin { offset: record.unwrap_or_default(), ..letter.origin };
+            self.dead_on_arrival(DeadLetter { origin, ..letter.clone() });
+        }
+        self.unrouted += incoming.unrouted;
+        Ok(EnteredMessage { record, answers })
+    }
+
+    fn keep(&mut self, channel: ChannelId, incoming: &Incoming, record: &mut Option<Offset>) -> Result<Offset> {
+        match record {
+            Some(offset) => Ok(*offset),
+            None => Ok(*record.insert(self.append(channel, [&incoming.message])?)),
+        }
+    }
+
+    fn again(&mut self, new: &NewDelivery, id: DeliveryId) -> Admitted {
+        if let Some(row) = self.deliveries.get_mut(&id) {
+            if row.stored.place != Place::Away {
+                return Admitted::Active(id);
+            }
+            row.stored.place = Place::Memory;
+            return Admitted::Resumed(Box::new(row.stored.clone()));
+        }
+        let is_it = |dead: &Dead| new.redrive && !dead.stored.redriving && dead.delivery == Some(id);
+        let dead = self.dead.iter().find(|(_, dead)| is_it(dead)).map(|(id, _)| *id);
+        if let Some(stored) = dead.and_then(|id| self.run_again(id)) {
+            return Admitted::Resumed(Box::new(stored));
+        }
+        self.counts(new.reactor).duplicates += 1;
+        Admitted::Duplicate
+    }
+
     fn insert(&mut self, new: &NewDelivery, now: HostTime, redrive_of: Option<u64>) -> DeliveryId {
         self.last_delivery += 1;
         let id = DeliveryId(self.last_delivery);
-        self.ledger.insert((new.reactor, new.key), now);
+        self.ledger.insert((new.reactor, new.key), (now, id));
         let stored = StoredDelivery {
             id,
             reactor: new.reactor,
@@ -109,10 +183,40 @@ impl Inner {
         id
     }
 
-    fn bury(&mut self, letter: DeadLetter, lane: Option<LaneKey>) {
+    fn bury(&mut self, letter: DeadLetter, lane: Option<LaneKey>, delivery: Option<DeliveryId>) {
         self.last_dead += 1;
         let stored = StoredDead { id: self.last_dead, redriving: false, letter };
-        self.dead.insert(self.last_dead, (stored, lane));
+        self.dead.insert(self.last_dead, Dead { stored, lane, delivery });
+    }
+
+    fn dead_on_arrival(&mut self, letter: DeadLetter) {
+        match letter.reactor {
+            Some(reactor) => {
+                self.counts(reactor).delivered += 1;
+                self.counts(reactor).dead += 1;
+            }
+            None => self.invalid += u64::from(letter.reason != UNROUTED),
+        }
+        let parks = letter.parks;
+        self.bury(letter, parks, None);
+    }
+
+    pub(super) fn put(&mut self, target: Target, message: &Message) -> Result<()> {
+        match target {
+            Target::Log(channel) => self.append(channel, [message]).map(drop),
+            Target::Outbox(channel) => {
+                self.last_outbox += 1;
+                self.outbox.insert(self.last_outbox, (channel, message.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn undeliverable(&mut self, letters: &[(u64, DeadLetter)]) {
+        for (id, letter) in letters {
+            self.outbox.remove(id);
+            self.bury(letter.clone(), None, None);
+        }
     }
 
     pub(super) fn admit(&mut self, admission: &Admission) -> Result<Vec<Admitted>> {
@@ -121,16 +225,7 @@ impl Inner {
         admission.drop.iter().for_each(|offset| drop(log.records.remove(offset)));
         self.host = self.host.max(admission.now);
         let answers = admission.deliveries.iter().map(|new| self.enter(new, admission.now)).collect();
-        for letter in &admission.dead {
-            match letter.reactor {
-                Some(reactor) => {
-                    self.counts(reactor).delivered += 1;
-                    self.counts(reactor).dead += 1;
-                }
-                None => self.invalid += u64::from(letter.reason != UNROUTED),
-            }
-            self.bury(letter.clone(), letter.parks);
-        }
+        admission.dead.iter().for_each(|letter| self.dead_on_arrival(letter.clone()));
         self.unrouted += admission.unrouted;
         Ok(answers)
     }
@@ -158,9 +253,7 @@ impl Inner {
                 None => drop(self.state.remove(&key)),
             }
         }
-        for (channel, message) in &commit.emits {
-            self.append(*channel, [message])?;
-        }
+        commit.emits.iter().try_for_each(|(target, message)| self.put(*target, message))?;
         self.counts(commit.reactor).emitted += commit.emits.len() as u64;
         self.end(commit)?;
         rejected.applied(commit.number);
@@ -190,16 +283,18 @@ impl Inner {
                 let lane = row.as_ref().and_then(|row| row.stored.lane);
                 let key = row.as_ref().map(|row| row.stored.key);
                 let before = row.and_then(|row| row.stored.redrive_of).and_then(|id| self.dead.get_mut(&id));
-                if let Some((dead, _)) = before {
-                    let old = &mut dead.letter;
+                if let Some(dead) = before {
+                    dead.delivery = Some(commit.delivery);
+                    let old = &mut dead.stored.letter;
                     old.history.extend(letter.history.iter().cloned());
                     (old.at, old.parks) = (letter.at, letter.parks);
                     (old.reason, old.detail) = (letter.reason.clone(), letter.detail.clone());
-                    dead.redriving = false;
+                    dead.stored.redriving = false;
                 } else {
-                    self.bury(DeadLetter { key: key.unwrap_or(letter.key), ..letter.clone() }, lane);
+                    let letter = DeadLetter { key: key.unwrap_or(letter.key), ..letter.clone() };
+                    self.bury(letter, lane, Some(commit.delivery));
                 }
-                forward.iter().try_for_each(|(channel, message)| self.append(*channel, [message]).map(drop))?;
+                forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
                 self.hold(hold);
             }
         }
@@ -207,20 +302,33 @@ impl Inner {
     }
 
     pub(super) fn hold(&mut self, deliveries: &[DeliveryId]) {
+        self.move_to(deliveries, Place::Held);
+    }
+
+    pub(super) fn move_to(&mut self, deliveries: &[DeliveryId], place: Place) {
         for id in deliveries {
             if let Some(row) = self.deliveries.get_mut(id) {
-                (row.stored.place, row.stored.due) = (Place::Held, HostTime(0));
+                (row.stored.place, row.stored.due) = (place, HostTime(0));
             }
         }
     }
 
-    pub(super) fn recover(&mut self, epoch: u64) -> Recovered {
+    pub(super) fn recover(&mut self, epoch: u64, leased: &[ChannelId]) -> Recovered {
         for (_, delivery, attempt) in self.claims.values().filter(|(claimed, ..)| *claimed < epoch) {
             if let Some(row) = self.deliveries.get_mut(delivery).filter(|row| row.attempts + 1 == *attempt) {
                 row.started = Some(*attempt);
             }
         }
         self.claims.retain(|_, (claimed, ..)| *claimed >= epoch);
+        for row in self.deliveries.values_mut() {
+            let stored = &mut row.stored;
+            let needs_lease = leased.contains(&stored.origin.channel);
+            if needs_lease && stored.redrive_of.is_none() {
+                (stored.place, stored.due) = (Place::Away, HostTime(0));
+            } else if !needs_lease && stored.place == Place::Away {
+                stored.place = Place::Spilled;
+            }
+        }
         let mut recovered = Recovered::default();
         let mut lanes = BTreeMap::new();
         let held: HashSet<_> = self
@@ -244,8 +352,8 @@ impl Inner {
                 _ => {}
             }
         }
-        for (dead, _) in self.dead.values() {
-            if let (Some(reactor), Some(lane)) = (dead.letter.reactor, dead.letter.parks) {
+        for Dead { stored, .. } in self.dead.values() {
+            if let (Some(reactor), Some(lane)) = (stored.letter.reactor, stored.letter.parks) {
                 lanes.insert((reactor, lane), LaneState::Parked);
             }
         }
@@ -255,12 +363,17 @@ impl Inner {
 
     pub(super) fn redrive(&mut self, request: u64, id: u64) -> Option<StoredDelivery> {
         self.requests.remove(&request);
-        let (dead, lane) = self.dead.get_mut(&id).filter(|(dead, _)| !dead.redriving)?;
-        let reactor = dead.letter.reactor?;
-        dead.redriving = true;
-        let (origin, key, lane) = (dead.letter.origin, dead.letter.key, *lane);
+        self.run_again(id)
+    }
+
+    fn run_again(&mut self, id: u64) -> Option<StoredDelivery> {
+        let Dead { stored, lane, .. } = self.dead.get_mut(&id).filter(|dead| !dead.stored.redriving)?;
+        let reactor = stored.letter.reactor?;
+        stored.redriving = true;
+        let (origin, key, lane) = (stored.letter.origin, stored.letter.key, *lane);
         self.counts(reactor).dead -= 1;
-        let new = NewDelivery { reactor, origin, key, window: Duration::ZERO, lane, place: Place::Memory };
+        let new =
+            NewDelivery { reactor, origin, key, window: Duration::ZERO, lane, place: Place::Memory, redrive: true };
         let delivery = self.insert(&new, self.host, Some(id));
         self.deliveries.get(&delivery).map(|row| row.stored.clone())
     }
@@ -278,7 +391,12 @@ impl Inner {
 
     pub(super) fn expire(&mut self, upkeep: &Upkeep) {
         self.host = self.host.max(upkeep.now);
-        self.ledger.retain(|_, since| upkeep.now.since(*since) < upkeep.ledger_window);
+        self.ledger.retain(|_, (since, _)| upkeep.now.since(*since) < upkeep.ledger_window);
+        let gone = self.select(usize::MAX, |d| d.place == Place::Away && upkeep.now.since(d.since) > upkeep.away);
+        for delivery in gone {
+            self.deliveries.remove(&delivery.id);
+            self.counts(delivery.reactor).delivered -= 1;
+        }
         for (channel, retention) in &upkeep.retention {
             let origins: Vec<Origin> = self.deliveries.values().map(|row| row.stored.origin).collect();
             let needed = origins.iter().filter(|o| o.channel == *channel).map(|o| o.offset).min();
@@ -298,7 +416,12 @@ impl Inner {
                 stats.waiting += u64::from(row.stored.place == Place::Waiting);
             }
         }
+        let outbox = self.logs.iter().zip(1..).filter_map(|(log, id)| {
+            let count = self.outbox.values().filter(|(channel, _)| channel.0 == id).count() as u64;
+            (count > 0).then(|| (log.name.clone(), count))
+        });
         Stats {
+            outbox: outbox.collect(),
             published: named(&|log| log.next - 1),
             backlog: named(&|log| log.next.saturating_sub(log.cursor.0)),
             unrouted: self.unrouted,

@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use self::inner::{Inner, Log};
 use super::rejected::Rejected;
 use super::{
-    Admission, Admitted, Commit, Committed, DeadFilter, Ending, LogRecord, Place, ReactorStats, Recovered, Request,
-    Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Upkeep,
+    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, LogRecord, OutboxRecord, Place,
+    ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Target,
+    Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -63,9 +64,13 @@ impl MemoryStore {
         let mut inner = self.write()?;
         let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         for commit in commits {
-            commit.emits.iter().try_for_each(|(channel, _)| inner.log(*channel).map(|_| ()))?;
-            if let Ending::Dead { forward, .. } = &commit.ending {
-                forward.iter().try_for_each(|(channel, _)| inner.log(*channel).map(|_| ()))?;
+            let forwarded = match &commit.ending {
+                Ending::Dead { forward, .. } => forward.as_slice(),
+                Ending::Done | Ending::Wait { .. } => &[],
+            };
+            for (target, _) in commit.emits.iter().chain(forwarded) {
+                let (Target::Log(channel) | Target::Outbox(channel)) = target;
+                inner.log(*channel)?;
             }
         }
         commits.iter().map(|commit| inner.commit(commit, &mut rejected)).collect()
@@ -131,6 +136,10 @@ impl Store for MemoryStore {
         ready(self.write().and_then(|mut inner| inner.admit(&admission))).boxed()
     }
 
+    fn receive(&self, reception: Reception) -> BoxFuture<'_, Result<Entered>> {
+        ready(self.write().and_then(|mut inner| inner.receive(&reception))).boxed()
+    }
+
     fn mark_started(&self, slot: usize, delivery: DeliveryId, attempt: u32) -> Result<()> {
         self.slot(slot)?;
         self.write()?.claims.insert(slot, (self.epoch, delivery, attempt));
@@ -155,8 +164,8 @@ impl Store for MemoryStore {
         Ok(self.read().last_commit + 1)
     }
 
-    fn recover(&self) -> Result<Recovered> {
-        Ok(self.write()?.recover(self.epoch))
+    fn recover(&self, leased: &[ChannelId]) -> Result<Recovered> {
+        Ok(self.write()?.recover(self.epoch, leased))
     }
 
     fn spilled(&self, reactor: ReactorId, after: DeliveryId, limit: usize) -> Result<Vec<StoredDelivery>> {
@@ -188,10 +197,52 @@ impl Store for MemoryStore {
         ready(self.write().map(|mut inner| inner.hold(&deliveries))).boxed()
     }
 
+    fn away(&self, deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Result<()>> {
+        ready(self.write().map(|mut inner| inner.move_to(&deliveries, Place::Away))).boxed()
+    }
+
+    fn outbox(&self, channel: ChannelId, after: u64, records: usize, bytes: usize) -> Result<Vec<OutboxRecord>> {
+        let inner = self.read();
+        let mut left = bytes;
+        let mut found: Vec<OutboxRecord> = Vec::new();
+        for (id, (to, message)) in inner.outbox.range(after.saturating_add(1)..) {
+            let full = found.len() >= records.max(1) || !found.is_empty() && (left == 0 || message.size() > left);
+            if full {
+                break;
+            }
+            if *to == channel {
+                left = left.saturating_sub(message.size());
+                found.push(OutboxRecord { id: *id, message: message.clone() });
+            }
+        }
+        Ok(found)
+    }
+
+    fn outbox_size(&self) -> Result<(u64, u64)> {
+        let inner = self.read();
+        let bytes = inner.outbox.values().map(|(_, message)| message.body.len() as u64).sum();
+        Ok((inner.outbox.len() as u64, bytes))
+    }
+
+    fn send(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<()>> {
+        let put = |mut inner: MutexGuard<'_, Inner>| {
+            messages.iter().try_for_each(|message| inner.put(Target::Outbox(channel), message))
+        };
+        ready(self.write().and_then(put)).boxed()
+    }
+
+    fn sent(&self, ids: Vec<u64>) -> BoxFuture<'_, Result<()>> {
+        ready(self.write().map(|mut inner| inner.outbox.retain(|id, _| !ids.contains(id)))).boxed()
+    }
+
+    fn undeliverable(&self, letters: Vec<(u64, DeadLetter)>) -> BoxFuture<'_, Result<()>> {
+        ready(self.write().map(|mut inner| inner.undeliverable(&letters))).boxed()
+    }
+
     fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<StoredDead>> {
         let limit = if filter.limit == 0 { usize::MAX } else { filter.limit };
         let inner = self.read();
-        let wanted = inner.dead.values().rev().map(|(dead, _)| dead).filter(|dead| {
+        let wanted = inner.dead.values().rev().map(|dead| &dead.stored).filter(|dead| {
             filter.reactor.is_none_or(|reactor| dead.letter.reactor == Some(reactor))
                 && filter.reason.as_ref().is_none_or(|reason| dead.letter.reason == *reason)
                 && filter.since.is_none_or(|since| dead.letter.at >= since)
@@ -206,7 +257,7 @@ impl Store for MemoryStore {
     }
 
     fn dead_letter(&self, id: u64) -> Result<Option<StoredDead>> {
-        Ok(self.read().dead.get(&id).map(|(dead, _)| dead.clone()))
+        Ok(self.read().dead.get(&id).map(|dead| dead.stored.clone()))
     }
 
     fn request(&self, request: Request) -> Result<()> {
@@ -228,10 +279,10 @@ impl Store for MemoryStore {
     fn drop_dead(&self, request: u64, dead: u64) -> Result<Option<(ReactorId, LaneKey)>> {
         let mut inner = self.write()?;
         inner.requests.remove(&request);
-        if inner.dead.get(&dead).is_none_or(|(letter, _)| letter.redriving) {
+        if inner.dead.get(&dead).is_none_or(|dead| dead.stored.redriving) {
             return Ok(None);
         }
-        Ok(inner.dead.remove(&dead).and_then(|(dead, _)| dead.letter.reactor.zip(dead.letter.parks)))
+        Ok(inner.dead.remove(&dead).and_then(|dead| dead.stored.letter.reactor.zip(dead.stored.letter.parks)))
     }
 
     fn foreign_changes(&self) -> Result<u64> {

@@ -8,7 +8,7 @@ use super::group::Group;
 use super::log;
 use super::rows::{int, place_code};
 use crate::event::{DeliveryId, HostTime};
-use crate::store::{Admission, Admitted, NewDelivery, Place, UNROUTED};
+use crate::store::{Admission, Admitted, DeadLetter, NewDelivery, Place, UNROUTED};
 
 /// Applies an admission.
 pub(super) fn apply(group: &mut Group<'_>, admission: &Admission) -> Sql<Vec<Admitted>> {
@@ -25,27 +25,38 @@ pub(super) fn apply(group: &mut Group<'_>, admission: &Admission) -> Sql<Vec<Adm
         answers.push(enter(group, delivery, admission.now)?);
     }
     for letter in &admission.dead {
-        dead::insert(group, letter, None, letter.parks)?;
-        match letter.reactor {
-            Some(reactor) => {
-                group.count("delivered", reactor, 1);
-                group.count("dead", reactor, 1);
-            }
-            None if letter.reason != UNROUTED => group.count_all("invalid", 1),
-            None => {}
-        }
+        bury(group, letter)?;
     }
     group.count_all("unrouted", i64::try_from(admission.unrouted).unwrap_or(i64::MAX));
     log::remove(group, channel, &admission.drop)?;
     Ok(answers)
 }
 
+/// Keeps what ended on arrival.
+pub(super) fn bury(group: &mut Group<'_>, letter: &DeadLetter) -> Sql<()> {
+    dead::insert(group, letter, None, letter.parks)?;
+    match letter.reactor {
+        Some(reactor) => {
+            group.count("delivered", reactor, 1);
+            group.count("dead", reactor, 1);
+        }
+        None if letter.reason != UNROUTED => group.count_all("invalid", 1),
+        None => {}
+    }
+    Ok(())
+}
+
 fn enter(group: &mut Group<'_>, new: &NewDelivery, now: HostTime) -> Sql<Admitted> {
-    let key = (new.reactor, new.key);
-    if group.live.ledger.knows(group.conn, key, now, new.window)? {
+    if group.live.ledger.find(group.conn, (new.reactor, new.key), now, new.window)?.is_some() {
         group.count("duplicates", new.reactor, 1);
         return Ok(Admitted::Duplicate);
     }
+    enter_new(group, new, now)
+}
+
+/// Enters a delivery that the ledger does not have.
+pub(super) fn enter_new(group: &mut Group<'_>, new: &NewDelivery, now: HostTime) -> Sql<Admitted> {
+    let key = (new.reactor, new.key);
     let id = DeliveryId(group.live.next_delivery);
     group.live.next_delivery += 1;
     group.live.ledger.enter(group.conn, key, id, now)?;

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::Sql;
 use super::group::Group;
 use super::rows::{history_of, history_text, int, maybe, num};
-use super::{dead, deliveries, log};
+use super::{dead, deliveries, outbox};
 use crate::event::{AttemptRecord, HostTime, Identity, LaneKey};
 use crate::store::{Commit, Committed, DeadLetter, Ending};
 
@@ -30,8 +30,8 @@ pub(super) fn apply(group: &mut Group<'_>, commit: &Commit) -> Sql<Committed> {
         return Ok(Committed::Conflict);
     }
     write_state(group, commit)?;
-    for (channel, message) in &commit.emits {
-        log::append(group, *channel, std::iter::once(message))?;
+    for (target, message) in &commit.emits {
+        outbox::put(group, *target, message)?;
     }
     group.count("emitted", commit.reactor, i64::try_from(commit.emits.len()).unwrap_or(i64::MAX));
     end(group, commit, &current)?;
@@ -108,8 +108,8 @@ fn end(group: &mut Group<'_>, commit: &Commit, current: &Current) -> Sql<()> {
             // The key is the delivery's own whatever the letter says: a redrive goes back to the same ledger entry.
             let letter = DeadLetter { key: current.key, ..letter.clone() };
             dead::end(group, &letter, commit.delivery, current.lane, current.redrive)?;
-            for (channel, message) in forward {
-                log::append(group, *channel, std::iter::once(message))?;
+            for (target, message) in forward {
+                outbox::put(group, *target, message)?;
             }
             deliveries::hold(group, hold)?;
             group.count("dead", reactor, 1);

@@ -14,8 +14,19 @@ use crate::store::{Result, StoreError};
 /// `SQLite`'s application id: "RctR".
 const APPLICATION: u32 = 0x5263_7452;
 /// The version of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
+/// What makes a store of version N one of version N + 1, from version 1 on.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE outbox (
+        id         INTEGER PRIMARY KEY AUTOINCREMENT,
+        channel    INTEGER NOT NULL,
+        attributes TEXT,
+        system     TEXT,
+        body       BLOB NOT NULL
+    );
+    CREATE INDEX outbox_channel ON outbox (channel, id);
+    CREATE INDEX deliveries_away ON deliveries (since) WHERE place = 4;"];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// The directory, made if need be.
@@ -128,7 +139,7 @@ fn check_stamp(file: &Path, application: u32, version: i64) -> Result<()> {
         });
     }
     match version {
-        VERSION => Ok(()),
+        1..=VERSION => Ok(()),
         found if found > VERSION => Err(StoreError::Newer { path, found, known: VERSION }),
         found => Err(StoreError::Damaged { path, detail: format!("it says store version {found}, which never was") }),
     }
@@ -159,6 +170,22 @@ pub(super) fn check(conn: &Connection, file: &Path) -> Result<()> {
     check_stamp(file, application, version)?;
     ends(conn).map_err(|e| e.at(file))?;
     keep_log(conn, false).map_err(|e| e.at(file))
+}
+
+/// Brings the tables of an older version up to date, in one transaction; whoever opens the store first does it.
+pub(super) fn migrate(conn: &Connection) -> Sql<()> {
+    let version = || conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    if version()? == VERSION {
+        return Ok(());
+    }
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let applied = (|| {
+        let found = usize::try_from(version()?).unwrap_or(0).saturating_sub(1);
+        MIGRATIONS.iter().skip(found).try_for_each(|step| conn.execute_batch(step))?;
+        conn.pragma_update(None, "user_version", VERSION)
+    })();
+    conn.execute_batch(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    Ok(applied?)
 }
 
 fn keep_log(conn: &Connection, keep: bool) -> Sql<()> {

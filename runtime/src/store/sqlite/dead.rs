@@ -144,6 +144,11 @@ fn carried_out(group: &Group<'_>, request: u64) -> Sql<()> {
 /// See [`crate::store::Store::redrive`].
 pub(super) fn redrive(group: &mut Group<'_>, request: u64, id: u64) -> Sql<Option<StoredDelivery>> {
     carried_out(group, request)?;
+    run_again(group, id)
+}
+
+/// Makes a dead letter a delivery again, unless it is one already.
+pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDelivery>> {
     let Some(dead) = get(group.conn, id)?.filter(|dead| !dead.redriving) else { return Ok(None) };
     let Some(reactor) = dead.letter.reactor else { return Ok(None) };
     let (before, lane): (Option<u64>, Option<[u8; 16]>) = group
@@ -164,6 +169,7 @@ pub(super) fn redrive(group: &mut Group<'_>, request: u64, id: u64) -> Sql<Optio
         window: std::time::Duration::ZERO,
         lane: lane.map(Identity),
         place: Place::Memory,
+        redrive: true,
     };
     admit::insert(group, delivery, &new, now, Some(id))?;
     group.count("dead", reactor, -1);

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::claims::Claim;
-use super::fault::Sql;
+use super::fault::{Fault, Sql};
 use super::group::Group;
-use super::rows::{DELIVERY, delivery_of, int, num};
-use crate::event::{DeliveryId, HostTime, Identity, LaneKey, ReactorId};
-use crate::store::{LaneState, Recovered, StoredDelivery};
+use super::rows::{DELIVERY, delivery_of, int, num, place_code};
+use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, ReactorId};
+use crate::store::{LaneState, Place, Recovered, StoredDelivery};
 
 fn select(conn: &Connection, tail: &str, params: impl Params) -> Sql<Vec<StoredDelivery>> {
     let mut select = conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE {tail}"))?;
@@ -70,6 +70,10 @@ pub(super) fn held(
 
 /// See [`crate::store::Store::hold`]; what has ended meanwhile is passed over.
 pub(super) fn hold(group: &mut Group<'_>, deliveries: &[DeliveryId]) -> Sql<()> {
+    move_to(group, deliveries, Place::Held)
+}
+
+fn move_to(group: &mut Group<'_>, deliveries: &[DeliveryId], place: Place) -> Sql<()> {
     for id in deliveries {
         let before: Option<(u32, bool)> = group
             .conn
@@ -79,22 +83,62 @@ pub(super) fn hold(group: &mut Group<'_>, deliveries: &[DeliveryId]) -> Sql<()> 
         if let Some((reactor, waiting)) = before {
             group
                 .conn
-                .prepare_cached("UPDATE deliveries SET place = 2, due = NULL WHERE id = ?1")?
-                .execute([int(id.0)])?;
+                .prepare_cached("UPDATE deliveries SET place = ?2, due = NULL WHERE id = ?1")?
+                .execute(params![int(id.0), place_code(place)])?;
             group.count("waiting", ReactorId(reactor), -i64::from(waiting));
         }
     }
     Ok(())
 }
 
+/// See [`crate::store::Store::away`]; what has ended meanwhile is passed over.
+pub(super) fn away(group: &mut Group<'_>, deliveries: &[DeliveryId]) -> Sql<()> {
+    move_to(group, deliveries, Place::Away)
+}
+
+/// Forgets some of the deliveries that have been away since before `cutoff`; whether there may be more of them.
+pub(super) fn forget_away(group: &mut Group<'_>, cutoff: HostTime, limit: u32) -> Sql<bool> {
+    let mut delete = group.conn.prepare_cached(
+        "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE place = 4 AND since < ?1 LIMIT ?2)
+         RETURNING reactor",
+    )?;
+    let reactors =
+        delete.query_map(params![int(cutoff.0), limit], |row| row.get(0))?.collect::<Result<Vec<u32>, _>>()?;
+    for reactor in &reactors {
+        // Somebody else had it: it is not this host's to count.
+        group.count("delivered", ReactorId(*reactor), -1);
+        group.count("active", ReactorId(*reactor), -1);
+    }
+    if !reactors.is_empty() {
+        tracing::info!(count = reactors.len(), "messages that never came back are another host's");
+    }
+    Ok(reactors.len() == limit as usize)
+}
+
+/// Deliveries of leased channels are away until their message is received again; those of other channels are not away.
+fn set_leased(group: &mut Group<'_>, leased: &[ChannelId]) -> Sql<()> {
+    let leased = serde_json::to_string(leased).map_err(|e| Fault::other(e.to_string()))?;
+    group.conn.execute(
+        "UPDATE deliveries SET place = 1 WHERE place = 4 AND channel NOT IN (SELECT value FROM json_each(?1))",
+        [&leased],
+    )?;
+    let mut moved = group.conn.prepare(
+        "SELECT id FROM deliveries
+         WHERE place <> 4 AND redrive IS NULL AND channel IN (SELECT value FROM json_each(?1))",
+    )?;
+    let moved = moved.query_map([&leased], |row| num(row, 0).map(DeliveryId))?.collect::<Result<Vec<_>, _>>()?;
+    away(group, &moved)
+}
+
 /// See [`crate::store::Store::recover`]. Done again, it answers the same until the attempts are accounted for.
-pub(super) fn recover(group: &Group<'_>, claims: &[Claim]) -> Sql<Recovered> {
+pub(super) fn recover(group: &mut Group<'_>, claims: &[Claim], leased: &[ChannelId]) -> Sql<Recovered> {
     for claim in claims {
         group
             .conn
             .prepare_cached("UPDATE deliveries SET started = ?2 WHERE id = ?1 AND attempts + 1 = ?2")?
             .execute(params![int(claim.delivery.0), claim.attempt])?;
     }
+    set_leased(group, leased)?;
     // What was in memory of a lane that has held deliveries is older than those: it must come before them.
     group.conn.execute(
         "UPDATE deliveries SET place = 2 WHERE place = 0 AND lane IS NOT NULL AND EXISTS (
@@ -158,6 +202,7 @@ mod tests {
                 "place = 2 AND reactor = ?1 AND lane = ?2 AND id > ?3 ORDER BY id",
                 "deliveries_held (reactor=? AND lane=? AND id>?)",
             ),
+            ("place = 4 AND since < ?1", "deliveries_away (since<?)"),
             ("started IS NOT NULL AND started = attempts + 1", "deliveries_started"),
             ("redrive IS NOT NULL AND channel = ?1", "deliveries_redrive"),
             ("place = 3 AND lane IS NOT NULL", "deliveries_waiting_lane"),

@@ -127,6 +127,11 @@ impl<'a> Group<'a> {
         *self.counts.entry((name, 0)).or_default() += delta;
     }
 
+    /// The offset that the next record of a channel's log gets.
+    pub(super) fn next_offset(&mut self, channel: ChannelId) -> Sql<u64> {
+        self.take_offsets(channel, 0)
+    }
+
     /// Takes the next `count` offsets of a channel's log; answers the first.
     pub(super) fn take_offsets(&mut self, channel: ChannelId, count: u64) -> Sql<u64> {
         if let Some((next, changed)) = self.tails.get_mut(&channel) {

@@ -81,16 +81,17 @@ impl Ledger {
         self.rows += 1;
     }
 
-    /// Whether the reactor was given this key within `window` before `now`.
-    pub(super) fn knows(
+    /// The delivery by which the reactor was given this key within `window` before `now`.
+    pub(super) fn find(
         &self,
         conn: &Connection,
         (reactor, key): (ReactorId, Identity),
         now: HostTime,
         window: Duration,
-    ) -> Sql<bool> {
-        if let Some((_, since)) = self.tail.get(&(reactor, key)) {
-            return Ok(now.since(*since) < window);
+    ) -> Sql<Option<DeliveryId>> {
+        let within = |(id, since): (DeliveryId, HostTime)| (now.since(since) < window).then_some(id);
+        if let Some(found) = self.tail.get(&(reactor, key)) {
+            return Ok(within(*found));
         }
         let hash = hash(reactor, key);
         for segment in self.segments.iter().rev() {
@@ -98,12 +99,12 @@ impl Ledger {
                 break;
             }
             if segment.filter.contains_hash(hash)
-                && let Some(since) = segment.find(conn, (reactor, key), hash)?
+                && let Some(found) = segment.find(conn, (reactor, key), hash)?
             {
-                return Ok(now.since(since) < window);
+                return Ok(within(found));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Enters a delivery as the newest.
@@ -203,8 +204,13 @@ impl Segment {
         Ok(Self { id, first, last, newest: HostTime(newest), filter })
     }
 
-    /// When the reactor was last given this key, if it is in this segment.
-    fn find(&self, conn: &Connection, (reactor, key): (ReactorId, Identity), hash: u64) -> Sql<Option<HostTime>> {
+    /// By which delivery and when the reactor was last given this key, if it is in this segment.
+    fn find(
+        &self,
+        conn: &Connection,
+        (reactor, key): (ReactorId, Identity),
+        hash: u64,
+    ) -> Sql<Option<(DeliveryId, HostTime)>> {
         let mut index = conn.prepare_cached("SELECT keys FROM segment_index WHERE segment = ?1 AND bucket = ?2")?;
         let Some(keys) =
             index.query_row(params![int(self.id), bucket(hash)], |row| row.get::<_, Vec<u8>>(0)).optional()?
@@ -215,12 +221,13 @@ impl Segment {
         let start = entries.partition_point(|entry| entry[..8] < hash.to_be_bytes()[..]);
         for entry in entries[start..].iter().take_while(|entry| entry[..8] == hash.to_be_bytes()[..]) {
             let delta = u32::from_be_bytes([entry[8], entry[9], entry[10], entry[11]]);
+            let id = self.first + u64::from(delta);
             let since = conn
                 .prepare_cached("SELECT since FROM ledger WHERE delivery = ?1 AND reactor = ?2 AND key = ?3")?
-                .query_row(params![int(self.first + u64::from(delta)), reactor.0, key.0], |row| num(row, 0))
+                .query_row(params![int(id), reactor.0, key.0], |row| num(row, 0))
                 .optional()?;
             if let Some(since) = since {
-                return Ok(Some(HostTime(since)));
+                return Ok(Some((DeliveryId(id), HostTime(since))));
             }
         }
         Ok(None)

@@ -18,8 +18,10 @@ mod lock;
 mod log;
 mod names;
 mod open;
+mod outbox;
 mod queue;
 mod readers;
+mod receive;
 mod reserve;
 mod rows;
 mod stats;
@@ -40,8 +42,8 @@ use self::queue::Queue;
 use self::readers::Readers;
 use self::writer::Terms;
 use super::{
-    Admission, Admitted, Commit, Committed, DeadFilter, LogRecord, Recovered, Request, Result, Stats, Store,
-    StoreError, StoredDead, StoredDelivery, Upkeep,
+    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Entered, Incoming, LogRecord, OutboxRecord,
+    Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -156,6 +158,17 @@ impl Store for SqliteStore {
         self.queue.ask(terms, move |group| admit::apply(group, &admission))
     }
 
+    fn receive(&self, reception: Reception) -> BoxFuture<'_, Result<Entered>> {
+        if let Err(error) = self.owned() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let weight = |incoming: &Incoming| incoming.message.size() + incoming.deliveries.len() * 256 + 256;
+        let bytes = reception.messages.iter().map(weight).sum();
+        let durable = reception.messages.iter().any(|one| !one.dead.is_empty() || one.unrouted > 0);
+        let terms = Terms { durable, intake: true, bytes, commits: Vec::new() };
+        self.queue.ask(terms, move |group| receive::apply(group, &reception))
+    }
+
     fn mark_started(&self, slot: usize, delivery: DeliveryId, attempt: u32) -> Result<()> {
         self.owned()?.set(slot, delivery, attempt)
     }
@@ -190,10 +203,10 @@ impl Store for SqliteStore {
         Ok(self.next_commit.load(Ordering::Relaxed))
     }
 
-    fn recover(&self) -> Result<Recovered> {
+    fn recover(&self, leased: &[ChannelId]) -> Result<Recovered> {
         let claims = self.owned()?;
-        let left = claims.left()?;
-        let recovered = self.queue.wait(DURABLE, move |group| deliveries::recover(group, &left))?;
+        let (left, leased) = (claims.left()?, leased.to_vec());
+        let recovered = self.queue.wait(DURABLE, move |group| deliveries::recover(group, &left, &leased))?;
         claims.clear()?;
         Ok(recovered)
     }
@@ -225,6 +238,41 @@ impl Store for SqliteStore {
             return Box::pin(std::future::ready(Err(error)));
         }
         self.queue.ask(SOON, move |group| deliveries::hold(group, &deliveries))
+    }
+
+    fn away(&self, deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Result<()>> {
+        if let Err(error) = self.owned() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.queue.ask(SOON, move |group| deliveries::away(group, &deliveries))
+    }
+
+    fn outbox(
+        &self,
+        channel: ChannelId,
+        after: u64,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<OutboxRecord>> {
+        self.readers.read(|conn| outbox::read(conn, channel, after, max_records, max_bytes))
+    }
+
+    fn outbox_size(&self) -> Result<(u64, u64)> {
+        self.readers.read(outbox::size)
+    }
+
+    fn send(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<()>> {
+        let bytes = messages.iter().map(|message| message.size() + 64).sum();
+        let terms = Terms { durable: true, intake: true, bytes, commits: Vec::new() };
+        self.queue.ask(terms, move |group| messages.iter().try_for_each(|m| outbox::add(group, channel, m)))
+    }
+
+    fn sent(&self, ids: Vec<u64>) -> BoxFuture<'_, Result<()>> {
+        self.queue.ask(SOON, move |group| outbox::remove(group, &ids))
+    }
+
+    fn undeliverable(&self, letters: Vec<(u64, DeadLetter)>) -> BoxFuture<'_, Result<()>> {
+        self.queue.ask(DURABLE, move |group| outbox::bury(group, &letters))
     }
 
     fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<StoredDead>> {

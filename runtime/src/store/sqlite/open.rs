@@ -26,6 +26,7 @@ impl SqliteStore {
         let file = create::database(dir, &turn)?;
         let mut conn = create::connect(&file).map_err(|e| e.at(&file))?;
         create::check(&conn, &file)?;
+        create::migrate(&conn).map_err(|e| e.at(&file))?;
 
         let mut live = Live::default();
         live.ledger.segment_rows = options.segment_rows;

@@ -33,6 +33,7 @@ pub(super) fn place_code(place: Place) -> i64 {
         Place::Spilled => 1,
         Place::Held => 2,
         Place::Waiting => 3,
+        Place::Away => 4,
     }
 }
 
@@ -43,6 +44,7 @@ pub(super) fn place_of(code: i64) -> Sql<Place> {
         1 => Ok(Place::Spilled),
         2 => Ok(Place::Held),
         3 => Ok(Place::Waiting),
+        4 => Ok(Place::Away),
         other => Err(Fault::Row(format!("a delivery's place is {other}"))),
     }
 }

@@ -1,4 +1,4 @@
--- The tables of a Reactor store, version 1. Times are milliseconds unless a column says otherwise:
+-- The tables of a Reactor store, version 2. Times are milliseconds unless a column says otherwise:
 -- `*_host` on the store's own clock, which starts at the wall clock and runs only while a host does; `*_wall` since 1970.
 -- Nothing on the path of an ordinary event inserts at random places: every table below that grows with events
 -- grows at its end, and indexes are partial, so that they hold only what is out of the ordinary.
@@ -35,7 +35,7 @@ CREATE TABLE channels (
 CREATE TABLE deliveries (
     id       INTEGER PRIMARY KEY,
     reactor  INTEGER NOT NULL,
-    place    INTEGER NOT NULL,      -- 0 in the owner's memory, 1 spilled, 2 held, 3 waiting
+    place    INTEGER NOT NULL,      -- 0 in the owner's memory, 1 spilled, 2 held, 3 waiting, 4 away
     attempts INTEGER NOT NULL,      -- attempts that have ended: the fencing token
     since    INTEGER NOT NULL,      -- host time of admission
     channel  INTEGER NOT NULL,      -- origin: channel, record and which event of the record
@@ -52,6 +52,7 @@ CREATE INDEX deliveries_spilled ON deliveries (reactor, id) WHERE place = 1;
 CREATE INDEX deliveries_held ON deliveries (reactor, lane, id) WHERE place = 2;
 CREATE INDEX deliveries_waiting ON deliveries (reactor, due, id) WHERE place = 3;
 CREATE INDEX deliveries_waiting_lane ON deliveries (reactor, lane) WHERE place = 3 AND lane IS NOT NULL;
+CREATE INDEX deliveries_away ON deliveries (since) WHERE place = 4;
 CREATE INDEX deliveries_started ON deliveries (started) WHERE started IS NOT NULL;
 CREATE INDEX deliveries_redrive ON deliveries (redrive) WHERE redrive IS NOT NULL;
 
@@ -116,6 +117,16 @@ CREATE TABLE dead (
 );
 CREATE INDEX dead_parks ON dead (reactor, parks) WHERE parks IS NOT NULL;
 CREATE INDEX dead_delivery ON dead (delivery) WHERE delivery IS NOT NULL;
+
+-- Messages on their way to channels outside; a row goes when its message has been sent.
+CREATE TABLE outbox (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel    INTEGER NOT NULL,
+    attributes TEXT,                -- the message, as in log_<id>
+    system     TEXT,
+    body       BLOB NOT NULL
+);
+CREATE INDEX outbox_channel ON outbox (channel, id);
 
 -- What clients have asked the owner to do.
 CREATE TABLE requests (

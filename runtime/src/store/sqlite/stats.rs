@@ -23,6 +23,15 @@ pub(super) fn read(conn: &Connection) -> Sql<Stats> {
             stats.backlog.push((name, row.get::<_, i64>(2)?.max(0).cast_unsigned()));
         }
     }
+    {
+        let mut outbox = tx.prepare_cached(
+            "SELECT name, count(*) FROM outbox JOIN channels ON channels.id = channel GROUP BY channel ORDER BY channel",
+        )?;
+        let mut rows = outbox.query([])?;
+        while let Some(row) = rows.next()? {
+            stats.outbox.push((row.get(0)?, num(row, 1)?));
+        }
+    }
     let mut counts: HashMap<(String, u32), i64> = HashMap::new();
     {
         let mut counters = tx.prepare_cached("SELECT name, id, value FROM counters")?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rusqlite::params;
 
 use super::SOON;
+use super::deliveries;
 use super::fault::Sql;
 use super::group::{Group, set_meta};
 use super::log;
@@ -27,14 +28,20 @@ pub(super) fn run(queue: &Queue, upkeep: &Upkeep) -> Result<()> {
     })?;
     let end = Instant::now() + BUDGET;
     while Instant::now() < end && queue.wait(SOON, move |group| expire_ledger(group, now, window))? {}
+    let cutoff = before(now, upkeep.away);
+    while Instant::now() < end && queue.wait(SOON, move |group| deliveries::forget_away(group, cutoff, CHUNK))? {}
     for (channel, retention) in upkeep.retention.clone() {
-        let cutoff = HostTime(now.0.saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX)));
+        let cutoff = before(now, retention);
         while Instant::now() < end && queue.wait(SOON, move |group| expire_log(group, channel, cutoff))? {}
     }
     queue.wait(SOON, |group| {
         group.live.restore_reserve = true;
         Ok(())
     })
+}
+
+fn before(now: HostTime, age: Duration) -> HostTime {
+    HostTime(now.0.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// A step of the removal of an expired segment; whether there is more to do.

@@ -1,0 +1,137 @@
+//! Deletes messages and sets leases, many at a time, for as long as it takes: what cannot be done now is tried again
+//! until the lease is over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::{ChannelError, MAX_BATCH, Receipt, Result, Source, Trouble};
+
+/// Calls under way at once.
+const MAX_CALLS: usize = 16;
+/// How long a batch that is not full waits for more.
+const LINGER: Duration = Duration::from_millis(5);
+/// Delay after the first failure; doubles up to the longest.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+
+/// Something to be done with a received message.
+#[derive(Clone, Debug)]
+pub struct Ack<T> {
+    /// Which message.
+    pub receipt: Receipt,
+    /// For how much longer it is leased; meaningless where it is deleted.
+    pub lease: Duration,
+    /// After this it is not worth trying any more.
+    pub until: Instant,
+    /// The caller's own name for it.
+    pub tag: T,
+}
+
+/// What became of it: when the last call was made, and how that ended.
+pub type Report<T> = (T, Instant, Result<()>);
+
+/// Which of the two things a task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// [`Source::delete`]
+    Delete,
+    /// [`Source::lease`]
+    Lease,
+}
+
+struct Entry<T> {
+    ack: Ack<T>,
+    tries: u32,
+    /// Not before then.
+    at: Instant,
+}
+
+/// Works until the sender is gone and everything is done. Every acknowledgement is reported once.
+pub async fn acknowledge<T: Send + Clone + 'static>(
+    source: Arc<dyn Source>,
+    what: What,
+    mut acks: mpsc::UnboundedReceiver<Ack<T>>,
+    report: impl Fn(Report<T>) + Send,
+) {
+    let (mut queue, mut later) = (VecDeque::new(), Vec::<Entry<T>>::new());
+    let mut calls = FuturesUnordered::<BoxFuture<'static, (Vec<Entry<T>>, Instant, Vec<Result<()>>)>>::new();
+    let (mut open, mut buffer) = (true, Vec::new());
+    while open || !queue.is_empty() || !later.is_empty() || !calls.is_empty() {
+        let now = Instant::now();
+        for entry in later.extract_if(.., |entry| entry.at <= now) {
+            queue.push_back(entry);
+        }
+        let ripe = |queue: &VecDeque<Entry<T>>| {
+            queue.len() >= MAX_BATCH || queue.front().is_some_and(|first| !open || first.at + LINGER <= now)
+        };
+        while calls.len() < MAX_CALLS && ripe(&queue) {
+            let batch: Vec<_> = queue.drain(..queue.len().min(MAX_BATCH)).collect();
+            calls.push(call(Arc::clone(&source), what, batch));
+        }
+        let ripens = queue.front().filter(|_| calls.len() < MAX_CALLS).map(|first| first.at + LINGER);
+        let wake = later.iter().map(|entry| entry.at).chain(ripens).min();
+        tokio::select! {
+            received = acks.recv_many(&mut buffer, 256), if open => {
+                open = received > 0;
+                let at = Instant::now();
+                queue.extend(buffer.drain(..).map(|ack| Entry { ack, tries: 0, at }));
+            }
+            Some((batch, sent, answers)) = calls.next(), if !calls.is_empty() => {
+                for (entry, answer) in batch.into_iter().zip(answers) {
+                    match again(entry, answer) {
+                        Ok(entry) => later.push(entry),
+                        Err((tag, answer)) => report((tag, sent, answer)),
+                    }
+                }
+            }
+            () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+        }
+    }
+}
+
+fn call<T: Send + 'static>(
+    source: Arc<dyn Source>,
+    what: What,
+    batch: Vec<Entry<T>>,
+) -> BoxFuture<'static, (Vec<Entry<T>>, Instant, Vec<Result<()>>)> {
+    Box::pin(async move {
+        let sent = Instant::now();
+        let mut answers = match what {
+            What::Delete => {
+                let receipts: Vec<_> = batch.iter().map(|entry| entry.ack.receipt.clone()).collect();
+                source.delete(&receipts).await
+            }
+            What::Lease => {
+                let leases: Vec<_> = batch.iter().map(|entry| (entry.ack.receipt.clone(), entry.ack.lease)).collect();
+                source.lease(&leases).await
+            }
+        };
+        // A source that answers for fewer has said nothing of the others.
+        answers.resize_with(batch.len(), || {
+            Err(ChannelError { trouble: Trouble::Unreachable, detail: "no answer for this message".into() })
+        });
+        (batch, sent, answers)
+    })
+}
+
+/// The entry, if it is to be tried again; else what to report.
+fn again<T>(mut entry: Entry<T>, answer: Result<()>) -> std::result::Result<Entry<T>, (T, Result<()>)> {
+    let delay = FIRST_DELAY.saturating_mul(1 << entry.tries.min(16)).min(LONGEST_DELAY);
+    entry.at = Instant::now() + delay.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+    entry.tries += 1;
+    match answer {
+        Err(error) if !is_final(error.trouble) && entry.at < entry.ack.until => Ok(entry),
+        answer => Err((entry.ack.tag, answer)),
+    }
+}
+
+fn is_final(trouble: Trouble) -> bool {
+    matches!(trouble, Trouble::StaleReceipt | Trouble::Missing | Trouble::Refused)
+}

@@ -1,0 +1,219 @@
+//! Dead letters on their way to a channel: as an event to a local one, and as the message itself to one outside, so
+//! that whoever moves it back, by this program or by AWS's own redrive, gives the consumer what it was given first.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{AttemptRecord, Event, Message};
+use crate::store::DeadLetter;
+
+use super::commit::emitted;
+use super::decode::{MAX_ATTRIBUTES, encode_native};
+use super::invoke::Emit;
+
+/// The event type of a dead letter that is forwarded to a local channel.
+pub const DEAD_LETTER_TYPE: &str = "reactor.dead-letter";
+/// The message attribute that makes a message outside a dead letter; its value is a [`Note`] as JSON.
+pub const DEAD_LETTER_ATTRIBUTE: &str = "reactor-dead-letter";
+
+/// Most bytes of a note, and of one error in it.
+const MAX_NOTE: usize = 16 << 10;
+const SHORT_ERROR: usize = 256;
+
+/// What a dead letter outside says of itself, beside the message that it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Note {
+    /// The reactor that could not deal with it.
+    pub reactor: String,
+    /// Reason code.
+    pub reason: String,
+    /// In words.
+    pub detail: String,
+    /// The channel that it was received from.
+    pub channel: String,
+    /// The event's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// The event's type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+    /// The event's correlation id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// How many attempts there were.
+    pub attempts: usize,
+    /// blake3 of the module that ran last, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// The attempts, oldest first; the older ones are left out where there is no room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<AttemptRecord>,
+    /// Attributes of the message for which there was no room beside this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<(String, String)>,
+    /// The body is base64, because it is no text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub base64: bool,
+}
+
+/// A dead letter as an event: what failed, why, how often, and the message itself.
+pub(super) fn as_event(parent: &Event, reactor: &str, id: String, letter: &DeadLetter) -> Message {
+    let data = serde_json::json!({
+        "reactor": reactor,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "attempts": letter.history,
+        "eventId": letter.event_id,
+        "eventType": letter.event_type,
+        "message": {
+            "body": String::from_utf8_lossy(&letter.message.body),
+            "attributes": letter.message.attributes_as_json(),
+        },
+    });
+    let emit = Emit {
+        channel: String::new(),
+        event_type: DEAD_LETTER_TYPE.to_owned(),
+        version: 1,
+        subject: letter.event_id.clone(),
+        partition_key: parent.partition_key.clone(),
+        content_type: "application/json".to_owned(),
+        data: data.to_string().into(),
+    };
+    Message::from_body(encode_native(&emitted(parent, reactor, id, &emit, letter.at)))
+}
+
+/// A dead letter as the message that it was, with a note. Where both are more than `limit` bytes, the note gets shorter.
+pub(super) fn as_message(reactor: &str, channel: &str, id: String, letter: &DeadLetter, limit: usize) -> Message {
+    let mut message = letter.message.clone();
+    message.attributes.retain(|(name, _)| name != DEAD_LETTER_ATTRIBUTE);
+    let overflow = message.attributes.split_off(message.attributes.len().min(MAX_ATTRIBUTES - 1));
+    let base64 = std::str::from_utf8(&message.body).is_err();
+    if base64 {
+        message.body = BASE64_STANDARD.encode(&message.body).into();
+    }
+    message.system.message_id = None;
+    message.system.dedup_id = Some(id);
+    let note = Note {
+        reactor: reactor.to_owned(),
+        reason: letter.reason.clone(),
+        detail: letter.detail.clone(),
+        channel: channel.to_owned(),
+        event_id: letter.event_id.clone(),
+        event_type: letter.event_type.clone(),
+        correlation_id: letter.correlation_id.clone(),
+        attempts: letter.history.len(),
+        module: letter.history.last().map(|attempt| attempt.module.clone()),
+        history: letter.history.clone(),
+        attributes: overflow,
+        base64,
+    };
+    let room = limit.saturating_sub(message.size() + DEAD_LETTER_ATTRIBUTE.len()).min(MAX_NOTE);
+    message.attributes.push((DEAD_LETTER_ATTRIBUTE.to_owned(), fit(note, room)));
+    message
+}
+
+/// The note as JSON, cut down until it has room; what it needs to be sent back is never cut.
+fn fit(mut note: Note, room: usize) -> String {
+    let text = |note: &Note| serde_json::to_string(note).unwrap_or_default();
+    let mut json = text(&note);
+    if json.len() > room {
+        note.detail = shortened(&note.detail);
+        note.history.iter_mut().for_each(|attempt| attempt.error = shortened(&attempt.error));
+        json = text(&note);
+    }
+    while json.len() > room && !note.history.is_empty() {
+        note.history.remove(0);
+        json = text(&note);
+    }
+    if json.len() > room {
+        note.detail.clear();
+        json = text(&note);
+    }
+    json
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(SHORT_ERROR).collect()
+}
+
+/// A message that may be a dead letter on its way back: the message as it was, and its note.
+pub fn sent_back(mut message: Message) -> (Message, Option<Note>) {
+    let Some(at) = message.attributes.iter().position(|(name, _)| name == DEAD_LETTER_ATTRIBUTE) else {
+        return (message, None);
+    };
+    let Ok(mut note) = serde_json::from_str::<Note>(&message.attributes[at].1) else { return (message, None) };
+    if note.base64 {
+        let Ok(body) = BASE64_STANDARD.decode(&message.body) else { return (message, None) };
+        message.body = body.into();
+    }
+    message.attributes.remove(at);
+    message.attributes.append(&mut note.attributes);
+    (message, Some(note))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Identity, Origin};
+    use jiff::Timestamp;
+
+    fn letter(body: &[u8], attributes: usize, error: usize) -> DeadLetter {
+        let mut message = Message::from_body(body.to_vec());
+        message.attributes = (0..attributes).map(|n| (format!("a{n}"), n.to_string())).collect();
+        message.system.group_id = Some("g".into());
+        let attempt = |number| AttemptRecord {
+            number,
+            code: "trap".into(),
+            error: "ä".repeat(error),
+            at: Timestamp::UNIX_EPOCH,
+            module: format!("m{number}"),
+        };
+        DeadLetter {
+            reactor: None,
+            origin: Origin { channel: Default::default(), offset: Default::default(), part: 0 },
+            message,
+            event_id: Some("e".into()),
+            event_type: Some("t".into()),
+            correlation_id: Some("c".into()),
+            reason: "trap".into(),
+            detail: "ä".repeat(error),
+            history: (1..=5).map(attempt).collect(),
+            parks: None,
+            key: Identity::of(&[]),
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn what_is_sent_back_is_what_was_received() {
+        for (body, attributes) in [(&b"{\"a\":1}"[..], 0), (b"text", 9), (b"text", 10), (b"\xff\x00", 3)] {
+            let letter = letter(body, attributes, 10);
+            let message = as_message("r", "shop", "id".into(), &letter, 1 << 18);
+            assert!(message.attributes.len() <= MAX_ATTRIBUTES && std::str::from_utf8(&message.body).is_ok());
+            let (back, note) = sent_back(message);
+            let note = note.expect("a note");
+            assert_eq!((back.body, back.attributes), (letter.message.body, letter.message.attributes));
+            assert_eq!((note.reactor.as_str(), note.channel.as_str(), note.attempts), ("r", "shop", 5));
+            assert_eq!((note.module.as_deref(), note.history.len()), (Some("m5"), 5));
+            assert_eq!(back.system.group_id.as_deref(), Some("g"));
+        }
+    }
+
+    #[test]
+    fn a_note_fits_where_there_is_room_for_the_least_of_it() {
+        for (body, limit) in [(10, 64 << 10), (60 << 10, 64 << 10), (10, 4 << 10), (100, 700)] {
+            let message = as_message("r", "shop", "id".into(), &letter(&vec![b'x'; body], 3, 8_000), limit);
+            assert!(message.size() <= limit, "{} of {limit}", message.size());
+            assert_eq!(sent_back(message).1.expect("a note").attempts, 5);
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_left_alone() {
+        let mut message = Message::from_body("x");
+        message.attributes.push((DEAD_LETTER_ATTRIBUTE.into(), "no note".into()));
+        assert_eq!(sent_back(message.clone()), (message, None));
+    }
+}

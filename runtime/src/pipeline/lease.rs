@@ -1,0 +1,349 @@
+//! Which received messages this host holds a lease on, what of each has not ended, and when a lease has to be renewed.
+//! Pure: no clock, no I/O; `Duration`s named `now` or `at` are the process's own clock.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::channel::Receipt;
+use crate::event::{DeliveryId, HostTime, LaneKey, Offset};
+
+/// A lease is taken for over so much earlier than the queue says, which counts from when it answered.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// The leases of all channels.
+#[derive(Default)]
+pub(super) struct Leases {
+    last: u64,
+    leases: HashMap<LeaseId, Lease>,
+    /// The leases that a delivery's end is awaited for.
+    awaited: HashMap<DeliveryId, Vec<LeaseId>>,
+    groups: HashMap<LaneKey, HashSet<LeaseId>>,
+    /// When to look at which lease again.
+    timers: BinaryHeap<Reverse<(Duration, LeaseId)>>,
+    in_hand: HashMap<usize, usize>,
+}
+
+/// A lease, by its number; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct LeaseId(u64);
+
+struct Lease {
+    inlet: usize,
+    receipt: Receipt,
+    length: Duration,
+    expires: Duration,
+    /// When to look at it next; other timers of it are out of date.
+    wake: Duration,
+    renewing: bool,
+    group: Option<LaneKey>,
+    sent: Option<Timestamp>,
+    /// Its deliveries are known.
+    admitted: bool,
+    /// Those that have not ended, and until when they wait.
+    open: HashMap<DeliveryId, Option<HostTime>>,
+    /// The record that was made of it, and of which all deliveries are in `open`.
+    record: Option<Offset>,
+}
+
+/// A message that has just been received.
+pub(super) struct NewLease {
+    /// Through which inlet.
+    pub(super) inlet: usize,
+    pub(super) receipt: Receipt,
+    pub(super) length: Duration,
+    /// Its FIFO group.
+    pub(super) group: Option<LaneKey>,
+    pub(super) sent: Option<Timestamp>,
+}
+
+/// What to do with a message that is in hand no more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Closed {
+    pub(super) inlet: usize,
+    pub(super) receipt: Receipt,
+    /// Its record is not needed any more.
+    pub(super) record: Option<Offset>,
+}
+
+/// What has to be done about leases now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Upkeep {
+    /// To be renewed.
+    pub(super) renew: Vec<(LeaseId, usize, Receipt, Duration)>,
+    /// Over.
+    pub(super) expired: Vec<LeaseId>,
+}
+
+impl Leases {
+    /// A message has been received.
+    pub(super) fn arrived(&mut self, new: NewLease, now: Duration) -> LeaseId {
+        self.last += 1;
+        let id = LeaseId(self.last);
+        let NewLease { inlet, receipt, length, group, sent } = new;
+        if let Some(group) = group {
+            self.groups.entry(group).or_default().insert(id);
+        }
+        *self.in_hand.entry(inlet).or_default() += 1;
+        let (renewing, admitted, open, record) = (false, false, HashMap::new(), None);
+        let expires = (now + length).saturating_sub(MARGIN);
+        let wake = now + length / 3;
+        let lease = Lease { inlet, receipt, length, expires, wake, renewing, group, sent, admitted, open, record };
+        self.leases.insert(id, lease);
+        self.timers.push(Reverse((wake, id)));
+        id
+    }
+
+    /// The deliveries of a message are known. Answers with the lease if none of them has still to end.
+    pub(super) fn admitted(&mut self, id: LeaseId, open: &[DeliveryId], record: Option<Offset>) -> Option<Closed> {
+        let lease = self.leases.get_mut(&id)?;
+        lease.admitted = true;
+        lease.record = record;
+        for delivery in open {
+            if lease.open.insert(*delivery, None).is_none() {
+                self.awaited.entry(*delivery).or_default().push(id);
+            }
+        }
+        if lease.open.is_empty() { self.close(id) } else { None }
+    }
+
+    /// A delivery has ended. Answers with the leases that were held for it alone.
+    pub(super) fn ended(&mut self, delivery: DeliveryId) -> Vec<Closed> {
+        let awaiting = self.awaited.remove(&delivery).unwrap_or_default();
+        let done = awaiting.into_iter().filter(|id| {
+            self.leases.get_mut(id).is_some_and(|lease| {
+                lease.open.remove(&delivery);
+                lease.open.is_empty() && lease.admitted
+            })
+        });
+        let done: Vec<LeaseId> = done.collect();
+        done.into_iter().filter_map(|id| self.close(id)).collect()
+    }
+
+    /// A delivery waits for its next attempt. Answers with leases that nothing runs under for longer than they last,
+    /// and for how long: their messages can be given back.
+    pub(super) fn waits(&mut self, delivery: DeliveryId, due: HostTime, now: HostTime) -> Vec<(Closed, Duration)> {
+        let awaiting = self.awaited.get(&delivery).cloned().unwrap_or_default();
+        let idle = awaiting.into_iter().filter_map(|id| {
+            let lease = self.leases.get_mut(&id)?;
+            lease.open.insert(delivery, Some(due));
+            let first = lease.open.values().copied().min().flatten()?;
+            let rest = first.since(now);
+            (lease.admitted && rest > lease.length).then_some((id, rest))
+        });
+        let idle: Vec<_> = idle.collect();
+        let given = idle.into_iter().filter_map(|(id, rest)| self.close(id).map(|closed| (closed, rest)));
+        given.map(|(closed, rest)| (Closed { record: None, ..closed }, rest)).collect()
+    }
+
+    /// A delivery does not wait any more.
+    pub(super) fn runs(&mut self, delivery: DeliveryId) {
+        for id in self.awaited.get(&delivery).into_iter().flatten() {
+            if let Some(due) = self.leases.get_mut(id).and_then(|lease| lease.open.get_mut(&delivery)) {
+                *due = None;
+            }
+        }
+    }
+
+    /// Through which inlet the message of a lease came, if it is in hand.
+    pub(super) fn inlet(&self, id: LeaseId) -> Option<usize> {
+        self.leases.get(&id).map(|lease| lease.inlet)
+    }
+
+    /// Whether this host holds a lease on a message of the delivery.
+    pub(super) fn is_held(&self, delivery: DeliveryId, now: Duration) -> bool {
+        let held = |id: &LeaseId| self.leases.get(id).is_some_and(|lease| lease.expires > now);
+        self.awaited.get(&delivery).is_some_and(|ids| ids.iter().any(held))
+    }
+
+    /// What is due.
+    pub(super) fn tick(&mut self, now: Duration) -> Upkeep {
+        let mut upkeep = Upkeep::default();
+        while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.timers.pop();
+            let Some(lease) = self.leases.get_mut(&id).filter(|lease| lease.wake == at) else { continue };
+            if lease.expires <= now {
+                upkeep.expired.push(id);
+                continue;
+            }
+            if !lease.renewing {
+                lease.renewing = true;
+                upkeep.renew.push((id, lease.inlet, lease.receipt.clone(), lease.length));
+            }
+            lease.wake = lease.expires;
+            self.timers.push(Reverse((lease.wake, id)));
+        }
+        upkeep
+    }
+
+    /// When [`Leases::tick`] has something to do next.
+    pub(super) fn next_wake(&self) -> Option<Duration> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// A lease has been renewed by a call that was made at `sent`.
+    pub(super) fn renewed(&mut self, id: LeaseId, sent: Duration) {
+        if let Some(lease) = self.leases.get_mut(&id) {
+            lease.renewing = false;
+            lease.expires = (sent + lease.length).saturating_sub(MARGIN);
+            lease.wake = sent + lease.length / 3;
+            self.timers.push(Reverse((lease.wake, id)));
+        }
+    }
+
+    /// A lease is lost, and with it those of the same FIFO group, which must not go on without it. Answers with the
+    /// deliveries that have no lease any more, and with the other leases of the group.
+    pub(super) fn lost(&mut self, id: LeaseId) -> (Vec<DeliveryId>, Vec<Closed>) {
+        let group = self.leases.get(&id).and_then(|lease| lease.group);
+        let mut ids: Vec<LeaseId> = group.and_then(|g| self.groups.get(&g)).into_iter().flatten().copied().collect();
+        ids.retain(|other| *other != id);
+        let mut bare = Vec::new();
+        let mut others = Vec::new();
+        for lost in [id].into_iter().chain(ids) {
+            bare.extend(self.leases.get(&lost).into_iter().flat_map(|lease| lease.open.keys().copied()));
+            let closed = self.close(lost);
+            others.extend(closed.filter(|_| lost != id).map(|closed| Closed { record: None, ..closed }));
+        }
+        bare.retain(|delivery| !self.awaited.contains_key(delivery));
+        bare.sort_unstable();
+        (bare, others)
+    }
+
+    /// Gives a lease up.
+    pub(super) fn release(&mut self, id: LeaseId) -> Option<Closed> {
+        self.close(id).map(|closed| Closed { record: None, ..closed })
+    }
+
+    /// Gives all of them up.
+    pub(super) fn release_all(&mut self) -> Vec<Closed> {
+        let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
+        ids.sort_unstable();
+        ids.into_iter().filter_map(|id| self.release(id)).collect()
+    }
+
+    /// How many messages of an inlet are in hand.
+    pub(super) fn in_hand(&self, inlet: usize) -> usize {
+        self.in_hand.get(&inlet).copied().unwrap_or(0)
+    }
+
+    /// When the oldest message in hand of an inlet was sent.
+    pub(super) fn oldest(&self, inlet: usize) -> Option<Timestamp> {
+        self.leases.values().filter(|lease| lease.inlet == inlet).filter_map(|lease| lease.sent).min()
+    }
+
+    fn close(&mut self, id: LeaseId) -> Option<Closed> {
+        let Lease { inlet, receipt, group, open, record, .. } = self.leases.remove(&id)?;
+        if let Some(count) = self.in_hand.get_mut(&inlet) {
+            *count -= 1;
+        }
+        if let Some(group) = group
+            && let Some(ids) = self.groups.get_mut(&group)
+        {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.groups.remove(&group);
+            }
+        }
+        for delivery in open.keys() {
+            if let Some(ids) = self.awaited.get_mut(delivery) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.awaited.remove(delivery);
+                }
+            }
+        }
+        Some(Closed { inlet, receipt, record })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Identity;
+
+    const LENGTH: Duration = Duration::from_secs(30);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn arrive(leases: &mut Leases, receipt: &str, group: Option<u8>) -> LeaseId {
+        let group = group.map(|group| Identity::of(&[&[group]]));
+        let new = NewLease { inlet: 0, receipt: Receipt(receipt.into()), length: LENGTH, group, sent: None };
+        leases.arrived(new, at(0))
+    }
+
+    fn receipts(closed: &[Closed]) -> Vec<&str> {
+        closed.iter().map(|one| one.receipt.0.as_str()).collect()
+    }
+
+    #[test]
+    fn a_message_is_settled_when_all_of_it_has_ended() {
+        let mut leases = Leases::default();
+        let id = arrive(&mut leases, "a", None);
+        assert!(leases.admitted(id, &[DeliveryId(1), DeliveryId(2)], Some(Offset(9))).is_none());
+        assert!(leases.ended(DeliveryId(2)).is_empty());
+        assert_eq!(leases.in_hand(0), 1);
+        let closed = leases.ended(DeliveryId(1));
+        assert_eq!((receipts(&closed), closed[0].record), (vec!["a"], Some(Offset(9))));
+        assert_eq!(leases.in_hand(0), 0);
+        let nobodys = arrive(&mut leases, "b", None);
+        assert!(leases.admitted(nobodys, &[], None).is_some());
+    }
+
+    #[test]
+    fn one_end_settles_every_message_that_waited_for_it() {
+        let mut leases = Leases::default();
+        for receipt in ["a", "b"] {
+            let id = arrive(&mut leases, receipt, None);
+            leases.admitted(id, &[DeliveryId(1)], None);
+        }
+        assert_eq!(receipts(&leases.ended(DeliveryId(1))), ["a", "b"]);
+    }
+
+    #[test]
+    fn leases_are_renewed_at_a_third_and_end_when_nobody_renews_them() {
+        let mut leases = Leases::default();
+        let id = arrive(&mut leases, "a", None);
+        leases.admitted(id, &[DeliveryId(1)], None);
+        assert_eq!(leases.tick(at(9)), Upkeep::default());
+        assert_eq!(leases.tick(at(10)).renew.len(), 1);
+        assert_eq!(leases.tick(at(20)), Upkeep::default(), "it is being renewed");
+        leases.renewed(id, at(10));
+        assert_eq!(leases.next_wake(), Some(at(20)));
+        assert_eq!(leases.tick(at(20)).renew.len(), 1);
+        assert!(leases.is_held(DeliveryId(1), at(38)));
+        assert!(!leases.is_held(DeliveryId(1), at(39)), "a second early");
+        assert_eq!(leases.tick(at(39)).expired, [id]);
+        assert_eq!(leases.lost(id).0, [DeliveryId(1)]);
+    }
+
+    #[test]
+    fn what_waits_for_long_is_given_back_when_nothing_else_runs() {
+        let mut leases = Leases::default();
+        let id = arrive(&mut leases, "a", None);
+        leases.admitted(id, &[DeliveryId(1), DeliveryId(2)], Some(Offset(1)));
+        let due = |seconds: u64| HostTime(seconds * 1_000);
+        assert!(leases.waits(DeliveryId(1), due(100), due(0)).is_empty(), "the other one runs");
+        assert!(leases.waits(DeliveryId(2), due(20), due(0)).is_empty(), "not for long");
+        leases.runs(DeliveryId(2));
+        let given = leases.waits(DeliveryId(2), due(60), due(20));
+        assert_eq!((given[0].1, given[0].0.record), (at(40), None));
+        assert!(!leases.is_held(DeliveryId(1), at(1)));
+    }
+
+    #[test]
+    fn a_group_is_lost_together() {
+        let mut leases = Leases::default();
+        let ids: Vec<_> = [("a", 1), ("b", 1), ("c", 2)].map(|(r, g)| arrive(&mut leases, r, Some(g))).into();
+        for (n, id) in (1..).zip(&ids) {
+            leases.admitted(*id, &[DeliveryId(n)], None);
+        }
+        let (bare, others) = leases.lost(ids[1]);
+        assert_eq!((bare, receipts(&others)), (vec![DeliveryId(1), DeliveryId(2)], vec!["a"]));
+        assert!(leases.is_held(DeliveryId(3), at(1)));
+        assert_eq!(receipts(&leases.release_all()), ["c"]);
+    }
+}

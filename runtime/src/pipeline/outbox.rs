@@ -1,0 +1,179 @@
+//! Step: send what commits have put into the outbox to the channels outside, at least once and with stable ids.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Notify, mpsc};
+
+use crate::channel::{ChannelError, MAX_BATCH, Result, Sink, Trouble};
+use crate::clock::Clock;
+use crate::event::{ChannelId, Identity, Message, Offset, Origin};
+use crate::store::{DeadLetter, OutboxRecord, Store, StoreError, UNDELIVERABLE};
+
+use super::Input;
+use super::commit::until_there_is_room;
+
+/// Most messages, and bytes, taken from the outbox at a time.
+const WINDOW: usize = 512;
+const WINDOW_BYTES: usize = 8 << 20;
+/// Calls under way at once, where order does not matter.
+const MAX_CALLS: usize = 8;
+/// Messages, and bytes, in the outbox above which nothing more is taken in.
+pub const MOST_MESSAGES: u64 = 10_000;
+/// See [`MOST_MESSAGES`].
+pub const MOST_BYTES: u64 = 256 << 20;
+/// The first delay after a failure; doubles up to the longest.
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+
+/// A channel outside, as something to send to.
+pub(super) struct Outlet {
+    pub(super) name: String,
+    pub(super) id: ChannelId,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Told when there may be something to send.
+    pub(super) wake: Arc<Notify>,
+    pub(super) inputs: mpsc::UnboundedSender<Input>,
+}
+
+impl Outlet {
+    /// Sends until the store fails, or the task is ended.
+    pub(super) async fn run(self) {
+        if let Err(error) = self.send_all().await {
+            let _ = self.inputs.send(Input::Fatal(error));
+        }
+    }
+
+    async fn send_all(&self) -> Result<(), StoreError> {
+        let mut failure: Option<(Trouble, u32)> = None;
+        loop {
+            let window = self.store.outbox(self.id, 0, WINDOW, WINDOW_BYTES)?;
+            if window.is_empty() {
+                self.wake.notified().await;
+                continue;
+            }
+            let Some(error) = self.send_window(window).await? else {
+                if let Some((_, tries)) = failure.take() {
+                    tracing::info!(channel = self.name, tries, "the channel takes messages again");
+                }
+                continue;
+            };
+            let tries = failure.map_or(0, |(_, tries)| tries);
+            if failure.is_none_or(|(trouble, _)| trouble != error.trouble) {
+                let (channel, code) = (&self.name, error.trouble.code());
+                tracing::warn!(channel, code, "nothing can be sent; it is kept and sent later: {error}");
+            }
+            failure = Some((error.trouble, tries.saturating_add(1)));
+            let delay = FIRST_DELAY.saturating_mul(1 << tries.min(16)).min(LONGEST_DELAY);
+            tokio::time::sleep(delay.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+        }
+    }
+
+    /// Sends what it can of a stretch of the outbox. Answers why the rest could not be.
+    async fn send_window(&self, window: Vec<OutboxRecord>) -> Result<Option<ChannelError>, StoreError> {
+        let (mut queue, mut calls) = (VecDeque::from(window), FuturesUnordered::new());
+        let most = if self.sink.is_ordered() { 1 } else { MAX_CALLS };
+        let mut stuck = HashSet::new();
+        let mut failure = None;
+        loop {
+            while calls.len() < most
+                && let Some(batch) = self.next_batch(&mut queue, &stuck)
+            {
+                calls.push(self.call(batch));
+            }
+            let Some((batch, answers)) = calls.next().await else { return Ok(failure) };
+            let (mut sent, mut refused) = (Vec::new(), Vec::new());
+            let size: u64 = batch.iter().map(|record| record.message.body.len() as u64).sum();
+            let mut left = (0, size);
+            for (record, answer) in batch.into_iter().zip(answers) {
+                match answer {
+                    Ok(()) => sent.push(record.id),
+                    Err(error) if error.trouble == Trouble::Refused => refused.push(self.letter(record, &error)),
+                    Err(error) => {
+                        left.1 -= record.message.body.len() as u64;
+                        // What failed must not be overtaken by its own group.
+                        stuck.insert(record.message.system.group_id);
+                        failure = Some(error);
+                    }
+                }
+            }
+            left.0 = (sent.len() + refused.len()) as u64;
+            if !sent.is_empty() {
+                until_there_is_room(|| self.store.sent(sent.clone())).await?;
+            }
+            if !refused.is_empty() {
+                until_there_is_room(|| self.store.undeliverable(refused.clone())).await?;
+            }
+            let _ = self.inputs.send(Input::LeftOutbox(left.0, left.1));
+            if failure.is_some() && !self.sink.is_ordered() {
+                queue.clear();
+            }
+        }
+    }
+
+    /// The next messages of one call; of an ordered channel, one of each group.
+    fn next_batch(
+        &self,
+        queue: &mut VecDeque<OutboxRecord>,
+        stuck: &HashSet<Option<String>>,
+    ) -> Option<Vec<OutboxRecord>> {
+        let ordered = self.sink.is_ordered();
+        let (mut batch, mut later, mut bytes) = (Vec::new(), VecDeque::new(), 0);
+        let mut groups = HashSet::new();
+        while batch.len() < MAX_BATCH
+            && let Some(record) = queue.pop_front()
+        {
+            let group = &record.message.system.group_id;
+            if ordered && group.is_some() && stuck.contains(group) {
+                continue;
+            }
+            if ordered && group.is_some() && !groups.insert(group.clone()) {
+                later.push_back(record);
+                continue;
+            }
+            bytes += record.message.size();
+            if bytes > self.sink.max_batch_bytes() && !batch.is_empty() {
+                later.push_back(record);
+                break;
+            }
+            batch.push(record);
+        }
+        later.append(queue);
+        *queue = later;
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    async fn call(&self, batch: Vec<OutboxRecord>) -> (Vec<OutboxRecord>, Vec<Result<()>>) {
+        let messages: Vec<Message> = batch.iter().map(|record| record.message.clone()).collect();
+        let mut answers = self.sink.send(&messages).await;
+        // A sink that answers for fewer has said nothing of the others.
+        answers.resize_with(batch.len(), || {
+            Err(ChannelError { trouble: Trouble::Unreachable, detail: "no answer for this message".into() })
+        });
+        (batch, answers)
+    }
+
+    fn letter(&self, record: OutboxRecord, error: &ChannelError) -> (u64, DeadLetter) {
+        tracing::error!(channel = self.name, reason = UNDELIVERABLE, "dead letter: {error}");
+        let letter = DeadLetter {
+            reactor: None,
+            origin: Origin { channel: self.id, offset: Offset(0), part: 0 },
+            event_id: record.message.system.dedup_id.clone(),
+            event_type: None,
+            correlation_id: None,
+            message: record.message,
+            reason: UNDELIVERABLE.into(),
+            detail: error.detail.clone(),
+            history: Vec::new(),
+            parks: None,
+            key: Identity::of(&[]),
+            at: self.clock.wall(),
+        };
+        (record.id, letter)
+    }
+}

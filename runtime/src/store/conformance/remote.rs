@@ -1,0 +1,190 @@
+//! Channels outside: receptions, deliveries that are away, the outbox.
+#![allow(missing_docs, reason = "each case is named after what it shows")]
+
+use std::time::Duration;
+
+use super::fixture::*;
+use crate::event::{DeliveryId, HostTime, Message, Offset};
+use crate::store::{
+    Admitted, Commit, Ending, Entered, Incoming, NewDelivery, OutboxRecord, Place, Reception, StoredDelivery, Target,
+    UNDELIVERABLE, Upkeep,
+};
+
+fn incoming(body: &str, deliveries: Vec<NewDelivery>) -> Incoming {
+    Incoming { message: message(body), deliveries, dead: Vec::new(), unrouted: 0, keep: false }
+}
+
+fn receive(f: &Fixture<'_>, messages: Vec<Incoming>) -> Entered {
+    wait(f.store.receive(Reception { channel: f.channel, now: at(0), messages, drop: Vec::new() })).unwrap()
+}
+
+/// Receives a message with one delivery.
+fn receive_one(f: &Fixture<'_>, new: NewDelivery) -> Admitted {
+    let mut entered = receive(f, vec![incoming("m", vec![new])]);
+    entered.messages.remove(0).answers.remove(0)
+}
+
+fn new_id(answer: &Admitted) -> DeliveryId {
+    match answer {
+        Admitted::New(id) => *id,
+        other => panic!("not new: {other:?}"),
+    }
+}
+
+fn resumed(answer: Admitted) -> StoredDelivery {
+    match answer {
+        Admitted::Resumed(stored) => *stored,
+        other => panic!("not resumed: {other:?}"),
+    }
+}
+
+pub fn what_is_received_is_recorded_once(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let two = vec![f.new_delivery(1, Place::Memory), f.new_delivery(2, Place::Memory)];
+    let entered = receive(&f, vec![incoming("a", two.clone()), incoming("b", Vec::new())]);
+    assert_eq!(entered.messages.iter().map(|m| m.record).collect::<Vec<_>>(), [Some(Offset(1)), None]);
+    assert_eq!(entered.cursor, Offset(2), "nothing is left to be read from the log");
+    let id = new_id(&entered.messages[0].answers[0]);
+    let again = receive(&f, vec![incoming("a", two)]);
+    assert_eq!(again.messages[0].record, None);
+    assert_eq!(again.messages[0].answers, [Admitted::Active(id), Admitted::Active(DeliveryId(id.0 + 1))]);
+    let kept = Incoming { keep: true, unrouted: 1, ..incoming("c", Vec::new()) };
+    assert_eq!(receive(&f, vec![kept]).messages[0].record, Some(Offset(2)));
+    assert_eq!(f.bodies(), ["a", "c"]);
+    assert_eq!((f.store.stats().unwrap().unrouted, f.counts().duplicates), (1, 0));
+}
+
+pub fn a_reception_leaves_what_is_unread(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    f.publish(&["unread"]);
+    let entered = receive(&f, vec![incoming("a", vec![f.new_delivery(1, Place::Memory)])]);
+    assert_eq!((entered.messages[0].record, entered.cursor), (Some(Offset(2)), Offset(1)));
+    assert_eq!(f.store.cursor(f.channel).unwrap(), Offset(1));
+    let drop = vec![Offset(2)];
+    wait(f.store.receive(Reception { channel: f.channel, now: at(1), messages: Vec::new(), drop })).unwrap();
+    assert_eq!(f.bodies(), ["unread"]);
+}
+
+pub fn what_has_ended_is_a_duplicate(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let id = new_id(&receive_one(&f, f.new_delivery(1, Place::Memory)));
+    f.commit(f.done(1, id));
+    assert_eq!(receive_one(&f, f.new_delivery(1, Place::Memory)), Admitted::Duplicate);
+    assert_eq!(f.counts().duplicates, 1);
+}
+
+pub fn leased_deliveries_are_away_after_a_crash(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let places = [Place::Memory, Place::Spilled, Place::Held];
+    let ids: Vec<_> = (1..).zip(places).map(|(n, at)| new_id(&receive_one(&f, f.in_lane(n, 7, at)))).collect();
+    let waiting = new_id(&receive_one(&f, f.in_lane(4, 7, Place::Memory)));
+    f.commit(f.failed(1, waiting, 1, at(50)));
+    harness.crash();
+    let f = fixture(harness);
+    let recovered = f.store.recover(&[f.channel]).unwrap();
+    assert!(recovered.lanes.is_empty(), "nothing is in the way of a lane: {recovered:?}");
+    assert!(f.spilled().is_empty() && f.held(7).is_empty());
+    assert_eq!(f.store.next_due(f.reactor, (HostTime(0), DeliveryId(0))).unwrap(), None);
+    assert_eq!((f.counts().active, f.counts().waiting), (4, 0));
+    let stored = resumed(receive_one(&f, f.in_lane(4, 7, Place::Memory)));
+    assert_eq!((stored.id, stored.place, stored.history.len()), (waiting, Place::Memory, 1));
+    assert_eq!(receive_one(&f, f.in_lane(4, 7, Place::Memory)), Admitted::Active(waiting));
+    wait(f.store.away(vec![waiting])).unwrap();
+    assert_eq!(resumed(receive_one(&f, f.in_lane(4, 7, Place::Memory))).id, waiting);
+    f.store.recover(&[]).unwrap();
+    assert_eq!(f.spilled(), [&ids[..], &[waiting]].concat(), "no lease is needed any more");
+}
+
+pub fn away_for_ever_is_somebody_elses(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let id = new_id(&receive_one(&f, f.new_delivery(1, Place::Memory)));
+    receive_one(&f, f.new_delivery(2, Place::Memory));
+    wait(f.store.away(vec![id])).unwrap();
+    let upkeep =
+        |millis| Upkeep { now: at(millis), ledger_window: DAY, retention: Vec::new(), away: Duration::from_secs(10) };
+    f.store.maintain(&upkeep(9_000)).unwrap();
+    assert_eq!(f.counts().delivered, 2);
+    f.store.maintain(&upkeep(11_000)).unwrap();
+    assert_eq!((f.counts().delivered, f.counts().active), (1, 1));
+}
+
+pub fn a_dead_letter_that_is_sent_back_runs_again(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let id = new_id(&receive_one(&f, f.new_delivery(1, Place::Memory)));
+    f.commit(f.died(1, id, f.letter(1)));
+    assert_eq!(receive_one(&f, f.new_delivery(1, Place::Memory)), Admitted::Duplicate, "a mere redelivery does not");
+    let back = NewDelivery { redrive: true, ..f.new_delivery(1, Place::Memory) };
+    let stored = resumed(receive_one(&f, back.clone()));
+    assert!(stored.redrive_of.is_some());
+    assert_eq!(receive_one(&f, back.clone()), Admitted::Active(stored.id));
+    f.commit(f.done(2, stored.id));
+    assert_eq!(receive_one(&f, back), Admitted::Duplicate);
+    assert_eq!((f.counts().done, f.counts().dead), (1, 0));
+}
+
+pub fn what_ends_on_reception_is_kept(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let letter = crate::store::DeadLetter { reactor: None, reason: "invalid-event".into(), ..f.letter(1) };
+    receive(&f, vec![Incoming { dead: vec![letter], ..incoming("{", Vec::new()) }]);
+    harness.crash();
+    let f = fixture(harness);
+    assert_eq!(f.store.dead_letters(&crate::store::DeadFilter::default()).unwrap().len(), 1);
+    assert_eq!(f.store.stats().unwrap().invalid, 1);
+    assert!(f.bodies().is_empty(), "the letter has the message");
+}
+
+fn outbox(f: &Fixture<'_>) -> Vec<(u64, Message)> {
+    let all = f.store.outbox(f.channel, 0, 100, usize::MAX).unwrap();
+    all.into_iter().map(|OutboxRecord { id, message }| (id, message)).collect()
+}
+
+pub fn the_outbox_is_filled_by_commits(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let other = f.store.channel_id("other").unwrap();
+    let id = f.in_memory(1);
+    let mut out = message("out");
+    out.attributes = vec![("k".into(), "v".into())];
+    out.system.group_id = Some("g".into());
+    let emits = vec![(Target::Outbox(f.channel), out.clone()), (Target::Outbox(other), message("x"))];
+    f.commit(Commit { emits, ..f.done(1, id) });
+    let id = f.in_memory(2);
+    let forward = vec![(Target::Outbox(f.channel), message("dead"))];
+    let ending = Ending::Dead { letter: f.letter(2), forward, hold: Vec::new() };
+    f.commit(Commit { ending, ..f.done(2, id) });
+    harness.crash();
+    let f = fixture(harness);
+    let found = outbox(&f);
+    assert_eq!(found.iter().map(|(_, message)| message.clone()).collect::<Vec<_>>(), [out, message("dead")]);
+    assert_eq!(f.store.outbox_size().unwrap(), (3, 8));
+    assert_eq!(f.store.stats().unwrap().outbox, [("shop".to_owned(), 2), ("other".to_owned(), 1)]);
+    assert_eq!(f.store.outbox(f.channel, found[0].0, 100, usize::MAX).unwrap()[0].id, found[1].0);
+    assert_eq!(f.store.outbox(f.channel, 0, 100, 1).unwrap().len(), 1, "at least one");
+    assert!(f.bodies().is_empty(), "not in the log");
+    wait(f.store.sent(vec![found[0].0])).unwrap();
+    assert_eq!(outbox(&f), found[1..]);
+    assert_eq!(f.counts().emitted, 2);
+}
+
+pub fn outbox_numbers_ascend(harness: &mut dyn Harness) {
+    let mut last = 0;
+    for _ in 0..3 {
+        let f = fixture(harness);
+        wait(f.store.send(f.channel, vec![message("a"), message("b")])).unwrap();
+        let ids: Vec<u64> = outbox(&f).iter().map(|(id, _)| *id).collect();
+        assert!(ids[0] > last, "{ids:?} after {last}");
+        last = ids[1];
+        wait(f.store.sent(ids)).unwrap();
+        harness.crash();
+    }
+}
+
+pub fn what_cannot_be_sent_becomes_a_dead_letter(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    wait(f.store.send(f.channel, vec![message("a")])).unwrap();
+    let id = outbox(&f)[0].0;
+    let letter = crate::store::DeadLetter { reactor: None, reason: UNDELIVERABLE.into(), ..f.letter(1) };
+    wait(f.store.undeliverable(vec![(id, letter)])).unwrap();
+    assert!(outbox(&f).is_empty());
+    assert_eq!(f.store.dead_letters(&crate::store::DeadFilter::default()).unwrap()[0].letter.reason, UNDELIVERABLE);
+    assert_eq!(f.store.stats().unwrap().invalid, 0, "it was a valid event");
+}
