@@ -202,13 +202,13 @@ impl Active {
                 self.entries += entries;
                 return effects.entries.len() > before;
             }
-            Fault::Throttled => effects.refusal = Some(Refusal::throttled()),
-            Fault::ThrottlingException => effects.refusal = Some(Refusal::throttling_exception()),
-            Fault::InternalError => effects.refusal = Some(Refusal::internal()),
-            Fault::Unavailable => effects.refusal = Some(Refusal::unavailable()),
-            Fault::AccessDenied => effects.refusal = Some(Refusal::access_denied()),
-            Fault::ExpiredToken => effects.refusal = Some(Refusal::expired_token()),
-            Fault::QueueDoesNotExist => effects.refusal = Some(Refusal::no_queue()),
+            Fault::Throttled => effects.refusal = Some(Refusal::THROTTLED),
+            Fault::ThrottlingException => effects.refusal = Some(Refusal::THROTTLING_EXCEPTION),
+            Fault::InternalError => effects.refusal = Some(Refusal::INTERNAL),
+            Fault::Unavailable => effects.refusal = Some(Refusal::UNAVAILABLE),
+            Fault::AccessDenied => effects.refusal = Some(Refusal::ACCESS_DENIED),
+            Fault::ExpiredToken => effects.refusal = Some(Refusal::EXPIRED_TOKEN),
+            Fault::QueueDoesNotExist => effects.refusal = Some(Refusal::NO_QUEUE),
         }
         true
     }

@@ -1,5 +1,5 @@
-//! SQS inside the test: the protocol of the real one (AWS JSON 1.0) on a port of this machine, with time-outs, receipts,
-//! groups, deduplication and dead letter queues, and with everything going wrong that a test asks for.
+//! SQS inside the test: the protocol of the real one (AWS JSON 1.0) on a port of this machine, with time-outs,
+//! receipts, groups, deduplication and dead letter queues, and with everything going wrong that a test asks for.
 //!
 //! - `state`: what the server knows, behind one lock
 //! - `server`: HTTP, long polls, the log of requests
@@ -8,8 +8,9 @@
 //! - `queue`: messages, leases, receipts; no I/O, no clock
 //! - `faults`: what is to go wrong, and when
 //!
-//! Where AWS leaves open what happens it does the worse thing: a stale receipt deletes nothing on a standard queue, and
-//! the answer is success all the same; so is extending a lease that is over ([`FakeSqs::strict_receipts`] changes both).
+//! Where AWS leaves open what happens it does the worse thing: on a standard queue a stale receipt deletes nothing, and
+//! the answer is success all the same; so it is to extending a lease that is over, on any queue.
+//! [`FakeSqs::strict_receipts`] changes both.
 
 mod faults;
 mod protocol;

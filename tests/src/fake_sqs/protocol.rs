@@ -22,7 +22,7 @@ pub(super) fn carry_out(state: &mut State, operation: &str, input: &Value, effec
         "CreateQueue" => create(state, input),
         "GetQueueUrl" => {
             let name = required(input, "QueueName")?;
-            let queue = state.queues.get(name).ok_or_else(Refusal::no_queue)?;
+            let queue = state.queues.get(name).ok_or(Refusal::NO_QUEUE)?;
             Ok(json!({ "QueueUrl": state.queue_url(&queue.name) }))
         }
         "DeleteQueue" => {
@@ -47,7 +47,7 @@ pub(super) fn carry_out(state: &mut State, operation: &str, input: &Value, effec
         "SendMessageBatch" => {
             let entries = input["Entries"].as_array().map_or(&[][..], Vec::as_slice);
             if entries.iter().map(size).sum::<usize>() > MAX_BYTES {
-                return Err(Refusal::batch_too_long());
+                return Err(Refusal::BATCH_TOO_LONG);
             }
             batch(state, input, effects, send)
         }
@@ -57,7 +57,7 @@ pub(super) fn carry_out(state: &mut State, operation: &str, input: &Value, effec
         "DeleteMessageBatch" => batch(state, input, effects, delete),
         "ChangeMessageVisibility" => lease(state, input, input),
         "ChangeMessageVisibilityBatch" => batch(state, input, effects, lease),
-        _ => Err(Refusal::unknown_operation()),
+        _ => Err(Refusal::UNKNOWN_OPERATION),
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) fn wait(state: &mut State, input: &Value) -> Result<Duration, Refusal
 
 fn queue<'a>(state: &'a mut State, input: &Value) -> Result<&'a mut Queue, Refusal> {
     required(input, "QueueUrl")?;
-    queue_name(input).and_then(|name| state.queues.get_mut(name)).ok_or_else(Refusal::no_queue)
+    queue_name(input).and_then(|name| state.queues.get_mut(name)).ok_or(Refusal::NO_QUEUE)
 }
 
 fn required<'a>(input: &'a Value, name: &str) -> Result<&'a str, Refusal> {
@@ -113,7 +113,7 @@ fn create(state: &mut State, input: &Value) -> Answer {
     }
     let queue = state.queues.entry(name.to_owned()).or_insert_with(|| Queue::new(name, attributes.clone()));
     if attributes.iter().any(|(name, value)| queue.attributes.get(name) != Some(value)) {
-        return Err(Refusal::queue_exists());
+        return Err(Refusal::QUEUE_EXISTS);
     }
     Ok(json!({ "QueueUrl": state.queue_url(name) }))
 }
@@ -155,23 +155,23 @@ fn batch(
     one: impl Fn(&mut State, &Value, &Value) -> Answer,
 ) -> Answer {
     queue(state, input)?;
-    let entries = input["Entries"].as_array().filter(|entries| !entries.is_empty()).ok_or_else(Refusal::empty_batch)?;
+    let entries = input["Entries"].as_array().filter(|entries| !entries.is_empty()).ok_or(Refusal::EMPTY_BATCH)?;
     let ids: Vec<_> = entries.iter().map(|entry| entry["Id"].as_str().unwrap_or_default()).collect();
     let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if entries.len() > 10 {
-        return Err(Refusal::too_many_entries());
+        return Err(Refusal::TOO_MANY_ENTRIES);
     }
     if ids.iter().any(|id| id.is_empty() || id.len() > 80 || !id.chars().all(good)) {
-        return Err(Refusal::entry_id());
+        return Err(Refusal::ENTRY_ID);
     }
     if ids.iter().collect::<HashSet<_>>().len() < ids.len() {
-        return Err(Refusal::entry_ids());
+        return Err(Refusal::ENTRY_IDS);
     }
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (place, (entry, id)) in entries.iter().zip(ids).enumerate() {
         let result = match effects.entries.get(&place) {
             Some(&(code, sender_fault)) => Err((code, sender_fault, "It was to fail.".to_owned())),
-            None => one(state, input, entry).map_err(|refusal| (refusal.code, true, refusal.message)),
+            None => one(state, input, entry).map_err(|refusal| (refusal.code, true, refusal.message.into_owned())),
         };
         match result {
             Ok(mut answer) => {
@@ -225,7 +225,7 @@ fn outgoing(queue: &Queue, entry: &Value) -> Result<Outgoing, Refusal> {
     // What XML 1.0 can carry.
     let bad = |c: char| (c < ' ' && !"\t\n\r".contains(c)) || c == '\u{fffe}' || c == '\u{ffff}';
     if body.contains(bad) {
-        return Err(Refusal::contents());
+        return Err(Refusal::CONTENTS);
     }
     let limit = queue.number("MaximumMessageSize", MAX_BYTES as u64);
     if size(entry) as u64 > limit {
@@ -259,7 +259,7 @@ fn outgoing(queue: &Queue, entry: &Value) -> Result<Outgoing, Refusal> {
     match (fifo, &group, &dedup) {
         (true, None, _) => Err(Refusal::missing("MessageGroupId")),
         (true, _, None) if !by_content => Err(Refusal::value(
-            "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",
+            "The queue should have ContentBasedDeduplication, or the message a MessageDeduplicationId",
         )),
         (false, _, Some(_)) => Err(Refusal::value("MessageDeduplicationId is not valid for this queue type")),
         _ if fifo && delay.is_some_and(|delay| delay > 0) => {
@@ -280,7 +280,7 @@ fn receive(state: &mut State, input: &Value, effects: &Effects) -> Answer {
     let redrive = redrive.filter(|(dead, _)| state.queues.contains_key(dead));
     let limit = redrive.as_ref().map(|(_, limit)| *limit);
     let wanted = Receive { max: max as usize, lease: Duration::from_secs(lease), twice: effects.twice, limit };
-    let queue = state.queues.get_mut(&name).ok_or_else(Refusal::no_queue)?;
+    let queue = state.queues.get_mut(&name).ok_or(Refusal::NO_QUEUE)?;
     let (taken, moved) = queue.receive(wanted, now, &mut state.counter);
     if let Some((dead, _)) = redrive.filter(|_| !moved.is_empty())
         && let Some(dead) = state.queues.get_mut(&dead)

@@ -217,7 +217,7 @@ impl Queue {
         let (rest, ticket) = receipt.rsplit_once('-').unwrap_or_default();
         let (queue, sequence) = rest.rsplit_once('-').unwrap_or_default();
         let ours = queue.strip_prefix("AQEB-") == Some(&self.name) && ticket.parse::<u64>().is_ok();
-        sequence.parse().ok().filter(|_| ours).ok_or_else(Refusal::invalid_receipt)
+        sequence.parse().ok().filter(|_| ours).ok_or(Refusal::INVALID_RECEIPT)
     }
 
     /// Deletes for good. A stale receipt is an error on a FIFO queue only: a standard queue answers with success and
@@ -232,7 +232,7 @@ impl Queue {
         }
         match (fifo, strict) {
             (true, _) => Err(Refusal::receipt(receipt, "The receipt handle has expired.")),
-            (false, true) => Err(Refusal::invalid_receipt()),
+            (false, true) => Err(Refusal::INVALID_RECEIPT),
             (false, false) => Ok(()),
         }
     }
@@ -249,7 +249,7 @@ impl Queue {
         if message.is_in_flight(now) {
             message.visible_at = now.at + lease;
         } else if strict {
-            return Err(Refusal::not_in_flight());
+            return Err(Refusal::NOT_IN_FLIGHT);
         }
         Ok(())
     }

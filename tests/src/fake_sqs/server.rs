@@ -118,7 +118,7 @@ impl Shared {
         }
         let result = match &effects.refusal {
             Some(refusal) => Err(refusal.clone()),
-            None if !signed => Err(Refusal::no_token()),
+            None if !signed => Err(Refusal::NO_TOKEN),
             None => self.carry_out(&operation, &input, &effects).await,
         };
         let answer = result.as_ref().unwrap_or(&Value::Null);
@@ -137,7 +137,7 @@ fn response(result: Result<Value, Refusal>) -> io::Result<Response<Full<Bytes>>>
     let (response, body) = match result {
         Ok(answer) => (response.header("content-type", json), answer.to_string()),
         Err(refusal) if refusal.shape.is_empty() => {
-            (response.status(refusal.status).header("content-type", "text/html"), refusal.message)
+            (response.status(refusal.status).header("content-type", "text/html"), refusal.message.into_owned())
         }
         Err(refusal) => {
             let mut response = response.status(refusal.status).header("content-type", json);
@@ -145,7 +145,11 @@ fn response(result: Result<Value, Refusal>) -> io::Result<Response<Full<Bytes>>>
                 let fault = if refusal.status < 500 { "Sender" } else { "Receiver" };
                 response = response.header("x-amzn-query-error", format!("{};{fault}", refusal.code));
             }
-            (response, json!({ "__type": refusal.shape, "message": refusal.message }).to_string())
+            (
+                response,
+                json!({ "__type": format!("com.amazonaws.sqs#{}", refusal.shape), "message": refusal.message })
+                    .to_string(),
+            )
         }
     };
     response.body(Full::new(body.into())).map_err(io::Error::other)
