@@ -3,6 +3,8 @@
 //! Everything here panics with a clear message where something is missing: a test that cannot run has to fail.
 #![allow(clippy::expect_used, clippy::panic, reason = "this is test code")]
 
+pub mod fake_sqs;
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};

@@ -1,0 +1,270 @@
+//! One queue: messages, leases, receipts, groups and deduplication. Knows neither HTTP nor JSON, and no clock: every
+//! method is told the time, so that a test may put the clock forward.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::refusal::Refusal;
+
+/// How long a FIFO queue remembers a deduplication id.
+const DEDUP: Duration = Duration::from_secs(300);
+
+/// The time, twice: for time-outs and for people.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) at: Instant,
+    /// Milliseconds since 1970.
+    pub(super) millis: u64,
+}
+
+/// A message in or once in a queue.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Given by the queue.
+    pub id: String,
+    /// What was sent.
+    pub body: String,
+    /// As the protocol has them: `{"DataType": "String", "StringValue": ...}`.
+    pub attributes: BTreeMap<String, Value>,
+    /// Its group, if it was sent with one.
+    pub group: Option<String>,
+    /// Its deduplication id, if it was sent with one.
+    pub dedup: Option<String>,
+    /// Its place in the order of everything that was ever sent to this server.
+    pub sequence: u64,
+    /// When it was sent, in milliseconds since 1970.
+    pub sent: u64,
+    /// How often it has been received.
+    pub receives: u32,
+    /// Every receipt handed out for it by this queue, the newest last.
+    pub receipts: Vec<String>,
+    pub(super) first_received: u64,
+    /// The queue that it was moved from, as an ARN.
+    pub(super) source: Option<String>,
+    /// The one receipt that counts.
+    current: Option<String>,
+    visible_at: Instant,
+}
+
+impl Message {
+    fn is_visible(&self, now: Now) -> bool {
+        self.visible_at <= now.at
+    }
+
+    fn is_in_flight(&self, now: Now) -> bool {
+        !self.is_visible(now) && !self.receipts.is_empty()
+    }
+}
+
+/// A message as a sender gives it.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pub(super) body: String,
+    pub(super) attributes: BTreeMap<String, Value>,
+    pub(super) group: Option<String>,
+    pub(super) dedup: Option<String>,
+    pub(super) delay: Option<u64>,
+}
+
+/// How many messages a queue has and had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// To be received, FIFO locks aside.
+    pub visible: usize,
+    /// Received, and the lease is not over.
+    pub in_flight: usize,
+    /// Sent with a delay that is not over.
+    pub delayed: usize,
+    /// Deleted for good.
+    pub deleted: usize,
+    /// Accepted, duplicates aside; messages moved here from another queue are not in it.
+    pub sent: usize,
+}
+
+/// What a receiver asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Receive {
+    pub(super) max: usize,
+    pub(super) lease: Duration,
+    /// Also hand out what somebody else has in flight.
+    pub(super) twice: bool,
+    /// Most receives before a message goes to the dead letter queue.
+    pub(super) limit: Option<u32>,
+}
+
+/// One queue.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) name: String,
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) live: BTreeMap<u64, Message>,
+    pub(super) deleted: Vec<Message>,
+    /// By deduplication id: until when, and what was answered.
+    dedup: HashMap<String, (Instant, String, u64)>,
+    sent: usize,
+}
+
+impl Queue {
+    pub(super) fn new(name: &str, attributes: BTreeMap<String, String>) -> Self {
+        let (live, deleted, dedup) = Default::default();
+        Self { name: name.to_owned(), attributes, live, deleted, dedup, sent: 0 }
+    }
+
+    pub(super) fn is_fifo(&self) -> bool {
+        self.name.ends_with(".fifo")
+    }
+
+    /// An attribute that is a number.
+    pub(super) fn number(&self, attribute: &str, default: u64) -> u64 {
+        self.attributes.get(attribute).and_then(|value| value.parse().ok()).unwrap_or(default)
+    }
+
+    pub(super) fn counts(&self, now: Now) -> Counts {
+        let mut counts = Counts { deleted: self.deleted.len(), sent: self.sent, ..Counts::default() };
+        for message in self.live.values() {
+            if message.is_visible(now) {
+                counts.visible += 1;
+            } else if message.is_in_flight(now) {
+                counts.in_flight += 1;
+            } else {
+                counts.delayed += 1;
+            }
+        }
+        counts
+    }
+
+    /// Takes a message; answers with its id and sequence number, which are those of the first one for a duplicate.
+    pub(super) fn send(&mut self, new: Outgoing, id: String, sequence: u64, now: Now) -> (String, u64) {
+        let key = match &new.dedup {
+            Some(dedup) => Some(dedup.clone()),
+            None if self.is_fifo() => Some(format!("content: {}", new.body)),
+            None => None,
+        };
+        if let Some(key) = key {
+            if let Some((until, id, sequence)) = self.dedup.get(&key)
+                && *until > now.at
+            {
+                return (id.clone(), *sequence);
+            }
+            self.dedup.insert(key, (now.at + DEDUP, id.clone(), sequence));
+        }
+        let delay = Duration::from_secs(new.delay.unwrap_or_else(|| self.number("DelaySeconds", 0)));
+        let message = Message {
+            id: id.clone(),
+            body: new.body,
+            attributes: new.attributes,
+            group: new.group,
+            dedup: new.dedup,
+            sequence,
+            sent: now.millis,
+            receives: 0,
+            receipts: Vec::new(),
+            first_received: 0,
+            source: None,
+            current: None,
+            visible_at: now.at + delay,
+        };
+        self.live.insert(sequence, message);
+        self.sent += 1;
+        (id, sequence)
+    }
+
+    /// Takes a message that another queue gave up; everybody who holds a receipt of the other queue has lost it.
+    pub(super) fn adopt(&mut self, mut message: Message, source: String, now: Now) {
+        message.receipts.clear();
+        (message.current, message.source, message.visible_at) = (None, Some(source), now.at);
+        self.live.insert(message.sequence, message);
+    }
+
+    /// Leases messages, and takes those out that have been received too often.
+    pub(super) fn receive(&mut self, wanted: Receive, now: Now, tickets: &mut u64) -> (Vec<Message>, Vec<Message>) {
+        let fifo = self.is_fifo();
+        // A group is closed as long as anything of it is with somebody; within one call it may give several.
+        let away = self.live.values().filter(|message| fifo && !message.is_visible(now));
+        let closed: HashSet<_> = away.filter_map(|message| message.group.clone()).collect();
+        let (mut taken, mut dead) = (Vec::new(), Vec::new());
+        for message in self.live.values_mut() {
+            if taken.len() == wanted.max {
+                break;
+            }
+            let is_open = !message.group.as_ref().is_some_and(|group| closed.contains(group));
+            let again = wanted.twice && !fifo && message.is_in_flight(now);
+            if !(message.is_visible(now) && is_open || again) {
+                continue;
+            }
+            if wanted.limit.is_some_and(|limit| message.receives >= limit) {
+                dead.push(message.sequence);
+                continue;
+            }
+            *tickets += 1;
+            let receipt = format!("AQEB-{}-{}-{tickets}", self.name, message.sequence);
+            message.receives += 1;
+            if message.receives == 1 {
+                message.first_received = now.millis;
+            }
+            message.visible_at = now.at + wanted.lease;
+            message.receipts.push(receipt.clone());
+            message.current = Some(receipt);
+            taken.push(message.clone());
+        }
+        (taken, dead.into_iter().filter_map(|sequence| self.live.remove(&sequence)).collect())
+    }
+
+    /// The message that a receipt was once handed out for.
+    fn sequence(&self, receipt: &str) -> Result<u64, Refusal> {
+        let (rest, ticket) = receipt.rsplit_once('-').unwrap_or_default();
+        let (queue, sequence) = rest.rsplit_once('-').unwrap_or_default();
+        let ours = queue.strip_prefix("AQEB-") == Some(&self.name) && ticket.parse::<u64>().is_ok();
+        sequence.parse().ok().filter(|_| ours).ok_or(Refusal::INVALID_RECEIPT)
+    }
+
+    /// Deletes for good. A stale receipt is an error on a FIFO queue only: a standard queue answers with success and
+    /// keeps the message, unless it is `strict`.
+    pub(super) fn delete(&mut self, receipt: &str, strict: bool, now: Now) -> Result<(), Refusal> {
+        let sequence = self.sequence(receipt)?;
+        let Some(message) = self.live.get(&sequence) else { return Ok(()) };
+        let fifo = self.is_fifo();
+        if message.current.as_deref() == Some(receipt) && (!fifo || message.is_in_flight(now)) {
+            self.deleted.extend(self.live.remove(&sequence));
+            return Ok(());
+        }
+        match (fifo, strict) {
+            (true, _) => Err(Refusal::receipt(receipt, "The receipt handle has expired.")),
+            (false, true) => Err(Refusal::INVALID_RECEIPT),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Sets how long a message stays leased from now on. Once the lease is over this does nothing and succeeds, unless
+    /// it is `strict`.
+    pub(super) fn lease(&mut self, receipt: &str, lease: Duration, strict: bool, now: Now) -> Result<(), Refusal> {
+        let sequence = self.sequence(receipt)?;
+        let message = self.live.get_mut(&sequence).filter(|message| message.current.as_deref() == Some(receipt));
+        let Some(message) = message else {
+            let reason = "Message does not exist or is not available for visibility timeout change.";
+            return Err(Refusal::receipt(receipt, reason));
+        };
+        if message.is_in_flight(now) {
+            message.visible_at = now.at + lease;
+        } else if strict {
+            return Err(Refusal::NOT_IN_FLIGHT);
+        }
+        Ok(())
+    }
+
+    /// Ends every lease; no receipt handed out so far counts any more.
+    pub(super) fn make_stale(&mut self, now: Now) {
+        for message in self.live.values_mut() {
+            if message.current.take().is_some() {
+                message.visible_at = message.visible_at.min(now.at);
+            }
+        }
+    }
+
+    /// When the next message becomes visible by itself.
+    pub(super) fn next_visible(&self, now: Now) -> Option<Instant> {
+        self.live.values().map(|message| message.visible_at).filter(|at| *at > now.at).min()
+    }
+}

@@ -1,0 +1,76 @@
+//! Everything the server knows, behind one lock: the protocol's side and the test's side both work on it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+
+use super::faults::Faults;
+use super::queue::{Now, Queue};
+
+/// A call as it came in.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Such as `ReceiveMessage`.
+    pub operation: String,
+    /// The queue's name, if the call has one.
+    pub queue: Option<String>,
+    /// When it came, by the real clock.
+    pub at: Instant,
+    /// How long it took; none as long as it is waiting, or if the client gave up.
+    pub took: Option<Duration>,
+    /// Entries of a batch, or 1.
+    pub entries: usize,
+    /// Messages handed out.
+    pub messages: usize,
+    /// `ok`, the name of the error, `reset`, or `lost`; empty as long as there is none.
+    pub outcome: &'static str,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) endpoint: String,
+    pub(super) queues: BTreeMap<String, Queue>,
+    pub(super) faults: Faults,
+    pub(super) requests: Vec<Request>,
+    /// By how much this clock is ahead of the real one.
+    pub(super) ahead: Duration,
+    /// Whether standard queues refuse what is stale.
+    pub(super) strict: bool,
+    /// Counts messages and receipts.
+    pub(super) counter: u64,
+    /// Makes the ids of messages of two servers differ.
+    pub(super) nonce: u32,
+    changed: Arc<Notify>,
+}
+
+impl State {
+    pub(super) fn new(endpoint: String, changed: Arc<Notify>) -> Self {
+        Self {
+            endpoint,
+            queues: BTreeMap::new(),
+            faults: Faults::new(),
+            requests: Vec::new(),
+            ahead: Duration::ZERO,
+            strict: false,
+            counter: 0,
+            nonce: rand::random(),
+            changed,
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + self.ahead;
+        Now { at: Instant::now() + self.ahead, millis: since.as_millis() as u64 }
+    }
+
+    pub(super) fn queue_url(&self, name: &str) -> String {
+        format!("{}/000000000000/{name}", self.endpoint)
+    }
+
+    /// Makes everybody who waits look again.
+    pub(super) fn wake(&self) {
+        self.changed.notify_waiters();
+    }
+}
