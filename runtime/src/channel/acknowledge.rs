@@ -53,6 +53,9 @@ struct Entry<T> {
     at: Instant,
 }
 
+/// A call under way: what it is about, when it was made, and the answers.
+type Call<T> = BoxFuture<'static, (Vec<Entry<T>>, Instant, Vec<Result<()>>)>;
+
 /// Works until the sender is gone and everything is done. Every acknowledgement is reported once.
 pub async fn acknowledge<T: Send + Clone + 'static>(
     source: Arc<dyn Source>,
@@ -61,7 +64,7 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
     report: impl Fn(Report<T>) + Send,
 ) {
     let (mut queue, mut later) = (VecDeque::new(), Vec::<Entry<T>>::new());
-    let mut calls = FuturesUnordered::<BoxFuture<'static, (Vec<Entry<T>>, Instant, Vec<Result<()>>)>>::new();
+    let mut calls = FuturesUnordered::<Call<T>>::new();
     let (mut open, mut buffer) = (true, Vec::new());
     while open || !queue.is_empty() || !later.is_empty() || !calls.is_empty() {
         let now = Instant::now();
@@ -96,11 +99,7 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
     }
 }
 
-fn call<T: Send + 'static>(
-    source: Arc<dyn Source>,
-    what: What,
-    batch: Vec<Entry<T>>,
-) -> BoxFuture<'static, (Vec<Entry<T>>, Instant, Vec<Result<()>>)> {
+fn call<T: Send + 'static>(source: Arc<dyn Source>, what: What, batch: Vec<Entry<T>>) -> Call<T> {
     Box::pin(async move {
         let sent = Instant::now();
         let mut answers = match what {

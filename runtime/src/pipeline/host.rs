@@ -88,7 +88,8 @@ pub struct Host {
     /// The channels outside that are sent to, and how many messages and bytes are on their way to them.
     outlets: HashMap<ChannelId, Arc<Notify>>,
     senders: JoinSet<()>,
-    outbox: (u64, u64),
+    /// May be below zero for a moment: a message can leave before its commit has been answered here.
+    outbox: (i64, i64),
     slots: Slots,
     next_commit: u64,
     inputs: mpsc::UnboundedReceiver<Input>,
@@ -151,7 +152,10 @@ impl Host {
             acknowledgers: JoinSet::new(),
             outlets: HashMap::new(),
             senders: JoinSet::new(),
-            outbox: store.outbox_size()?,
+            outbox: {
+                let (messages, bytes) = store.outbox_size()?;
+                (messages.cast_signed(), bytes.cast_signed())
+            },
             draining: None,
             until_idle: false,
             config,
@@ -264,7 +268,7 @@ impl Host {
                 }
                 Target::Outbox(channel) => {
                     self.outbox.0 += 1;
-                    self.outbox.1 += *bytes as u64;
+                    self.outbox.1 += i64::try_from(*bytes).unwrap_or(i64::MAX);
                     self.outlets.get(channel).into_iter().for_each(|wake| wake.notify_one());
                 }
             }
@@ -349,7 +353,8 @@ impl Host {
             Input::Depth { inlet, answer } => self.looked(inlet, answer),
             Input::AwayWritten(delivery) => drop(self.leaving.remove(&delivery)),
             Input::LeftOutbox(messages, bytes) => {
-                self.outbox = (self.outbox.0.saturating_sub(messages), self.outbox.1.saturating_sub(bytes));
+                self.outbox.0 -= messages.cast_signed();
+                self.outbox.1 -= bytes.cast_signed();
             }
             Input::Fatal(error) => return Err(error),
         }

@@ -64,8 +64,22 @@ pub(super) struct NewLease {
 pub(super) struct Closed {
     pub(super) inlet: usize,
     pub(super) receipt: Receipt,
-    /// Its record is not needed any more.
-    pub(super) record: Option<Offset>,
+    pub(super) fate: Fate,
+}
+
+/// What becomes of a message that is in hand no more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// All of it has ended: it is deleted, and its record, if it has one, is not needed any more.
+    Delete(Option<Offset>),
+    /// It is to be received again after this time.
+    Back(Duration),
+}
+
+impl Closed {
+    fn back_after(self, rest: Duration) -> Self {
+        Self { fate: Fate::Back(rest), ..self }
+    }
 }
 
 /// What has to be done about leases now.
@@ -109,33 +123,34 @@ impl Leases {
         if lease.open.is_empty() { self.close(id) } else { None }
     }
 
-    /// A delivery has ended. Answers with the leases that were held for it alone.
-    pub(super) fn ended(&mut self, delivery: DeliveryId) -> Vec<Closed> {
+    /// A delivery has ended. Answers with what was held for it alone.
+    pub(super) fn ended(&mut self, delivery: DeliveryId, now: HostTime) -> Vec<Closed> {
         let awaiting = self.awaited.remove(&delivery).unwrap_or_default();
-        let done = awaiting.into_iter().filter(|id| {
-            self.leases.get_mut(id).is_some_and(|lease| {
-                lease.open.remove(&delivery);
-                lease.open.is_empty() && lease.admitted
-            })
-        });
-        let done: Vec<LeaseId> = done.collect();
-        done.into_iter().filter_map(|id| self.close(id)).collect()
+        for id in &awaiting {
+            self.leases.get_mut(id).into_iter().for_each(|lease| _ = lease.open.remove(&delivery));
+        }
+        awaiting.into_iter().filter_map(|id| self.close_if_idle(id, now)).collect()
     }
 
-    /// A delivery waits for its next attempt. Answers with leases that nothing runs under for longer than they last,
-    /// and for how long: their messages can be given back.
-    pub(super) fn waits(&mut self, delivery: DeliveryId, due: HostTime, now: HostTime) -> Vec<(Closed, Duration)> {
+    /// A delivery waits for its next attempt. Answers with what is held for nothing that runs before it.
+    pub(super) fn waits(&mut self, delivery: DeliveryId, due: HostTime, now: HostTime) -> Vec<Closed> {
         let awaiting = self.awaited.get(&delivery).cloned().unwrap_or_default();
-        let idle = awaiting.into_iter().filter_map(|id| {
-            let lease = self.leases.get_mut(&id)?;
-            lease.open.insert(delivery, Some(due));
-            let first = lease.open.values().copied().min().flatten()?;
-            let rest = first.since(now);
-            (lease.admitted && rest > lease.length).then_some((id, rest))
-        });
-        let idle: Vec<_> = idle.collect();
-        let given = idle.into_iter().filter_map(|(id, rest)| self.close(id).map(|closed| (closed, rest)));
-        given.map(|(closed, rest)| (Closed { record: None, ..closed }, rest)).collect()
+        for id in &awaiting {
+            self.leases.get_mut(id).into_iter().for_each(|lease| _ = lease.open.insert(delivery, Some(due)));
+        }
+        awaiting.into_iter().filter_map(|id| self.close_if_idle(id, now)).collect()
+    }
+
+    /// Closes a lease under which nothing runs: for good if all has ended, or because all of it waits for longer than
+    /// the lease lasts.
+    fn close_if_idle(&mut self, id: LeaseId, now: HostTime) -> Option<Closed> {
+        let lease = self.leases.get(&id).filter(|lease| lease.admitted)?;
+        if lease.open.is_empty() {
+            return self.close(id);
+        }
+        let first = lease.open.values().copied().min().flatten()?;
+        let rest = first.since(now);
+        if rest > lease.length { self.close(id).map(|closed| closed.back_after(rest)) } else { None }
     }
 
     /// A delivery does not wait any more.
@@ -204,23 +219,23 @@ impl Leases {
         for lost in [id].into_iter().chain(ids) {
             bare.extend(self.leases.get(&lost).into_iter().flat_map(|lease| lease.open.keys().copied()));
             let closed = self.close(lost);
-            others.extend(closed.filter(|_| lost != id).map(|closed| Closed { record: None, ..closed }));
+            others.extend(closed.filter(|_| lost != id).map(|closed| closed.back_after(Duration::ZERO)));
         }
         bare.retain(|delivery| !self.awaited.contains_key(delivery));
         bare.sort_unstable();
         (bare, others)
     }
 
-    /// Gives a lease up.
-    pub(super) fn release(&mut self, id: LeaseId) -> Option<Closed> {
-        self.close(id).map(|closed| Closed { record: None, ..closed })
+    /// Gives a lease up; the message is to be received again after this time.
+    pub(super) fn release(&mut self, id: LeaseId, after: Duration) -> Option<Closed> {
+        self.close(id).map(|closed| closed.back_after(after))
     }
 
     /// Gives all of them up.
     pub(super) fn release_all(&mut self) -> Vec<Closed> {
         let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
-        ids.into_iter().filter_map(|id| self.release(id)).collect()
+        ids.into_iter().filter_map(|id| self.release(id, Duration::ZERO)).collect()
     }
 
     /// How many messages of an inlet are in hand.
@@ -254,7 +269,7 @@ impl Leases {
                 }
             }
         }
-        Some(Closed { inlet, receipt, record })
+        Some(Closed { inlet, receipt, fate: Fate::Delete(record) })
     }
 }
 
@@ -264,6 +279,7 @@ mod tests {
     use crate::event::Identity;
 
     const LENGTH: Duration = Duration::from_secs(30);
+    const NOW: HostTime = HostTime(0);
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -284,10 +300,10 @@ mod tests {
         let mut leases = Leases::default();
         let id = arrive(&mut leases, "a", None);
         assert!(leases.admitted(id, &[DeliveryId(1), DeliveryId(2)], Some(Offset(9))).is_none());
-        assert!(leases.ended(DeliveryId(2)).is_empty());
+        assert!(leases.ended(DeliveryId(2), NOW).is_empty());
         assert_eq!(leases.in_hand(0), 1);
-        let closed = leases.ended(DeliveryId(1));
-        assert_eq!((receipts(&closed), closed[0].record), (vec!["a"], Some(Offset(9))));
+        let closed = leases.ended(DeliveryId(1), NOW);
+        assert_eq!((receipts(&closed), &closed[0].fate), (vec!["a"], &Fate::Delete(Some(Offset(9)))));
         assert_eq!(leases.in_hand(0), 0);
         let nobodys = arrive(&mut leases, "b", None);
         assert!(leases.admitted(nobodys, &[], None).is_some());
@@ -300,7 +316,7 @@ mod tests {
             let id = arrive(&mut leases, receipt, None);
             leases.admitted(id, &[DeliveryId(1)], None);
         }
-        assert_eq!(receipts(&leases.ended(DeliveryId(1))), ["a", "b"]);
+        assert_eq!(receipts(&leases.ended(DeliveryId(1), NOW)), ["a", "b"]);
     }
 
     #[test]
@@ -330,8 +346,12 @@ mod tests {
         assert!(leases.waits(DeliveryId(2), due(20), due(0)).is_empty(), "not for long");
         leases.runs(DeliveryId(2));
         let given = leases.waits(DeliveryId(2), due(60), due(20));
-        assert_eq!((given[0].1, given[0].0.record), (at(40), None));
+        assert_eq!(given[0].fate, Fate::Back(at(40)));
         assert!(!leases.is_held(DeliveryId(1), at(1)));
+        let id = arrive(&mut leases, "b", None);
+        leases.admitted(id, &[DeliveryId(3), DeliveryId(4)], Some(Offset(2)));
+        assert!(leases.waits(DeliveryId(3), due(100), due(0)).is_empty(), "the other one runs");
+        assert_eq!(leases.ended(DeliveryId(4), due(0))[0].fate, Fate::Back(at(100)), "and has ended now");
     }
 
     #[test]

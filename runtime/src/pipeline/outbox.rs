@@ -22,9 +22,9 @@ const WINDOW_BYTES: usize = 8 << 20;
 /// Calls under way at once, where order does not matter.
 const MAX_CALLS: usize = 8;
 /// Messages, and bytes, in the outbox above which nothing more is taken in.
-pub const MOST_MESSAGES: u64 = 10_000;
+pub const MOST_MESSAGES: i64 = 10_000;
 /// See [`MOST_MESSAGES`].
-pub const MOST_BYTES: u64 = 256 << 20;
+pub const MOST_BYTES: i64 = 256 << 20;
 /// The first delay after a failure; doubles up to the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);

@@ -21,13 +21,14 @@ use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, NewDe
 use super::commit::until_there_is_room;
 use super::host::Host;
 use super::intake::{Candidate, group_lane};
-use super::lease::{Closed, LeaseId, NewLease};
+use super::lease::{Closed, Fate, LeaseId, NewLease};
 use super::schedule::Arrival;
 use super::{Active, Input};
 
 /// Most receive calls under way on one channel.
 const MAX_POLLS: usize = 16;
-/// How long a call waits for messages; while the host only waits to become idle, less.
+/// How long a call waits for messages where there were none before; otherwise, and while the host only waits to become
+/// idle, it waits less.
 const LONG_POLL: Duration = Duration::from_secs(20);
 const SHORT_POLL: Duration = Duration::from_secs(1);
 /// Fewest and most messages in hand; between them, as many as ended within the last second.
@@ -266,8 +267,8 @@ impl Host {
     }
 
     fn poll(&mut self, number: usize) {
-        let wait = if self.until_idle { SHORT_POLL } else { LONG_POLL };
         let inlet = &mut self.inlets[number];
+        let wait = if self.until_idle || inlet.empty == 0 { SHORT_POLL } else { LONG_POLL };
         let (source, lease, inputs) = (Arc::clone(&inlet.source), inlet.lease, self.to_self.clone());
         // A channel that does not answer is asked for one message only, and without a wait, to see whether it does again.
         let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (MAX_BATCH, wait) };
@@ -430,30 +431,32 @@ impl Host {
         for stored in resumed {
             self.activate(stored, Arrival::Fresh)?;
         }
-        if too_early && let Some(closed) = self.leases.release(arrived.lease) {
-            self.give_back(closed, SOON);
+        if too_early && let Some(closed) = self.leases.release(arrived.lease, SOON) {
+            self.close(closed);
         }
         Ok(())
     }
 
-    /// Deletes a message that this host is done with.
+    /// Deletes a message, or gives it back.
     fn close(&mut self, closed: Closed) {
         let inlet = &mut self.inlets[closed.inlet];
-        inlet.drop.extend(closed.record);
         inlet.pace.count(1);
-        inlet.delete(closed.receipt);
-    }
-
-    fn give_back(&mut self, closed: Closed, after: Duration) {
-        let inlet = &mut self.inlets[closed.inlet];
-        inlet.counts.returned += 1;
-        inlet.pace.count(1);
-        inlet.set_lease(closed.receipt, after.min(LEASE_AT_MOST), None);
+        match closed.fate {
+            Fate::Delete(record) => {
+                inlet.drop.extend(record);
+                inlet.delete(closed.receipt);
+            }
+            Fate::Back(after) => {
+                inlet.counts.returned += 1;
+                inlet.set_lease(closed.receipt, after.min(LEASE_AT_MOST), None);
+            }
+        }
     }
 
     /// A delivery has ended, durably: what was held for it alone is settled.
     pub(super) fn settle_messages(&mut self, delivery: DeliveryId) {
-        for closed in self.leases.ended(delivery) {
+        let now = self.now();
+        for closed in self.leases.ended(delivery, now) {
             self.close(closed);
         }
     }
@@ -464,8 +467,8 @@ impl Host {
             return;
         }
         let now = self.now();
-        for (closed, rest) in self.leases.waits(delivery, due, now) {
-            self.give_back(closed, rest);
+        for closed in self.leases.waits(delivery, due, now) {
+            self.close(closed);
         }
     }
 
@@ -524,9 +527,7 @@ impl Host {
             deliveries = bare.len(),
             "a lease is lost; its message will come again: {why}"
         );
-        for closed in others {
-            self.give_back(closed, Duration::ZERO);
-        }
+        others.into_iter().for_each(|closed| self.close(closed));
         for delivery in bare {
             if self.active.get(&delivery).is_some_and(|active| !self.holds_lease(delivery, active)) {
                 self.cancel(delivery);
@@ -612,7 +613,7 @@ impl Host {
     /// Gives back what has not ended, and waits until what was asked of the channels is done.
     pub(super) async fn hand_back(&mut self) {
         for closed in self.leases.release_all() {
-            self.give_back(closed, Duration::ZERO);
+            self.close(closed);
         }
         self.inlets.clear();
         let all = async { while self.acknowledgers.join_next().await.is_some() {} };
