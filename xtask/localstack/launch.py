@@ -3,7 +3,6 @@
 import functools
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -16,7 +15,7 @@ endpoints.TCP4ServerEndpoint = functools.partial(endpoints.TCP4ServerEndpoint, i
 def end_with_parent():
     # Standard input is a pipe that whoever started this holds open and never writes to. Its end means that they are
     # gone, however they died.
-    sys.stdin.buffer.read()
+    os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(10)
     os._exit(1)

@@ -41,7 +41,7 @@ pub(crate) fn start(port: u16) -> Result<Emulator> {
         ("NO_PROXY", "127.0.0.1,localhost"),
         ("no_proxy", "127.0.0.1,localhost"),
     ]);
-    command.env("FILESYSTEM_ROOT", slot.dir.join("files"));
+    command.env("FILESYSTEM_ROOT", slot.dir.join("files")).env("XDG_CACHE_HOME", home.join("cache"));
     let address = format!("127.0.0.1:{port}");
     // The second is what queue URLs begin with.
     command.env("GATEWAY_LISTEN", &address).env("LOCALSTACK_HOST", &address);
