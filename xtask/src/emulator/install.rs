@@ -40,3 +40,42 @@ pub(super) fn quietly(command: &mut Command, log: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_installed_once_and_anew_if_it_is_broken_changed_or_was_interrupted() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().join("not/there/yet");
+        let mut installed = 0;
+        let mut install = |input: &str, works: bool, succeeds: bool| {
+            let ended = once(
+                &home,
+                input,
+                || works,
+                || {
+                    installed += 1;
+                    if succeeds { Ok(()) } else { bail!("interrupted") }
+                },
+            );
+            (ended.is_ok(), installed)
+        };
+        assert_eq!(install("a", true, true), (true, 1));
+        assert_eq!(install("a", true, true), (true, 1), "it is there");
+        assert_eq!(install("a", false, true), (true, 2), "it was broken");
+        assert_eq!(install("b", true, true), (true, 3), "its versions have changed");
+        assert_eq!(install("c", true, false), (false, 4));
+        assert_eq!(install("b", true, true), (true, 5), "another installation was begun in its place");
+    }
+
+    #[test]
+    fn a_failed_installer_is_shown_with_the_end_of_its_log() {
+        let home = tempfile::tempdir().unwrap();
+        let error =
+            quietly(Command::new("sh").args(["-c", "echo told; exit 3"]), &home.path().join("log")).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("told") && error.contains("exit status: 3"), "{error}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::install::quietly;
 
@@ -53,6 +53,7 @@ pub(super) fn make(venv: &Path, requirements: &Path, log: &Path) -> Result<()> {
     quietly(command(python).args(["-m", "venv", "--clear"]).arg(venv), log)?;
     let pip = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"];
     quietly(command(venv.join("bin/python")).args(pip).arg("--requirement").arg(requirements), log)
+        .context("pip downloads packages; check the network and the proxy settings, then try again")
 }
 
 /// Whether a module can be imported.

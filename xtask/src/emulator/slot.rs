@@ -31,3 +31,21 @@ impl Slot {
         unreachable!("more runs than numbers")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_runs_at_once_have_two_folders_and_a_later_one_an_empty_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, second) = (Slot::take(home.path()).unwrap(), Slot::take(home.path()).unwrap());
+        assert_ne!(first.dir, second.dir);
+        let dir = first.dir.clone();
+        fs::write(dir.join("log.txt"), "old").unwrap();
+        drop(first);
+        assert!(dir.join("log.txt").exists(), "it can still be read");
+        let third = Slot::take(home.path()).unwrap();
+        assert_eq!((&third.dir, fs::read_dir(&third.dir).unwrap().count()), (&dir, 0));
+    }
+}
