@@ -5,6 +5,9 @@
 
 pub mod fake_sqs;
 
+pub mod localstack;
+
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -59,12 +62,13 @@ pub fn guest(package: &str) -> PathBuf {
 #[derive(Debug)]
 pub struct Sandbox {
     dir: TempDir,
+    env: BTreeMap<String, String>,
 }
 
 impl Sandbox {
     /// A folder with this configuration.
     pub fn new(config: &str) -> Self {
-        let sandbox = Self { dir: TempDir::new().expect("a temporary folder") };
+        let sandbox = Self { dir: TempDir::new().expect("a temporary folder"), env: BTreeMap::new() };
         sandbox.write("reactors.toml", config);
         sandbox
     }
@@ -102,6 +106,13 @@ impl Sandbox {
         sandbox
     }
 
+    /// Sets an environment variable for the program, after those that lead it to the emulator.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -112,10 +123,12 @@ impl Sandbox {
         std::fs::write(self.path(name), text).expect("a file in a temporary folder");
     }
 
-    /// The program, to be run in the folder.
+    /// The program, to be run in the folder. What it does on AWS it does on the emulator, or nowhere.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).current_dir(self.dir.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
+        localstack::lead_to_emulator(&mut command);
+        command.envs(&self.env);
         command
     }
 

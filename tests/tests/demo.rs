@@ -1,6 +1,6 @@
 //! The order flow of `examples/orders`, with its exact totals.
 
-use reactor_tests::{Ran, Sandbox, counts, root};
+use reactor_tests::{Ran, Sandbox, counts, guest, root};
 use serde_json::{Value, json};
 
 fn publish(sandbox: &Sandbox) -> Ran {
@@ -97,4 +97,26 @@ fn publishing_it_again_changes_nothing(sandbox: &Sandbox, before: &Value) {
         let ([old @ .., _, _, _], [new @ .., _, _, _]) = (totals(before, reactor), totals(&after, reactor));
         assert_eq!(old, new, "{reactor}");
     }
+}
+
+/// The lines of a configuration from the first reactor on, less what has to differ.
+fn reactors(config: &str) -> Vec<&str> {
+    let at = config.find("[reactors.").expect("a reactor");
+    let tables = config[at..].split("\n\n").filter(|table| !table.contains(".dead-letter]"));
+    let differs = |line: &&str| line.starts_with("module = ") || line.starts_with("build = ");
+    tables.flat_map(str::lines).filter(|line| !differs(line)).collect()
+}
+
+#[test]
+fn the_flow_on_localstack_has_the_same_reactors() {
+    let read =
+        |name: &str| std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let config = read("examples/orders/localstack.toml");
+    assert_eq!(reactors(&config), reactors(&read("reactors.toml")));
+    let sandbox = Sandbox::new(&config);
+    for reactor in ["analytics", "inventory", "notifications", "payments"] {
+        let module = format!("example_{reactor}");
+        std::fs::copy(guest(&module.replace('_', "-")), sandbox.path(&format!("{module}.wasm"))).expect("a copy");
+    }
+    sandbox.run(&["check"]).ok();
 }

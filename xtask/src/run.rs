@@ -1,7 +1,9 @@
 //! Running other programs, and saying so.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::ScopedJoinHandle;
 
 use anyhow::{Context, Result, bail};
 
@@ -23,8 +25,19 @@ pub(crate) fn target_dir() -> PathBuf {
 
 /// Runs cargo in the root.
 pub(crate) fn cargo(args: &[&str]) -> Result<()> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    run(Command::new(cargo).args(args))
+    run(&mut cargo_command(args))
+}
+
+/// Cargo, to be run in the root.
+pub(crate) fn cargo_command(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    command.args(args);
+    command
+}
+
+/// What a thread answers.
+pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Runs a command in the root; anything but success is an error that shows the command.
@@ -37,7 +50,35 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn show(command: &Command) -> String {
+/// A command as one would type it.
+pub(crate) fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// Sends a signal to a process or, with a minus before its id, to a process group. Whether it is still there does not
+/// matter to those who ask for its end.
+pub(crate) fn signal(name: &str, id: &str) {
+    // The shell's own kill is everywhere.
+    let _ = Command::new("sh").args(["-c", &format!("kill -s {name} -- {id}")]).stderr(Stdio::null()).status();
+}
+
+/// What a removal answered, where it does not matter whether anything was there.
+pub(crate) fn gone(path: &Path, removed: std::io::Result<()>) -> Result<()> {
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The end of a log, for an error.
+pub(crate) fn tail(log: &Path) -> String {
+    const LINES: usize = 30;
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let end = &lines[lines.len().saturating_sub(LINES)..];
+    end.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }

@@ -1,0 +1,217 @@
+//! What it costs to empty a queue: `cargo xtask bench sqs`, which starts an emulator and says where it is.
+//!
+//! Each side empties a queue of its own of the same messages, one side after the other, several times over, so that a
+//! machine that is slow for a while is slow for all of them. Printed are medians of messages/s and of this process's CPU
+//! time, and their ratio to the first side. The emulator shares the machine and limits messages/s; CPU time is ours only.
+//!
+//! Options: `--messages N`, `--loops N` (receivers at once), `--rounds N`; `--smoke` for a few messages, to see that it
+//! runs.
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, SendMessageBatchRequestEntry};
+use futures_util::future::{join_all, select_all};
+use tokio::sync::Notify;
+
+/// Most messages in one call.
+const BATCH: usize = 10;
+const BODY: usize = 500;
+const ACCOUNTS: usize = 10_000;
+const SENDERS: usize = 16;
+/// Most seconds that a receive waits.
+const LONG_POLL: i32 = 20;
+
+/// A way to empty a queue. It is given one that has been filled, makes itself ready, and times only the rest.
+struct Side {
+    name: &'static str,
+    empty: fn(&Setting, &str) -> Spent,
+}
+
+/// The first is what the others are compared with.
+const SIDES: &[Side] = &[Side { name: "SDK loop", empty: sdk_loop }];
+
+/// What is the same for all sides.
+struct Setting {
+    endpoint: String,
+    messages: usize,
+    loops: usize,
+    rounds: usize,
+}
+
+fn main() {
+    let Ok(endpoint) = std::env::var("REACTOR_BENCH_ENDPOINT") else {
+        println!("queues: left out; `cargo xtask bench sqs` starts an emulator for them");
+        return;
+    };
+    let args: Vec<String> = std::env::args().collect();
+    let number = |name: &str, usual: usize| {
+        let at = args.iter().position(|arg| arg == name);
+        at.map_or(usual, |at| args.get(at + 1).and_then(|text| text.parse().ok()).expect("a number after the option"))
+    };
+    let (messages, rounds) = if args.iter().any(|arg| arg == "--smoke") { (200, 1) } else { (20_000, 5) };
+    let setting = Setting {
+        endpoint,
+        messages: number("--messages", messages),
+        loops: number("--loops", 8),
+        rounds: number("--rounds", rounds),
+    };
+    let mut spent: Vec<Vec<Spent>> = SIDES.iter().map(|_| Vec::new()).collect();
+    for round in 0..setting.rounds {
+        for (side, spent) in SIDES.iter().zip(&mut spent) {
+            let queue = filled(&setting, &format!("{}-{round}", side.name.replace(' ', "-")));
+            spent.push((side.empty)(&setting, &queue));
+        }
+    }
+    print(&setting, &spent);
+}
+
+fn print(setting: &Setting, spent: &[Vec<Spent>]) {
+    let Setting { messages, loops, rounds, .. } = setting;
+    println!(
+        "{messages} messages of {BODY} bytes, {loops} receivers, {BATCH} messages a call, medians of {rounds} rounds"
+    );
+    println!("  {:<12} {:>12} {:>8} {:>24} {:>8}", "", "messages/s", "ratio", "CPU per 1,000 messages", "ratio");
+    let count = *messages as f64;
+    let figures = spent.iter().map(|spent| {
+        let rate = median(spent.iter().map(|one| count / one.wall.as_secs_f64()));
+        let cpu = median(spent.iter().map(|one| one.cpu.as_secs_f64() * 1e6 / count));
+        (rate, cpu)
+    });
+    let figures: Vec<(f64, f64)> = figures.collect();
+    for (side, (rate, cpu)) in SIDES.iter().zip(&figures) {
+        let (first_rate, first_cpu) = figures[0];
+        let (rates, cpus) = (rate / first_rate, cpu / first_cpu);
+        println!("  {:<12} {rate:>12.0} {rates:>8.2} {cpu:>21.1} ms {cpus:>8.2}", side.name);
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+/// What emptying a queue took.
+struct Spent {
+    wall: Duration,
+    cpu: Duration,
+}
+
+/// Measures from its making on.
+struct Stopwatch {
+    start: Instant,
+    cpu: Duration,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self { start: Instant::now(), cpu: cpu() }
+    }
+
+    fn stop(self) -> Spent {
+        Spent { wall: self.start.elapsed(), cpu: cpu().saturating_sub(self.cpu) }
+    }
+}
+
+/// User and system time of this process, from the kernel's own account (10 ms steps).
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// The least that a consumer can do: receive and delete, in as many loops as there are receivers.
+fn sdk_loop(setting: &Setting, queue: &str) -> Spent {
+    let runtime = threads("sdk", 2);
+    let client = client(setting);
+    let (left, done) = (AtomicUsize::new(setting.messages), Notify::new());
+    runtime.block_on(async {
+        let watch = Stopwatch::start();
+        let loops = (0..setting.loops).map(|_| Box::pin(receive_and_delete(&client, queue, &left, &done)));
+        // The loops never end: most of them wait for a message that does not come.
+        tokio::select! {
+            () = done.notified() => {}
+            _ = select_all(loops) => unreachable!("a loop ended"),
+        }
+        watch.stop()
+    })
+}
+
+async fn receive_and_delete(client: &Client, queue: &str, left: &AtomicUsize, done: &Notify) {
+    loop {
+        let receive = client.receive_message().queue_url(queue).max_number_of_messages(10);
+        let received = receive.wait_time_seconds(LONG_POLL).send().await.expect("messages").messages;
+        let messages = received.unwrap_or_default();
+        if messages.is_empty() {
+            continue;
+        }
+        let entry = |(id, message): (usize, &Message)| {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(id.to_string());
+            entry.set_receipt_handle(message.receipt_handle.clone()).build().expect("an entry")
+        };
+        let entries = messages.iter().enumerate().map(entry).collect();
+        let delete = client.delete_message_batch().queue_url(queue).set_entries(Some(entries));
+        let deleted = delete.send().await.expect("deleted").successful.len();
+        if left.fetch_sub(deleted, Ordering::Relaxed) == deleted {
+            done.notify_one();
+        }
+    }
+}
+
+/// A new queue that holds the messages.
+fn filled(setting: &Setting, name: &str) -> String {
+    let runtime = threads("fill", 2);
+    let client = client(setting);
+    runtime.block_on(async {
+        let made = client.create_queue().queue_name(name).send().await.expect("a queue");
+        let queue = made.queue_url.expect("its URL");
+        let send = |first: usize| {
+            let client = &client;
+            let queue = &queue;
+            async move {
+                for first in (first * BATCH..setting.messages).step_by(SENDERS * BATCH) {
+                    let entry = |id: usize| {
+                        let entry = SendMessageBatchRequestEntry::builder().id(id.to_string());
+                        entry.message_body(event(id)).build().expect("an entry")
+                    };
+                    let entries = (first..setting.messages.min(first + BATCH)).map(entry).collect();
+                    let send = client.send_message_batch().queue_url(queue).set_entries(Some(entries));
+                    assert!(send.send().await.expect("sent").failed.is_empty(), "a message was refused");
+                }
+            }
+        };
+        join_all((0..SENDERS).map(send)).await;
+        queue
+    })
+}
+
+/// An event in the native form, for the guest of tests/guests/tally.
+fn event(id: usize) -> String {
+    let account = id % ACCOUNTS;
+    let with = |pad: &str| {
+        format!(
+            r#"{{"eventId":"event-{id:09}","eventType":"added","eventVersion":1,"timestamp":"2026-03-02T09:00:00Z","source":"bench","correlationId":"flow-{id:09}","data":{{"account":"a{account:05}","amount":{id},"pad":"{pad}"}}}}"#
+        )
+    };
+    with(&"x".repeat(BODY - with("").len()))
+}
+
+fn client(setting: &Setting) -> Client {
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
+        .endpoint_url(&setting.endpoint);
+    Client::from_conf(config.build())
+}
+
+fn threads(name: &str, count: usize) -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(count).thread_name(name).enable_all().build().expect("threads")
+}
