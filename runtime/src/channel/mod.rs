@@ -5,6 +5,12 @@
 //! ([`Trouble`]), so that the pipeline knows whether to wait, to give up, or to let a message end as a dead letter.
 
 pub mod acknowledge;
+pub mod aws;
+pub mod filter;
+mod message;
+pub mod send;
+pub mod sns;
+pub mod sqs;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +19,12 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::config::model::{ChannelConfig, ChannelKind, ReactorConfig};
 use crate::event::Message;
+
+use aws::Aws;
+use sns::{SnsTopic, Subscription};
+use sqs::SqsQueue;
 
 /// Most messages, receipts or entries of one call.
 pub const MAX_BATCH: usize = 10;
@@ -52,6 +63,27 @@ pub struct Remote {
     pub source: Option<Arc<dyn Source>>,
     /// Where messages for it go.
     pub sink: Arc<dyn Sink>,
+}
+
+/// Gets ready to use a channel that these reactors read; nothing if it is not outside. Nobody is asked for anything yet.
+pub fn open(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConfig]) -> Option<Remote> {
+    let is_read = !readers.is_empty();
+    match &channel.kind {
+        ChannelKind::Local { .. } => None,
+        ChannelKind::Sqs { queue, create, .. } => {
+            let queue = Arc::new(SqsQueue::new(aws.clone(), queue.clone(), *create));
+            let source = is_read.then(|| Arc::clone(&queue) as Arc<dyn Source>);
+            Some(Remote { source, sink: queue })
+        }
+        ChannelKind::Sns { topic, queue, create, .. } => {
+            let queue = queue.as_ref().map(|queue| Arc::new(SqsQueue::new(aws.clone(), queue.clone(), *create)));
+            let topic = Arc::new(SnsTopic::new(aws.clone(), topic.clone(), *create, queue.clone()));
+            let policy = filter::filter_policy(channel, readers.iter().flat_map(|reactor| &reactor.on));
+            let subscription = |queue| Subscription::new(Arc::clone(&topic), queue, policy, *create);
+            let source = queue.filter(|_| is_read).map(|queue| Arc::new(subscription(queue)) as Arc<dyn Source>);
+            Some(Remote { source, sink: topic })
+        }
+    }
 }
 
 /// A message under a lease.

@@ -26,7 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use exit::Exit;
 
-/// Runs sandboxed WebAssembly consumers on events, and commits what they did exactly once.
+/// Runs sandboxed WebAssembly consumers on events, and commits what each did at most once.
 #[derive(Debug, Parser)]
 #[command(name = "reactor", version, propagate_version = true, after_help = EXIT_CODES)]
 struct Cli {

@@ -1,10 +1,13 @@
 //! The configuration and the store that every command starts from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use crate::config::model::{ChannelConfig, ChannelKind, Config};
+use crate::channel::aws::Aws;
+use crate::channel::{self, Remote};
+use crate::config::model::{ChannelConfig, Config, ReactorConfig};
 use crate::config::{self, Places};
 use crate::store::Store;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
@@ -43,19 +46,29 @@ impl Project {
         wanted.iter().map(|name| self.known(name, "reactor", self.config.reactors.keys())).collect()
     }
 
-    /// A channel of the embedded store.
-    pub(super) fn local_channel(&self, name: &str) -> Result<&ChannelConfig, Exit> {
+    /// A channel by its name; an unknown one is an error that names the nearest.
+    pub(super) fn channel(&self, name: &str) -> Result<&ChannelConfig, Exit> {
         let name = self.known(name, "channel", self.config.channels.keys())?;
-        let channel = &self.config.channels[&name];
-        match channel.kind {
-            ChannelKind::Local { .. } => Ok(channel),
-            ChannelKind::Sqs { .. } | ChannelKind::Sns { .. } => Err(Exit::new(
-                exit::CONFIG,
-                anyhow!(
-                    "channel `{name}` is on SQS or SNS, which this version cannot reach yet; use one of kind \"local\""
-                ),
-            )),
+        Ok(&self.config.channels[&name])
+    }
+
+    /// The reactors that read a channel.
+    pub(super) fn readers(&self, channel: &str) -> Vec<&ReactorConfig> {
+        self.config.reactors.values().filter(|reactor| reactor.from.iter().any(|from| from == channel)).collect()
+    }
+
+    /// The channels outside, ready for use.
+    pub(super) async fn remotes(&self) -> BTreeMap<String, Remote> {
+        let mut remotes = BTreeMap::new();
+        let mut outside = self.config.channels.values().filter(|channel| channel.settle().is_some()).peekable();
+        if outside.peek().is_some() {
+            let aws = Aws::connect().await;
+            for channel in outside {
+                let remote = channel::open(&aws, channel, &self.readers(&channel.name));
+                remotes.extend(remote.map(|remote| (channel.name.clone(), remote)));
+            }
         }
+        remotes
     }
 
     fn known<'a>(&self, name: &str, what: &str, all: impl Iterator<Item = &'a String>) -> Result<String, Exit> {

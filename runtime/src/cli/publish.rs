@@ -3,14 +3,17 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::channel::Sink;
+use crate::channel::send::send;
 use crate::config::model::ChannelConfig;
-use crate::event::{ChannelId, Message};
+use crate::event::{ChannelId, Message, SystemAttributes};
 use crate::pipeline::decode::{Settings, decode};
 use crate::store::Store;
 
@@ -25,6 +28,8 @@ const BATCH_BYTES: usize = 4 << 20;
 const NAMED: u64 = 5;
 
 /// Publish events to a channel
+///
+/// The channel may be local, or a queue or topic outside, which is written to directly and with its own credentials.
 ///
 /// Reads one event (a JSON document over one or more lines) or JSON lines (one event a line). An event is accepted, and
 /// durable, when the command says so. Works while `reactor up` runs, which sees the events at once, and while it does
@@ -84,14 +89,20 @@ fn attribute(text: &str) -> Result<(String, String), String> {
 impl Publish {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
         let project = Project::load(global)?;
-        let channel = project.local_channel(&self.channel)?;
+        let channel = project.channel(&self.channel)?;
         let mut input = self.open()?;
-        let store = project.client()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let to = match runtime.block_on(project.remotes()).remove(&channel.name) {
+            Some(remote) => To::Outside(remote.sink),
+            None => {
+                let store = project.client()?;
+                let id = store.channel_id(&channel.name)?;
+                To::Log(store, id)
+            }
+        };
         let mut batch = Batch {
-            store: &*store,
+            to,
             runtime: &runtime,
-            id: store.channel_id(&channel.name)?,
             settings: Settings::new(channel),
             channel,
             messages: Vec::new(),
@@ -185,11 +196,18 @@ fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>, limit: usize) -> io::R
     Ok(read + skipped)
 }
 
-/// Messages on their way to the store.
+/// Where messages go.
+enum To {
+    /// To the log of a local channel.
+    Log(Arc<dyn Store>, ChannelId),
+    /// To a channel outside.
+    Outside(Arc<dyn Sink>),
+}
+
+/// Messages on their way.
 struct Batch<'a> {
-    store: &'a dyn Store,
+    to: To,
     runtime: &'a tokio::runtime::Runtime,
-    id: ChannelId,
     channel: &'a ChannelConfig,
     settings: Settings,
     messages: Vec<Message>,
@@ -210,11 +228,19 @@ impl Batch<'_> {
             self.name(self.report.refused, &say);
             return Ok(());
         }
-        if let Err(error) = decode(&message, &self.settings) {
-            self.report.undecodable += 1;
-            let say =
-                format!("line {line}: accepted, but it will become a dead letter: {}: {error}", error.reason.code());
-            self.name(self.report.undecodable, &say);
+        match decode(&message, &self.settings) {
+            Ok(events) => {
+                // A FIFO channel knows events by their ids and orders them by their keys.
+                let event = events.into_iter().next().map(|decoded| decoded.event);
+                message.system.group_id = event.as_ref().and_then(|event| event.partition_key.clone());
+                message.system.dedup_id = event.map(|event| event.id);
+            }
+            Err(error) => {
+                self.report.undecodable += 1;
+                let why = error.reason.code();
+                let say = format!("line {line}: accepted, but it will become a dead letter: {why}: {error}");
+                self.name(self.report.undecodable, &say);
+            }
         }
         self.bytes += message.size();
         self.messages.push(message);
@@ -236,14 +262,36 @@ impl Batch<'_> {
             return Ok(());
         }
         let count = messages.len() as u64;
-        let accepted = self.report.accepted;
-        let first = self.runtime.block_on(self.store.append(self.id, messages)).map_err(|error| {
-            let error = anyhow::Error::from(error).context(format!("{accepted} events were accepted before this"));
-            Exit::new(exit::STORE, error)
-        })?;
-        self.report.accepted += count;
-        self.report.first_offset.get_or_insert(first.0);
-        self.report.last_offset = Some(first.0 + count - 1);
+        let before = self.report.accepted;
+        match &self.to {
+            To::Log(store, id) => {
+                // What the log knows of a message stands in its envelope.
+                let plain =
+                    messages.into_iter().map(|m| Message { system: SystemAttributes::default(), ..m }).collect();
+                let first = self.runtime.block_on(store.append(*id, plain)).map_err(|error| {
+                    let error =
+                        anyhow::Error::from(error).context(format!("{before} events were accepted before this"));
+                    Exit::new(exit::STORE, error)
+                })?;
+                self.report.accepted += count;
+                self.report.first_offset.get_or_insert(first.0);
+                self.report.last_offset = Some(first.0 + count - 1);
+            }
+            To::Outside(sink) => {
+                let sent = self.runtime.block_on(send(&**sink, &messages));
+                self.report.accepted += sent.accepted;
+                for error in sent.refused {
+                    self.report.refused += 1;
+                    self.name(self.report.refused, &format!("refused: {error}"));
+                }
+                if let Some(error) = sent.failed {
+                    let accepted = self.report.accepted;
+                    let error =
+                        anyhow!("{error}").context(format!("{accepted} events were accepted, the others were not"));
+                    return Err(Exit::new(exit::FAILURE, error));
+                }
+            }
+        }
         self.progress.set_message(self.report.accepted.to_string());
         Ok(())
     }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::anyhow;
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::model::{ChannelKind, Config};
+use crate::config::model::Config;
 use crate::pipeline::host::{Control, Host, Parts};
 use crate::store::{Store, StoreError};
 
@@ -40,7 +39,6 @@ pub(super) struct Up {
 impl Up {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
         let project = Project::load(global)?;
-        refuse_remote(&project.config)?;
         if self.build {
             super::build::build(&project, &[])?;
         }
@@ -52,13 +50,14 @@ impl Up {
             print_topology(&project, &modules);
         }
         say_orphans(&project.config, &*store)?;
-        let control = Builder::new_multi_thread().worker_threads(1).thread_name("reactor-host").enable_all().build()?;
+        // One thread for the host, and one that keeps the connections to channels outside busy.
+        let control = Builder::new_multi_thread().worker_threads(2).thread_name("reactor-host").enable_all().build()?;
         let guests = guest_threads()?;
         let parts = Parts {
             config: Arc::clone(&project.config),
             store: Arc::clone(&store),
             clock,
-            remotes: Default::default(),
+            remotes: control.block_on(project.remotes()),
             guests: modules.guests(),
             guest_threads: guests.handle().clone(),
         };
@@ -105,22 +104,6 @@ async fn either(term: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = term.recv() => {}
         _ = interrupt.recv() => {}
-    }
-}
-
-fn refuse_remote(config: &Config) -> Result<(), Exit> {
-    let remote = config.channels.values().find(|channel| !matches!(channel.kind, ChannelKind::Local { .. }));
-    match remote {
-        None => Ok(()),
-        Some(channel) => {
-            let name = &channel.name;
-            Err(Exit::new(
-                exit::CONFIG,
-                anyhow!(
-                    "channel `{name}` is on SQS or SNS, which this version cannot reach yet; make it kind \"local\""
-                ),
-            ))
-        }
     }
 }
 

@@ -1,0 +1,77 @@
+//! Sends messages and waits until each has been taken or refused: for whoever has no outbox to keep them in.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::time::Instant;
+
+use super::{ChannelError, MAX_BATCH, Sink, Trouble};
+use crate::event::Message;
+
+/// Calls under way at once, where order does not matter.
+const MAX_CALLS: usize = 8;
+/// How long a message that cannot be sent is tried again.
+const PATIENCE: Duration = Duration::from_secs(30);
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+
+/// What became of messages.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// Taken.
+    pub accepted: u64,
+    /// Why others will never be taken.
+    pub refused: Vec<ChannelError>,
+    /// Why the rest was given up on.
+    pub failed: Option<ChannelError>,
+}
+
+/// Sends messages, in batches; what fails for now is tried again for half a minute.
+pub async fn send(sink: &dyn Sink, messages: &[Message]) -> Sent {
+    let until = Instant::now() + PATIENCE;
+    let calls = if sink.is_ordered() { 1 } else { MAX_CALLS };
+    let batches = messages.chunks(MAX_BATCH).map(|batch| send_batch(sink, batch, until));
+    let mut answers = stream::iter(batches).buffered(calls);
+    let mut sent = Sent::default();
+    while let Some(batch) = answers.next().await {
+        sent.accepted += batch.accepted;
+        sent.refused.extend(batch.refused);
+        if batch.failed.is_some() {
+            // Nothing more is begun; what has been is lost sight of.
+            sent.failed = batch.failed;
+            return sent;
+        }
+    }
+    sent
+}
+
+async fn send_batch(sink: &dyn Sink, batch: &[Message], until: Instant) -> Sent {
+    let mut sent = Sent::default();
+    let mut left = batch.to_vec();
+    let mut delay = FIRST_DELAY;
+    loop {
+        let answers = sink.send(&left).await;
+        let mut again = Vec::new();
+        for (message, answer) in left.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => sent.accepted += 1,
+                Err(error) if error.trouble == Trouble::Refused => sent.refused.push(error),
+                Err(error) => {
+                    sent.failed = Some(error);
+                    again.push(message);
+                }
+            }
+        }
+        if again.is_empty() {
+            return Sent { failed: None, ..sent };
+        }
+        let hopeless =
+            |error: &ChannelError| matches!(error.trouble, Trouble::Missing | Trouble::Denied | Trouble::Misconfigured);
+        if Instant::now() + delay > until || sent.failed.as_ref().is_some_and(hopeless) {
+            return sent;
+        }
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(Duration::from_secs(5));
+        left = again;
+    }
+}

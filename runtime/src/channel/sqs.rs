@@ -1,0 +1,315 @@
+//! SQS: a queue as a source and as a sink.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_sqs::primitives::Blob;
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use super::aws::{Aws, LONGEST_WAIT, explain, explain_entry, silence};
+use super::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Result, Sink, Source, Trouble, message};
+use crate::event::{Message, SystemAttributes};
+
+/// Most bytes of a message, and of a batch.
+const MAX_BYTES: usize = 1 << 20;
+/// What is asked for with each message.
+const SYSTEM: [MessageSystemAttributeName; 4] = [
+    MessageSystemAttributeName::SentTimestamp,
+    MessageSystemAttributeName::ApproximateReceiveCount,
+    MessageSystemAttributeName::MessageGroupId,
+    MessageSystemAttributeName::MessageDeduplicationId,
+];
+
+/// An SQS queue, which need not be there yet.
+#[derive(Debug)]
+pub struct SqsQueue {
+    pub(super) aws: Aws,
+    /// Name or URL.
+    pub(super) queue: String,
+    create: bool,
+    url: Mutex<Option<Arc<str>>>,
+}
+
+impl SqsQueue {
+    /// A queue by name or URL; if `create`, it is made when it turns out to be missing.
+    pub fn new(aws: Aws, queue: String, create: bool) -> Self {
+        Self { aws, queue, create, url: Mutex::default() }
+    }
+
+    fn is_fifo(&self) -> bool {
+        self.queue.ends_with(".fifo")
+    }
+
+    pub(super) fn what(&self, doing: &str) -> String {
+        format!("{doing} queue `{}`", self.queue)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<str>>> {
+        self.url.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The queue's URL, asked for at first use.
+    pub(super) async fn url(&self) -> Result<Arc<str>> {
+        if let Some(url) = self.known().clone() {
+            return Ok(url);
+        }
+        if self.queue.contains("://") {
+            return Ok(self.queue.as_str().into());
+        }
+        let answer = self.aws.sqs.get_queue_url().queue_name(&self.queue).send().await;
+        let found = answer.map_err(|error| explain(&self.what("looking for"), &error));
+        let url = match found {
+            Ok(answer) => answer.queue_url,
+            Err(error) if error.trouble == Trouble::Missing && self.create => self.make().await?,
+            Err(error) => return Err(error),
+        };
+        let url: Arc<str> = url.ok_or_else(|| silence(&self.what("looking for")))?.into();
+        *self.known() = Some(Arc::clone(&url));
+        Ok(url)
+    }
+
+    async fn make(&self) -> Result<Option<String>> {
+        let mut request = self.aws.sqs.create_queue().queue_name(&self.queue);
+        if self.is_fifo() {
+            request = request.attributes(QueueAttributeName::FifoQueue, "true");
+        }
+        let made = request.send().await.map_err(|error| explain(&self.what("making"), &error))?;
+        tracing::info!(queue = self.queue, "made the queue");
+        Ok(made.queue_url)
+    }
+
+    /// Takes note of what an error says of the queue itself.
+    fn noted(&self, error: ChannelError) -> ChannelError {
+        if error.trouble == Trouble::Missing {
+            *self.known() = None;
+        }
+        error
+    }
+
+    /// Some of the queue's attributes.
+    pub(super) async fn attributes(
+        &self,
+        names: Vec<QueueAttributeName>,
+    ) -> Result<std::collections::HashMap<QueueAttributeName, String>> {
+        let url = self.url().await?;
+        let request = self.aws.sqs.get_queue_attributes().queue_url(&*url).set_attribute_names(Some(names));
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| self.noted(explain(&self.what("looking at"), &error)))?;
+        Ok(answer.attributes.unwrap_or_default())
+    }
+
+    /// The queue's ARN.
+    pub(super) async fn arn(&self) -> Result<String> {
+        let mut found = self.attributes(vec![QueueAttributeName::QueueArn]).await?;
+        found.remove(&QueueAttributeName::QueueArn).ok_or_else(|| silence(&self.what("looking at")))
+    }
+
+    async fn take(&self, max: usize, wait: Duration, lease: Duration) -> Result<Vec<Received>> {
+        let url = self.url().await?;
+        let request = self.aws.receiving.receive_message().queue_url(&*url);
+        let answer = request
+            .max_number_of_messages(i32::try_from(max.clamp(1, MAX_BATCH)).unwrap_or(1))
+            .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
+            .visibility_timeout(seconds(lease))
+            .message_attribute_names("All")
+            .set_message_system_attribute_names(Some(SYSTEM.to_vec()))
+            .send()
+            .await
+            .map_err(|error| self.noted(explain(&self.what("receiving from"), &error)))?;
+        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+    }
+
+    async fn delete_all(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {
+        let url = self.url().await?;
+        let what = self.what("deleting from");
+        let mut entries = Vec::with_capacity(receipts.len());
+        for (index, receipt) in receipts.iter().enumerate() {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(&receipt.0);
+            entries.push(entry.build().map_err(|error| misuse(&what, &error))?);
+        }
+        let request = self.aws.sqs.delete_message_batch().queue_url(&*url).set_entries(Some(entries));
+        let answer = request.send().await.map_err(|error| self.noted(explain(&what, &error)))?;
+        let done = answer.successful.iter().map(|entry| entry.id.as_str());
+        Ok(sorted(&what, receipts.len(), done, &answer.failed))
+    }
+
+    async fn lease_all(&self, receipts: &[(Receipt, Duration)]) -> Result<Vec<Result<()>>> {
+        let url = self.url().await?;
+        let what = self.what("setting leases on");
+        let mut entries = Vec::with_capacity(receipts.len());
+        for (index, (receipt, lease)) in receipts.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&receipt.0)
+                .visibility_timeout(seconds(*lease));
+            entries.push(entry.build().map_err(|error| misuse(&what, &error))?);
+        }
+        let request = self.aws.sqs.change_message_visibility_batch().queue_url(&*url).set_entries(Some(entries));
+        let answer = request.send().await.map_err(|error| self.noted(explain(&what, &error)))?;
+        let done = answer.successful.iter().map(|entry| entry.id.as_str());
+        Ok(sorted(&what, receipts.len(), done, &answer.failed))
+    }
+
+    /// Sends messages, named by number, in one call.
+    async fn send_batch(&self, messages: &[Message], batch: &[usize]) -> Result<Vec<Result<()>>> {
+        let url = self.url().await?;
+        let what = self.what("sending to");
+        let mut entries = Vec::with_capacity(batch.len());
+        for (id, index) in batch.iter().enumerate() {
+            let entry = self.entry(id, &messages[*index]).map_err(|error| misuse(&what, &error))?;
+            entries.push(entry);
+        }
+        let request = self.aws.sqs.send_message_batch().queue_url(&*url).set_entries(Some(entries));
+        let answer = request.send().await.map_err(|error| self.noted(explain(&what, &error)))?;
+        let done = answer.successful.iter().map(|entry| entry.id.as_str());
+        Ok(sorted(&what, batch.len(), done, &answer.failed))
+    }
+
+    fn entry(
+        &self,
+        id: usize,
+        message: &Message,
+    ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+        let body = String::from_utf8_lossy(&message.body);
+        let mut entry = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body);
+        for (name, value) in &message.attributes {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+            entry = entry.message_attributes(name, value);
+        }
+        if self.is_fifo() {
+            let (group, dedup) = message::fifo(message);
+            entry = entry.message_group_id(group).message_deduplication_id(dedup);
+        }
+        entry.build()
+    }
+}
+
+impl Source for SqsQueue {
+    fn receive(&self, max: usize, wait: Duration, lease: Duration) -> BoxFuture<'_, Result<Vec<Received>>> {
+        Box::pin(self.take(max, wait, lease))
+    }
+
+    fn delete<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>> {
+        Box::pin(async { each(receipts.len(), self.delete_all(receipts).await) })
+    }
+
+    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Duration)]) -> BoxFuture<'a, Vec<Result<()>>> {
+        Box::pin(async { each(receipts.len(), self.lease_all(receipts).await) })
+    }
+
+    fn depth(&self) -> BoxFuture<'_, Result<Depth>> {
+        Box::pin(async {
+            let names = [
+                QueueAttributeName::ApproximateNumberOfMessages,
+                QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+                QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+            ];
+            let found = self.attributes(names.to_vec()).await?;
+            let count = |name| found.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+            Ok(Depth { visible: count(&names[0]), in_flight: count(&names[1]), delayed: count(&names[2]) })
+        })
+    }
+}
+
+impl Sink for SqsQueue {
+    fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>> {
+        Box::pin(async {
+            let mut answers: Vec<Result<()>> = messages.iter().map(|m| message::check(m, MAX_BYTES)).collect();
+            let sendable: Vec<usize> = (0..messages.len()).filter(|index| answers[*index].is_ok()).collect();
+            for batch in message::batches(messages, &sendable, MAX_BYTES) {
+                let mut sent = each(batch.len(), self.send_batch(messages, &batch).await);
+                if batch.len() > 1 && sent.iter().all(|answer| too_long(answer.as_ref().err())) {
+                    // The queue takes less at a time than it could.
+                    for (index, answer) in batch.iter().zip(&mut sent) {
+                        *answer = each(1, self.send_batch(messages, &[*index]).await).remove(0);
+                    }
+                }
+                batch.into_iter().zip(sent).for_each(|(index, answer)| answers[index] = answer);
+            }
+            answers
+        })
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.is_fifo()
+    }
+
+    fn max_batch_bytes(&self) -> usize {
+        MAX_BYTES
+    }
+}
+
+/// A message as it was received. Attributes that are bytes become base64.
+fn received(message: aws_sdk_sqs::types::Message) -> Option<Received> {
+    let receipt = Receipt(message.receipt_handle?);
+    let system = message.attributes.unwrap_or_default();
+    let get = |name| system.get(&name).cloned();
+    let mut attributes: Vec<(String, String)> =
+        message.message_attributes.unwrap_or_default().into_iter().filter_map(|(k, v)| Some((k, text(v)?))).collect();
+    // The SDK has them in no order.
+    attributes.sort_unstable();
+    Some(Received {
+        message: Message {
+            body: message.body.unwrap_or_default().into(),
+            attributes,
+            system: SystemAttributes {
+                message_id: message.message_id,
+                dedup_id: get(MessageSystemAttributeName::MessageDeduplicationId),
+                group_id: get(MessageSystemAttributeName::MessageGroupId),
+            },
+        },
+        receipt,
+        sent: get(MessageSystemAttributeName::SentTimestamp)
+            .and_then(|millis| Timestamp::from_millisecond(millis.parse().ok()?).ok()),
+        receives: get(MessageSystemAttributeName::ApproximateReceiveCount).and_then(|n| n.parse().ok()).unwrap_or(1),
+    })
+}
+
+fn text(value: MessageAttributeValue) -> Option<String> {
+    value.string_value.or_else(|| value.binary_value.map(|bytes: Blob| BASE64_STANDARD.encode(bytes)))
+}
+
+/// Whole seconds, rounded up: a lease must not be shorter than it was meant to be.
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX)
+}
+
+/// One answer for all.
+pub(super) fn each(count: usize, answer: Result<Vec<Result<()>>>) -> Vec<Result<()>> {
+    answer.unwrap_or_else(|error| vec![Err(error); count])
+}
+
+fn misuse(what: &str, error: &aws_sdk_sqs::error::BuildError) -> ChannelError {
+    ChannelError { trouble: Trouble::Refused, detail: format!("{what}: {error}") }
+}
+
+fn too_long(error: Option<&ChannelError>) -> bool {
+    error.is_some_and(|error| error.detail.contains("BatchRequestTooLong"))
+}
+
+/// The answers of a batch in the order of its entries, whose ids are their numbers.
+fn sorted<'a>(
+    what: &str,
+    count: usize,
+    done: impl Iterator<Item = &'a str>,
+    failed: &[BatchResultErrorEntry],
+) -> Vec<Result<()>> {
+    let mut answers = vec![Err(silence(what)); count];
+    let mut set = |id: &str, answer| {
+        if let Some(slot) = id.parse().ok().and_then(|index: usize| answers.get_mut(index)) {
+            *slot = answer;
+        }
+    };
+    done.for_each(|id| set(id, Ok(())));
+    for entry in failed {
+        set(&entry.id, Err(explain_entry(what, &entry.code, entry.message.as_deref(), entry.sender_fault)));
+    }
+    answers
+}
