@@ -86,6 +86,16 @@ pub fn open(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConfig]) -> O
     }
 }
 
+/// The queue of a channel, as something to receive from, whether a reactor reads it or not.
+pub fn queue(aws: &Aws, channel: &ChannelConfig) -> Option<Arc<dyn Source>> {
+    match &channel.kind {
+        ChannelKind::Sqs { queue, .. } | ChannelKind::Sns { queue: Some(queue), .. } => {
+            Some(Arc::new(SqsQueue::new(aws.clone(), queue.clone(), false)))
+        }
+        ChannelKind::Local { .. } | ChannelKind::Sns { queue: None, .. } => None,
+    }
+}
+
 /// A message under a lease.
 #[derive(Clone, Debug)]
 pub struct Received {

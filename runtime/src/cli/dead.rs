@@ -41,8 +41,17 @@ pub(super) enum Dead {
     /// A running host does it at once, otherwise the next one does at its start. What committed earlier is never
     /// repeated.
     ///
+    /// With --from, the dead letters in a queue outside: those that this store knows run again, the others go back to
+    /// the channel they came from; each is deleted from the queue then. What is no dead letter stays there.
+    ///
     /// Example: reactor dead redrive --reactor payments
-    Redrive(Select),
+    Redrive {
+        #[command(flatten)]
+        select: Select,
+        /// The dead letters in this channel's queue
+        #[arg(long, value_name = "CHANNEL", conflicts_with_all = ["ids", "reactor", "reason", "since", "limit", "all"])]
+        from: Option<String>,
+    },
     /// Forget dead letters; a key that one of them parked goes on
     ///
     /// Example: reactor dead drop 3 4
@@ -83,7 +92,12 @@ impl Dead {
                 let dead = store.dead_letter(*id)?.ok_or_else(|| no_such(*id))?;
                 show(&dead, &names, global.json)
             }
-            Self::Redrive(select) => ask(&project, select.chosen(&*store, &names)?, Request::Redrive, global.json),
+            Self::Redrive { from: Some(channel), .. } => {
+                super::dead_from::redrive(&project, &store, &names, channel, global.json)
+            }
+            Self::Redrive { select, from: None } => {
+                ask(&project, select.chosen(&*store, &names)?, Request::Redrive, global.json)
+            }
             Self::Drop(select) => ask(&project, select.chosen(&*store, &names)?, Request::Drop, global.json),
         }
     }
@@ -251,7 +265,7 @@ fn is_locked(error: &anyhow::Error) -> bool {
 }
 
 /// Waits until the running host has carried out every request. False if it has not within a few seconds.
-fn wait_for_host(store: &dyn Store) -> Result<bool, Exit> {
+pub(super) fn wait_for_host(store: &dyn Store) -> Result<bool, Exit> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         if store.requests()?.is_empty() {

@@ -10,6 +10,7 @@ macro_rules! out {
 mod build;
 mod check;
 mod dead;
+mod dead_from;
 pub mod exit;
 mod logging;
 mod modules;

@@ -72,6 +72,9 @@ impl Summary {
             }
             out!("{dead}");
         }
+        for (channel, count) in &self.stats.outbox {
+            out!("messages still to be sent to {channel}: {count}");
+        }
         out!("events nobody wanted: {}, messages that were no events: {}", self.stats.unrouted, self.stats.invalid);
         Ok(())
     }

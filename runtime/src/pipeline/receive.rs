@@ -92,6 +92,15 @@ pub(super) struct Counts {
     pub(super) failures: u64,
 }
 
+impl Counts {
+    fn tell(&self, channel: &str) {
+        let Self { received, deleted, renewed, lost, returned, failures } = *self;
+        if received + failures > 0 {
+            tracing::info!(channel, received, deleted, renewed, lost, returned, failures, "messages since the start");
+        }
+    }
+}
+
 /// Why nothing is received at the moment.
 struct Failure {
     error: ChannelError,
@@ -572,22 +581,9 @@ impl Host {
         if inlet.depth.replace(depth) == Some(depth) && in_hand == 0 {
             return;
         }
-        let Counts { received, deleted, renewed, lost, returned, failures } = inlet.counts;
-        tracing::info!(
-            channel = inlet.name,
-            visible = depth.visible,
-            in_flight = depth.in_flight,
-            delayed = depth.delayed,
-            in_hand,
-            oldest_ms,
-            received,
-            deleted,
-            renewed,
-            lost,
-            returned,
-            failures,
-            "queue"
-        );
+        let Depth { visible, in_flight, delayed } = depth;
+        tracing::info!(channel = inlet.name, visible, in_flight, delayed, in_hand, oldest_ms, "queue");
+        inlet.counts.tell(&inlet.name);
     }
 
     /// When receiving has something to do next.
@@ -615,6 +611,7 @@ impl Host {
         for closed in self.leases.release_all() {
             self.close(closed);
         }
+        self.inlets.iter().for_each(|inlet| inlet.counts.tell(&inlet.name));
         self.inlets.clear();
         let all = async { while self.acknowledgers.join_next().await.is_some() {} };
         if timeout(FAREWELL, all).await.is_err() {

@@ -1,0 +1,170 @@
+//! `reactor dead redrive --from CHANNEL`: the dead letters in a queue outside.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use serde::Serialize;
+
+use crate::channel::aws::Aws;
+use crate::channel::send::send;
+use crate::channel::{self, ChannelError, MAX_BATCH, Receipt, Received, Remote, Sink, Source};
+use crate::event::{Message, ReactorId};
+use crate::pipeline::forward::{Note, sent_back};
+use crate::store::{DeadFilter, Request, Store};
+
+use super::dead::wait_for_host;
+use super::exit::{self, Exit};
+use super::project::Project;
+
+/// How long messages are leased while they are looked at.
+const LEASE: Duration = Duration::from_secs(120);
+/// How long an empty queue is waited for.
+const WAIT: Duration = Duration::from_secs(2);
+/// Empty answers in a row after which there is nothing more: a queue does not always show all it has.
+const EMPTY_ENOUGH: usize = 2;
+
+/// What became of the queue's messages.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    /// Dead letters of this store, to be run again.
+    redriven: u64,
+    /// Dead letters of another store, sent back to their channel.
+    returned: u64,
+    /// Left where they were: no dead letters, or of a channel that is not in the configuration.
+    skipped: u64,
+}
+
+/// Redrives what is in the queue of a channel.
+pub(super) fn redrive(
+    project: &Project,
+    store: &Arc<dyn Store>,
+    names: &BTreeMap<ReactorId, String>,
+    from: &str,
+    json: bool,
+) -> Result<(), Exit> {
+    let channel = project.channel(from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (source, remotes) = runtime.block_on(async {
+        let aws = Aws::connect().await;
+        (channel::queue(&aws, channel), project.remotes().await)
+    });
+    let source = source.ok_or_else(|| {
+        let why =
+            anyhow!("channel `{from}` has no queue outside; `reactor dead list` shows the dead letters of the store");
+        Exit::new(exit::USAGE, why)
+    })?;
+    let known = store.dead_letters(&DeadFilter { brief: true, ..DeadFilter::default() })?;
+    let known = known.into_iter().filter(|dead| !dead.redriving).filter_map(|dead| {
+        let reactor = names.get(&dead.letter.reactor?)?.clone();
+        Some(((reactor, dead.letter.event_id?), dead.id))
+    });
+    let mut run = Run { project, store, source: &*source, remotes, known: known.collect(), report: Report::default() };
+    let ended = runtime.block_on(run.all());
+    let report = run.report;
+    let done = report.redriven == 0 || wait_for_host(&**store)?;
+    if json {
+        out!("{}", serde_json::to_string(&report).map_err(anyhow::Error::from)?);
+    } else {
+        let when = if done { "redriven" } else { "to be redriven when `reactor up` runs" };
+        out!("{} {when}, {} sent back, {} left in `{from}`", report.redriven, report.returned, report.skipped);
+    }
+    ended
+}
+
+struct Run<'r> {
+    project: &'r Project,
+    store: &'r Arc<dyn Store>,
+    source: &'r dyn Source,
+    remotes: BTreeMap<String, Remote>,
+    /// This store's dead letters, by reactor and event.
+    known: HashMap<(String, String), u64>,
+    report: Report,
+}
+
+impl Run<'_> {
+    async fn all(&mut self) -> Result<(), Exit> {
+        let (mut empty, mut left) = (0, Vec::new());
+        let ended = loop {
+            if empty == EMPTY_ENOUGH {
+                break Ok(());
+            }
+            let received = match self.source.receive(MAX_BATCH, WAIT, LEASE).await {
+                Ok(received) => received,
+                Err(error) => break Err(failed(&error)),
+            };
+            empty = if received.is_empty() { empty + 1 } else { 0 };
+            let mut settled = Vec::new();
+            for Received { message, receipt, .. } in received {
+                match self.one(message).await {
+                    Ok(true) => settled.push(receipt),
+                    Ok(false) => left.push((receipt, Duration::ZERO)),
+                    Err(exit) => {
+                        eprintln!(
+                            "warning: a message stays in the queue: {}",
+                            exit.error.map(|error| error.to_string()).unwrap_or_default()
+                        );
+                        left.push((receipt, Duration::ZERO));
+                    }
+                }
+            }
+            self.delete(&settled).await;
+        };
+        self.report.skipped = left.len() as u64;
+        // Only now, or they would be received again and again.
+        for batch in left.chunks(MAX_BATCH) {
+            self.source.lease(batch).await;
+        }
+        ended
+    }
+
+    /// Deals with a message; whether it can be deleted.
+    async fn one(&mut self, received: Message) -> Result<bool, Exit> {
+        let (message, note) = sent_back(received.clone());
+        let Some(note) = note else { return Ok(false) };
+        let event = (note.reactor.clone(), note.event_id.clone().unwrap_or_default());
+        if let Some(id) = self.known.remove(&event) {
+            self.store.request(Request::Redrive(id))?;
+            self.report.redriven += 1;
+            return Ok(true);
+        }
+        let sent = self.send_back(&note, received, message).await?;
+        self.report.returned += u64::from(sent);
+        Ok(sent)
+    }
+
+    /// Sends another store's dead letter to the channel that it came through. Outside, it keeps its note, so that a host
+    /// that knows it runs it again.
+    async fn send_back(&self, note: &Note, noted: Message, plain: Message) -> Result<bool, Exit> {
+        let Some(channel) = self.project.config.channels.get(&note.channel) else { return Ok(false) };
+        match self.remotes.get(&channel.name) {
+            Some(remote) => match first_error(&*remote.sink, noted).await {
+                Some(error) => Err(failed(&error)),
+                None => Ok(true),
+            },
+            None => {
+                let id = self.store.channel_id(&channel.name)?;
+                self.store.append(id, vec![plain]).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn delete(&self, receipts: &[Receipt]) {
+        let answers = if receipts.is_empty() { Vec::new() } else { self.source.delete(receipts).await };
+        for error in answers.into_iter().filter_map(Result::err) {
+            eprintln!("warning: a message that is dealt with could not be deleted, and will be seen again: {error}");
+        }
+    }
+}
+
+async fn first_error(sink: &dyn Sink, message: Message) -> Option<ChannelError> {
+    let sent = send(sink, &[message]).await;
+    sent.failed.or_else(|| sent.refused.into_iter().next())
+}
+
+fn failed(error: &ChannelError) -> Exit {
+    Exit::new(exit::FAILURE, anyhow!("{error}"))
+}
