@@ -5,20 +5,18 @@
 //! each event of about 500 bytes. Options: the numbers of events, as arguments.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
+#[allow(dead_code, reason = "each program uses its part of it")]
+mod host;
+
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reactor_runtime::clock::{Clock, SystemClock};
-use reactor_runtime::config;
 use reactor_runtime::event::Message;
-use reactor_runtime::pipeline::host::{Control, Host, Parts};
-use reactor_runtime::pipeline::invoke::Guest;
+use reactor_runtime::pipeline::host::Control;
 use reactor_runtime::store::Store;
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::wasm::{Engine, EngineOptions, GuestSpec, Limits};
-use tokio::sync::mpsc;
+
+use host::{Ready, Running};
 
 const ACCOUNTS: usize = 10_000;
 const BATCH: usize = 256;
@@ -37,77 +35,11 @@ fn main() {
     if sizes.is_empty() {
         sizes = vec![10_000, 200_000];
     }
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-unknown-unknown/guest/guest_tally.wasm");
-    let module = std::env::var_os("TALLY_WASM").map_or(module, Into::into);
-    let bytes = std::fs::read(&module).unwrap_or_else(|error| {
-        panic!("{}: {error}; run `cargo xtask bench`, which builds the guests", module.display())
-    });
+    let bytes = host::tally();
     for size in sizes {
         throughput(&bytes, size);
     }
     latency(&bytes);
-}
-
-/// A host in a folder of its own.
-struct Bench {
-    dir: tempfile::TempDir,
-    store: Arc<SqliteStore>,
-    runtime: tokio::runtime::Runtime,
-    _guests: tokio::runtime::Runtime,
-    tell: mpsc::Sender<Control>,
-    host: tokio::task::JoinHandle<()>,
-}
-
-impl Bench {
-    fn start(module: &[u8]) -> Self {
-        let dir = tempfile::TempDir::new().expect("a temporary folder");
-        let path = dir.path().join("tally.wasm");
-        std::fs::write(&path, module).expect("the module");
-        let file = dir.path().join("reactors.toml");
-        let loaded = config::parse(CONFIG, &file, &|_| None).expect("a valid configuration");
-        let config = Arc::new(loaded.config);
-        let options = OpenOptions::owner(config.runtime.concurrency);
-        let store = Arc::new(SqliteStore::open(&config.runtime.data_dir, &options).expect("a store"));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let cache_dir = config.runtime.data_dir.join("modules");
-        let options = EngineOptions { cache_dir, instances: config.runtime.concurrency, max_memory: 64 << 20 };
-        let engine = Engine::new(options).expect("an engine");
-        let reactor = &config.reactors["tally"];
-        let spec = GuestSpec {
-            reactor: reactor.name.clone(),
-            timeout: reactor.timeout,
-            cpu: reactor.cpu,
-            memory: reactor.memory,
-            allow_state: true,
-            emit: Vec::new(),
-            config: BTreeMap::new(),
-            hop_limit: 16,
-            limits: Limits::default(),
-            clock: Arc::clone(&clock),
-        };
-        let guest: Arc<dyn Guest> = engine.load(&path, spec).expect("a module").guest;
-        let runtime = threads("host", 1);
-        let guests = threads("guest", 2);
-        let parts = Parts {
-            config,
-            store: Arc::clone(&store) as Arc<dyn Store>,
-            clock,
-            guests: BTreeMap::from([("tally".to_owned(), guest)]),
-            remotes: BTreeMap::default(),
-            guest_threads: guests.handle().clone(),
-        };
-        let (tell, told) = mpsc::channel(1);
-        let host = runtime.spawn(async move {
-            let host = Host::new(parts).await.expect("a host");
-            host.run(told).await.expect("the host runs");
-        });
-        Self { dir, store, runtime, _guests: guests, tell, host }
-    }
-}
-
-fn threads(name: &str, count: usize) -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(count).thread_name(name).enable_all().build().expect("threads")
 }
 
 fn event(id: usize, account: &str) -> Message {
@@ -119,7 +51,7 @@ fn event(id: usize, account: &str) -> Message {
 
 /// Publishes as fast as it can while the host runs; from the first event to the last one done.
 fn throughput(module: &[u8], events: usize) {
-    let bench = Bench::start(module);
+    let bench = Ready::new(CONFIG, module, BTreeMap::new()).run();
     let channel = bench.store.channel_id("in").expect("a channel");
     let before = cpu_by_thread();
     let start = Instant::now();
@@ -131,7 +63,7 @@ fn throughput(module: &[u8], events: usize) {
         }
         start.elapsed()
     });
-    let Bench { dir, store, runtime, tell, host, _guests } = bench;
+    let Running { dir, store, runtime, tell, host, .. } = bench;
     let published = runtime.block_on(publish).expect("published");
     tell.blocking_send(Control::WhenIdle).expect("the host listens");
     runtime.block_on(host).expect("the host ends");
@@ -164,7 +96,7 @@ fn throughput(module: &[u8], events: usize) {
 /// One event every 5 ms: from before it is published until its effect can be read, which is after the fsync.
 fn latency(module: &[u8]) {
     const EVENTS: usize = 2_000;
-    let bench = Bench::start(module);
+    let bench = Ready::new(CONFIG, module, BTreeMap::new()).run();
     let channel = bench.store.channel_id("in").expect("a channel");
     let reactor = bench.store.reactor_id("tally").expect("a reactor");
     let (mut accepted, mut done) = (Vec::new(), Vec::new());

@@ -8,6 +8,11 @@
 //! runs.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
+#[allow(dead_code, reason = "each program uses its part of it")]
+mod host;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,7 +20,14 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, SendMessageBatchRequestEntry};
 use futures_util::future::{join_all, select_all};
+use reactor_runtime::channel::aws::Aws;
+use reactor_runtime::channel::sqs::SqsQueue;
+use reactor_runtime::channel::{Remote, Sink, Source};
+use reactor_runtime::pipeline::host::Control;
+use reactor_runtime::store::Store;
 use tokio::sync::Notify;
+
+use host::Ready;
 
 /// Most messages in one call.
 const BATCH: usize = 10;
@@ -32,7 +44,7 @@ struct Side {
 }
 
 /// The first is what the others are compared with.
-const SIDES: &[Side] = &[Side { name: "SDK loop", empty: sdk_loop }];
+const SIDES: &[Side] = &[Side { name: "SDK loop", empty: sdk_loop }, Side { name: "Reactor", empty: reactor }];
 
 /// What is the same for all sides.
 struct Setting {
@@ -56,7 +68,7 @@ fn main() {
     let setting = Setting {
         endpoint,
         messages: number("--messages", messages),
-        loops: number("--loops", 8),
+        loops: number("--loops", 16),
         rounds: number("--rounds", rounds),
     };
     let mut spent: Vec<Vec<Spent>> = SIDES.iter().map(|_| Vec::new()).collect();
@@ -141,6 +153,33 @@ fn sdk_loop(setting: &Setting, queue: &str) -> Spent {
         }
         watch.stop()
     })
+}
+
+/// All that a host does: each event decoded, routed, entered in the ledger, run in a fresh sandbox that reads and writes
+/// its state, committed with an fsync, and deleted only then.
+fn reactor(setting: &Setting, queue: &str) -> Spent {
+    let config = format!(
+        "[channels.in]\nkind = \"sqs\"\nqueue = \"{queue}\"\n\n[reactors.tally]\nmodule = \"tally.wasm\"\n\
+         from = [\"in\"]\non = [\"added\"]\nallow = {{ state = true }}\n"
+    );
+    let looking = threads("look", 1);
+    // The endpoint is in the environment, as it is for the program.
+    let queue = Arc::new(SqsQueue::new(looking.block_on(Aws::connect()), queue.to_owned(), false));
+    let remote = Remote { source: Some(Arc::clone(&queue) as Arc<dyn Source>), sink: queue.clone() as Arc<dyn Sink> };
+    let ready = Ready::new(&config, &host::tally(), BTreeMap::from([("in".to_owned(), remote)]));
+    let watch = Stopwatch::start();
+    let running = ready.run();
+    while running.store.stats().expect("counts").reactors.iter().map(|r| r.done).sum::<u64>() < setting.messages as u64
+    {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    while looking.block_on(queue.depth()).expect("a depth").total() > 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let spent = watch.stop();
+    running.tell.blocking_send(Control::Drain).expect("the host listens");
+    running.runtime.block_on(running.host).expect("the host ends");
+    spent
 }
 
 async fn receive_and_delete(client: &Client, queue: &str, left: &AtomicUsize, done: &Notify) {

@@ -16,7 +16,8 @@ cargo xtask demo              build everything, run the order flow on the embedd
 cargo xtask test [FILTER...]  build everything, start LocalStack, run every test
 cargo xtask localstack        run the order flow on a topic and queues of LocalStack, until ctrl-c
 cargo xtask bench             print figures: end to end, store, sandbox, decode and route
-cargo xtask bench sqs [OPTION...]  the same for queues, on fauxqs; --smoke: a few messages, to see that it runs
+cargo xtask bench sqs [OPTION...]  the same for queues, on fauxqs, or on LocalStack with --localstack;
+                                --smoke: a few messages, to see that it runs
 
 LocalStack needs Python 3.11, fauxqs Node.js 20; both are installed below target at their first use.";
 
