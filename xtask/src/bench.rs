@@ -35,6 +35,7 @@ pub(crate) fn sqs(options: &[&str]) -> Result<()> {
     })?;
     let mut bench = cargo_command(&[what.as_slice(), &["--"], options].concat());
     emulator.serve(&mut bench).env("REACTOR_BENCH_ENDPOINT", emulator.url());
+    bench.env("REACTOR_BENCH_EMULATOR", emulator.process().to_string());
     match foreground::run(&mut bench)? {
         Ended::Done => Ok(()),
         Ended::Stopped => bail!("the bench was interrupted"),

@@ -96,6 +96,11 @@ impl Emulator {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Its process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Makes a command and what it starts talk to this emulator and to nothing else.
     pub(crate) fn serve<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         for name in NOT_AWS {
