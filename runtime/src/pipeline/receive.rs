@@ -31,7 +31,8 @@ const MAX_POLLS: usize = 16;
 /// idle, it waits less.
 const LONG_POLL: Duration = Duration::from_secs(20);
 const SHORT_POLL: Duration = Duration::from_secs(1);
-/// Fewest and most messages in hand; between them, as many as ended within the last second.
+/// Fewest and most messages in hand; between them, as many as end in a quarter of a second: what is in hand here cannot
+/// be worked on elsewhere.
 const LEAST_IN_HAND: usize = 2 * MAX_BATCH;
 const MOST_IN_HAND: usize = 2_000;
 /// Most messages that are entered at a time.
@@ -211,7 +212,7 @@ impl Inlet {
     }
 
     fn most_in_hand(&self) -> usize {
-        (2 * self.concurrency).max(LEAST_IN_HAND).max(self.pace.is().min(MOST_IN_HAND))
+        (2 * self.concurrency).max(LEAST_IN_HAND).max((self.pace.is() / 4).min(MOST_IN_HAND))
     }
 
     /// More pollers while they come back full, fewer when they come back empty.
