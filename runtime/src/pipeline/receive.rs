@@ -44,6 +44,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// How long a message is left alone that arrived just while its delivery was being put away.
 const SOON: Duration = Duration::from_secs(1);
+/// How much before its time a message that was given back is received again.
+const EARLY: Duration = Duration::from_secs(2);
 /// How long the end of the host waits for its last acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How often the depth of a queue is asked for.
@@ -67,6 +69,8 @@ pub(super) struct Inlet {
     running: usize,
     target: usize,
     failure: Option<Failure>,
+    /// When single messages were last told of.
+    told: Option<Instant>,
     empty: u32,
     arrived: VecDeque<Arrived>,
     /// Messages that are being copied.
@@ -187,6 +191,7 @@ impl Inlet {
             running: 0,
             target: 1,
             failure: None,
+            told: None,
             empty: 0,
             arrived: VecDeque::new(),
             storing: 0,
@@ -245,6 +250,13 @@ impl Inlet {
         }
         self.failure =
             Some(Failure { error, tries: tries.saturating_add(1), retry_at: now + delay, told: told.unwrap_or(now) });
+    }
+
+    /// Whether another line about single messages would not be one of too many; the counts have them all.
+    fn may_tell(&mut self) -> bool {
+        let may = self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        self.told = if may { Some(Instant::now()) } else { self.told };
+        may
     }
 
     fn recovered(&mut self) {
@@ -458,6 +470,8 @@ impl Host {
             }
             Fate::Back(after) => {
                 inlet.counts.returned += 1;
+                // A little early: it is better here when it is due than on its way.
+                let after = if after > EARLY * 2 { after - EARLY } else { after };
                 inlet.set_lease(closed.receipt, after.min(LEASE_AT_MOST), None);
             }
         }
@@ -532,11 +546,9 @@ impl Host {
         let (bare, others) = self.leases.lost(lease);
         let lost = &mut self.inlets[inlet];
         lost.counts.lost += 1;
-        tracing::warn!(
-            channel = lost.name,
-            deliveries = bare.len(),
-            "a lease is lost; its message will come again: {why}"
-        );
+        if lost.may_tell() {
+            tracing::warn!(channel = lost.name, "leases are lost; their messages will come again: {why}");
+        }
         others.into_iter().for_each(|closed| self.close(closed));
         for delivery in bare {
             if self.active.get(&delivery).is_some_and(|active| !self.holds_lease(delivery, active)) {
@@ -552,8 +564,10 @@ impl Host {
             Ok(()) => inlet.counts.deleted += 1,
             Err(error) => {
                 inlet.counts.failures += 1;
-                let (channel, code) = (&inlet.name, error.trouble.code());
-                tracing::warn!(channel, code, "a message could not be deleted and will come again: {error}");
+                if inlet.may_tell() {
+                    let (channel, code) = (&inlet.name, error.trouble.code());
+                    tracing::warn!(channel, code, "messages could not be deleted and will come again: {error}");
+                }
             }
         }
     }
@@ -591,8 +605,11 @@ impl Host {
     pub(super) fn next_receive(&self) -> Option<Instant> {
         let retries = self.inlets.iter().filter_map(|inlet| inlet.failure.as_ref().map(|failure| failure.retry_at));
         let looks = self.inlets.iter().map(|inlet| inlet.look_at);
-        let wait = |at: Duration| Instant::now() + at.saturating_sub(self.clock.elapsed());
-        retries.chain(looks).chain(self.leases.next_wake().map(wait)).min()
+        // What is past and has not been done waits for something else than the time.
+        let now = Instant::now();
+        let ahead = retries.chain(looks).filter(|at| *at > now);
+        let wait = |at: Duration| now + at.saturating_sub(self.clock.elapsed());
+        ahead.chain(self.leases.next_wake().map(wait)).min()
     }
 
     /// Receives nothing more.
