@@ -50,7 +50,9 @@ pub const MAX_ATTRIBUTES: usize = 10;
 /// message attributes; in structured mode where the attributes would be too many or the data is no text.
 pub fn encode_cloudevents(event: &Event) -> Message {
     let attributes = cloud_attributes(event);
-    let body = std::str::from_utf8(&event.data).ok().filter(|text| !text.is_empty());
+    // Control characters are text, but not to SQS; JSON has a way of writing them.
+    let plain = |text: &&str| !text.is_empty() && !text.contains(|c: char| c.is_control() && !"\t\n\r".contains(c));
+    let body = std::str::from_utf8(&event.data).ok().filter(plain);
     if attributes.len() <= MAX_ATTRIBUTES && body.is_some() {
         let named = attributes.into_iter().map(|(name, value)| (format!("{PREFIX}{name}"), value));
         return Message { body: event.data.clone(), attributes: named.collect(), ..Message::default() };

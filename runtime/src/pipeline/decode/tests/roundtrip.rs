@@ -2,7 +2,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::super::{check_event, encode_native};
+use super::super::{MAX_ATTRIBUTES, check_event, encode_cloudevents, encode_native};
 use super::*;
 
 fn line() -> impl Strategy<Value = String> {
@@ -59,6 +59,16 @@ proptest! {
         prop_assert_eq!(check_event(&event), Ok(()));
         prop_assert_eq!(only(run(Format::Native, &Message::from_body(body.clone()))), event.clone());
         prop_assert_eq!(only(run(Format::Auto, &Message::from_body(body))), event);
+    }
+
+    #[test]
+    fn so_does_one_encoded_as_a_cloud_event(event in events()) {
+        let message = encode_cloudevents(&event);
+        prop_assert!(message.attributes.len() <= MAX_ATTRIBUTES);
+        let text = std::str::from_utf8(&message.body);
+        prop_assert!(text.is_ok_and(|text| !text.is_empty()), "what a queue takes");
+        prop_assert_eq!(only(run(Format::CloudEvents, &message)), event.clone());
+        prop_assert_eq!(only(run(Format::Auto, &message)), event);
     }
 }
 
