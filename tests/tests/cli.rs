@@ -1,5 +1,6 @@
 //! What the program says, and with which exit code it ends, when something is wrong.
 
+use reactor_tests::fake_sqs::FakeSqs;
 use reactor_tests::{Sandbox, added, counts, guest};
 use serde_json::{Value, json};
 
@@ -40,10 +41,16 @@ fn a_channel_that_is_not_there() {
 }
 
 #[test]
-fn a_channel_that_cannot_be_reached() {
-    let sandbox = Sandbox::new("[channels.in]\nkind = \"sqs\"\nqueue = \"orders\"\n");
-    sandbox.run_with(&["publish", "in"], b"{}").code(3).says("`in`").says("kind \"local\"");
-    sandbox.run(&["up"]).code(3).says("`in`").says("kind \"local\"");
+fn a_queue_that_is_not_there() {
+    let aws = FakeSqs::start();
+    let sandbox =
+        Sandbox::new("[channels.in]\nkind = \"sqs\"\nqueue = \"orders\"\n").with_env("AWS_ENDPOINT_URL", &aws.url());
+    let event = br#"{"eventId":"e1","eventType":"t","source":"s","data":1}"#;
+    sandbox.run_with(&["publish", "in"], event).code(1).says("`orders`").says("make it, or set `create = true`");
+    aws.create("orders");
+    let published = sandbox.run_with(&["publish", "in"], event).ok();
+    assert_eq!(published.stdout, "1 accepted by in, 0 refused\n");
+    assert_eq!(aws.queue("orders").counts().visible, 1);
 }
 
 #[test]
