@@ -41,6 +41,8 @@ struct Inner {
     receive_faults: Vec<Trouble>,
     /// What the next entries sent get instead.
     send_faults: Vec<Trouble>,
+    /// What the next messages sent again get instead.
+    resend_faults: Vec<Trouble>,
     /// Deletes that fail, and leases that cannot be renewed.
     failing_deletes: usize,
     no_renewals: bool,
@@ -191,6 +193,13 @@ impl Source for Queue {
             }
             self.changed.notify_waiters();
             answers
+        })
+    }
+
+    fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, ChannelResult<()>> {
+        Box::pin(async {
+            let fault = self.inner().resend_faults.pop();
+            fault.map_or_else(|| Ok(self.put(message.clone())), |fault| Err(trouble(fault)))
         })
     }
 
@@ -598,8 +607,16 @@ async fn what_is_no_event_is_kept_and_deleted() {
     for letter in &letters {
         world.store.request(Request::Redrive(letter.id)).expect("asked");
     }
-    world.start(done(), done()).until_idle().await;
-    assert_eq!(world.store.dead_letters(&DeadFilter::default()).expect("letters").len(), 2, "they are what they are");
+    // Somebody wants the one now, and the other stays what it is.
+    world.config = world.config.replacen("on = [\"t\"]", "on = [\"t\", \"nobodys\"]", 1);
+    world.source.inner().resend_faults = vec![Trouble::Throttled];
+    let host = world.start(done(), done());
+    until("it has run", || world.counts("a").done == 1).await;
+    until("the other is back", || world.store.requests().expect("requests").is_empty()).await;
+    host.until_idle().await;
+    let letters = world.store.dead_letters(&DeadFilter::default()).expect("letters");
+    assert_eq!(letters.iter().map(|dead| dead.letter.reason.as_str()).collect::<Vec<_>>(), ["invalid-event"]);
+    assert_eq!(world.source.left(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

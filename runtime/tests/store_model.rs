@@ -15,6 +15,8 @@ use reactor_runtime::store::{
 
 const START: u64 = 4_000_000_000_000;
 const WINDOW: u64 = 500;
+/// The channel that is received from; what is read from a log has channels of its own.
+const OUTSIDE: ChannelId = ChannelId(3);
 const AWAY: Duration = Duration::from_millis(600);
 
 /// Something to ask; numbers are taken modulo what there is.
@@ -226,7 +228,7 @@ fn reception(memo: &Memo, step: &Step) -> Option<Reception> {
         message: message(&format!("r{number}")),
         deliveries: vec![NewDelivery {
             reactor: ReactorId(1 + u32::from(*reactor)),
-            origin: Origin { channel: ChannelId(1), offset: Offset(0), part: 0 },
+            origin: Origin { channel: OUTSIDE, offset: Offset(0), part: 0 },
             key: key(u64::from(*number)),
             window: Duration::from_millis(WINDOW),
             lane: lane.map(|lane| key(u64::from(lane))),
@@ -238,7 +240,7 @@ fn reception(memo: &Memo, step: &Step) -> Option<Reception> {
         keep: *keep,
     };
     let messages = keys.iter().map(incoming).collect();
-    Some(Reception { channel: ChannelId(1), now: memo.now(), messages, drop: vec![Offset(3)] })
+    Some(Reception { channel: OUTSIDE, now: memo.now(), messages, drop: vec![Offset(3)] })
 }
 
 /// Asks one store; what it answers, as text.
@@ -263,7 +265,7 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
         }
         Step::Drop(number) => format!("{:?}", store.drop_dead(request(Request::Drop(dead(*number))), dead(*number))),
         Step::Maintain => {
-            let retention = vec![(ChannelId(1), Duration::from_millis(200))];
+            let retention = vec![(ChannelId(1), Duration::from_millis(200)), (OUTSIDE, Duration::from_millis(150))];
             let upkeep =
                 Upkeep { now: memo.now(), ledger_window: Duration::from_millis(WINDOW), retention, away: AWAY };
             format!("{:?}", store.maintain(&upkeep))
@@ -275,7 +277,7 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
             format!("{first:?} {:?}", wait(store.sent(first.iter().map(|record| record.id).collect())))
         }
         Step::Restart(leased) => {
-            let leased: &[ChannelId] = if *leased { &[ChannelId(1)] } else { &[] };
+            let leased: &[ChannelId] = if *leased { &[OUTSIDE] } else { &[] };
             format!("{:?}", store.recover(leased))
         }
     }
@@ -284,7 +286,7 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
 /// Everything that can be read, as text.
 fn picture(store: &dyn Store) -> String {
     let mut text = format!("{:?}\n{:?}\n", store.stats().unwrap(), store.requests().unwrap());
-    for channel in [ChannelId(1), ChannelId(2)] {
+    for channel in [ChannelId(1), ChannelId(2), OUTSIDE] {
         let records = store.read_log(channel, Offset(1), 1_000, 1 << 30).unwrap();
         let records: Vec<_> = records.into_iter().map(|record| (record.offset, record.message)).collect();
         text += &format!("{:?} {records:?}\n", store.cursor(channel).unwrap());
@@ -316,6 +318,7 @@ fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
         model.channel_id(name).unwrap();
         model.reactor_id(name).unwrap();
     }
+    assert_eq!((disk.channel_id("three").unwrap(), model.channel_id("three").unwrap()), (OUTSIDE, OUTSIDE));
     let mut memo = Memo::default();
     for step in steps {
         memo.now += 37;

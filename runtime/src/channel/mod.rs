@@ -41,6 +41,8 @@ pub trait Source: Send + Sync + 'static {
     fn delete<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>>;
     /// Sets how much longer each message is leased, in whole seconds from now; zero gives it back. Answers for each.
     fn lease<'a>(&'a self, receipts: &'a [(Receipt, Duration)]) -> BoxFuture<'a, Vec<Result<()>>>;
+    /// Sends a message to the queue once more, so that it is received like a new one.
+    fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<()>>;
     /// How many messages there are, as far as the queue can tell.
     fn depth(&self) -> BoxFuture<'_, Result<Depth>>;
 }

@@ -360,6 +360,11 @@ impl Source for Subscription {
         self.queue.lease(receipts)
     }
 
+    fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<()>> {
+        // Other subscribers of the topic have had it.
+        self.queue.resend(message)
+    }
+
     fn depth(&self) -> BoxFuture<'_, Result<Depth>> {
         self.queue.depth()
     }

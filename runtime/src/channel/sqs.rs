@@ -204,6 +204,10 @@ impl Source for SqsQueue {
         Box::pin(async { each(receipts.len(), self.lease_all(receipts).await) })
     }
 
+    fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { self.send(std::slice::from_ref(message)).await.pop().unwrap_or(Ok(())) })
+    }
+
     fn depth(&self) -> BoxFuture<'_, Result<Depth>> {
         Box::pin(async {
             let names = [

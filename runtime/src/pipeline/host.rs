@@ -84,6 +84,8 @@ pub struct Host {
     pub(super) inlets: Vec<Inlet>,
     pub(super) leases: Leases,
     pub(super) leaving: HashSet<DeliveryId>,
+    /// Requests to redrive whose messages are being sent to their queues again.
+    pub(super) resending: HashSet<u64>,
     pub(super) acknowledgers: JoinSet<()>,
     /// The channels outside that are sent to, and how many messages and bytes are on their way to them.
     outlets: HashMap<ChannelId, Arc<Notify>>,
@@ -149,6 +151,7 @@ impl Host {
             inlets: Vec::new(),
             leases: Leases::default(),
             leaving: HashSet::new(),
+            resending: HashSet::new(),
             acknowledgers: JoinSet::new(),
             outlets: HashMap::new(),
             senders: JoinSet::new(),
@@ -351,6 +354,7 @@ impl Host {
             Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
             Input::Deleted { inlet, answer } => self.deleted(inlet, answer),
             Input::Depth { inlet, answer } => self.looked(inlet, answer),
+            Input::Resent { request, dead, answer } => self.resent(request, dead, answer)?,
             Input::AwayWritten(delivery) => drop(self.leaving.remove(&delivery)),
             Input::LeftOutbox(messages, bytes) => {
                 self.outbox.0 -= messages.cast_signed();

@@ -136,6 +136,8 @@ enum Input {
     Deleted { inlet: usize, answer: channel::Result<()> },
     /// How many messages a queue holds.
     Depth { inlet: usize, answer: channel::Result<Depth> },
+    /// A dead letter, that somebody asked to be redriven, was sent to its queue again, or not.
+    Resent { request: u64, dead: u64, answer: channel::Result<()> },
     /// The store has noted that a delivery is away.
     AwayWritten(DeliveryId),
     /// Messages have left the outbox: their number and bytes.

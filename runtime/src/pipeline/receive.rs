@@ -13,7 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use crate::channel::acknowledge::{Ack, What, acknowledge};
-use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Source};
+use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Source, Trouble};
 use crate::config::model::{LEASE_AT_MOST, Settle, Unrouted};
 use crate::event::{ChannelId, DeliveryId, LaneKey, Message, Offset};
 use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, NewDelivery, Place, Reception, StoreError};
@@ -517,6 +517,31 @@ impl Host {
                 Ok(()) => Input::AwayWritten(delivery),
                 Err(error) => Input::Fatal(error),
             });
+        });
+    }
+
+    /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked anew.
+    pub(super) fn resend(&mut self, request: u64, dead: u64, channel: ChannelId, mut message: Message) {
+        let Some(inlet) = self.inlets.iter().find(|inlet| inlet.id == channel) else { return };
+        if !self.resending.insert(request) {
+            return;
+        }
+        // A FIFO queue would take it for the one that it has had.
+        let id = message.system.message_id.take().unwrap_or_default();
+        message.system.dedup_id = Some(format!("{id}-{dead}-{}", self.clock.wall().as_millisecond()));
+        let (source, inputs) = (Arc::clone(&inlet.source), self.to_self.clone());
+        tokio::spawn(async move {
+            let mut delay = FIRST_DELAY;
+            let answer = loop {
+                match source.resend(&message).await {
+                    Err(error) if error.trouble != Trouble::Refused && delay < LONGEST_DELAY => {
+                        tokio::time::sleep(delay).await;
+                        delay *= 2;
+                    }
+                    answer => break answer,
+                }
+            };
+            let _ = inputs.send(Input::Resent { request, dead, answer });
         });
     }
 

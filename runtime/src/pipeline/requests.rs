@@ -1,5 +1,6 @@
 //! What the command line asks of a running host: redrive a dead letter, or drop it.
 
+use crate::channel::ChannelError;
 use crate::store::{Request, StoreError, StoredDead, Target, UNDELIVERABLE};
 
 use super::host::Host;
@@ -21,6 +22,11 @@ impl Host {
         match self.store.dead_letter(dead)? {
             Some(StoredDead { letter, .. }) if letter.reactor.is_none() => {
                 let channel = letter.origin.channel;
+                if letter.reason != UNDELIVERABLE && self.leased().contains(&channel) {
+                    // What runs there runs under a lease, so it has to be received.
+                    self.resend(request, dead, channel, letter.message);
+                    return Ok(());
+                }
                 if letter.reason == UNDELIVERABLE {
                     self.store.send(channel, vec![letter.message.clone()]).await?;
                     self.feed(&[(Target::Outbox(channel), letter.message.body.len())]);
@@ -52,7 +58,25 @@ impl Host {
         Ok(())
     }
 
-    fn drop_dead(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
+    /// A dead letter is in its queue again, or not: then it is tried again.
+    pub(super) fn resent(
+        &mut self,
+        request: u64,
+        dead: u64,
+        answer: Result<(), ChannelError>,
+    ) -> Result<(), StoreError> {
+        self.resending.remove(&request);
+        match answer {
+            Ok(()) => {
+                self.drop_dead(request, dead)?;
+                tracing::info!(dead, "sent to its queue again");
+            }
+            Err(error) => tracing::warn!(dead, code = error.trouble.code(), "not redriven yet: {error}"),
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop_dead(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
         if let Some((reactor, lane)) = self.store.drop_dead(request, dead)?
             && let Some(index) = self.by_id.get(&reactor)
         {
