@@ -186,7 +186,7 @@ impl Inspection<'_> {
             return vec![Finding::new(Level::Error, what).fix("confirm it, or remove it and subscribe again")];
         }
         match topic.subscription_attributes(&found).await {
-            Ok(attributes) => subscription(&attributes, filter.as_ref(), self.create).into_iter().collect(),
+            Ok(attributes) => subscription(&attributes, filter.as_ref(), self.create),
             Err(error) => vec![unseen(&error, "sns:GetSubscriptionAttributes", self.create)],
         }
     }
@@ -378,4 +378,167 @@ fn subscription(found: &HashMap<String, String>, filter: Option<&FilterPolicy>, 
 fn settings(changes: &[(&'static str, String)]) -> String {
     let settings: Vec<_> = changes.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     settings.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::config::model::Config;
+
+    use super::*;
+
+    const TOPIC: &str = "arn:aws:sns:eu-west-1:000000000000:news";
+    const QUEUE: &str = "arn:aws:sqs:eu-west-1:000000000000:inbox";
+
+    /// A queue with two readers, whose retries and windows differ.
+    fn config() -> Config {
+        let reactor = |name: &str, attempts: u32, window: &str| {
+            format!(
+                "[reactors.{name}]\nmodule = \"m.wasm\"\nfrom = [\"c\"]\non = [\"a\"]\n\
+                 [reactors.{name}.retry]\nmax-attempts = {attempts}\n[reactors.{name}.dedup]\nwindow = \"{window}\"\n"
+            )
+        };
+        let channel = "[channels.c]\nkind = \"sqs\"\nqueue = \"q\"\n";
+        let text = [channel, &reactor("few", 2, "1d"), &reactor("many", 5, "14d")].concat();
+        let loaded = crate::config::parse(&text, std::path::Path::new("reactors.toml"), &|_| None);
+        loaded.map_err(|problems| problems.render(false)).expect("a configuration").config
+    }
+
+    fn readers(config: &Config) -> Vec<&ReactorConfig> {
+        config.reactors.values().collect()
+    }
+
+    fn attributes(name: QueueAttributeName, value: impl ToString) -> Attributes {
+        HashMap::from([(name, value.to_string())])
+    }
+
+    fn error(trouble: Trouble, detail: &str) -> ChannelError {
+        ChannelError { trouble, detail: detail.into() }
+    }
+
+    fn level(finding: Option<Finding>) -> Option<Level> {
+        finding.map(|finding| finding.level)
+    }
+
+    #[test]
+    fn errors_are_told_with_their_advice() {
+        let missing = error(Trouble::Missing, "looking for queue `q`: none; make it, or set `create = true`");
+        let found = failed(&missing, "queue `q`", "sqs:GetQueueUrl", false);
+        assert_eq!((found.level, found.what.as_str()), (Level::Error, "looking for queue `q`: none"));
+        assert_eq!(found.fix.as_deref(), Some("make it, or set `create = true`"));
+        let found = failed(&missing, "queue `q`", "sqs:GetQueueUrl", true);
+        assert_eq!((found.level, found.what.as_str()), (Level::Note, "queue `q` is not there yet"));
+        assert_eq!(found.fix.as_deref(), Some("`reactor up` will make it"));
+        let denied = error(Trouble::Denied, "looking at queue `q`: AccessDenied: a; b; check the IAM policy");
+        let found = failed(&denied, "", "sqs:GetQueueAttributes", true);
+        assert_eq!((found.level, found.what.as_str()), (Level::Error, "looking at queue `q`: AccessDenied: a; b"));
+        assert_eq!(found.fix.as_deref(), Some("check the IAM policy: sqs:GetQueueAttributes is needed"));
+        let found = failed(&error(Trouble::Unreachable, "connection; broken"), "", "sqs:GetQueueUrl", true);
+        assert_eq!(found, Finding::new(Level::Error, "connection; broken"));
+    }
+
+    #[test]
+    fn only_what_the_host_itself_does_has_to_be_permitted() {
+        let denied = error(Trouble::Denied, "AccessDenied; check the IAM policy");
+        assert_eq!(unseen(&denied, "sns:ListSubscriptionsByTopic", true).level, Level::Error);
+        assert_eq!(unseen(&denied, "sns:ListSubscriptionsByTopic", false).level, Level::Warning);
+        let broken = error(Trouble::Unreachable, "broken");
+        assert_eq!(unseen(&broken, "sns:ListSubscriptionsByTopic", false).level, Level::Error);
+    }
+
+    #[test]
+    fn a_made_up_receipt_tells_a_missing_permission_from_its_own_fault() {
+        let refusal = |answer| refusal(&answer, "sqs:DeleteMessage", QUEUE);
+        assert_eq!(refusal(Ok(())), None);
+        assert_eq!(refusal(Err(error(Trouble::StaleReceipt, "invalid"))), None);
+        assert_eq!(refusal(Err(error(Trouble::Refused, "invalid"))), None);
+        let found = refusal(Err(error(Trouble::Denied, "deleting: AccessDenied; check it"))).expect("a finding");
+        assert_eq!((found.level, found.what.as_str()), (Level::Error, "deleting: AccessDenied"));
+        let fix = "add sqs:DeleteMessage on arn:aws:sqs:eu-west-1:000000000000:inbox to the IAM policy of the host";
+        assert_eq!(found.fix.as_deref(), Some(fix));
+        assert_eq!(level(refusal(Err(error(Trouble::Throttled, "slow")))), Some(Level::Error));
+    }
+
+    #[test]
+    fn the_time_out_of_the_queue_is_told_where_it_is_another() {
+        let found =
+            |seconds| lease(&attributes(QueueAttributeName::VisibilityTimeout, seconds), Duration::from_secs(60));
+        assert_eq!(found(60), None);
+        assert_eq!(level(found(30)), Some(Level::Note));
+        assert_eq!(lease(&Attributes::new(), Duration::from_secs(60)), None);
+    }
+
+    #[test]
+    fn messages_are_not_to_be_moved_away_before_the_attempts_are_over() {
+        let config = config();
+        let readers = readers(&config);
+        let judge = |count: Value, settle| {
+            let policy = json!({ "deadLetterTargetArn": QUEUE, "maxReceiveCount": count });
+            redrive(&attributes(QueueAttributeName::RedrivePolicy, policy), Some(settle), &readers)
+        };
+        assert_eq!(judge(json!(6), Settle::Completed), None);
+        for low in [json!(5), json!("5"), json!(1)] {
+            let found = judge(low.clone(), Settle::Completed).expect("a finding");
+            assert!(found.level == Level::Warning && found.what.contains("the 5 attempts of reactor `many`"), "{low}");
+            assert_eq!(found.fix.as_deref(), Some("set maxReceiveCount to 7"));
+            assert_eq!(judge(low, Settle::Stored), None);
+        }
+        assert_eq!(level(redrive(&Attributes::new(), Some(Settle::Completed), &readers)), Some(Level::Note));
+    }
+
+    #[test]
+    fn a_queue_is_not_to_keep_messages_longer_than_duplicates_are_known() {
+        let config = config();
+        let judge =
+            |seconds| retention(&attributes(QueueAttributeName::MessageRetentionPeriod, seconds), &readers(&config));
+        assert_eq!(judge(86_400), None);
+        let found = judge(345_600).expect("a finding");
+        assert!(found.level == Level::Warning && found.what.contains("reactor `few`"), "{found:?}");
+        assert!(found.fix.is_some_and(|fix| fix.contains("\"345600s\"")));
+    }
+
+    #[test]
+    fn topic_and_queue_are_both_fifo_or_neither_is() {
+        assert_eq!((order("t", "q"), order("t.fifo", "q.fifo")), (None, None));
+        assert_eq!(level(order("t", "https://sqs/0/q.fifo")), Some(Level::Error));
+        assert_eq!(level(order("arn:aws:sns:eu-west-1:0:t.fifo", "q")), Some(Level::Error));
+    }
+
+    #[test]
+    fn the_topic_has_to_be_named_by_the_policy_of_the_queue() {
+        let found = permitted("", TOPIC, QUEUE, false).expect("a finding");
+        let statement = permission(TOPIC, QUEUE);
+        assert!(found.level == Level::Error && found.fix.is_some_and(|fix| fix.ends_with(&statement.to_string())));
+        assert_eq!(level(permitted("", TOPIC, QUEUE, true)), Some(Level::Note));
+        assert_eq!(permitted(&json!({ "Statement": statement }).to_string(), TOPIC, QUEUE, false), None);
+    }
+
+    #[test]
+    fn a_subscription_is_there_and_lets_through_what_is_asked_for() {
+        let filter = FilterPolicy { scope: "MessageBody", policy: json!({ "eventType": ["a"] }) };
+        let missing = unsubscribed("news", Some(&filter), false);
+        let settings =
+            r#"RawMessageDelivery = true, FilterPolicyScope = MessageBody, FilterPolicy = {"eventType":["a"]}"#;
+        assert_eq!(missing.fix, Some(format!("subscribe it with {settings}, or set `create = true`")));
+        assert_eq!((missing.level, unsubscribed("news", None, true).level), (Level::Error, Level::Note));
+        let judge = |found: &[(&str, &str)], filter: Option<&FilterPolicy>, create| {
+            let found = found.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            subscription(&found, filter, create)
+        };
+        let levels = |found: &[Finding]| -> Vec<Level> { found.iter().map(|finding| finding.level).collect() };
+        let (raw, body) = (("RawMessageDelivery", "true"), ("FilterPolicyScope", "MessageBody"));
+        let (right, wrong) = (("FilterPolicy", r#"{"eventType":["a"]}"#), ("FilterPolicy", r#"{"eventType":["b"]}"#));
+        assert_eq!(judge(&[raw, body, right], Some(&filter), false), []);
+        assert_eq!(levels(&judge(&[body, right], Some(&filter), false)), [Level::Note]);
+        assert_eq!(levels(&judge(&[raw], Some(&filter), false)), [Level::Note], "too much comes");
+        assert_eq!(levels(&judge(&[raw, body, wrong], Some(&filter), false)), [Level::Warning], "too little comes");
+        assert_eq!(levels(&judge(&[raw, body, wrong], None, false)), [Level::Warning]);
+        assert_eq!(levels(&judge(&[raw, right], Some(&filter), false)), [Level::Warning], "it looks at attributes");
+        let by_up = judge(&[wrong], Some(&filter), true);
+        assert_eq!(levels(&by_up), [Level::Note, Level::Note]);
+        let fixes: Vec<_> = by_up.into_iter().filter_map(|finding| finding.fix).collect();
+        assert_eq!(fixes[0], "`reactor up` will set RawMessageDelivery = true");
+        assert!(fixes[1].starts_with("`reactor up` will set FilterPolicyScope = MessageBody, FilterPolicy = {"));
+    }
 }
