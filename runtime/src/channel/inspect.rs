@@ -13,10 +13,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::model::{ChannelConfig, ChannelKind, ReactorConfig, Settle};
+use crate::config::units::show_duration;
 
 use super::aws::{Aws, explain};
 use super::filter::{FilterPolicy, filter_policy};
-use super::sns::{SnsTopic, allows, changes, permission};
+use super::sns::{SnsTopic, allows, changes, permission, statements};
 use super::sqs::SqsQueue;
 use super::{ChannelError, Receipt, Result, Source, Trouble};
 
@@ -99,7 +100,7 @@ pub async fn inspect(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConf
             (findings, there, "sns:Publish")
         }
     };
-    if is_written {
+    if is_written && there.is_some() {
         let what = "whether the host may send there is not tried, as it would send something";
         findings.push(Finding::new(Level::Note, what).fix(format!("it needs {action}")));
     }
@@ -223,7 +224,8 @@ fn failed(error: &ChannelError, name: &str, action: &str, create: bool) -> Findi
     let (what, fix) = split(error);
     let finding = Finding::new(Level::Error, what);
     match fix {
-        Some(fix) if error.trouble == Trouble::Denied => finding.fix(format!("{fix}: {action} is needed")),
+        // Without credentials it is not a matter of permissions.
+        Some(fix) if fix.contains("policy") => finding.fix(format!("{fix}: {action} is needed")),
         Some(fix) => finding.fix(fix),
         None => finding,
     }
@@ -289,18 +291,19 @@ fn max_receives(policy: &str) -> Option<u64> {
 
 /// How long the queue keeps messages against how long its readers know duplicates.
 fn retention(attributes: &Attributes, readers: &[&ReactorConfig]) -> Option<Finding> {
-    let kept = number(attributes, &QueueAttributeName::MessageRetentionPeriod)?;
+    let kept = Duration::from_secs(number(attributes, &QueueAttributeName::MessageRetentionPeriod)?);
     let reader = readers.iter().min_by_key(|reader| reader.dedup.window)?;
-    let known = reader.dedup.window.as_secs();
-    (kept > known).then(|| {
-        let what = format!(
-            "the queue keeps messages for {kept} s, and reactor `{}` knows duplicates for {known} s: what comes again \
-             later runs again",
-            reader.name
-        );
-        Finding::new(Level::Warning, what)
-            .fix(format!("set `dedup.window` to \"{kept}s\" or more, or MessageRetentionPeriod to {known} or less"))
-    })
+    let known = reader.dedup.window;
+    if kept <= known {
+        return None;
+    }
+    let (name, kept, shown, seconds) = (&reader.name, show_duration(kept), show_duration(known), known.as_secs());
+    let what = format!(
+        "the queue keeps messages for {kept}, and reactor `{name}` knows duplicates for {shown}: what comes again later \
+         runs again"
+    );
+    let fix = format!("set dedup.window of `{name}` to {kept} or more, or MessageRetentionPeriod to {seconds} or less");
+    Some(Finding::new(Level::Warning, what).fix(fix))
 }
 
 fn number(attributes: &Attributes, name: &QueueAttributeName) -> Option<u64> {
@@ -328,12 +331,26 @@ fn permitted(policy: &str, topic: &str, queue: &str, create: bool) -> Option<Fin
     if allows(policy, topic) {
         return None;
     }
-    let what = "the queue's policy does not name the topic: SNS may not send to it";
+    let what = "the queue's policy does not name the topic";
+    let statement = permission(topic, queue);
     Some(if create {
         Finding::new(Level::Note, what).fix(format!("{BY_UP} add a statement"))
+    } else if may_allow(policy) {
+        Finding::new(Level::Warning, format!("{what}: whether it lets SNS send to it cannot be told"))
+            .fix(format!("if nothing comes, add this statement to the policy: {statement}"))
     } else {
-        let statement = permission(topic, queue);
-        Finding::new(Level::Error, what).fix(format!("add this statement to the queue's policy: {statement}"))
+        Finding::new(Level::Error, format!("{what}: SNS is not allowed to send to it"))
+            .fix(format!("add this statement to the policy: {statement}"))
+    })
+}
+
+/// Whether a statement lets SNS, or anybody, send on conditions that are not those of other topics.
+fn may_allow(policy: &str) -> bool {
+    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
+    statements(&policy).iter().any(|statement| {
+        let (who, when) = (statement["Principal"].to_string(), statement["Condition"].to_string());
+        let is_open = who.contains("\"*\"") || who.contains("sns.amazonaws.com");
+        statement["Effect"] == "Allow" && is_open && (when.contains('*') || !when.contains(":sns:"))
     })
 }
 
@@ -434,6 +451,8 @@ mod tests {
         let found = failed(&denied, "", "sqs:GetQueueAttributes", true);
         assert_eq!((found.level, found.what.as_str()), (Level::Error, "looking at queue `q`: AccessDenied: a; b"));
         assert_eq!(found.fix.as_deref(), Some("check the IAM policy: sqs:GetQueueAttributes is needed"));
+        let nobody = error(Trouble::Denied, "no credentials; set AWS_PROFILE");
+        assert_eq!(failed(&nobody, "", "sqs:GetQueueUrl", true).fix.as_deref(), Some("set AWS_PROFILE"));
         let found = failed(&error(Trouble::Unreachable, "connection; broken"), "", "sqs:GetQueueUrl", true);
         assert_eq!(found, Finding::new(Level::Error, "connection; broken"));
     }
@@ -495,7 +514,7 @@ mod tests {
         assert_eq!(judge(86_400), None);
         let found = judge(345_600).expect("a finding");
         assert!(found.level == Level::Warning && found.what.contains("reactor `few`"), "{found:?}");
-        assert!(found.fix.is_some_and(|fix| fix.contains("\"345600s\"")));
+        assert!(found.fix.is_some_and(|fix| fix.contains("`few` to 4d or more, or MessageRetentionPeriod to 86400")));
     }
 
     #[test]
@@ -512,6 +531,20 @@ mod tests {
         assert!(found.level == Level::Error && found.fix.is_some_and(|fix| fix.ends_with(&statement.to_string())));
         assert_eq!(level(permitted("", TOPIC, QUEUE, true)), Some(Level::Note));
         assert_eq!(permitted(&json!({ "Statement": statement }).to_string(), TOPIC, QUEUE, false), None);
+        let conditions = [
+            (Value::Null, Level::Warning),
+            (json!({ "ArnLike": { "aws:SourceArn": "arn:aws:sns:*:*:*" } }), Level::Warning),
+            (json!({ "StringEquals": { "aws:SourceAccount": "000000000000" } }), Level::Warning),
+            (json!({ "ArnEquals": { "aws:SourceArn": TOPIC.replace("news", "other") } }), Level::Error),
+        ];
+        for (condition, expected) in conditions {
+            let mut theirs = statement.clone();
+            theirs["Condition"] = condition;
+            let policy = json!({ "Statement": [theirs] }).to_string();
+            assert_eq!(level(permitted(&policy, TOPIC, QUEUE, false)), Some(expected), "{policy}");
+        }
+        let owner = json!({ "Statement": { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::0:root" } } });
+        assert_eq!(level(permitted(&owner.to_string(), TOPIC, QUEUE, false)), Some(Level::Error));
     }
 
     #[test]

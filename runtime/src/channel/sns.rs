@@ -310,13 +310,17 @@ fn with_permission(policy: &str, topic: &str, queue: &str) -> Option<Value> {
 /// Whether a queue's policy has an allowing statement that names the topic.
 pub(super) fn allows(policy: &str, topic: &str) -> bool {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
-    let statements = match &policy["Statement"] {
-        Value::Array(statements) => statements.as_slice(),
+    let names = |statement: &Value| statement["Effect"] == "Allow" && statement.to_string().contains(topic);
+    statements(&policy).iter().any(names)
+}
+
+/// The statements of a policy. A single one may stand without a list around it.
+pub(super) fn statements(policy: &Value) -> &[Value] {
+    match &policy["Statement"] {
+        Value::Array(statements) => statements,
         Value::Null => &[],
         one => std::slice::from_ref(one),
-    };
-    let names = |statement: &&Value| statement["Effect"] == "Allow" && statement.to_string().contains(topic);
-    statements.iter().any(|statement| names(&statement))
+    }
 }
 
 /// What has to be set, in this order, on a subscription with these attributes.

@@ -30,8 +30,9 @@ impl Inspected {
     pub(super) fn print(&self) {
         for Finding { level, what, fix } in &self.findings {
             let fix = fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
-            // Some of the words are those of the other side.
-            out!("{}", plain(&format!("{}: {level}: {what}{fix}", self.name)).replace('\n', " "));
+            // Some of the words are those of the other side, on any number of lines.
+            let line = plain(&format!("{}: {level}: {what}{fix}", self.name));
+            out!("{}", line.split_whitespace().collect::<Vec<_>>().join(" "));
         }
     }
 
