@@ -7,6 +7,7 @@
 pub mod acknowledge;
 pub mod aws;
 pub mod filter;
+pub mod inspect;
 mod message;
 pub mod send;
 pub mod sns;

@@ -278,27 +278,31 @@ impl Subscription {
     }
 }
 
-/// The queue's policy with a permission for the topic; nothing if it has one.
-fn with_permission(policy: &str, topic: &str, queue: &str) -> Option<Value> {
-    if allows(policy, topic) {
-        return None;
-    }
-    let mut policy: Value = serde_json::from_str(policy).unwrap_or_else(|_| json!({ "Version": "2012-10-17" }));
-    let statement = json!({
+/// The statement of a queue's policy that lets a topic send to the queue.
+pub(super) fn permission(topic: &str, queue: &str) -> Value {
+    json!({
         "Sid": format!("reactor-{}", topic.rsplit(':').next().unwrap_or_default()),
         "Effect": "Allow",
         "Principal": { "Service": "sns.amazonaws.com" },
         "Action": "sqs:SendMessage",
         "Resource": queue,
         "Condition": { "ArnEquals": { "aws:SourceArn": topic } },
-    });
+    })
+}
+
+/// The queue's policy with a permission for the topic; nothing if it has one.
+fn with_permission(policy: &str, topic: &str, queue: &str) -> Option<Value> {
+    if allows(policy, topic) {
+        return None;
+    }
+    let mut policy: Value = serde_json::from_str(policy).unwrap_or_else(|_| json!({ "Version": "2012-10-17" }));
     // A single statement may stand without a list around it.
     let mut statements = match policy["Statement"].take() {
         Value::Array(statements) => statements,
         Value::Null => Vec::new(),
         one => vec![one],
     };
-    statements.push(statement);
+    statements.push(permission(topic, queue));
     policy["Statement"] = statements.into();
     Some(policy)
 }
@@ -306,13 +310,17 @@ fn with_permission(policy: &str, topic: &str, queue: &str) -> Option<Value> {
 /// Whether a queue's policy has an allowing statement that names the topic.
 pub(super) fn allows(policy: &str, topic: &str) -> bool {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
-    let statements = match &policy["Statement"] {
-        Value::Array(statements) => statements.as_slice(),
+    let names = |statement: &Value| statement["Effect"] == "Allow" && statement.to_string().contains(topic);
+    statements(&policy).iter().any(names)
+}
+
+/// The statements of a policy. A single one may stand without a list around it.
+pub(super) fn statements(policy: &Value) -> &[Value] {
+    match &policy["Statement"] {
+        Value::Array(statements) => statements,
         Value::Null => &[],
         one => std::slice::from_ref(one),
-    };
-    let names = |statement: &&Value| statement["Effect"] == "Allow" && statement.to_string().contains(topic);
-    statements.iter().any(|statement| names(&statement))
+    }
 }
 
 /// What has to be set, in this order, on a subscription with these attributes.

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::clock::{Clock, SystemClock};
 
 use super::Global;
+use super::connect::{Inspected, connect, verdict};
 use super::exit::Exit;
 use super::modules::Modules;
 use super::project::Project;
@@ -20,7 +21,16 @@ use super::report::table;
 ///
 /// Example: reactor check --json
 #[derive(Debug, Args)]
-pub(super) struct Check {}
+pub(super) struct Check {
+    /// Also ask AWS about every channel outside: is it there, may it be used, does its set-up fit the reactors
+    ///
+    /// Nothing is made, changed, received or sent. Which account and region, or which emulator, is said by the usual
+    /// AWS_ variables. Takes 30 s at most. Exit code 1: a channel cannot be used as it is; warnings are no failure.
+    ///
+    /// Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 reactor check --connect
+    #[arg(long)]
+    connect: bool,
+}
 
 impl Check {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
@@ -32,6 +42,8 @@ impl Check {
                 eprintln!("note: reactor `{name}` is granted {grant}, but its module does not import it");
             }
         }
+        let channels = self.connect.then(|| connect(&project)).transpose()?;
+        let verdict = verdict(channels.as_deref().unwrap_or_default());
         if global.json {
             let reactors: Vec<_> = modules
                 .loaded
@@ -46,10 +58,16 @@ impl Check {
                     })
                 })
                 .collect();
-            out!("{}", json!({ "ok": true, "reactors": reactors }));
-            return Ok(());
+            let mut report = json!({ "ok": verdict.is_ok(), "reactors": reactors });
+            if let Some(channels) = channels {
+                report["channels"] = json!(channels);
+            }
+            out!("{report}");
+            return verdict;
         }
         print_topology(&project, &modules);
+        channels.iter().flatten().for_each(Inspected::print);
+        verdict?;
         out!("ok: {} channels, {} reactors", project.config.channels.len(), project.config.reactors.len());
         Ok(())
     }

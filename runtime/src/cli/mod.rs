@@ -9,6 +9,7 @@ macro_rules! out {
 
 mod build;
 mod check;
+mod connect;
 mod dead;
 mod dead_from;
 pub mod exit;

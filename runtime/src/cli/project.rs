@@ -57,6 +57,14 @@ impl Project {
         self.config.reactors.values().filter(|reactor| reactor.from.iter().any(|from| from == channel)).collect()
     }
 
+    /// Whether reactors send to a channel: events, or dead letters.
+    pub(super) fn is_written(&self, channel: &str) -> bool {
+        self.config.reactors.values().any(|reactor| {
+            let dead = reactor.dead_letter.channel.as_deref() == Some(channel);
+            dead || reactor.emit.iter().any(|(_, to)| to == channel)
+        })
+    }
+
     /// The channels outside, ready for use.
     pub(super) async fn remotes(&self) -> BTreeMap<String, Remote> {
         let mut remotes = BTreeMap::new();
