@@ -320,7 +320,7 @@ fn order(topic: &str, queue: &str) -> Option<Finding> {
         }
         (true, false) => {
             let what = format!("topic `{topic}` is FIFO and queue `{queue}` is not: their order is lost on the way");
-            Some(Finding::new(Level::Error, what).fix("use a FIFO queue, or a standard topic"))
+            Some(Finding::new(Level::Warning, what).fix("use a FIFO queue, or a standard topic"))
         }
         _ => None,
     }
@@ -521,7 +521,7 @@ mod tests {
     fn topic_and_queue_are_both_fifo_or_neither_is() {
         assert_eq!((order("t", "q"), order("t.fifo", "q.fifo")), (None, None));
         assert_eq!(level(order("t", "https://sqs/0/q.fifo")), Some(Level::Error));
-        assert_eq!(level(order("arn:aws:sns:eu-west-1:0:t.fifo", "q")), Some(Level::Error));
+        assert_eq!(level(order("arn:aws:sns:eu-west-1:0:t.fifo", "q")), Some(Level::Warning));
     }
 
     #[test]

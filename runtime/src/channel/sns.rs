@@ -310,8 +310,17 @@ fn with_permission(policy: &str, topic: &str, queue: &str) -> Option<Value> {
 /// Whether a queue's policy has an allowing statement that names the topic.
 pub(super) fn allows(policy: &str, topic: &str) -> bool {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
-    let names = |statement: &Value| statement["Effect"] == "Allow" && statement.to_string().contains(topic);
-    statements(&policy).iter().any(names)
+    statements(&policy).iter().any(|statement| statement["Effect"] == "Allow" && names(statement, topic))
+}
+
+/// Whether this very text stands anywhere in a value.
+fn names(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(found) => found == text,
+        Value::Array(values) => values.iter().any(|value| names(value, text)),
+        Value::Object(fields) => fields.values().any(|value| names(value, text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// The statements of a policy. A single one may stand without a list around it.
@@ -396,6 +405,7 @@ mod tests {
         let first = with_permission("", TOPIC, QUEUE).expect("a policy");
         assert!(allows(&first.to_string(), TOPIC) && !allows(&first.to_string(), QUEUE.replace("sqs", "sns").as_str()));
         assert_eq!(with_permission(&first.to_string(), TOPIC, QUEUE), None);
+        assert!(!allows(&first.to_string(), &TOPIC[..TOPIC.len() - 1]), "the name of another one begins so");
         let theirs = json!({ "Version": "2012-10-17", "Statement": { "Sid": "theirs", "Effect": "Deny" } });
         let both = with_permission(&theirs.to_string(), TOPIC, QUEUE).expect("a policy");
         assert_eq!(
