@@ -148,11 +148,12 @@ impl Inner {
 
     fn again(&mut self, new: &NewDelivery, id: DeliveryId) -> Admitted {
         if let Some(row) = self.deliveries.get_mut(&id) {
-            if row.stored.place != Place::Away {
-                return Admitted::Active(id);
+            if row.stored.place == Place::Away {
+                row.stored.place = Place::Memory;
+                return Admitted::Resumed(Box::new(row.stored.clone()));
             }
-            row.stored.place = Place::Memory;
-            return Admitted::Resumed(Box::new(row.stored.clone()));
+            self.counts(new.reactor).duplicates += 1;
+            return Admitted::Active(id);
         }
         let is_it = |dead: &Dead| new.redrive && !dead.stored.redriving && dead.delivery == Some(id);
         let dead = self.dead.iter().find(|(_, dead)| is_it(dead)).map(|(id, _)| *id);

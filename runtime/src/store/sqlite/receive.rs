@@ -73,7 +73,10 @@ fn again(group: &mut Group<'_>, new: &NewDelivery, id: DeliveryId) -> Sql<Admitt
             group.conn.prepare_cached("UPDATE deliveries SET place = 0 WHERE id = ?1")?.execute([int(id.0)])?;
             return Ok(Admitted::Resumed(Box::new(read(group, id)?)));
         }
-        Some(false) => return Ok(Admitted::Active(id)),
+        Some(false) => {
+            group.count("duplicates", new.reactor, 1);
+            return Ok(Admitted::Active(id));
+        }
         None => {}
     }
     if new.redrive {
