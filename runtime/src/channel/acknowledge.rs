@@ -66,6 +66,8 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
     let (mut queue, mut later) = (VecDeque::new(), Vec::<Entry<T>>::new());
     let mut calls = FuturesUnordered::<Call<T>>::new();
     let (mut open, mut buffer) = (true, Vec::new());
+    // Whole calls that failed in a row, and until when nothing new is tried: one at a time, or thousands would.
+    let (mut failures, mut resume) = (0_u32, Instant::now());
     while open || !queue.is_empty() || !later.is_empty() || !calls.is_empty() {
         let now = Instant::now();
         for entry in later.extract_if(.., |entry| entry.at <= now) {
@@ -74,11 +76,12 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
         let ripe = |queue: &VecDeque<Entry<T>>| {
             queue.len() >= MAX_BATCH || queue.front().is_some_and(|first| !open || first.at + LINGER <= now)
         };
-        while calls.len() < MAX_CALLS && ripe(&queue) {
+        let most = if failures == 0 { MAX_CALLS } else { 1 };
+        while calls.len() < most && resume <= now && ripe(&queue) {
             let batch: Vec<_> = queue.drain(..queue.len().min(MAX_BATCH)).collect();
             calls.push(call(Arc::clone(&source), what, batch));
         }
-        let ripens = queue.front().filter(|_| calls.len() < MAX_CALLS).map(|first| first.at + LINGER);
+        let ripens = queue.front().filter(|_| calls.len() < most).map(|first| (first.at + LINGER).max(resume));
         let wake = later.iter().map(|entry| entry.at).chain(ripens).min();
         tokio::select! {
             received = acks.recv_many(&mut buffer, 256), if open => {
@@ -87,8 +90,15 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
                 queue.extend(buffer.drain(..).map(|ack| Entry { ack, tries: 0, at }));
             }
             Some((batch, sent, answers)) = calls.next(), if !calls.is_empty() => {
+                let failed = answers.iter().all(|answer| answer.as_ref().is_err_and(|error| !is_final(error.trouble)));
+                failures = if failed { failures.saturating_add(1) } else { 0 };
+                // The entries of a call are tried again together.
+                let at = Instant::now() + delay(batch.iter().map(|entry| entry.tries).max().unwrap_or(0));
+                if failed {
+                    resume = Instant::now() + delay(failures - 1);
+                }
                 for (entry, answer) in batch.into_iter().zip(answers) {
-                    match again(entry, answer) {
+                    match again(entry, answer, at) {
                         Ok(entry) => later.push(entry),
                         Err((tag, answer)) => report((tag, sent, answer)),
                     }
@@ -121,14 +131,18 @@ fn call<T: Send + 'static>(source: Arc<dyn Source>, what: What, batch: Vec<Entry
 }
 
 /// The entry, if it is to be tried again; else what to report.
-fn again<T>(mut entry: Entry<T>, answer: Result<()>) -> std::result::Result<Entry<T>, (T, Result<()>)> {
-    let delay = FIRST_DELAY.saturating_mul(1 << entry.tries.min(16)).min(LONGEST_DELAY);
-    entry.at = Instant::now() + delay.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+fn again<T>(mut entry: Entry<T>, answer: Result<()>, at: Instant) -> std::result::Result<Entry<T>, (T, Result<()>)> {
+    entry.at = at;
     entry.tries += 1;
     match answer {
         Err(error) if !is_final(error.trouble) && entry.at < entry.ack.until => Ok(entry),
         answer => Err((entry.ack.tag, answer)),
     }
+}
+
+fn delay(tries: u32) -> Duration {
+    let delay = FIRST_DELAY.saturating_mul(1 << tries.min(16)).min(LONGEST_DELAY);
+    delay.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }
 
 fn is_final(trouble: Trouble) -> bool {

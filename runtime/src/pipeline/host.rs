@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::channel::Remote;
 use crate::clock::Clock;
@@ -33,6 +33,8 @@ const POLL_BUSY: Duration = Duration::from_millis(1);
 const POLL_IDLE: Duration = Duration::from_millis(10);
 /// How long after the last foreign write the short interval is kept.
 const BUSY_FOR: Duration = Duration::from_secs(1);
+/// How long receive calls under way are waited for at the end.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// How often the store is tidied up.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long after the drain time the host still waits for the store.
@@ -244,10 +246,13 @@ impl Host {
                 _ = upkeep.tick() => self.tidy(),
             }
         }
-        self.stop_receiving();
-        while let Ok(input) = self.inputs.try_recv() {
-            if let Input::Received { inlet, answer: Ok(messages), .. } = input {
-                self.refuse(inlet, messages);
+        // What a queue has just handed out is given back; a call that it has not answered by then has found nothing.
+        let end = Instant::now() + LAST_ANSWERS;
+        while self.is_receiving()
+            && let Ok(Some(input)) = timeout_at(end, self.inputs.recv()).await
+        {
+            if let Input::Received { inlet, answer, .. } = input {
+                self.refuse(inlet, answer.unwrap_or_default());
             }
         }
         self.hand_back().await;
@@ -295,7 +300,6 @@ impl Host {
             Control::Drain if self.draining.is_none() => {
                 self.draining = Some(Instant::now() + self.config.runtime.drain);
                 self.scheduler.drain();
-                self.stop_receiving();
                 tracing::info!(running = self.slots.running(), "draining");
             }
             Control::Drain => {}

@@ -637,20 +637,22 @@ impl Host {
         ahead.chain(self.leases.next_wake().map(wait)).min()
     }
 
-    /// Receives nothing more.
-    pub(super) fn stop_receiving(&mut self) {
-        self.inlets.iter().flat_map(|inlet| &inlet.polls).for_each(AbortHandle::abort);
+    /// Whether a receive call is under way.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.inlets.iter().any(|inlet| inlet.running > 0)
     }
 
     /// Gives back what came too late.
     pub(super) fn refuse(&mut self, number: usize, received: Vec<Received>) {
         let inlet = &mut self.inlets[number];
+        inlet.running -= 1;
         inlet.counts.returned += received.len() as u64;
         received.into_iter().for_each(|received| inlet.set_lease(received.receipt, Duration::ZERO, None));
     }
 
     /// Gives back what has not ended, and waits until what was asked of the channels is done.
     pub(super) async fn hand_back(&mut self) {
+        self.inlets.iter().flat_map(|inlet| &inlet.polls).for_each(AbortHandle::abort);
         for closed in self.leases.release_all() {
             self.close(closed);
         }
