@@ -11,6 +11,8 @@
 
 pub mod host;
 
+mod inlet;
+mod keep;
 mod lease;
 mod receive;
 
@@ -127,7 +129,7 @@ enum Input {
     /// A channel outside answered, or did not.
     Received { inlet: usize, asked: usize, answer: channel::Result<Vec<Received>> },
     /// The store answered a reception.
-    Entered { inlet: usize, batch: Vec<receive::Arrived>, entered: Entered },
+    Entered { inlet: usize, batch: Vec<inlet::Arrived>, entered: Entered },
     /// The store has copies of received messages.
     Stored { inlet: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.

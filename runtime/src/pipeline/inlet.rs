@@ -1,0 +1,246 @@
+//! One channel outside, as something to receive from: its calls under way, how many there should be, and what went wrong.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use crate::channel::acknowledge::{Ack, What, acknowledge};
+use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Source};
+use crate::config::model::Settle;
+use crate::event::{ChannelId, Message, Offset};
+use crate::store::Place;
+
+use super::Input;
+use super::intake::Candidate;
+use super::lease::LeaseId;
+
+/// Most receive calls under way on one channel.
+const MAX_POLLS: usize = 16;
+/// Fewest and most messages in hand; between them, as many as end in a quarter of a second: what is in hand here cannot
+/// be worked on elsewhere.
+const LEAST_IN_HAND: usize = 2 * MAX_BATCH;
+const MOST_IN_HAND: usize = 2_000;
+/// The first delay after a failure; doubles up to the longest.
+pub(super) const FIRST_DELAY: Duration = Duration::from_millis(250);
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// A failure that goes on is told of this often.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+/// Empty answers in a row after which a channel counts as idle.
+const EMPTY_ENOUGH: u32 = 2;
+
+/// A channel outside, as something to receive from.
+pub(super) struct Inlet {
+    pub(super) name: String,
+    pub(super) id: ChannelId,
+    /// Its place among the intakes.
+    pub(super) intake: usize,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) settle: Settle,
+    /// How long messages are leased at a time.
+    pub(super) lease: Duration,
+    /// Attempts that its readers can run at once.
+    pub(super) concurrency: usize,
+    pub(super) polls: Vec<AbortHandle>,
+    pub(super) running: usize,
+    pub(super) target: usize,
+    pub(super) failure: Option<Failure>,
+    /// When single messages were last told of.
+    pub(super) told: Option<Instant>,
+    pub(super) empty: u32,
+    pub(super) arrived: VecDeque<Arrived>,
+    /// Messages that are being copied.
+    pub(super) storing: usize,
+    /// Records whose messages are settled.
+    pub(super) drop: Vec<Offset>,
+    pub(super) pace: Pace,
+    pub(super) counts: Counts,
+    pub(super) depth: Option<Depth>,
+    pub(super) look_at: Instant,
+    pub(super) deletes: mpsc::UnboundedSender<Ack<()>>,
+    pub(super) leases: mpsc::UnboundedSender<Ack<Option<LeaseId>>>,
+}
+
+/// What a channel outside has seen since the host started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) received: u64,
+    pub(super) deleted: u64,
+    /// Leases renewed, lost, and given back on purpose.
+    pub(super) renewed: u64,
+    pub(super) lost: u64,
+    pub(super) returned: u64,
+    pub(super) failures: u64,
+}
+
+impl Counts {
+    pub(super) fn tell(&self, channel: &str) {
+        let Self { received, deleted, renewed, lost, returned, failures } = *self;
+        if received + failures > 0 {
+            tracing::info!(channel, received, deleted, renewed, lost, returned, failures, "messages since the start");
+        }
+    }
+}
+
+/// Why nothing is received at the moment.
+pub(super) struct Failure {
+    pub(super) error: ChannelError,
+    pub(super) tries: u32,
+    pub(super) retry_at: Instant,
+    pub(super) told: Instant,
+}
+
+/// How many messages end in a second.
+pub(super) struct Pace {
+    since: Instant,
+    ended: usize,
+    last: usize,
+}
+
+impl Pace {
+    pub(super) fn count(&mut self, ended: usize) {
+        let elapsed = self.since.elapsed();
+        if elapsed >= Duration::from_secs(1) {
+            self.last = if elapsed < Duration::from_secs(2) { self.ended } else { 0 };
+            (self.since, self.ended) = (Instant::now(), 0);
+        }
+        self.ended += ended;
+    }
+
+    pub(super) fn is(&self) -> usize {
+        self.last.max(self.ended)
+    }
+}
+
+/// A received message on its way into the store.
+pub(super) struct Arrived {
+    pub(super) lease: LeaseId,
+    pub(super) message: Message,
+    /// What was made of it, once it has been looked at.
+    pub(super) candidates: Vec<(Candidate, Place)>,
+}
+
+/// What an inlet is made of.
+pub(super) struct Opening {
+    pub(super) name: String,
+    pub(super) id: ChannelId,
+    pub(super) intake: usize,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) settle: Settle,
+    pub(super) lease: Duration,
+    pub(super) concurrency: usize,
+}
+
+impl Inlet {
+    /// Starts the tasks that delete messages and renew leases; nothing is received yet.
+    pub(super) fn open(
+        number: usize,
+        opening: Opening,
+        inputs: &mpsc::UnboundedSender<Input>,
+        tasks: &mut JoinSet<()>,
+        elapsed: impl Fn(Instant) -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        let Opening { name, id, intake, source, settle, lease, concurrency } = opening;
+        let (deletes, to_delete) = mpsc::unbounded_channel();
+        let (leases, to_lease) = mpsc::unbounded_channel();
+        // Reports fail only when the host's task is gone, and then nobody is left to tell.
+        let report = inputs.clone();
+        tasks.spawn(acknowledge(Arc::clone(&source), What::Delete, to_delete, move |((), _, answer)| {
+            let _ = report.send(Input::Deleted { inlet: number, answer });
+        }));
+        let report = inputs.clone();
+        tasks.spawn(acknowledge(Arc::clone(&source), What::Lease, to_lease, move |(tag, sent, answer)| {
+            if let Some(lease) = tag {
+                let _ = report.send(Input::Renewed { lease, sent: elapsed(sent), answer });
+            }
+        }));
+        let now = Instant::now();
+        Self {
+            name,
+            id,
+            intake,
+            source,
+            settle,
+            lease,
+            concurrency,
+            polls: Vec::new(),
+            running: 0,
+            target: 1,
+            failure: None,
+            told: None,
+            empty: 0,
+            arrived: VecDeque::new(),
+            storing: 0,
+            drop: Vec::new(),
+            pace: Pace { since: now, ended: 0, last: 0 },
+            counts: Counts::default(),
+            depth: None,
+            look_at: now,
+            deletes,
+            leases,
+        }
+    }
+
+    pub(super) fn delete(&self, receipt: Receipt) {
+        let until = Instant::now() + self.lease;
+        // The task ends only after the sender.
+        let _ = self.deletes.send(Ack { receipt, lease: Duration::ZERO, until, tag: () });
+    }
+
+    pub(super) fn set_lease(&self, receipt: Receipt, lease: Duration, tag: Option<LeaseId>) {
+        let until = Instant::now() + self.lease;
+        let _ = self.leases.send(Ack { receipt, lease, until, tag });
+    }
+
+    pub(super) fn most_in_hand(&self) -> usize {
+        (2 * self.concurrency).max(LEAST_IN_HAND).max((self.pace.is() / 4).min(MOST_IN_HAND))
+    }
+
+    /// More pollers while they come back full, fewer when they come back empty.
+    pub(super) fn adapt(&mut self, asked: usize, got: usize) {
+        self.empty = if got == 0 { self.empty.saturating_add(1) } else { 0 };
+        self.target = match got {
+            0 => 1,
+            got if got == asked => (self.target * 2).min(MAX_POLLS),
+            got if got * 2 < asked => (self.target - 1).max(1),
+            _ => self.target,
+        };
+    }
+
+    /// Nothing has come for a while, and nothing is on its way.
+    pub(super) fn is_idle(&self, in_hand: usize) -> bool {
+        in_hand == 0 && self.arrived.is_empty() && self.storing == 0 && self.empty >= EMPTY_ENOUGH
+    }
+
+    pub(super) fn failed(&mut self, error: ChannelError, dice: f64) {
+        let now = Instant::now();
+        self.counts.failures += 1;
+        self.target = 1;
+        let tries = self.failure.as_ref().map_or(0, |failure| failure.tries);
+        let delay = FIRST_DELAY.saturating_mul(1 << tries.min(16)).min(LONGEST_DELAY).mul_f64(0.5 + dice / 2.0);
+        let same = self.failure.as_ref().filter(|failure| failure.error.trouble == error.trouble);
+        let told = same.map(|failure| failure.told).filter(|told| now - *told < TELL_EVERY);
+        if told.is_none() {
+            let (channel, code) = (&self.name, error.trouble.code());
+            tracing::warn!(channel, code, "nothing can be received; trying again by itself: {error}");
+        }
+        self.failure =
+            Some(Failure { error, tries: tries.saturating_add(1), retry_at: now + delay, told: told.unwrap_or(now) });
+    }
+
+    /// Whether another line about single messages would not be one of too many; the counts have them all.
+    pub(super) fn may_tell(&mut self) -> bool {
+        let may = self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        self.told = if may { Some(Instant::now()) } else { self.told };
+        may
+    }
+
+    pub(super) fn recovered(&mut self) {
+        if let Some(failure) = self.failure.take() {
+            tracing::info!(channel = self.name, tries = failure.tries, "the channel can be received from again");
+        }
+    }
+}

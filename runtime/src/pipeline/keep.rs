@@ -1,0 +1,179 @@
+//! Step: keep the leases on received messages, and settle what has ended.
+//!
+//! With `settle = "completed"` the queue outside decides who works on a message: its deliveries run only while this host
+//! holds a lease on it, and what is given back, or lost, goes on when it is received again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::channel::{ChannelError, Trouble};
+use crate::config::model::{LEASE_AT_MOST, Settle};
+use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message};
+
+use super::commit::until_there_is_room;
+use super::host::Host;
+use super::inlet::{FIRST_DELAY, LONGEST_DELAY};
+use super::lease::{Closed, Fate, LeaseId};
+use super::{Active, Input};
+
+/// How much before its time a message that was given back is received again.
+const EARLY: Duration = Duration::from_secs(2);
+/// How long the end of the host waits for its last acknowledgements.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+impl Host {
+    /// Deletes a message, or gives it back.
+    pub(super) fn close(&mut self, closed: Closed) {
+        let inlet = &mut self.inlets[closed.inlet];
+        inlet.pace.count(1);
+        match closed.fate {
+            Fate::Delete(record) => {
+                inlet.drop.extend(record);
+                inlet.delete(closed.receipt);
+            }
+            Fate::Back(after) => {
+                inlet.counts.returned += 1;
+                // A little early: it is better here when it is due than on its way.
+                let after = if after > EARLY * 2 { after - EARLY } else { after };
+                inlet.set_lease(closed.receipt, after.min(LEASE_AT_MOST), None);
+            }
+        }
+    }
+
+    /// A delivery has ended, durably: what was held for it alone is settled.
+    pub(super) fn settle_messages(&mut self, delivery: DeliveryId) {
+        let now = self.now();
+        for closed in self.leases.ended(delivery, now) {
+            self.close(closed);
+        }
+    }
+
+    /// A delivery waits. In a lane it keeps its lease, or those behind it would overtake it.
+    pub(super) fn lend_messages(&mut self, delivery: DeliveryId, lane: Option<LaneKey>, due: HostTime) {
+        if lane.is_some() {
+            return;
+        }
+        let now = self.now();
+        for closed in self.leases.waits(delivery, due, now) {
+            self.close(closed);
+        }
+    }
+
+    /// Whether a delivery may run: it needs no lease, or has one.
+    pub(super) fn may_run(&self, delivery: DeliveryId, channel: ChannelId, redriven: bool) -> bool {
+        let needs = !redriven && self.inlets.iter().any(|i| i.id == channel && i.settle == Settle::Completed);
+        !needs || self.leases.is_held(delivery, self.clock.elapsed())
+    }
+
+    /// Whether a delivery in memory may run.
+    pub(super) fn holds_lease(&self, delivery: DeliveryId, active: &Active) -> bool {
+        self.may_run(delivery, active.origin.channel, active.redrive_of.is_some())
+    }
+
+    /// Notes in the store that a delivery goes on only when its message is received again.
+    pub(super) fn put_away(&mut self, delivery: DeliveryId) {
+        self.leaving.insert(delivery);
+        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        tokio::spawn(async move {
+            let written = until_there_is_room(|| store.away(vec![delivery])).await;
+            let _ = inputs.send(match written {
+                Ok(()) => Input::AwayWritten(delivery),
+                Err(error) => Input::Fatal(error),
+            });
+        });
+    }
+
+    /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked anew.
+    pub(super) fn resend(&mut self, request: u64, dead: u64, channel: ChannelId, mut message: Message) {
+        let Some(inlet) = self.inlets.iter().find(|inlet| inlet.id == channel) else { return };
+        if !self.resending.insert(request) {
+            return;
+        }
+        // A FIFO queue would take it for the one that it has had.
+        let id = message.system.message_id.take().unwrap_or_default();
+        message.system.dedup_id = Some(format!("{id}-{dead}-{}", self.clock.wall().as_millisecond()));
+        let (source, inputs) = (Arc::clone(&inlet.source), self.to_self.clone());
+        tokio::spawn(async move {
+            let mut delay = FIRST_DELAY;
+            let answer = loop {
+                match source.resend(&message).await {
+                    Err(error) if error.trouble != Trouble::Refused && delay < LONGEST_DELAY => {
+                        tokio::time::sleep(delay).await;
+                        delay *= 2;
+                    }
+                    answer => break answer,
+                }
+            };
+            let _ = inputs.send(Input::Resent { request, dead, answer });
+        });
+    }
+
+    /// Renews the leases that are due, and gives up what runs without one.
+    pub(super) fn keep_leases(&mut self) {
+        let upkeep = self.leases.tick(self.clock.elapsed());
+        for (lease, inlet, receipt, length) in upkeep.renew {
+            self.inlets[inlet].set_lease(receipt, length, Some(lease));
+        }
+        upkeep.expired.into_iter().for_each(|lease| self.lose(lease, "it could not be renewed in time"));
+    }
+
+    /// A lease has been renewed, or not.
+    pub(super) fn renewed(&mut self, lease: LeaseId, sent: Duration, answer: Result<(), ChannelError>) {
+        let Some(inlet) = self.leases.inlet(lease) else { return };
+        match answer {
+            Ok(()) => {
+                self.inlets[inlet].counts.renewed += 1;
+                self.leases.renewed(lease, sent);
+            }
+            Err(error) => self.lose(lease, &error.detail),
+        }
+    }
+
+    fn lose(&mut self, lease: LeaseId, why: &str) {
+        let Some(inlet) = self.leases.inlet(lease) else { return };
+        let (bare, others) = self.leases.lost(lease);
+        let lost = &mut self.inlets[inlet];
+        lost.counts.lost += 1;
+        if lost.may_tell() {
+            tracing::warn!(channel = lost.name, "leases are lost; their messages will come again: {why}");
+        }
+        others.into_iter().for_each(|closed| self.close(closed));
+        for delivery in bare {
+            if self.active.get(&delivery).is_some_and(|active| !self.holds_lease(delivery, active)) {
+                self.cancel(delivery);
+            }
+        }
+    }
+
+    /// A message has been deleted, or not: then it comes again, and is a duplicate.
+    pub(super) fn deleted(&mut self, number: usize, answer: Result<(), ChannelError>) {
+        let inlet = &mut self.inlets[number];
+        match answer {
+            Ok(()) => inlet.counts.deleted += 1,
+            Err(error) => {
+                inlet.counts.failures += 1;
+                if inlet.may_tell() {
+                    let (channel, code) = (&inlet.name, error.trouble.code());
+                    tracing::warn!(channel, code, "messages could not be deleted and will come again: {error}");
+                }
+            }
+        }
+    }
+
+    /// Gives back what has not ended, and waits until what was asked of the channels is done.
+    pub(super) async fn hand_back(&mut self) {
+        self.inlets.iter().flat_map(|inlet| &inlet.polls).for_each(AbortHandle::abort);
+        for closed in self.leases.release_all() {
+            self.close(closed);
+        }
+        self.inlets.iter().for_each(|inlet| inlet.counts.tell(&inlet.name));
+        self.inlets.clear();
+        let all = async { while self.acknowledgers.join_next().await.is_some() {} };
+        if timeout(FAREWELL, all).await.is_err() {
+            tracing::warn!("some messages could not be settled in time; they will come again and are known");
+        }
+    }
+}
