@@ -290,7 +290,7 @@ fn picture(store: &dyn Store) -> String {
         let records = store.read_log(channel, Offset(1), 1_000, 1 << 30).unwrap();
         let records: Vec<_> = records.into_iter().map(|record| (record.offset, record.message)).collect();
         text += &format!("{:?} {records:?}\n", store.cursor(channel).unwrap());
-        text += &format!("{:?} {:?}\n", store.outbox(channel, 0, 1_000, 1 << 30), store.outbox_size());
+        text += &format!("{:?} {:?}\n", store.outbox(channel, 0, 1_000, 1 << 30), store.outbox_size(channel));
     }
     for reactor in [ReactorId(1), ReactorId(2)] {
         text += &format!("{:#?}\n", store.spilled(reactor, DeliveryId(0), 1_000).unwrap());

@@ -119,15 +119,15 @@ fn older_stores_are_migrated() {
     let dir = sample();
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     // What version 2 added.
-    conn.execute_batch("DROP TABLE outbox; DROP INDEX deliveries_away; PRAGMA user_version = 1").unwrap();
+    conn.execute_batch("DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased; PRAGMA user_version = 1").unwrap();
     drop(conn);
     let tables = "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
     let schema = |dir: &Path| -> Vec<String> {
         let conn = Connection::open(dir.join("reactor.db")).unwrap();
         let mut select = conn.prepare(tables).unwrap();
-        let plain = |sql: String| {
+        let plain = |sql: String| -> String {
             let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
-            lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+            lines.flat_map(str::split_whitespace).collect::<String>()
         };
         select.query_map([], |row| row.get(0)).unwrap().map(|sql| plain(sql.unwrap())).collect()
     };

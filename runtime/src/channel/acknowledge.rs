@@ -76,6 +76,12 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
         let ripe = |queue: &VecDeque<Entry<T>>| {
             queue.len() >= MAX_BATCH || queue.front().is_some_and(|first| !open || first.at + LINGER <= now)
         };
+        // What is left of a lease does not get more by waiting in line.
+        while queue.front().is_some_and(|first: &Entry<T>| first.ack.until <= now)
+            && let Some(late) = queue.pop_front()
+        {
+            report((late.ack.tag, now, Err(too_late())));
+        }
         let most = if failures == 0 { MAX_CALLS } else { 1 };
         while calls.len() < most && resume <= now && ripe(&queue) {
             let batch: Vec<_> = queue.drain(..queue.len().min(MAX_BATCH)).collect();
@@ -143,6 +149,13 @@ fn again<T>(mut entry: Entry<T>, answer: Result<()>, at: Instant) -> std::result
 fn delay(tries: u32) -> Duration {
     let delay = FIRST_DELAY.saturating_mul(1 << tries.min(16)).min(LONGEST_DELAY);
     delay.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+}
+
+fn too_late() -> ChannelError {
+    ChannelError {
+        trouble: Trouble::StaleReceipt,
+        detail: "the lease was over before the channel could be told".into(),
+    }
 }
 
 fn is_final(trouble: Trouble) -> bool {

@@ -64,7 +64,10 @@ where
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
             let message = service.err().message().unwrap_or_default();
-            refused(what, code, message, status, false)
+            let error = refused(what, code, message, status, false);
+            // A parameter of the whole call is no message's fault.
+            let is_parameter = code.contains("InvalidParameter") && error.trouble == Trouble::Refused;
+            if is_parameter { ChannelError { trouble: Trouble::Misconfigured, ..error } } else { error }
         }
         _ => unanswered(what, &DisplayErrorContext(error).to_string()),
     }
@@ -102,8 +105,11 @@ fn unanswered(what: &str, text: &str) -> ChannelError {
     } else {
         (Trouble::Unreachable, "")
     };
-    // The first words say what happened; the rest is the SDK's inner life.
-    let short = text.split(" (").next().unwrap_or(text).trim();
+    // The first words say what happened; the rest is the SDK's inner life, and of credentials nothing is repeated.
+    let short = match trouble {
+        Trouble::Denied => "no usable credentials",
+        _ => text.split(" (").next().unwrap_or(text).trim(),
+    };
     ChannelError { trouble, detail: format!("{what}: {short}{help}") }
 }
 
@@ -112,7 +118,9 @@ fn trouble_of(code: &str, message: &str, status: u16, sender_fault: bool) -> Tro
     let code = code.strip_suffix("Exception").unwrap_or(code);
     let about_receipt = || {
         let message = message.to_ascii_lowercase();
-        message.contains("receipt handle") || message.contains("not available for visibility timeout change")
+        message.contains("receipt handle")
+            || message.contains("total visibilitytimeout")
+            || message.contains("not available for visibility timeout change")
     };
     match code {
         "RequestThrottled"
@@ -178,6 +186,12 @@ mod tests {
                 400,
                 Trouble::StaleReceipt,
             ),
+            (
+                "InvalidParameterValue",
+                "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]",
+                400,
+                Trouble::StaleReceipt,
+            ),
             ("InvalidParameterValue", "One or more parameters are invalid", 400, Trouble::Refused),
             ("InvalidMessageContents", "", 400, Trouble::Refused),
             ("InternalError", "", 500, Trouble::Unreachable),
@@ -198,6 +212,8 @@ mod tests {
         assert!(region.trouble == Trouble::Misconfigured && region.detail.contains("AWS_REGION"), "{region}");
         let none = unanswered("receiving", "dispatch failure: no credentials in the property bag (x)");
         assert!(none.trouble == Trouble::Denied && none.detail.contains("AWS_PROFILE"), "{none}");
+        let process = unanswered("receiving", "dispatch failure: other: loading credentials: process said: CANARY");
+        assert!(!process.detail.contains("CANARY"), "{process}");
         assert_eq!(unanswered("receiving", "dispatch failure: io error").trouble, Trouble::Unreachable);
     }
 }

@@ -366,8 +366,10 @@ fn unsubscribed(topic: &str, filter: Option<&FilterPolicy>, create: bool) -> Fin
 
 /// The attributes of the subscription against what they should be.
 fn subscription(found: &HashMap<String, String>, filter: Option<&FilterPolicy>, create: bool) -> Vec<Finding> {
-    let (raw, policy): (Vec<_>, Vec<_>) =
+    let (raw, mut policy): (Vec<_>, Vec<_>) =
         changes(found, filter).into_iter().partition(|(name, _)| *name == "RawMessageDelivery");
+    // A step on the way to another scope, and nothing to ask of anybody.
+    policy.retain(|(name, value)| filter.is_none() || *name != "FilterPolicy" || value != "{}");
     let mut findings = Vec::new();
     if !raw.is_empty() {
         let finding = Finding::new(Level::Note, "RawMessageDelivery is off: the host removes the wrapper of SNS");

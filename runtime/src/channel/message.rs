@@ -10,10 +10,20 @@ const MAX_ATTRIBUTES: usize = 10;
 /// Longest group or deduplication id.
 const MAX_ID: usize = 128;
 
+/// Bytes that AWS counts: an attribute's type counts, too.
+fn size(message: &Message) -> usize {
+    message.size() + message.attributes.len() * "String".len()
+}
+
+/// Whether a message was refused, perhaps because of others in the same call.
+pub(super) fn is_refused(answer: &Result<(), ChannelError>) -> bool {
+    answer.as_ref().is_err_and(|error| error.trouble == Trouble::Refused)
+}
+
 /// Whether a message can be sent at all, so that one that cannot does not fail its neighbours.
 pub(super) fn check(message: &Message, most_bytes: usize) -> Result<(), ChannelError> {
     let refuse = |why: String| Err(ChannelError { trouble: Trouble::Refused, detail: why });
-    let size = message.size();
+    let size = size(message);
     if size > most_bytes {
         return refuse(format!("the message has {size} bytes with its attributes, and the channel takes {most_bytes}"));
     }
@@ -69,7 +79,7 @@ pub(super) fn fifo(message: &Message) -> (String, String) {
 pub(super) fn batches(messages: &[Message], sendable: &[usize], most_bytes: usize) -> Vec<Vec<usize>> {
     let (mut batches, mut bytes): (Vec<Vec<usize>>, _) = (Vec::new(), 0);
     for index in sendable {
-        let size = messages[*index].size();
+        let size = size(&messages[*index]);
         match batches.last_mut().filter(|_| bytes + size <= most_bytes) {
             Some(batch) => batch.push(*index),
             None => {

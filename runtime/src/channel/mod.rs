@@ -82,9 +82,11 @@ pub fn open(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConfig]) -> O
             let queue = queue.as_ref().map(|queue| Arc::new(SqsQueue::new(aws.clone(), queue.clone(), *create)));
             let topic = Arc::new(SnsTopic::new(aws.clone(), topic.clone(), *create, queue.clone()));
             let policy = filter::filter_policy(channel, readers.iter().flat_map(|reactor| &reactor.on));
-            let subscription = |queue| Subscription::new(Arc::clone(&topic), queue, policy, *create);
-            let source = queue.filter(|_| is_read).map(|queue| Arc::new(subscription(queue)) as Arc<dyn Source>);
-            Some(Remote { source, sink: topic })
+            let Some(queue) = queue.filter(|_| is_read) else {
+                return Some(Remote { source: None, sink: topic });
+            };
+            let subscription = Arc::new(Subscription::new(topic, queue, policy, *create));
+            Some(Remote { source: Some(Arc::clone(&subscription) as Arc<dyn Source>), sink: subscription })
         }
     }
 }

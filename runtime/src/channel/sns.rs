@@ -189,7 +189,13 @@ impl Sink for SnsTopic {
             let mut answers: Vec<Result<()>> = messages.iter().map(|m| message::check(m, MAX_BYTES)).collect();
             let sendable: Vec<usize> = (0..messages.len()).filter(|index| answers[*index].is_ok()).collect();
             for batch in message::batches(messages, &sendable, MAX_BYTES) {
-                let sent = each(batch.len(), self.publish(messages, &batch).await);
+                let mut sent = each(batch.len(), self.publish(messages, &batch).await);
+                if batch.len() > 1 && sent.iter().all(message::is_refused) {
+                    // One of them, or all of them together, were too much.
+                    for (index, answer) in batch.iter().zip(&mut sent) {
+                        *answer = each(1, self.publish(messages, &[*index]).await).remove(0);
+                    }
+                }
                 batch.into_iter().zip(sent).for_each(|(index, answer)| answers[index] = answer);
             }
             answers
@@ -343,11 +349,15 @@ pub(super) fn changes(found: &HashMap<String, String>, filter: Option<&FilterPol
     let present = policy(has("FilterPolicy").unwrap_or(NO_POLICY));
     match filter {
         Some(filter) => {
-            // The scope comes first: the new policy may not be valid in the old one.
-            if has("FilterPolicyScope").unwrap_or("MessageAttributes") != filter.scope {
+            let moves = has("FilterPolicyScope").unwrap_or("MessageAttributes") != filter.scope;
+            if moves {
+                // In the new scope the old policy would let nothing through, or not be valid at all.
+                if present != policy(NO_POLICY) {
+                    changes.push(("FilterPolicy", NO_POLICY.to_owned()));
+                }
                 changes.push(("FilterPolicyScope", filter.scope.to_owned()));
             }
-            if present != filter.policy {
+            if moves || present != filter.policy {
                 changes.push(("FilterPolicy", filter.policy.to_string()));
             }
         }
@@ -384,6 +394,26 @@ impl Source for Subscription {
 
     fn depth(&self) -> BoxFuture<'_, Result<Depth>> {
         self.queue.depth()
+    }
+}
+
+impl Sink for Subscription {
+    fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>> {
+        Box::pin(async {
+            // What is published before the queue is subscribed reaches nobody.
+            match self.make_ready().await {
+                Ok(()) => self.topic.send(messages).await,
+                Err(error) => vec![Err(error); messages.len()],
+            }
+        })
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.topic.is_ordered()
+    }
+
+    fn max_batch_bytes(&self) -> usize {
+        self.topic.max_batch_bytes()
     }
 }
 
@@ -426,6 +456,8 @@ mod tests {
         assert_eq!(names(&[], Some(&filter)), ["RawMessageDelivery", "FilterPolicyScope", "FilterPolicy"]);
         assert_eq!(names(&[raw, body, ("FilterPolicy", r#"{ "eventType": [ "a" ] }"#)], Some(&filter)), [""; 0]);
         assert_eq!(names(&[raw, body, ("FilterPolicy", r#"{"eventType":["b"]}"#)], Some(&filter)), ["FilterPolicy"]);
+        let old = ("FilterPolicy", r#"{"kind":["b"]}"#);
+        assert_eq!(names(&[raw, old], Some(&filter)), ["FilterPolicy", "FilterPolicyScope", "FilterPolicy"]);
         assert_eq!(names(&[raw, ("FilterPolicy", r#"{"a":["b"]}"#)], None), ["FilterPolicy"]);
         assert_eq!(names(&[raw], None), [""; 0]);
     }

@@ -123,7 +123,8 @@ impl SqsQueue {
             .send()
             .await
             .map_err(|error| self.noted(explain(&self.what("receiving from"), &error)))?;
-        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+        let is_fifo = self.is_fifo();
+        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(|message| received(message, is_fifo)).collect())
     }
 
     async fn delete_all(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {
@@ -229,8 +230,8 @@ impl Sink for SqsQueue {
             let sendable: Vec<usize> = (0..messages.len()).filter(|index| answers[*index].is_ok()).collect();
             for batch in message::batches(messages, &sendable, MAX_BYTES) {
                 let mut sent = each(batch.len(), self.send_batch(messages, &batch).await);
-                if batch.len() > 1 && sent.iter().all(|answer| too_long(answer.as_ref().err())) {
-                    // The queue takes less at a time than it could.
+                if batch.len() > 1 && sent.iter().all(message::is_refused) {
+                    // One of them, or all of them together, were too much.
                     for (index, answer) in batch.iter().zip(&mut sent) {
                         *answer = each(1, self.send_batch(messages, &[*index]).await).remove(0);
                     }
@@ -250,8 +251,8 @@ impl Sink for SqsQueue {
     }
 }
 
-/// A message as it was received. Attributes that are bytes become base64.
-fn received(message: aws_sdk_sqs::types::Message) -> Option<Received> {
+/// A message as it was received. Attributes that are bytes become base64. In a standard queue, groups are no order.
+fn received(message: aws_sdk_sqs::types::Message, is_fifo: bool) -> Option<Received> {
     let receipt = Receipt(message.receipt_handle?);
     let system = message.attributes.unwrap_or_default();
     let get = |name| system.get(&name).cloned();
@@ -266,7 +267,7 @@ fn received(message: aws_sdk_sqs::types::Message) -> Option<Received> {
             system: SystemAttributes {
                 message_id: message.message_id,
                 dedup_id: get(MessageSystemAttributeName::MessageDeduplicationId),
-                group_id: get(MessageSystemAttributeName::MessageGroupId),
+                group_id: get(MessageSystemAttributeName::MessageGroupId).filter(|_| is_fifo),
             },
         },
         receipt,
@@ -292,10 +293,6 @@ pub(super) fn each(count: usize, answer: Result<Vec<Result<()>>>) -> Vec<Result<
 
 fn misuse(what: &str, error: &aws_sdk_sqs::error::BuildError) -> ChannelError {
     ChannelError { trouble: Trouble::Refused, detail: format!("{what}: {error}") }
-}
-
-fn too_long(error: Option<&ChannelError>) -> bool {
-    error.is_some_and(|error| error.detail.contains("BatchRequestTooLong"))
 }
 
 /// The answers of a batch in the order of its entries, whose ids are their numbers.

@@ -44,7 +44,7 @@ impl Host {
         for index in 0..self.channels.len() {
             let intake = &self.channels[index];
             let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.scheduler.is_hungry(*r));
-            if intake.pending && !intake.busy && hungry {
+            if intake.pending && !intake.busy && hungry && !self.outbox_is_full() {
                 self.read_log(index)?;
             }
         }
@@ -98,7 +98,7 @@ impl Host {
         for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
             let reactor = self.by_id[&candidate.reactor];
             match answer {
-                Admitted::New(id) => self.admitted_one(reactor, *id, candidate, place, now),
+                Admitted::New(id) => self.admitted_one(reactor, *id, candidate, place, now, false),
                 // The others are answers to receptions only.
                 Admitted::Duplicate | Admitted::Active(_) | Admitted::Resumed(_) => {
                     self.suppressed(reactor, &candidate);
@@ -115,10 +115,11 @@ impl Host {
         candidate: Candidate,
         place: Place,
         now: HostTime,
+        leased: bool,
     ) {
         let lane = candidate.lane;
         if place == Place::Memory {
-            let active = Active::fresh(reactor, candidate, now);
+            let active = Active::fresh(reactor, candidate, now, leased);
             let weight = active.weight;
             self.active.insert(id, active);
             self.scheduler.offer(reactor, id, lane, weight, Arrival::Fresh);
@@ -135,7 +136,7 @@ impl Host {
 }
 
 impl Active {
-    fn fresh(reactor: usize, candidate: Candidate, since: HostTime) -> Self {
+    fn fresh(reactor: usize, candidate: Candidate, since: HostTime, leased: bool) -> Self {
         let Candidate { event, origin, identity, key, lane, .. } = candidate;
         let weight = event.weight();
         Self {
@@ -152,6 +153,8 @@ impl Active {
             after: None,
             committing: None,
             conflicts: 0,
+            leased,
+            cancelled: false,
         }
     }
 }

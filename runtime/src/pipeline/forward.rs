@@ -53,6 +53,12 @@ pub struct Note {
     /// Attributes of the message for which there was no room beside this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<(String, String)>,
+    /// The id that the channel had given the message, and its FIFO deduplication id: it may be known by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// See above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_id: Option<String>,
     /// The body is base64, because it is no text.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub base64: bool,
@@ -93,8 +99,7 @@ pub(super) fn as_message(reactor: &str, channel: &str, id: String, letter: &Dead
     if base64 {
         message.body = BASE64_STANDARD.encode(&message.body).into();
     }
-    message.system.message_id = None;
-    message.system.dedup_id = Some(id);
+    let (message_id, dedup_id) = (message.system.message_id.take(), message.system.dedup_id.replace(id));
     let note = Note {
         reactor: reactor.to_owned(),
         reason: letter.reason.clone(),
@@ -107,6 +112,8 @@ pub(super) fn as_message(reactor: &str, channel: &str, id: String, letter: &Dead
         module: letter.history.last().map(|attempt| attempt.module.clone()),
         history: letter.history.clone(),
         attributes: overflow,
+        message_id,
+        dedup_id,
         base64,
     };
     let room = limit.saturating_sub(message.size() + DEAD_LETTER_ATTRIBUTE.len()).min(MAX_NOTE);
@@ -150,6 +157,8 @@ pub fn sent_back(mut message: Message) -> (Message, Option<Note>) {
     }
     message.attributes.remove(at);
     message.attributes.append(&mut note.attributes);
+    message.system.message_id = note.message_id.clone().or(message.system.message_id);
+    message.system.dedup_id = note.dedup_id.clone();
     (message, Some(note))
 }
 
@@ -163,6 +172,7 @@ mod tests {
         let mut message = Message::from_body(body.to_vec());
         message.attributes = (0..attributes).map(|n| (format!("a{n}"), n.to_string())).collect();
         message.system.group_id = Some("g".into());
+        message.system.message_id = Some("m".into());
         let attempt = |number| AttemptRecord {
             number,
             code: "trap".into(),
@@ -197,7 +207,7 @@ mod tests {
             assert_eq!((back.body, back.attributes), (letter.message.body, letter.message.attributes));
             assert_eq!((note.reactor.as_str(), note.channel.as_str(), note.attempts), ("r", "shop", 5));
             assert_eq!((note.module.as_deref(), note.history.len()), (Some("m5"), 5));
-            assert_eq!(back.system.group_id.as_deref(), Some("g"));
+            assert_eq!(back.system, letter.message.system, "it is known by what it was known by");
         }
     }
 

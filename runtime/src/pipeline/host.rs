@@ -86,6 +86,8 @@ pub struct Host {
     pub(super) inlets: Vec<Inlet>,
     pub(super) leases: Leases,
     pub(super) leaving: HashSet<DeliveryId>,
+    /// Those that were put away while a reception was under way, whose answer may not know of it.
+    pub(super) left: HashSet<DeliveryId>,
     /// Requests to redrive whose messages are being sent to their queues again.
     pub(super) resending: HashSet<u64>,
     pub(super) acknowledgers: JoinSet<()>,
@@ -153,14 +155,12 @@ impl Host {
             inlets: Vec::new(),
             leases: Leases::default(),
             leaving: HashSet::new(),
+            left: HashSet::new(),
             resending: HashSet::new(),
             acknowledgers: JoinSet::new(),
             outlets: HashMap::new(),
             senders: JoinSet::new(),
-            outbox: {
-                let (messages, bytes) = store.outbox_size()?;
-                (messages.cast_signed(), bytes.cast_signed())
-            },
+            outbox: (0, 0),
             draining: None,
             until_idle: false,
             config,
@@ -186,6 +186,9 @@ impl Host {
             let id = self.store.channel_id(name)?;
             let wake = Arc::new(Notify::new());
             self.outlets.insert(id, Arc::clone(&wake));
+            let (messages, bytes) = self.store.outbox_size(id)?;
+            self.outbox.0 += messages.cast_signed();
+            self.outbox.1 += bytes.cast_signed();
             let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
             let inputs = self.to_self.clone();
             self.senders.spawn(Outlet { name: name.clone(), id, sink, store, clock, wake, inputs }.run());
@@ -320,12 +323,14 @@ impl Host {
             && self.scheduler.is_idle()
             && !self.scheduler.is_waiting()
             && self.channels.iter().all(|intake| !intake.busy && !intake.pending)
-            && self.inlets.iter().enumerate().all(|(number, inlet)| inlet.is_idle(self.leases.in_hand(number)))
+            && self.inlets.iter().enumerate().all(|(number, inlet)| inlet.is_idle(self.leases.busy(number)))
+            && self.resending.is_empty()
             && self.outbox.0 == 0
     }
 
     fn wake_at(&self) -> Instant {
-        let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + BUSY_FOR });
+        let soon = Instant::now() + POLL_IDLE;
+        let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + BUSY_FOR }.max(soon));
         let due = self.scheduler.next_wake().map(|at| Instant::now() + at.since(self.now()));
         let far = Instant::now() + UPKEEP;
         drain.into_iter().chain(due).chain(self.next_receive()).fold(far, Instant::min)
@@ -352,14 +357,14 @@ impl Host {
             Input::Committed(answers) => self.settle(answers),
             Input::Admitted { channel, batch, answers } => self.admitted(channel, batch, &answers),
             Input::HeldWritten { reactor, lane } => self.scheduler.held_written(reactor, lane),
-            Input::Received { inlet, asked, answer } => self.received(inlet, asked, answer),
+            Input::Received { inlet, asked, at, answer } => self.received(inlet, asked, at, answer),
             Input::Entered { inlet, batch, entered } => self.entered(inlet, batch, entered)?,
             Input::Stored { inlet, receipts } => self.stored(inlet, receipts),
             Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
             Input::Deleted { inlet, answer } => self.deleted(inlet, answer),
             Input::Depth { inlet, answer } => self.looked(inlet, answer),
             Input::Resent { request, dead, answer } => self.resent(request, dead, answer)?,
-            Input::AwayWritten(delivery) => drop(self.leaving.remove(&delivery)),
+            Input::AwayWritten(delivery) => self.put_away_written(delivery),
             Input::LeftOutbox(messages, bytes) => {
                 self.outbox.0 -= messages.cast_signed();
                 self.outbox.1 -= bytes.cast_signed();
@@ -401,12 +406,14 @@ impl Host {
                 }
                 let Some(active) = self.active.get_mut(&delivery) else { return Ok(()) };
                 active.after = after;
+                active.cancelled = false;
                 let reactor = &self.reactors[active.reactor];
                 self.slots.start(&*self.store, delivery, active, reactor)?;
             }
             Action::Load(load) => self.load(load)?,
             Action::Hold { reactor, lane, delivery } => {
                 self.forget(delivery);
+                self.leases.rests(delivery);
                 let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
                 tokio::spawn(async move {
                     let written = until_there_is_room(|| store.hold(vec![delivery])).await;
@@ -416,7 +423,10 @@ impl Host {
                     });
                 });
             }
-            Action::Forget(deliveries) => deliveries.into_iter().for_each(|delivery| self.forget(delivery)),
+            Action::Forget(deliveries) => deliveries.into_iter().for_each(|delivery| {
+                self.forget(delivery);
+                self.leases.rests(delivery);
+            }),
         }
         Ok(())
     }
@@ -451,7 +461,7 @@ impl Host {
         let (reactor, lane) = (active.reactor, active.lane);
         match run {
             Some(run) => self.finish(id, run),
-            None if self.draining.is_some() => {
+            None if self.draining.is_some() || active.cancelled => {
                 self.scheduler.run_cancelled(reactor, id, lane);
                 Ok(())
             }

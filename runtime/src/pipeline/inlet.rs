@@ -24,6 +24,8 @@ const MAX_POLLS: usize = 16;
 /// be worked on elsewhere.
 const LEAST_IN_HAND: usize = 2 * MAX_BATCH;
 const MOST_IN_HAND: usize = 2_000;
+/// Most messages in hand that wait: fewer than SQS lets anybody have of a FIFO queue.
+pub(super) const MOST_WAITING: usize = 10_000;
 /// The first delay after a failure; doubles up to the longest.
 pub(super) const FIRST_DELAY: Duration = Duration::from_millis(250);
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(30);
@@ -191,7 +193,8 @@ impl Inlet {
     }
 
     pub(super) fn set_lease(&self, receipt: Receipt, lease: Duration, tag: Option<LeaseId>) {
-        let until = Instant::now() + self.lease;
+        // It was asked for when a third of the lease had passed: what is not done in the rest would come too late.
+        let until = Instant::now() + self.lease.mul_f64(0.6);
         let _ = self.leases.send(Ack { receipt, lease, until, tag });
     }
 
@@ -211,15 +214,20 @@ impl Inlet {
     }
 
     /// Nothing has come for a while, and nothing is on its way.
-    pub(super) fn is_idle(&self, in_hand: usize) -> bool {
-        in_hand == 0 && self.arrived.is_empty() && self.storing == 0 && self.empty >= EMPTY_ENOUGH
+    pub(super) fn is_idle(&self, busy: usize) -> bool {
+        busy == 0 && self.arrived.is_empty() && self.storing == 0 && self.empty >= EMPTY_ENOUGH
     }
 
     pub(super) fn failed(&mut self, error: ChannelError, dice: f64) {
         let now = Instant::now();
         self.counts.failures += 1;
         self.target = 1;
+        // Calls that were under way together fail together: that is one failure.
         let tries = self.failure.as_ref().map_or(0, |failure| failure.tries);
+        let again = self.failure.as_ref().is_some_and(|failure| failure.retry_at > now);
+        if again && self.running > 0 {
+            return;
+        }
         let delay = FIRST_DELAY.saturating_mul(1 << tries.min(16)).min(LONGEST_DELAY).mul_f64(0.5 + dice / 2.0);
         let same = self.failure.as_ref().filter(|failure| failure.error.trouble == error.trouble);
         let told = same.map(|failure| failure.told).filter(|told| now - *told < TELL_EVERY);

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::channel::{ChannelError, Trouble};
-use crate::config::model::{LEASE_AT_MOST, Settle};
+use crate::config::model::LEASE_AT_MOST;
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message};
 
 use super::commit::until_there_is_room;
@@ -21,6 +21,8 @@ use super::{Active, Input};
 
 /// How much before its time a message that was given back is received again.
 const EARLY: Duration = Duration::from_secs(2);
+/// For how long a message is given back at most: SQS counts its limit from when the message was received.
+const LONGEST_BACK: Duration = Duration::from_secs(LEASE_AT_MOST.as_secs() - 3_600);
 /// How long the end of the host waits for its last acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -38,7 +40,7 @@ impl Host {
                 inlet.counts.returned += 1;
                 // A little early: it is better here when it is due than on its way.
                 let after = if after > EARLY * 2 { after - EARLY } else { after };
-                inlet.set_lease(closed.receipt, after.min(LEASE_AT_MOST), None);
+                inlet.set_lease(closed.receipt, after.min(LONGEST_BACK), None);
             }
         }
     }
@@ -54,7 +56,7 @@ impl Host {
     /// A delivery waits. In a lane it keeps its lease, or those behind it would overtake it.
     pub(super) fn lend_messages(&mut self, delivery: DeliveryId, lane: Option<LaneKey>, due: HostTime) {
         if lane.is_some() {
-            return;
+            return self.leases.rests(delivery);
         }
         let now = self.now();
         for closed in self.leases.waits(delivery, due, now) {
@@ -63,14 +65,13 @@ impl Host {
     }
 
     /// Whether a delivery may run: it needs no lease, or has one.
-    pub(super) fn may_run(&self, delivery: DeliveryId, channel: ChannelId, redriven: bool) -> bool {
-        let needs = !redriven && self.inlets.iter().any(|i| i.id == channel && i.settle == Settle::Completed);
-        !needs || self.leases.is_held(delivery, self.clock.elapsed())
+    pub(super) fn may_run(&self, delivery: DeliveryId, leased: bool) -> bool {
+        !leased || self.leases.is_held(delivery, self.clock.elapsed())
     }
 
     /// Whether a delivery in memory may run.
     pub(super) fn holds_lease(&self, delivery: DeliveryId, active: &Active) -> bool {
-        self.may_run(delivery, active.origin.channel, active.redrive_of.is_some())
+        self.may_run(delivery, active.leased)
     }
 
     /// Notes in the store that a delivery goes on only when its message is received again.
@@ -84,6 +85,14 @@ impl Host {
                 Err(error) => Input::Fatal(error),
             });
         });
+    }
+
+    /// The store has noted it. An answer that is on its way may not know of it.
+    pub(super) fn put_away_written(&mut self, delivery: DeliveryId) {
+        self.leaving.remove(&delivery);
+        if self.inlets.iter().any(|inlet| self.channels[inlet.intake].busy) {
+            self.left.insert(delivery);
+        }
     }
 
     /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked anew.
@@ -141,9 +150,15 @@ impl Host {
             tracing::warn!(channel = lost.name, "leases are lost; their messages will come again: {why}");
         }
         others.into_iter().for_each(|closed| self.close(closed));
+        self.cancel_bare(&bare);
+    }
+
+    /// Gives up the runs of deliveries that have no lease any more.
+    pub(super) fn cancel_bare(&mut self, bare: &[DeliveryId]) {
         for delivery in bare {
-            if self.active.get(&delivery).is_some_and(|active| !self.holds_lease(delivery, active)) {
-                self.cancel(delivery);
+            if let Some(active) = self.active.get_mut(delivery).filter(|active| active.leased) {
+                active.cancelled = true;
+                self.cancel(*delivery);
             }
         }
     }

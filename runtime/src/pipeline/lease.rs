@@ -23,7 +23,8 @@ pub(super) struct Leases {
     groups: HashMap<LaneKey, HashSet<LeaseId>>,
     /// When to look at which lease again.
     timers: BinaryHeap<Reverse<(Duration, LeaseId)>>,
-    in_hand: HashMap<usize, usize>,
+    /// Per inlet: how many there are, and how many of them something runs under, or will as soon as it can.
+    counts: HashMap<usize, (usize, usize)>,
 }
 
 /// A lease, by its number; never used twice.
@@ -42,10 +43,29 @@ struct Lease {
     sent: Option<Timestamp>,
     /// Its deliveries are known.
     admitted: bool,
-    /// Those that have not ended, and until when they wait.
-    open: HashMap<DeliveryId, Option<HostTime>>,
+    /// Those that have not ended.
+    open: HashMap<DeliveryId, State>,
+    /// Counted as one that something runs under.
+    busy: bool,
     /// The record that was made of it, and of which all deliveries are in `open`.
     record: Option<Offset>,
+}
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It runs, or will as soon as it can.
+    Busy,
+    /// It waits behind others of its lane, or at its head.
+    Resting,
+    /// It waits for its next attempt, and nothing waits for it.
+    Waiting(HostTime),
+}
+
+impl Lease {
+    fn is_busy(&self) -> bool {
+        !self.admitted || self.open.values().any(|state| *state == State::Busy)
+    }
 }
 
 /// A message that has just been received.
@@ -100,11 +120,13 @@ impl Leases {
         if let Some(group) = group {
             self.groups.entry(group).or_default().insert(id);
         }
-        *self.in_hand.entry(inlet).or_default() += 1;
-        let (renewing, admitted, open, record) = (false, false, HashMap::new(), None);
+        let counts = self.counts.entry(inlet).or_default();
+        *counts = (counts.0 + 1, counts.1 + 1);
+        let (renewing, admitted, open, record, busy) = (false, false, HashMap::new(), None, true);
         let expires = (now + length).saturating_sub(MARGIN);
         let wake = now + length / 3;
-        let lease = Lease { inlet, receipt, length, expires, wake, renewing, group, sent, admitted, open, record };
+        let lease =
+            Lease { inlet, receipt, length, expires, wake, renewing, group, sent, admitted, open, record, busy };
         self.leases.insert(id, lease);
         self.timers.push(Reverse((wake, id)));
         id
@@ -116,11 +138,15 @@ impl Leases {
         lease.admitted = true;
         lease.record = record;
         for delivery in open {
-            if lease.open.insert(*delivery, None).is_none() {
+            if lease.open.insert(*delivery, State::Busy).is_none() {
                 self.awaited.entry(*delivery).or_default().push(id);
             }
         }
-        if lease.open.is_empty() { self.close(id) } else { None }
+        if lease.open.is_empty() {
+            return self.close(id);
+        }
+        self.recount(id);
+        None
     }
 
     /// A delivery has ended. Answers with what was held for it alone.
@@ -128,16 +154,14 @@ impl Leases {
         let awaiting = self.awaited.remove(&delivery).unwrap_or_default();
         for id in &awaiting {
             self.leases.get_mut(id).into_iter().for_each(|lease| _ = lease.open.remove(&delivery));
+            self.recount(*id);
         }
         awaiting.into_iter().filter_map(|id| self.close_if_idle(id, now)).collect()
     }
 
     /// A delivery waits for its next attempt. Answers with what is held for nothing that runs before it.
     pub(super) fn waits(&mut self, delivery: DeliveryId, due: HostTime, now: HostTime) -> Vec<Closed> {
-        let awaiting = self.awaited.get(&delivery).cloned().unwrap_or_default();
-        for id in &awaiting {
-            self.leases.get_mut(id).into_iter().for_each(|lease| _ = lease.open.insert(delivery, Some(due)));
-        }
+        let awaiting = self.set(delivery, State::Waiting(due));
         awaiting.into_iter().filter_map(|id| self.close_if_idle(id, now)).collect()
     }
 
@@ -148,17 +172,38 @@ impl Leases {
         if lease.open.is_empty() {
             return self.close(id);
         }
-        let first = lease.open.values().copied().min().flatten()?;
+        let due = |state: &State| if let State::Waiting(due) = state { Some(*due) } else { None };
+        // The first of all of them, if all of them wait.
+        let first = lease.open.values().map(due).min().flatten()?;
         let rest = first.since(now);
         if rest > lease.length { self.close(id).map(|closed| closed.back_after(rest)) } else { None }
     }
 
     /// A delivery does not wait any more.
     pub(super) fn runs(&mut self, delivery: DeliveryId) {
-        for id in self.awaited.get(&delivery).into_iter().flatten() {
-            if let Some(due) = self.leases.get_mut(id).and_then(|lease| lease.open.get_mut(&delivery)) {
-                *due = None;
-            }
+        self.set(delivery, State::Busy);
+    }
+
+    /// A delivery waits, and others of its lane behind it, or it behind others: it keeps its lease.
+    pub(super) fn rests(&mut self, delivery: DeliveryId) {
+        self.set(delivery, State::Resting);
+    }
+
+    fn set(&mut self, delivery: DeliveryId, state: State) -> Vec<LeaseId> {
+        let awaiting = self.awaited.get(&delivery).cloned().unwrap_or_default();
+        for id in &awaiting {
+            self.leases.get_mut(id).into_iter().for_each(|lease| _ = lease.open.insert(delivery, state));
+            self.recount(*id);
+        }
+        awaiting
+    }
+
+    fn recount(&mut self, id: LeaseId) {
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        let (was, is) = (lease.busy, lease.is_busy());
+        lease.busy = is;
+        if let Some((_, busy)) = self.counts.get_mut(&lease.inlet) {
+            *busy = *busy + usize::from(is) - usize::from(was);
         }
     }
 
@@ -189,6 +234,11 @@ impl Leases {
             }
             lease.wake = lease.expires;
             self.timers.push(Reverse((lease.wake, id)));
+        }
+        if self.timers.len() > 4 * self.leases.len() + 1_024 {
+            // Most of them are of messages that were done with long before.
+            let leases = &self.leases;
+            self.timers.retain(|Reverse((at, id))| leases.get(id).is_some_and(|lease| lease.wake == *at));
         }
         upkeep
     }
@@ -226,21 +276,33 @@ impl Leases {
         (bare, others)
     }
 
-    /// Gives a lease up; the message is to be received again after this time.
-    pub(super) fn release(&mut self, id: LeaseId, after: Duration) -> Option<Closed> {
-        self.close(id).map(|closed| closed.back_after(after))
+    /// Gives a lease up, and those of the same FIFO group; their messages are to be received again after this time.
+    /// Answers with the deliveries that have no lease any more, too.
+    pub(super) fn release(&mut self, id: LeaseId, after: Duration) -> (Vec<DeliveryId>, Vec<Closed>) {
+        let own = self.leases.get(&id).map(|lease| Closed {
+            inlet: lease.inlet,
+            receipt: lease.receipt.clone(),
+            fate: Fate::Back(after),
+        });
+        let (bare, others) = self.lost(id);
+        (bare, own.into_iter().chain(others.into_iter().map(|closed| closed.back_after(after))).collect())
     }
 
     /// Gives all of them up.
     pub(super) fn release_all(&mut self) -> Vec<Closed> {
         let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
-        ids.into_iter().filter_map(|id| self.release(id, Duration::ZERO)).collect()
+        ids.into_iter().filter_map(|id| self.close(id).map(|closed| closed.back_after(Duration::ZERO))).collect()
     }
 
     /// How many messages of an inlet are in hand.
     pub(super) fn in_hand(&self, inlet: usize) -> usize {
-        self.in_hand.get(&inlet).copied().unwrap_or(0)
+        self.counts.get(&inlet).map_or(0, |(all, _)| *all)
+    }
+
+    /// How many of them something runs under, or will as soon as it can; the others wait.
+    pub(super) fn busy(&self, inlet: usize) -> usize {
+        self.counts.get(&inlet).map_or(0, |(_, busy)| *busy)
     }
 
     /// When the oldest message in hand of an inlet was sent.
@@ -249,9 +311,9 @@ impl Leases {
     }
 
     fn close(&mut self, id: LeaseId) -> Option<Closed> {
-        let Lease { inlet, receipt, group, open, record, .. } = self.leases.remove(&id)?;
-        if let Some(count) = self.in_hand.get_mut(&inlet) {
-            *count -= 1;
+        let Lease { inlet, receipt, group, open, record, busy, .. } = self.leases.remove(&id)?;
+        if let Some(counts) = self.counts.get_mut(&inlet) {
+            *counts = (counts.0 - 1, counts.1 - usize::from(busy));
         }
         if let Some(group) = group
             && let Some(ids) = self.groups.get_mut(&group)
@@ -301,10 +363,14 @@ mod tests {
         let id = arrive(&mut leases, "a", None);
         assert!(leases.admitted(id, &[DeliveryId(1), DeliveryId(2)], Some(Offset(9))).is_none());
         assert!(leases.ended(DeliveryId(2), NOW).is_empty());
-        assert_eq!(leases.in_hand(0), 1);
+        assert_eq!((leases.in_hand(0), leases.busy(0)), (1, 1));
+        leases.rests(DeliveryId(1));
+        assert_eq!((leases.in_hand(0), leases.busy(0)), (1, 0), "it keeps nobody from receiving");
+        leases.runs(DeliveryId(1));
+        assert_eq!(leases.busy(0), 1);
         let closed = leases.ended(DeliveryId(1), NOW);
         assert_eq!((receipts(&closed), &closed[0].fate), (vec!["a"], &Fate::Delete(Some(Offset(9)))));
-        assert_eq!(leases.in_hand(0), 0);
+        assert_eq!((leases.in_hand(0), leases.busy(0)), (0, 0));
         let nobodys = arrive(&mut leases, "b", None);
         assert!(leases.admitted(nobodys, &[], None).is_some());
     }

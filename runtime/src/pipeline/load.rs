@@ -8,13 +8,13 @@ use crate::store::{
     Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, StoreError, StoredDead, StoredDelivery,
 };
 
-use super::Active;
 use super::commit;
 use super::commit::{Judged, News};
 use super::host::Host;
 use super::invoke::{Run, Usage};
 use super::judge::{self, Ended, judge};
 use super::schedule::{Arrival, Load, Loaded};
+use super::{Active, fed_by};
 
 /// Most deliveries read from the store at a time.
 const BATCH: usize = 256;
@@ -54,11 +54,11 @@ impl Host {
     /// Puts a delivery into memory, unless it is there already.
     pub(super) fn activate(&mut self, stored: StoredDelivery, arrival: Arrival) -> Result<(), StoreError> {
         let Some(&reactor) = self.by_id.get(&stored.reactor) else { return Ok(()) };
-        if self.active.contains_key(&stored.id) {
+        if self.active.contains_key(&stored.id) || self.leaving.contains(&stored.id) {
             return Ok(());
         }
         let (id, lane) = (stored.id, stored.lane);
-        if !self.may_run(id, stored.origin.channel, stored.redrive_of.is_some()) {
+        if !self.may_run(id, stored.leased) {
             self.put_away(id);
             if let Some(lane) = lane.filter(|_| arrival == Arrival::Due) {
                 self.scheduler.release_lane(reactor, lane);
@@ -111,6 +111,8 @@ impl Host {
             after: None,
             committing: None,
             conflicts: 0,
+            leased: stored.leased,
+            cancelled: false,
         }))
     }
 
@@ -180,7 +182,7 @@ impl Host {
         }
         for (stored, attempt) in recovered.interrupted {
             let (reactor, lane, id) = (self.by_id.get(&stored.reactor).copied(), stored.lane, stored.id);
-            let needs_lease = stored.redrive_of.is_none() && leased.contains(&stored.origin.channel);
+            let needs_lease = stored.leased;
             let state = self.count_interrupted(stored, attempt).await?;
             if needs_lease && state != Some(LaneState::Parked) {
                 // Its message comes again, and with it the next attempt.
@@ -224,9 +226,12 @@ impl Host {
             Ending::Dead { letter, .. } if letter.parks.is_some() => Some(LaneState::Parked),
             Ending::Done | Ending::Dead { .. } => None,
         };
+        let fed = fed_by(&built);
         let sent = vec![built];
         let answers = commit::until_there_is_room(|| self.store.commit(sent.clone())).await?;
-        if answers.first() != Some(&Committed::Applied) {
+        if answers.first() == Some(&Committed::Applied) {
+            self.feed(&fed);
+        } else {
             tracing::warn!(delivery = id.0, ?answers, "an interrupted attempt could not be counted");
         }
         Ok(state)

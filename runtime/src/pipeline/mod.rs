@@ -42,6 +42,8 @@ mod state;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::channel::{self, Depth, Receipt, Received};
 use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Origin, Version};
 use crate::store::{Admitted, Commit, Committed, Ending, Entered, StoreError, Target};
@@ -70,6 +72,10 @@ struct Active {
     committing: Option<Committing>,
     /// How often its commit was refused because another came between.
     conflicts: u32,
+    /// It was received under a lease, and runs only under one.
+    leased: bool,
+    /// Its run was given up because it had lost its lease.
+    cancelled: bool,
 }
 
 /// After so many runs in vain a delivery runs alone, so that runs on hot keys all get done.
@@ -104,18 +110,23 @@ impl Committing {
             Ending::Wait { due, .. } => Some(due),
             Ending::Done | Ending::Dead { .. } => None,
         };
-        let forwarded = match &commit.ending {
-            Ending::Dead { forward, .. } => forward.as_slice(),
-            Ending::Done | Ending::Wait { .. } => &[],
-        };
         Self {
             number: commit.number,
             written: commit.writes.iter().map(|(key, _)| key.clone()).collect(),
             due,
-            fed: commit.emits.iter().chain(forwarded).map(|(to, message)| (*to, message.body.len())).collect(),
+            fed: fed_by(commit),
             news,
         }
     }
+}
+
+/// Where the messages of a commit go, and how many bytes of bodies.
+fn fed_by(commit: &Commit) -> Vec<(Target, usize)> {
+    let forwarded = match &commit.ending {
+        Ending::Dead { forward, .. } => forward.as_slice(),
+        Ending::Done | Ending::Wait { .. } => &[],
+    };
+    commit.emits.iter().chain(forwarded).map(|(to, message)| (*to, message.body.len())).collect()
 }
 
 /// What reaches the host's task.
@@ -127,7 +138,7 @@ enum Input {
     /// The store answered an admission.
     Admitted { channel: usize, batch: admit::InFlight, answers: Vec<Admitted> },
     /// A channel outside answered, or did not.
-    Received { inlet: usize, asked: usize, answer: channel::Result<Vec<Received>> },
+    Received { inlet: usize, asked: usize, at: Instant, answer: channel::Result<Vec<Received>> },
     /// The store answered a reception.
     Entered { inlet: usize, batch: Vec<inlet::Arrived>, entered: Entered },
     /// The store has copies of received messages.

@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received};
 use crate::config::model::{Settle, Unrouted};
 use crate::event::Offset;
-use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, NewDelivery, Reception, StoreError};
+use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, NewDelivery, Place, Reception, StoreError};
 
 use super::Input;
 use super::commit::until_there_is_room;
 use super::host::Host;
-use super::inlet::Arrived;
+use super::inlet::{Arrived, MOST_WAITING};
 use super::intake::group_lane;
 use super::lease::NewLease;
 use super::schedule::Arrival;
@@ -46,9 +46,10 @@ impl Host {
     fn may_poll(&self, number: usize) -> bool {
         let inlet = &self.inlets[number];
         let readers = &self.channels[inlet.intake].readers;
-        let in_hand = self.leases.in_hand(number) + inlet.storing + inlet.running * MAX_BATCH;
+        let in_hand = self.leases.busy(number) + inlet.storing + inlet.running * MAX_BATCH;
         inlet.running < inlet.target
             && in_hand < inlet.most_in_hand()
+            && self.leases.in_hand(number) < MOST_WAITING
             && !self.outbox_is_full()
             && inlet.failure.as_ref().is_none_or(|failure| failure.retry_at <= Instant::now() && inlet.running == 0)
             && readers.iter().any(|reader| self.scheduler.is_hungry(*reader))
@@ -64,14 +65,22 @@ impl Host {
         inlet.polls.retain(|poll| !poll.is_finished());
         let poll = tokio::spawn(async move {
             let answer = source.receive(asked, wait, lease).await;
-            let _ = inputs.send(Input::Received { inlet: number, asked, answer });
+            let at = Instant::now();
+            let _ = inputs.send(Input::Received { inlet: number, asked, at, answer });
         });
         inlet.polls.push(poll.abort_handle());
     }
 
     /// A receive call has been answered.
-    pub(super) fn received(&mut self, number: usize, asked: usize, answer: Result<Vec<Received>, ChannelError>) {
-        let now = self.clock.elapsed();
+    pub(super) fn received(
+        &mut self,
+        number: usize,
+        asked: usize,
+        at: Instant,
+        answer: Result<Vec<Received>, ChannelError>,
+    ) {
+        // A lease runs from when the queue answered, not from when somebody looks at the answer.
+        let now = self.clock.elapsed().saturating_sub(at.elapsed());
         let inlet = &mut self.inlets[number];
         inlet.running -= 1;
         let messages = match answer {
@@ -185,12 +194,15 @@ impl Host {
         for (arrived, message) in batch.into_iter().zip(entered.messages) {
             self.entered_message(arrived, message)?;
         }
+        if self.inlets.iter().all(|inlet| !self.channels[inlet.intake].busy) {
+            self.left.clear();
+        }
         Ok(())
     }
 
     fn entered_message(&mut self, arrived: Arrived, message: EnteredMessage) -> Result<(), StoreError> {
         let now = self.now();
-        let (mut open, mut resumed, mut too_early) = (Vec::new(), Vec::new(), false);
+        let (mut open, mut resting, mut resumed, mut too_early) = (Vec::new(), Vec::new(), Vec::new(), false);
         let mut record = None;
         for ((mut candidate, place), answer) in arrived.candidates.into_iter().zip(message.answers) {
             let reactor = self.by_id[&candidate.reactor];
@@ -199,11 +211,14 @@ impl Host {
                     open.push(id);
                     record = message.record;
                     candidate.origin.offset = message.record.unwrap_or_default();
-                    self.admitted_one(reactor, id, candidate, place, now);
+                    if place == Place::Held {
+                        resting.push(id);
+                    }
+                    self.admitted_one(reactor, id, candidate, place, now, true);
                 }
                 Admitted::Duplicate => self.suppressed(reactor, &candidate),
                 Admitted::Active(id) => {
-                    too_early |= self.leaving.contains(&id);
+                    too_early |= self.leaving.contains(&id) || self.left.contains(&id);
                     open.push(id);
                 }
                 Admitted::Resumed(stored) => {
@@ -216,11 +231,14 @@ impl Host {
         if let Some(closed) = self.leases.admitted(arrived.lease, &open, record) {
             self.close(closed);
         }
+        resting.into_iter().for_each(|delivery| self.leases.rests(delivery));
         for stored in resumed {
             self.activate(stored, Arrival::Fresh)?;
         }
-        if too_early && let Some(closed) = self.leases.release(arrived.lease, SOON) {
-            self.close(closed);
+        if too_early {
+            let (bare, closed) = self.leases.release(arrived.lease, SOON);
+            closed.into_iter().for_each(|closed| self.close(closed));
+            self.cancel_bare(&bare);
         }
         Ok(())
     }

@@ -133,8 +133,8 @@ pub trait Store: Send + Sync + 'static {
     // --- load: the owner, for deliveries that are not in memory ------------------------------------------------
 
     /// Makes deliveries that were in memory when the last owner stopped loadable again (as held ones where their lane
-    /// has held deliveries, which are younger; else as spilled ones), and says what it left. Deliveries from the channels
-    /// in `leased` are away from then on, and only those, but for redriven ones, which need no lease.
+    /// has held deliveries, which are younger; else as spilled ones), and says what it left. Deliveries that were received
+    /// under a lease, from one of the channels in `leased`, are away from then on; from another, they need none any more.
     fn recover(&self, leased: &[ChannelId]) -> Result<Recovered>;
     /// Spilled deliveries of a reactor with an id above `after`, ascending.
     fn spilled(&self, reactor: ReactorId, after: DeliveryId, limit: usize) -> Result<Vec<StoredDelivery>>;
@@ -162,8 +162,8 @@ pub trait Store: Send + Sync + 'static {
     /// least one, if there is one).
     fn outbox(&self, channel: ChannelId, after: u64, max_records: usize, max_bytes: usize)
     -> Result<Vec<OutboxRecord>>;
-    /// How many messages, and bytes of bodies, are in the outbox of all channels.
-    fn outbox_size(&self) -> Result<(u64, u64)>;
+    /// How many messages, and bytes of bodies, are to be sent to a channel.
+    fn outbox_size(&self, channel: ChannelId) -> Result<(u64, u64)>;
     /// Puts messages into the outbox. Durable.
     fn send(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<()>>;
     /// Takes sent messages out. Survives the process; after a power cut they may be sent again.

@@ -174,6 +174,8 @@ pub struct StoredDelivery {
     pub history: Vec<AttemptRecord>,
     /// The dead letter that is being redriven, if it is one.
     pub redrive_of: Option<u64>,
+    /// It was received under a lease, and runs only under one.
+    pub leased: bool,
 }
 
 /// What one ended attempt did.

@@ -100,7 +100,7 @@ impl Inner {
             return Admitted::Duplicate;
         }
         self.counts(new.reactor).delivered += 1;
-        Admitted::New(self.insert(new, now, None))
+        Admitted::New(self.insert(new, now, None, false))
     }
 
     pub(super) fn receive(&mut self, reception: &Reception) -> Result<Entered> {
@@ -125,7 +125,9 @@ impl Inner {
                 self.again(new, id)
             } else {
                 let offset = self.keep(reception.channel, incoming, &mut record)?;
-                self.enter(&NewDelivery { origin: Origin { offset, ..new.origin }, ..new.clone() }, reception.now)
+                self.counts(new.reactor).delivered += 1;
+                let new = NewDelivery { origin: Origin { offset, ..new.origin }, ..new.clone() };
+                Admitted::New(self.insert(&new, reception.now, None, true))
             });
         }
         if incoming.keep {
@@ -164,7 +166,7 @@ impl Inner {
         Admitted::Duplicate
     }
 
-    fn insert(&mut self, new: &NewDelivery, now: HostTime, redrive_of: Option<u64>) -> DeliveryId {
+    fn insert(&mut self, new: &NewDelivery, now: HostTime, redrive_of: Option<u64>, leased: bool) -> DeliveryId {
         self.last_delivery += 1;
         let id = DeliveryId(self.last_delivery);
         self.ledger.insert((new.reactor, new.key), (now, id));
@@ -179,6 +181,7 @@ impl Inner {
             since: now,
             history: Vec::new(),
             redrive_of,
+            leased,
         };
         self.deliveries.insert(id, Row { stored, attempts: 0, started: None });
         id
@@ -323,11 +326,11 @@ impl Inner {
         self.claims.retain(|_, (claimed, ..)| *claimed >= epoch);
         for row in self.deliveries.values_mut() {
             let stored = &mut row.stored;
-            let needs_lease = leased.contains(&stored.origin.channel);
-            if needs_lease && stored.redrive_of.is_none() {
+            if stored.leased && leased.contains(&stored.origin.channel) {
                 (stored.place, stored.due) = (Place::Away, HostTime(0));
-            } else if !needs_lease && stored.place == Place::Away {
-                stored.place = Place::Spilled;
+            } else if stored.leased {
+                stored.leased = false;
+                stored.place = if stored.place == Place::Away { Place::Spilled } else { stored.place };
             }
         }
         let mut recovered = Recovered::default();
@@ -375,7 +378,7 @@ impl Inner {
         self.counts(reactor).dead -= 1;
         let new =
             NewDelivery { reactor, origin, key, window: Duration::ZERO, lane, place: Place::Memory, redrive: true };
-        let delivery = self.insert(&new, self.host, Some(id));
+        let delivery = self.insert(&new, self.host, Some(id), false);
         self.deliveries.get(&delivery).map(|row| row.stored.clone())
     }
 

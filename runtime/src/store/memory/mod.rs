@@ -218,10 +218,11 @@ impl Store for MemoryStore {
         Ok(found)
     }
 
-    fn outbox_size(&self) -> Result<(u64, u64)> {
+    fn outbox_size(&self, channel: ChannelId) -> Result<(u64, u64)> {
         let inner = self.read();
-        let bytes = inner.outbox.values().map(|(_, message)| message.body.len() as u64).sum();
-        Ok((inner.outbox.len() as u64, bytes))
+        let sizes =
+            inner.outbox.values().filter(|(to, _)| *to == channel).map(|(_, message)| message.body.len() as u64);
+        Ok(sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size)))
     }
 
     fn send(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<()>> {

@@ -51,16 +51,16 @@ fn enter(group: &mut Group<'_>, new: &NewDelivery, now: HostTime) -> Sql<Admitte
         group.count("duplicates", new.reactor, 1);
         return Ok(Admitted::Duplicate);
     }
-    enter_new(group, new, now)
+    enter_new(group, new, now, false)
 }
 
 /// Enters a delivery that the ledger does not have.
-pub(super) fn enter_new(group: &mut Group<'_>, new: &NewDelivery, now: HostTime) -> Sql<Admitted> {
+pub(super) fn enter_new(group: &mut Group<'_>, new: &NewDelivery, now: HostTime, leased: bool) -> Sql<Admitted> {
     let key = (new.reactor, new.key);
     let id = DeliveryId(group.live.next_delivery);
     group.live.next_delivery += 1;
     group.live.ledger.enter(group.conn, key, id, now)?;
-    insert(group, id, new, now, None)?;
+    insert(group, id, new, now, None, leased)?;
     group.count("delivered", new.reactor, 1);
     Ok(Admitted::New(id))
 }
@@ -72,13 +72,14 @@ pub(super) fn insert(
     new: &NewDelivery,
     now: HostTime,
     redrive: Option<u64>,
+    leased: bool,
 ) -> Sql<()> {
     let waiting = new.place == Place::Waiting;
     group
         .conn
         .prepare_cached(
-            "INSERT INTO deliveries (id, reactor, place, attempts, since, channel, record, part, key, lane, due, redrive)
-             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO deliveries (id, reactor, place, attempts, since, channel, record, part, key, lane, due, redrive, leased)
+             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             int(id.0),
@@ -92,6 +93,7 @@ pub(super) fn insert(
             new.lane.map(|lane| lane.0),
             waiting.then_some(int(now.0)),
             redrive.map(int),
+            leased,
         ])?;
     group.count("active", new.reactor, 1);
     group.count("waiting", new.reactor, i64::from(waiting));

@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &["
         body       BLOB NOT NULL
     );
     CREATE INDEX outbox_channel ON outbox (channel, id);
+    ALTER TABLE deliveries ADD COLUMN leased INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX deliveries_away ON deliveries (since) WHERE place = 4;"];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 

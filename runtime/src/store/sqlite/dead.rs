@@ -171,7 +171,7 @@ pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDeli
         place: Place::Memory,
         redrive: true,
     };
-    admit::insert(group, delivery, &new, now, Some(id))?;
+    admit::insert(group, delivery, &new, now, Some(id), false)?;
     group.count("dead", reactor, -1);
     let mut select = group.conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE id = ?1"))?;
     let mut rows = select.query([int(delivery.0)])?;

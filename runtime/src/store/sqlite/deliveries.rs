@@ -115,18 +115,16 @@ pub(super) fn forget_away(group: &mut Group<'_>, cutoff: HostTime, limit: u32) -
     Ok(reactors.len() == limit as usize)
 }
 
-/// Deliveries of leased channels are away until their message is received again; those of other channels are not away.
+/// Deliveries under a lease are away until their message is received again, if it is from one of these channels.
 fn set_leased(group: &mut Group<'_>, leased: &[ChannelId]) -> Sql<()> {
     let leased = serde_json::to_string(leased).map_err(|e| Fault::other(e.to_string()))?;
     group.conn.execute(
-        "UPDATE deliveries SET place = 1 WHERE place = 4 AND channel NOT IN (SELECT value FROM json_each(?1))",
+        "UPDATE deliveries SET leased = 0, place = iif(place = 4, 1, place)
+         WHERE leased AND channel NOT IN (SELECT value FROM json_each(?1))",
         [&leased],
     )?;
-    let mut moved = group.conn.prepare(
-        "SELECT id FROM deliveries
-         WHERE place <> 4 AND redrive IS NULL AND channel IN (SELECT value FROM json_each(?1))",
-    )?;
-    let moved = moved.query_map([&leased], |row| num(row, 0).map(DeliveryId))?.collect::<Result<Vec<_>, _>>()?;
+    let mut moved = group.conn.prepare("SELECT id FROM deliveries WHERE leased AND place <> 4")?;
+    let moved = moved.query_map([], |row| num(row, 0).map(DeliveryId))?.collect::<Result<Vec<_>, _>>()?;
     away(group, &moved)
 }
 

@@ -257,8 +257,8 @@ impl Store for SqliteStore {
         self.readers.read(|conn| outbox::read(conn, channel, after, max_records, max_bytes))
     }
 
-    fn outbox_size(&self) -> Result<(u64, u64)> {
-        self.readers.read(outbox::size)
+    fn outbox_size(&self, channel: ChannelId) -> Result<(u64, u64)> {
+        self.readers.read(|conn| outbox::size(conn, channel))
     }
 
     fn send(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<()>> {

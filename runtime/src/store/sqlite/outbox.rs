@@ -54,9 +54,10 @@ pub(super) fn read(
 }
 
 /// See [`crate::store::Store::outbox_size`].
-pub(super) fn size(conn: &Connection) -> Sql<(u64, u64)> {
-    let mut select = conn.prepare_cached("SELECT count(*), ifnull(sum(length(body)), 0) FROM outbox")?;
-    Ok(select.query_row([], |row| Ok((num(row, 0)?, num(row, 1)?)))?)
+pub(super) fn size(conn: &Connection, channel: ChannelId) -> Sql<(u64, u64)> {
+    let mut select =
+        conn.prepare_cached("SELECT count(*), ifnull(sum(length(body)), 0) FROM outbox WHERE channel = ?1")?;
+    Ok(select.query_row([channel.0], |row| Ok((num(row, 0)?, num(row, 1)?)))?)
 }
 
 /// See [`crate::store::Store::sent`].

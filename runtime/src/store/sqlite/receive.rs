@@ -38,7 +38,7 @@ fn enter(group: &mut Group<'_>, reception: &Reception, incoming: &Incoming) -> S
             None => {
                 let offset = keep(group, channel, incoming, &mut record)?;
                 let new = NewDelivery { origin: Origin { offset, ..new.origin }, ..new.clone() };
-                admit::enter_new(group, &new, now)?
+                admit::enter_new(group, &new, now, true)?
             }
         });
     }

@@ -105,7 +105,7 @@ pub(super) fn nanos(at: Timestamp) -> i64 {
 
 /// The columns of [`delivery_of`].
 pub(super) const DELIVERY: &str =
-    "id, reactor, place, since, channel, record, part, key, lane, due, redrive, history, attempts, started";
+    "id, reactor, place, since, channel, record, part, key, lane, due, redrive, history, leased";
 
 /// A delivery from the columns of [`DELIVERY`].
 pub(super) fn delivery_of(row: &Row<'_>) -> Sql<StoredDelivery> {
@@ -119,6 +119,7 @@ pub(super) fn delivery_of(row: &Row<'_>) -> Sql<StoredDelivery> {
         lane: row.get::<_, Option<[u8; 16]>>(8)?.map(Identity),
         due: HostTime(maybe(row, 9)?.unwrap_or(0)),
         redrive_of: maybe(row, 10)?,
+        leased: row.get(12)?,
         history: history_of(row.get_ref(11)?.as_str_or_null().map_err(|e| Fault::Row(e.to_string()))?)?,
     })
 }

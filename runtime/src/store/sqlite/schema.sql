@@ -46,7 +46,8 @@ CREATE TABLE deliveries (
     due      INTEGER,               -- host time of the next attempt, where place = 3
     started  INTEGER,               -- an attempt that a crash cut short and nobody has accounted for yet
     redrive  INTEGER,               -- the dead letter that this delivery runs again
-    history  TEXT                   -- JSON: ended attempts, oldest first; NULL if there are none
+    history  TEXT,                  -- JSON: ended attempts, oldest first; NULL if there are none
+    leased   INTEGER NOT NULL DEFAULT 0  -- received under a lease, without which it does not run
 );
 CREATE INDEX deliveries_spilled ON deliveries (reactor, id) WHERE place = 1;
 CREATE INDEX deliveries_held ON deliveries (reactor, lane, id) WHERE place = 2;
