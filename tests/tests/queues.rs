@@ -64,13 +64,14 @@ fn the_example_flow_runs_unchanged() {
     let events = root().join("examples/orders/events.jsonl");
     sandbox.run(&["publish", "shop", events.to_str().expect("a path in UTF-8")]).ok();
     let summary = sandbox.until_idle();
-    for (reactor, done, dead, emitted) in
-        [("analytics", 164, 1, 0), ("inventory", 35, 1, 33), ("notifications", 98, 0, 66), ("payments", 28, 2, 28)]
-    {
-        let found = counts(&summary, reactor);
-        let found = (&found["done"], &found["dead"], &found["emitted"], &found["active"]);
-        assert_eq!(found, (&json!(done), &json!(dead), &json!(emitted), &json!(0)), "{reactor}: {summary}");
-    }
+    let number = |reactor: &str, name: &str| counts(&summary, reactor)[name].as_u64().expect("a count");
+    let ended = GUESTS.map(|reactor| (number(reactor, "dead"), number(reactor, "active")));
+    assert_eq!(ended, [(1, 0), (1, 0), (0, 0), (2, 0)], "{summary}");
+    // A standard queue has no order: where a cancellation overtakes its order, nothing is reserved or paid for it.
+    let emitted: u64 = GUESTS.map(|reactor| number(reactor, "emitted")).into_iter().sum();
+    assert!((119..=127).contains(&emitted), "{summary}");
+    // Whatever it is, all of it comes back through the topic: 43 published, 3 of them twice, 2 of them no events.
+    assert_eq!(number("analytics", "delivered"), 43 - 3 - 2 + emitted, "{summary}");
     assert_eq!((&summary["invalid"], &summary["unrouted"]), (&json!(2), &json!(0)));
     assert_eq!(summary["outbox"], json!([]));
     let queue = aws.find_queue(&queue).expect("the host made it");

@@ -24,6 +24,7 @@ use super::judge::{Ended, judge};
 use super::lease::Leases;
 use super::outbox::{MOST_BYTES, MOST_MESSAGES, Outlet};
 use super::reactor::{Destination, Destinations, Reactor};
+use super::receive::SHORT_POLL;
 use super::schedule::{Action, ReactorSpec, Scheduler};
 use super::state::ReactorState;
 use super::{Active, Committing, Input};
@@ -249,8 +250,9 @@ impl Host {
                 _ = upkeep.tick() => self.tidy(),
             }
         }
-        // What a queue has just handed out is given back; a call that it has not answered by then has found nothing.
-        let end = Instant::now() + LAST_ANSWERS;
+        // What a queue has just handed out is given back. A queue may also hand something to a call that was given up, and
+        // then it comes again only when its lease is over: so calls that wait for little are waited for.
+        let end = Instant::now() + if self.polls_are_short() { SHORT_POLL + LAST_ANSWERS } else { LAST_ANSWERS };
         while self.is_receiving()
             && let Ok(Some(input)) = timeout_at(end, self.inputs.recv()).await
         {
@@ -357,7 +359,7 @@ impl Host {
             Input::Committed(answers) => self.settle(answers),
             Input::Admitted { channel, batch, answers } => self.admitted(channel, batch, &answers),
             Input::HeldWritten { reactor, lane } => self.scheduler.held_written(reactor, lane),
-            Input::Received { inlet, asked, at, answer } => self.received(inlet, asked, at, answer),
+            Input::Received { inlet, asked, started, at, answer } => self.received(inlet, asked, (started, at), answer),
             Input::Entered { inlet, batch, entered } => self.entered(inlet, batch, entered)?,
             Input::Stored { inlet, receipts } => self.stored(inlet, receipts),
             Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
@@ -368,6 +370,7 @@ impl Host {
             Input::LeftOutbox(messages, bytes) => {
                 self.outbox.0 -= messages.cast_signed();
                 self.outbox.1 -= bytes.cast_signed();
+                self.inlets.iter_mut().for_each(Inlet::stir);
             }
             Input::Fatal(error) => return Err(error),
         }

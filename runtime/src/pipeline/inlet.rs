@@ -53,6 +53,7 @@ pub(super) struct Inlet {
     /// When single messages were last told of.
     pub(super) told: Option<Instant>,
     pub(super) empty: u32,
+    pub(super) stirred: Instant,
     pub(super) arrived: VecDeque<Arrived>,
     /// Messages that are being copied.
     pub(super) storing: usize,
@@ -174,6 +175,7 @@ impl Inlet {
             failure: None,
             told: None,
             empty: 0,
+            stirred: now,
             arrived: VecDeque::new(),
             storing: 0,
             drop: Vec::new(),
@@ -203,14 +205,23 @@ impl Inlet {
     }
 
     /// More pollers while they come back full, fewer when they come back empty.
-    pub(super) fn adapt(&mut self, asked: usize, got: usize) {
-        self.empty = if got == 0 { self.empty.saturating_add(1) } else { 0 };
+    pub(super) fn adapt(&mut self, asked: usize, got: usize, started: Instant) {
+        if got > 0 {
+            self.stir();
+        } else if started >= self.stirred {
+            self.empty = self.empty.saturating_add(1);
+        }
         self.target = match got {
             0 => 1,
             got if got == asked => (self.target * 2).min(MAX_POLLS),
             got if got * 2 < asked => (self.target - 1).max(1),
             _ => self.target,
         };
+    }
+
+    /// Something has come, or been sent and may come: only calls made from now on can tell that there is nothing more.
+    pub(super) fn stir(&mut self) {
+        (self.empty, self.stirred) = (0, Instant::now());
     }
 
     /// Nothing has come for a while, and nothing is on its way.

@@ -138,7 +138,7 @@ enum Input {
     /// The store answered an admission.
     Admitted { channel: usize, batch: admit::InFlight, answers: Vec<Admitted> },
     /// A channel outside answered, or did not.
-    Received { inlet: usize, asked: usize, at: Instant, answer: channel::Result<Vec<Received>> },
+    Received { inlet: usize, asked: usize, started: Instant, at: Instant, answer: channel::Result<Vec<Received>> },
     /// The store answered a reception.
     Entered { inlet: usize, batch: Vec<inlet::Arrived>, entered: Entered },
     /// The store has copies of received messages.

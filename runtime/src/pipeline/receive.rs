@@ -24,7 +24,7 @@ use super::schedule::Arrival;
 /// How long a call waits for messages where there were none before; otherwise, and while the host only waits to become
 /// idle, it waits less.
 const LONG_POLL: Duration = Duration::from_secs(20);
-const SHORT_POLL: Duration = Duration::from_secs(1);
+pub(super) const SHORT_POLL: Duration = Duration::from_secs(1);
 /// Most messages that are entered at a time.
 const BATCH: usize = 256;
 /// How long a message is left alone that arrived just while its delivery was being put away.
@@ -64,9 +64,10 @@ impl Host {
         inlet.running += 1;
         inlet.polls.retain(|poll| !poll.is_finished());
         let poll = tokio::spawn(async move {
+            let started = Instant::now();
             let answer = source.receive(asked, wait, lease).await;
             let at = Instant::now();
-            let _ = inputs.send(Input::Received { inlet: number, asked, at, answer });
+            let _ = inputs.send(Input::Received { inlet: number, asked, started, at, answer });
         });
         inlet.polls.push(poll.abort_handle());
     }
@@ -76,7 +77,7 @@ impl Host {
         &mut self,
         number: usize,
         asked: usize,
-        at: Instant,
+        (started, at): (Instant, Instant),
         answer: Result<Vec<Received>, ChannelError>,
     ) {
         // A lease runs from when the queue answered, not from when somebody looks at the answer.
@@ -88,7 +89,7 @@ impl Host {
             Err(error) => return inlet.failed(error, rand::random()),
         };
         inlet.recovered();
-        inlet.adapt(asked, messages.len());
+        inlet.adapt(asked, messages.len(), started);
         inlet.counts.received += messages.len() as u64;
         if messages.is_empty() {
             return;
@@ -281,6 +282,11 @@ impl Host {
         let ahead = retries.chain(looks).filter(|at| *at > now);
         let wait = |at: Duration| now + at.saturating_sub(self.clock.elapsed());
         ahead.chain(self.leases.next_wake().map(wait)).min()
+    }
+
+    /// Whether the receive calls under way wait for no longer than [`SHORT_POLL`].
+    pub(super) fn polls_are_short(&self) -> bool {
+        self.until_idle || self.inlets.iter().all(|inlet| inlet.empty == 0)
     }
 
     /// Whether a receive call is under way.
