@@ -95,9 +95,9 @@ pub enum ChannelKind {
 pub const COMMIT_BUDGET: Duration = Duration::from_secs(5);
 /// A lease is so many time-outs long, where the configuration does not say otherwise.
 const LEASE_FACTOR: u32 = 6;
-/// The bounds of a lease: what it is at least by default, and what SQS allows at most.
+/// What a lease is at least, where the configuration does not say otherwise.
 const LEASE_AT_LEAST: Duration = Duration::from_secs(30);
-/// See [`LEASE_AT_LEAST`].
+/// The longest lease that SQS allows.
 pub const LEASE_AT_MOST: Duration = Duration::from_secs(12 * 3_600);
 
 impl ChannelConfig {
