@@ -20,6 +20,8 @@ const LINGER: Duration = Duration::from_millis(5);
 /// Delay after the first failure; doubles up to the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// While every call fails, one is made at least so often: a lease that can be renewed again must not wait.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Something to be done with a received message.
 #[derive(Clone, Debug)]
@@ -101,7 +103,7 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
                 // The entries of a call are tried again together.
                 let at = Instant::now() + delay(batch.iter().map(|entry| entry.tries).max().unwrap_or(0));
                 if failed {
-                    resume = Instant::now() + delay(failures - 1);
+                    resume = Instant::now() + delay(failures - 1).min(PROBE_EVERY);
                 }
                 for (entry, answer) in batch.into_iter().zip(answers) {
                     match again(entry, answer, at) {

@@ -66,10 +66,11 @@ impl SnsTopic {
         if let Some(arn) = self.known().clone() {
             return Ok(arn);
         }
-        let arn: Arc<str> = if self.create {
-            self.make().await?.into()
-        } else if self.topic.starts_with("arn:") {
+        // What has an ARN is somewhere, and perhaps somebody else's.
+        let arn: Arc<str> = if self.topic.starts_with("arn:") {
             self.topic.as_str().into()
+        } else if self.create {
+            self.make().await?.into()
         } else {
             self.find().await?.into()
         };
