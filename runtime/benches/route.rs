@@ -100,6 +100,7 @@ fn reactor(on: &str, tenant: Option<String>, ordered: bool) -> ReactorConfig {
         memory: 1,
         allow: Allow::default(),
         config: std::collections::BTreeMap::new(),
+        breaker: None,
         retry: RetryPolicy {
             max_attempts: 1,
             initial: Duration::ZERO,

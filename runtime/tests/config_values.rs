@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reactor_runtime::config::model::{
-    ChannelKind, Config, Format, Jitter, OnExhausted, RawField, RetryPolicy, Settle, Unrouted,
+    BreakerPolicy, ChannelKind, Config, Format, Jitter, OnExhausted, RawField, RetryPolicy, Settle, Unrouted,
 };
 use reactor_runtime::config::units::{parse_duration, parse_size};
 use reactor_runtime::config::{self, Loaded, Problem, Problems};
@@ -34,6 +34,7 @@ fn runtime_and_channels() {
     assert_eq!(runtime.data_dir, Path::new("/srv/shop/var/store"));
     assert_eq!((runtime.concurrency, runtime.drain, runtime.hop_limit), (64, seconds(10), 8));
     assert_eq!(runtime.queue_memory, 128 << 20);
+    assert_eq!(runtime.admin, "127.0.0.1:9464".parse().ok());
 
     let shop = &channels["shop"];
     assert_eq!(shop.kind, ChannelKind::Local { retention: seconds(30 * 86_400) });
@@ -97,6 +98,8 @@ fn reactor() {
         max_age: seconds(5_400),
     };
     assert_eq!(inventory.retry, retry);
+    let breaker = BreakerPolicy { failures: 20, initial: seconds(2), max: seconds(30) };
+    assert_eq!(inventory.breaker, Some(breaker));
     assert_eq!(inventory.dedup.window, seconds(20 * 86_400));
     assert_eq!(inventory.dedup.key.as_ref().map(|pointer| pointer.text.as_str()), Some("/data/orderId"));
     assert_eq!(inventory.dead_letter.channel.as_deref(), Some("audit"));
@@ -221,7 +224,7 @@ fn the_types_are_those_of_the_reference() {
             "table" => "a table",
             "list of names" | "list of patterns" => "a list of strings",
             "word or table" => "a string, or a table",
-            "string" | "word" | "path" | "name" | "pointer" | "rate" | "duration" | "size" => "a string",
+            "string" | "word" | "address" | "path" | "name" | "pointer" | "rate" | "duration" | "size" => "a string",
             other => panic!("{key}: what is {other:?}?"),
         };
         // The least reactor has these three already.
@@ -252,6 +255,7 @@ fn the_limits_are_those_of_the_reference() {
             // A CPU limit has to fit its time-out, and a first delay its longest.
             let room = match key.as_str() {
                 "cpu" => "timeout = \"15m\"\n",
+                "initial" if before.contains("breaker") => "max = \"1h\"\n",
                 "initial" => "max = \"12h\"\n",
                 _ => "",
             };

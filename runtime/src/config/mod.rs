@@ -124,6 +124,7 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
         ("when", filter::FORMS),
         ("allow", grants::KEYS),
         ("retry", policy::RETRY),
+        ("breaker", policy::BREAKER),
         ("dedup", policy::DEDUP),
         ("dead-letter", policy::DEAD_LETTER),
     ];

@@ -1,6 +1,7 @@
 //! What the program needs: checked values, no places in files, no defaults left to fill in.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct RuntimeConfig {
     pub hop_limit: u32,
     /// Bytes of events held in memory over all queues.
     pub queue_memory: usize,
+    /// Where metrics and health are answered; always a loopback address.
+    pub admin: Option<SocketAddr>,
 }
 
 /// `[channels.NAME]`
@@ -228,6 +231,8 @@ pub struct ReactorConfig {
     pub config: BTreeMap<String, String>,
     /// `[reactors.NAME.retry]`
     pub retry: RetryPolicy,
+    /// `[reactors.NAME.breaker]`
+    pub breaker: Option<BreakerPolicy>,
     /// `[reactors.NAME.dedup]`
     pub dedup: DedupPolicy,
     /// `[reactors.NAME.dead-letter]`
@@ -270,6 +275,17 @@ pub enum Jitter {
     Equal,
     /// The delay itself.
     None,
+}
+
+/// When a reactor whose attempts keep failing is only probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerPolicy {
+    /// Transient failures in a row, of different deliveries, that open it; at least 2.
+    pub failures: u32,
+    /// Pause before the first probe.
+    pub initial: Duration,
+    /// Longest pause between two probes; the pause doubles up to it.
+    pub max: Duration,
 }
 
 /// What counts as the same event, and for how long.

@@ -1,11 +1,11 @@
-//! `[reactors.NAME.retry]`, `[reactors.NAME.dedup]` and `[reactors.NAME.dead-letter]`.
+//! `[reactors.NAME.retry]`, `[reactors.NAME.breaker]`, `[reactors.NAME.dedup]` and `[reactors.NAME.dead-letter]`.
 
 use std::time::Duration;
 
 use crate::pipeline::forward::DEAD_LETTER_TYPE;
 
 use super::destination::{Channels, destination};
-use super::model::{DeadLetterPolicy, DedupPolicy, Jitter, OnExhausted, RetryPolicy};
+use super::model::{BreakerPolicy, DeadLetterPolicy, DedupPolicy, Jitter, OnExhausted, RetryPolicy};
 use super::pointer;
 use super::reactor::{Route, misplaced};
 use super::reader::{Reader, Section};
@@ -13,6 +13,8 @@ use super::units::show_duration;
 
 /// The keys of `[reactors.NAME.retry]`.
 pub(super) const RETRY: &[&str] = &["max-attempts", "initial", "factor", "max", "jitter", "max-age"];
+/// The keys of `[reactors.NAME.breaker]`.
+pub(super) const BREAKER: &[&str] = &["failures", "initial", "max"];
 /// The keys of `[reactors.NAME.dedup]`.
 pub(super) const DEDUP: &[&str] = &["window", "key"];
 /// The keys of `[reactors.NAME.dead-letter]`.
@@ -45,15 +47,7 @@ pub(super) fn retry(reader: &mut Reader<'_>, section: &Section<'_>) -> RetryPoli
     // Only one of the two may be written, and the other is then made to fit.
     policy.initial = initial.unwrap_or(policy.initial.min(max.unwrap_or(policy.initial)));
     policy.max = max.unwrap_or(policy.max.max(policy.initial));
-    if let (Some(initial), Some(max)) = (initial, max)
-        && initial > max
-        && let (Some(first), Some(ceiling)) = (table.get("initial"), table.get("max"))
-    {
-        let title = format!("the first delay is above `max`, which is {}", show_duration(max));
-        let problem = reader.problem(first.span(), "initial-above-max", title);
-        let problem = problem.related(reader.place(ceiling.span()), "the longest delay");
-        reader.note(problem.help("lower `initial`, or raise `max`"));
-    }
+    first_within_longest(reader, &table, initial, max);
     if let Some(age) = table.get("max-age")
         && policy.max_age < policy.initial
         && policy.max_attempts > 1
@@ -64,6 +58,39 @@ pub(super) fn retry(reader: &mut Reader<'_>, section: &Section<'_>) -> RetryPoli
         reader.warnings.push(problem.help("raise `max-age`, lower `initial`, or write max-attempts = 1"));
     }
     policy
+}
+
+/// Notes a first delay above the longest, where both are written.
+fn first_within_longest(
+    reader: &mut Reader<'_>,
+    table: &Section<'_>,
+    initial: Option<Duration>,
+    max: Option<Duration>,
+) {
+    if let (Some(initial), Some(max)) = (initial, max)
+        && initial > max
+        && let (Some(first), Some(ceiling)) = (table.get("initial"), table.get("max"))
+    {
+        let title = format!("the first delay is above `max`, which is {}", show_duration(max));
+        let problem = reader.problem(first.span(), "initial-above-max", title);
+        let problem = problem.related(reader.place(ceiling.span()), "the longest delay");
+        reader.note(problem.help("lower `initial`, or raise `max`"));
+    }
+}
+
+pub(super) fn breaker(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<BreakerPolicy> {
+    let table = reader.table(section, "breaker")?;
+    misplaced(reader, &table, BREAKER);
+    let pause = Duration::from_millis(10)..=HOUR;
+    let initial = reader.duration(&table, "initial", pause.clone());
+    let max = reader.duration(&table, "max", pause);
+    first_within_longest(reader, &table, initial, max);
+    let first = initial.unwrap_or((5 * SECOND).min(max.unwrap_or(HOUR)));
+    Some(BreakerPolicy {
+        failures: reader.integer(&table, "failures", 2..=10_000).map_or(10, |failures| failures as u32),
+        initial: first,
+        max: max.unwrap_or((60 * SECOND).max(first)),
+    })
 }
 
 pub(super) fn dedup(reader: &mut Reader<'_>, section: &Section<'_>) -> DedupPolicy {

@@ -29,6 +29,7 @@ pub(super) const KEYS: &[&str] = &[
     "allow",
     "config",
     "retry",
+    "breaker",
     "dedup",
     "dead-letter",
 ];
@@ -47,6 +48,7 @@ pub(super) struct Route {
 const TABLES: &[(&str, &[&str])] = &[
     ("", KEYS),
     ("retry", policy::RETRY),
+    ("breaker", policy::BREAKER),
     ("dedup", policy::DEDUP),
     ("dead-letter", policy::DEAD_LETTER),
     ("allow", grants::KEYS),
@@ -94,6 +96,7 @@ pub(super) fn read(
         allow: grants::read(reader, section),
         config: guest::config(reader, section),
         retry: policy::retry(reader, section),
+        breaker: policy::breaker(reader, section),
         dedup: policy::dedup(reader, section),
         dead_letter: policy::dead_letter(reader, section, &route, channels),
         from: route.from.into_iter().map(|text| text.value).collect(),

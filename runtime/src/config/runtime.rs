@@ -1,5 +1,6 @@
 //! `[runtime]`
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::reactor::below_root;
 use super::reader::{Reader, Section};
 
 /// Its keys.
-pub(super) const KEYS: &[&str] = &["data-dir", "concurrency", "drain", "hop-limit", "queue-memory"];
+pub(super) const KEYS: &[&str] = &["data-dir", "concurrency", "drain", "hop-limit", "queue-memory", "admin"];
 
 pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root: &Path) -> RuntimeConfig {
     let mut config = RuntimeConfig {
@@ -17,6 +18,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root:
         drain: Duration::from_secs(25),
         hop_limit: 16,
         queue_memory: 64 << 20,
+        admin: None,
     };
     let Some(section) = section else { return config };
     reader.known_keys(section, KEYS);
@@ -45,5 +47,18 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root:
     if let Some(bytes) = reader.size(section, "queue-memory", 1 << 20..=64 << 30) {
         config.queue_memory = bytes;
     }
+    config.admin = admin(reader, section);
     config
+}
+
+/// An address that only this machine reaches: what is answered there is nobody else's business.
+fn admin(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<SocketAddr> {
+    let text = reader.text(section, "admin")?;
+    let help = "write a loopback address with a port: \"127.0.0.1:9464\", or port 0 for any free one";
+    match text.value.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => return Some(address),
+        Ok(_) => reader.bad_text(&text, &section.dotted("admin"), "other machines could reach it", help),
+        Err(_) => reader.bad_text(&text, &section.dotted("admin"), "not an address with a port", help),
+    }
+    None
 }

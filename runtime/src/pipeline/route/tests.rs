@@ -27,6 +27,7 @@ fn reactor(on: &[&str], when: Vec<(&str, Vec<Condition>)>) -> ReactorConfig {
         memory: 1,
         allow: Allow::default(),
         config: Default::default(),
+        breaker: None,
         retry: RetryPolicy {
             max_attempts: 1,
             initial: Duration::ZERO,
