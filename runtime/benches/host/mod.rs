@@ -78,6 +78,7 @@ impl Ready {
             guests: BTreeMap::from([("tally".to_owned(), guest)]),
             remotes,
             guest_threads: guests.handle().clone(),
+            signals: Arc::default(),
         };
         Self { dir, store, guests, parts }
     }

@@ -17,7 +17,9 @@ mod logging;
 mod modules;
 mod project;
 mod publish;
+mod reload;
 mod report;
+mod status;
 mod up;
 
 use std::io::{IsTerminal, Write};
@@ -41,7 +43,7 @@ struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 module, 5 store, 6 partly refused.";
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Global {
     /// The configuration file
     #[arg(long, short, global = true, value_name = "FILE", default_value = "reactors.toml")]
