@@ -43,7 +43,9 @@ pub(super) fn wanted(plain_log: bool) -> bool {
 /// Shows the line until the task is dropped.
 pub(super) async fn show(signals: Arc<Signals>, store: Arc<dyn Store>) {
     let line = LINE.get_or_init(ProgressBar::new_spinner);
-    line.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    line.set_style(
+        ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut before, mut since) = (Totals::default(), Instant::now());

@@ -90,13 +90,7 @@ impl Up {
         Ok(())
     }
 
-    async fn until_told(
-        &self,
-        global: &Global,
-        project: &Project,
-        modules: Modules,
-        parts: Parts,
-    ) -> Result<(), Exit> {
+    async fn until_told(&self, global: &Global, project: &Project, modules: Modules, parts: Parts) -> Result<(), Exit> {
         let (store, signals) = (Arc::clone(&parts.store), Arc::clone(&parts.signals));
         if let Some(address) = project.config.runtime.admin {
             let admin = Admin::bind(address, Arc::clone(&signals), Arc::clone(&store)).await;
@@ -117,7 +111,8 @@ impl Up {
             tokio::spawn(status::show(signals, store));
         }
         tracing::info!("up");
-        let ended = host.await.unwrap_or_else(|panic| Err(StoreError::Other(format!("the host's task ended: {panic}"))));
+        let ended =
+            host.await.unwrap_or_else(|panic| Err(StoreError::Other(format!("the host's task ended: {panic}"))));
         Ok(ended?)
     }
 }

@@ -76,6 +76,8 @@ pub enum Control {
     Drain,
     /// End as soon as there is nothing left to do and nothing waits.
     WhenIdle,
+    /// Look into the logs of all channels: something was appended by this process.
+    Nudge,
     /// Take over a configuration and its modules.
     Deploy(Box<Deployment>),
 }
@@ -155,10 +157,7 @@ impl Host {
             let told = signals.reactor(name);
             reactors.push(Reactor::new(id, reactor.clone(), guest, state, told, Arc::clone(&destinations)));
         }
-        let specs: Vec<_> = reactors
-            .iter()
-            .map(|reactor| ReactorSpec::of(&reactor.config))
-            .collect();
+        let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
         let permits = config.runtime.concurrency;
         let channels = admit::intakes(&config, &*store, &reactors, &channel_ids, &signals)?;
         tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals)));
@@ -228,7 +227,10 @@ impl Host {
             self.outbox.1 += bytes.cast_signed();
             let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
             let inputs = self.to_self.clone();
-            self.senders.spawn(Outlet { name: name.clone(), id, sink, store, clock, wake, inputs, signals: Arc::clone(&self.signals) }.run());
+            self.senders.spawn(
+                Outlet { name: name.clone(), id, sink, store, clock, wake, inputs, signals: Arc::clone(&self.signals) }
+                    .run(),
+            );
             let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
             let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
             let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
@@ -347,6 +349,7 @@ impl Host {
     fn obey(&mut self, asked: Control) {
         match asked {
             Control::WhenIdle => self.until_idle = true,
+            Control::Nudge => self.channels.iter_mut().for_each(|intake| intake.pending = true),
             Control::Deploy(deployment) if !self.stopping => self.deploy(deployment),
             Control::Deploy(_) => {}
             Control::Drain => {

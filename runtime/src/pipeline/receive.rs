@@ -169,7 +169,11 @@ impl Host {
                 });
                 arrived.candidates.push((candidate, place));
             }
-            intake.signals.sorted(1, sorted.unrouted, sorted.dead.iter().filter(|dead| dead.event_id.is_none()).count());
+            intake.signals.sorted(
+                1,
+                sorted.unrouted,
+                sorted.dead.iter().filter(|dead| dead.event_id.is_none()).count(),
+            );
             messages.push(Incoming {
                 message: std::mem::take(&mut arrived.message),
                 deliveries,

@@ -45,7 +45,6 @@ impl Breaker {
         Self { policy, failures: 0, first: None, several: false, open: None }
     }
 
-
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()
     }

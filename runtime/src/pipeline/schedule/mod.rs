@@ -20,8 +20,8 @@ use crate::event::{DeliveryId, HostTime, LaneKey, Version};
 use crate::store::{LaneState, Place};
 use crate::subscription::Rate;
 
-pub use breaker::Effect;
 use breaker::Breaker;
+pub use breaker::Effect;
 use lane::Lane;
 use queue::{Queue, Ready};
 

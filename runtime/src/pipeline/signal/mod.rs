@@ -11,10 +11,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::store::{StoreError, Stats};
+use crate::store::{Stats, StoreError};
 
-use meters::{Meters, OfChannel, OfReactor, Outcomes, Reasons};
 use super::schedule::Effect;
+use meters::{Meters, OfChannel, OfReactor, Outcomes, Reasons};
 use trace::Tracer;
 
 /// The counts, the state of health and the spans of a host. Outlives its restarts within a process.
@@ -265,7 +265,9 @@ impl ReactorSignals {
                 self.broken.set(1);
                 tracing::warn!(reactor, error, probe_in = ?pause, "breaker open: attempts keep failing, so only one at a time is tried");
             }
-            Effect::ProbeFailed(pause) => tracing::info!(reactor, error, probe_in = ?pause, "probe failed; no attempt is used up"),
+            Effect::ProbeFailed(pause) => {
+                tracing::info!(reactor, error, probe_in = ?pause, "probe failed; no attempt is used up")
+            }
             Effect::Closed => {
                 self.broken.set(0);
                 tracing::info!(reactor, "breaker closed: an attempt went well");
