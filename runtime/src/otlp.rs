@@ -146,7 +146,7 @@ impl Span for Recording {
 
     fn end(mut self: Box<Self>, code: &'static str, error: &str) {
         self.0.set_attribute(KeyValue::new("reactor.outcome", code));
-        if code != "done" {
+        if !matches!(code, "done" | "repeated" | "cancelled") {
             let first = error.lines().next().unwrap_or_default().to_owned();
             self.0.set_status(Status::error(first));
         }

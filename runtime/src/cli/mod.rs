@@ -13,6 +13,7 @@ mod connect;
 mod dead;
 mod dead_from;
 pub mod exit;
+mod invoke;
 mod logging;
 mod modules;
 mod project;
@@ -97,6 +98,7 @@ enum Command {
     Check(check::Check),
     Up(up::Up),
     Publish(publish::Publish),
+    Invoke(invoke::Invoke),
     #[command(subcommand)]
     Dead(dead::Dead),
 }
@@ -110,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(&cli.global),
         Command::Up(command) => command.run(&cli.global),
         Command::Publish(command) => command.run(&cli.global),
+        Command::Invoke(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
     };
     match ended {

@@ -547,8 +547,12 @@ impl Host {
 
     fn run_ended(&mut self, id: DeliveryId, slot: usize, run: Option<Run>) -> Result<(), StoreError> {
         self.slots.ended(&*self.store, slot)?;
-        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
         self.reactors[active.reactor].signals.stopped();
+        if run.is_none() {
+            active.span.take().into_iter().for_each(|span| span.end("cancelled", ""));
+        }
+        let Some(active) = self.active.get(&id) else { return Ok(()) };
         if !self.holds_lease(id, active) {
             // Somebody else may be working on it, so what this run did is void.
             self.withdraw(id);
@@ -573,6 +577,7 @@ impl Host {
         if !self.reactors[index].state.is_current(&run.reads) {
             self.conflicts += 1;
             self.reactors[index].signals.repeated();
+            active.span.take().into_iter().for_each(|span| span.end("repeated", ""));
             self.scheduler.run_outdated(index, id, lane, active.must_run_alone());
             return Ok(());
         }

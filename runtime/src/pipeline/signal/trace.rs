@@ -27,6 +27,7 @@ pub struct Attempt<'a> {
 pub trait Span: Send + Sync {
     /// Its trace context in W3C form, for the events that the attempt emits.
     fn trace_parent(&self) -> String;
-    /// Ends it. `code` is `done`, `retry`, `reject` or the code of a fault; `error` is empty if it went well.
+    /// Ends it. `code` is `done`, `retry`, `reject` or the code of a fault, `repeated` if what the run had read was changed
+    /// meanwhile, or `cancelled`; `error` is empty if it did not fail.
     fn end(self: Box<Self>, code: &'static str, error: &str);
 }
