@@ -14,6 +14,7 @@ mod dead;
 mod dead_from;
 pub mod exit;
 mod invoke;
+mod log;
 mod logging;
 mod modules;
 mod project;
@@ -101,6 +102,8 @@ enum Command {
     Invoke(invoke::Invoke),
     #[command(subcommand)]
     Dead(dead::Dead),
+    #[command(subcommand)]
+    Log(log::Log),
 }
 
 /// Runs the program and answers with its exit code.
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Publish(command) => command.run(&cli.global),
         Command::Invoke(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
+        Command::Log(command) => command.run(&cli.global),
     };
     match ended {
         Ok(()) => ExitCode::from(exit::OK),
