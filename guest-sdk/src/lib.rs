@@ -92,6 +92,7 @@ mod outcome;
 mod config;
 mod context;
 mod emit;
+mod http;
 mod log;
 mod state;
 
@@ -108,6 +109,7 @@ pub use config::ConfigError;
 pub use context::Context;
 pub use emit::NewEvent;
 pub use event::{Event, FromData, Raw};
+pub use http::{Http, HttpError, Request, Response, Sent};
 pub use log::Level;
 pub use outcome::{Failure, OrFail, Outcome, reject, retry, retry_after};
 pub use state::{State, StateError};

@@ -9,11 +9,12 @@ use crate::run::{cargo, say};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Every guest of this repository.
-const GUESTS: [&str; 6] = [
+const GUESTS: [&str; 7] = [
     "example-inventory",
     "example-payments",
     "example-notifications",
     "example-analytics",
+    "guest-caller",
     "guest-moody",
     "guest-tally",
 ];
