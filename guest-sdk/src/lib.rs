@@ -75,8 +75,8 @@
 //!
 //! # Allocation
 //!
-//! On wasm32 the feature `bump-allocator` (a default) installs an allocator that never frees, which is right for an
-//! instance that lives for one event. A crate that has its own allocator, or needs an enormous number of short-lived
+//! On wasm32-unknown-unknown the feature `bump-allocator` (a default) installs an allocator that never frees, which is
+//! right for an instance that lives for one event; on WASI memory is shared with the C library, whose allocator stays. A crate that has its own allocator, or needs an enormous number of short-lived
 //! allocations within its memory limit, depends on this one with `default-features = false`.
 
 // The expansion of `#[reactor]` names this crate, also in its own tests.

@@ -7,8 +7,9 @@ use wit_parser::Resolve;
 /// The contract that this host was built with.
 pub(super) const CONTRACT: &str = include_str!("../../../guest-sdk/wit/reactor.wit");
 /// What it uses of standard packages, each after those that it uses itself.
-const STANDARD: [(&str, &str); 2] = [
+const STANDARD: [(&str, &str); 3] = [
     ("io.wit", include_str!("../../../guest-sdk/wit/deps/io/io.wit")),
+    ("clocks.wit", include_str!("../../../guest-sdk/wit/deps/clocks/clocks.wit")),
     ("http.wit", include_str!("../../../guest-sdk/wit/deps/http/http.wit")),
 ];
 
