@@ -9,14 +9,17 @@ macro_rules! out {
 
 mod build;
 mod check;
+mod completions;
 mod connect;
 mod dead;
 mod dead_from;
 pub mod exit;
+mod graph;
 mod invoke;
 mod log;
 mod logging;
 mod modules;
+mod new;
 mod project;
 mod publish;
 mod reload;
@@ -95,6 +98,7 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
     Build(build::Build),
     Check(check::Check),
     Up(up::Up),
@@ -104,6 +108,8 @@ enum Command {
     Dead(dead::Dead),
     #[command(subcommand)]
     Log(log::Log),
+    Graph(graph::Graph),
+    Completions(completions::Completions),
 }
 
 /// Runs the program and answers with its exit code.
@@ -118,6 +124,9 @@ pub fn main() -> ExitCode {
         Command::Invoke(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
         Command::Log(command) => command.run(&cli.global),
+        Command::New(command) => command.run(&cli.global),
+        Command::Graph(command) => command.run(&cli.global),
+        Command::Completions(command) => command.run(),
     };
     match ended {
         Ok(()) => ExitCode::from(exit::OK),
