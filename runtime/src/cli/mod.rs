@@ -18,6 +18,7 @@ mod modules;
 mod project;
 mod publish;
 mod report;
+mod schema;
 mod up;
 
 use std::io::{IsTerminal, Write};
@@ -97,6 +98,7 @@ enum Command {
     Publish(publish::Publish),
     #[command(subcommand)]
     Dead(dead::Dead),
+    Schema(schema::Schema),
 }
 
 /// Runs the program and answers with its exit code.
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Up(command) => command.run(&cli.global),
         Command::Publish(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
+        Command::Schema(command) => command.run(),
     };
     match ended {
         Ok(()) => ExitCode::from(exit::OK),
