@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::scalar::{Text, Truth, event_pointer, short_map};
+use super::scalar::{Shaped, Text, Truth, event_pointer, short_map};
 
 /// The table of a filter: conditions by pointer.
 pub(super) fn when(generator: &mut SchemaGenerator) -> Schema {
@@ -21,7 +21,7 @@ enum Condition {
 /// A value to compare with.
 #[derive(JsonSchema)]
 #[schemars(extend("type" = ["string", "number", "boolean"]))]
-struct Plain(#[schemars(with = "serde_json::Value")] ());
+struct Plain(#[schemars(with = "serde_json::Value")] Shaped);
 
 #[derive(JsonSchema, Default)]
 #[schemars(
@@ -35,12 +35,12 @@ struct Form {
     prefix: Text,
     /// a number within all the bounds; operators `=` `<` `<=` `>` `>=`
     #[schemars(schema_with = "numeric")]
-    numeric: (),
+    numeric: Shaped,
     /// the value is there, or is not
     exists: Truth,
     /// there, and none of these
     #[schemars(schema_with = "anything_but")]
-    anything_but: (),
+    anything_but: Shaped,
 }
 
 /// Operators and numbers in turn; a schema cannot say "in turn" of a list of any length.

@@ -23,7 +23,7 @@ use serde_json::Value;
 use channel::Channel;
 use policy::Runtime;
 use reactor::Reactor;
-use scalar::{NAME, map};
+use scalar::{NAME, Shaped, map};
 
 /// The schema of `reactors.toml` (draft 7, which every editor knows).
 pub fn schema() -> Value {
@@ -53,10 +53,10 @@ struct File {
     runtime: Runtime,
     /// The channels, by name.
     #[schemars(schema_with = "channels")]
-    channels: (),
+    channels: Shaped,
     /// The reactors, by name.
     #[schemars(schema_with = "reactors")]
-    reactors: (),
+    reactors: Shaped,
 }
 
 fn channels(generator: &mut SchemaGenerator) -> Schema {

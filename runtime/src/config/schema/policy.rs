@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 
-use super::scalar::{Duration, EventPointer, FilePath, Loopback, Name, Size, Whole, Word, Words};
+use super::scalar::{Duration, EventPointer, FilePath, Loopback, Name, Shaped, Size, Whole, Word, Words};
 
 /// What concerns the whole host.
 #[derive(JsonSchema, Default)]
@@ -40,7 +40,7 @@ pub(super) struct Retry {
     initial: Duration,
     /// growth of the delay
     #[schemars(with = "f64", extend("format" = "double", "default" = 2.0, "minimum" = 1, "maximum" = 100, "x-type" = "number"))]
-    factor: (),
+    factor: Shaped,
     /// longest delay, unless the module asks for more
     #[schemars(extend("default" = "100s", "x-limits" = "up to 12h"))]
     max: Duration,

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::filter;
 use super::policy::{Breaker, DeadLetter, Dedup, Retry};
 use super::scalar::{
-    Duration, EventPointer, FilePath, Listed, Name, Origin, Pattern, Rate, Size, Text, Truth, Whole, short_map,
+    Duration, EventPointer, FilePath, Listed, Name, Origin, Pattern, Rate, Shaped, Size, Text, Truth, Whole, short_map,
     type_pattern,
 };
 
@@ -27,13 +27,13 @@ pub(super) struct Reactor {
     on: Listed<Pattern, 1>,
     /// content filter
     #[schemars(default, schema_with = "filter::when", extend("x-type" = "table", "x-limits" = "below"))]
-    when: (),
+    when: Shaped,
     /// events with the same value run one after the other; events without one are not ordered
     #[schemars(default)]
     order_by: EventPointer,
     /// which types it may emit, and where they go; the first match counts
     #[schemars(default, schema_with = "emit", extend("x-type" = "table", "x-limits" = "patterns to channels"))]
-    emit: (),
+    emit: Shaped,
     /// attempts at once
     #[schemars(default, extend("default" = 8))]
     concurrency: Whole<1, 10_000>,
@@ -54,7 +54,7 @@ pub(super) struct Reactor {
     allow: Allow,
     /// what the module reads as its configuration; values that are not strings arrive as JSON
     #[schemars(default, schema_with = "config", extend("x-type" = "table", "x-limits" = "a table"))]
-    config: (),
+    config: Shaped,
     /// when and how often a failed delivery runs again
     #[schemars(default, extend("x-limits" = "below"))]
     retry: Retry,

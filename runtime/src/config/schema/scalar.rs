@@ -63,6 +63,10 @@ fn form(pattern: &str) -> String {
     format!("^(?:{pattern})$|{VARIABLE}")
 }
 
+/// A value whose schema a function gives, named at the field.
+#[derive(Default)]
+pub(super) struct Shaped;
+
 /// Any string.
 #[derive(JsonSchema, Default)]
 #[schemars(extend("x-type" = "string"))]
