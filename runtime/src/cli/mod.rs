@@ -9,10 +9,12 @@ macro_rules! out {
 
 mod build;
 mod check;
+mod codes;
 mod connect;
 mod dead;
 mod dead_from;
 pub mod exit;
+mod explain;
 mod logging;
 mod modules;
 mod project;
@@ -98,6 +100,7 @@ enum Command {
     Publish(publish::Publish),
     #[command(subcommand)]
     Dead(dead::Dead),
+    Explain(explain::Explain),
     Schema(schema::Schema),
 }
 
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Up(command) => command.run(&cli.global),
         Command::Publish(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
+        Command::Explain(command) => command.run(&cli.global),
         Command::Schema(command) => command.run(),
     };
     match ended {
