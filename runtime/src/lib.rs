@@ -10,6 +10,7 @@
 //! - [`channel`]: queues and topics outside: the seams, and SQS and SNS behind them.
 //! - [`store`]: the durable state behind it, as a trait, in `SQLite`, and in memory.
 //! - [`wasm`]: the sandbox behind [`pipeline::invoke`].
+//! - [`admin`] and [`otlp`]: what the host tells about itself: metrics and health, and traces.
 //! - [`cli`]: one file a command, and the only place that wires the parts together.
 //!
 //! Dependencies point one way: the pipeline knows the nouns and the traits, and nothing behind them. [`json`] is the
@@ -29,6 +30,10 @@ pub mod channel;
 pub mod store;
 
 pub mod wasm;
+
+pub mod admin;
+
+pub mod otlp;
 
 pub mod cli;
 

@@ -93,6 +93,7 @@ impl Bench {
             remotes: BTreeMap::new(),
             guests: BTreeMap::from([("r".to_owned(), guest)]),
             guest_threads: tokio::runtime::Handle::current(),
+            signals: Arc::default(),
         };
         let (tell, told) = mpsc::channel(2);
         (Host::new(parts).await.expect("a host"), tell, told)

@@ -334,6 +334,7 @@ impl World {
             ]),
             guests: BTreeMap::from([("a".to_owned(), guest(a)), ("b".to_owned(), guest(b))]),
             guest_threads: tokio::runtime::Handle::current(),
+            signals: Arc::default(),
         };
         let (tell, told) = mpsc::channel(2);
         let task = tokio::spawn(async move {

@@ -5,6 +5,8 @@
 
 pub mod fake_sqs;
 
+pub mod http;
+
 pub mod localstack;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,7 @@ use reactor_runtime::clock::{Clock, SystemClock};
 use reactor_runtime::config;
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::Guest;
+use reactor_runtime::pipeline::signal::Signals;
 use reactor_runtime::store::Store;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::wasm::{Engine, EngineOptions, GuestSpec, Limits};
@@ -78,8 +79,20 @@ impl Ready {
             guests: BTreeMap::from([("tally".to_owned(), guest)]),
             remotes,
             guest_threads: guests.handle().clone(),
+            signals: Arc::default(),
         };
         Self { dir, store, guests, parts }
+    }
+
+    /// With these instead of its own.
+    pub(crate) fn with_signals(mut self, signals: Arc<Signals>) -> Self {
+        self.parts.signals = signals;
+        self
+    }
+
+    /// Its store.
+    pub(crate) fn store(&self) -> Arc<SqliteStore> {
+        Arc::clone(&self.store)
     }
 
     /// Starts it.

@@ -8,31 +8,71 @@ macro_rules! pages {
 
 /// Code and page, in the order of the codes.
 pub(super) const PAGES: &[(&str, &str)] = pages![
+    "bad-field",
     "bad-name",
     "bad-value",
+    "cancelled",
     "cpu-above-timeout",
+    "cpu-limit",
     "dead-letter-loop",
+    "denied",
+    "done",
     "duplicate",
+    "duplicate-key",
+    "emit-denied",
+    "emit-invalid",
+    "emit-limit",
+    "empty",
     "file",
     "format-mismatch",
+    "hop-limit",
+    "host",
+    "host-call-limit",
+    "http-limit",
     "initial-above-max",
+    "invalid-event",
+    "invalid-json",
+    "memory-limit",
+    "misconfigured",
+    "missing",
+    "missing-field",
     "missing-key",
     "module",
     "never",
     "no-retry",
     "no-such-field",
     "not-granted",
+    "not-utf8",
     "out-of-range",
     "park-without-order",
     "path-escapes",
+    "refused",
+    "reject",
+    "rejected",
+    "repeated",
+    "retries-exhausted",
+    "retry",
     "self-loop",
     "shadowed",
     "short-lease",
     "short-window",
+    "stale-receipt",
+    "state-limit",
     "syntax",
+    "throttled",
+    "timeout",
+    "too-deep",
+    "too-large",
     "too-many",
+    "too-old",
+    "trap",
+    "undeliverable",
     "unknown-channel",
+    "unknown-envelope",
     "unknown-key",
+    "unreachable",
+    "unreadable",
+    "unrouted",
     "variable",
     "write-only",
     "wrong-type",
@@ -90,10 +130,9 @@ mod tests {
         }
         if file.ends_with("pipeline/judge.rs") {
             codes.extend(strings(text, "pub fn judge(", "\n}\n"));
-            codes.extend(
-                strings(text, "pub fn describe(", "\n}\n").into_iter().filter(|code| !["done", ""].contains(code)),
-            );
+            codes.extend(strings(text, "pub fn describe(", "\n}\n").into_iter().filter(|code| !code.is_empty()));
         }
+        codes.extend(text.split("span.end(\"").skip(1).filter_map(|rest| rest.split('"').next()));
         if file.iter().any(|part| part == "pipeline") {
             codes.extend(text.split(" reason: \"").skip(1).filter_map(|rest| rest.split('"').next()));
         }
@@ -116,10 +155,14 @@ mod tests {
     fn every_page_is_part_of_the_program() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/codes");
         let files = fs::read_dir(folder).expect("the pages").flatten();
-        let files: BTreeSet<String> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
-        let listed: Vec<String> = PAGES.iter().map(|(code, _)| format!("{code}.md")).collect();
-        assert_eq!(files.into_iter().collect::<Vec<_>>(), listed, "PAGES is the folder, in its order");
+        let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+        let codes: BTreeSet<String> = names.map(|name| name.strip_suffix(".md").unwrap_or(&name).to_owned()).collect();
+        let listed: Vec<String> = PAGES.iter().map(|(code, _)| (*code).to_owned()).collect();
+        assert_eq!(listed, codes.into_iter().collect::<Vec<_>>(), "PAGES is the folder, in its order");
     }
+
+    /// Pages that are ahead of the host: modules can make no requests yet.
+    const AHEAD: &[&str] = &["http-limit"];
 
     #[test]
     fn every_code_has_a_page_and_every_page_a_code() {
@@ -127,7 +170,7 @@ mod tests {
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut given);
         let explained: BTreeSet<String> = PAGES.iter().map(|(code, _)| (*code).to_owned()).collect();
         let missing: Vec<_> = given.difference(&explained).collect();
-        let stale: Vec<_> = explained.difference(&given).collect();
+        let stale: Vec<_> = explained.difference(&given).filter(|code| !AHEAD.contains(&code.as_str())).collect();
         assert!(missing.is_empty() && stale.is_empty(), "no page: {missing:?}; no code: {stale:?}");
     }
 

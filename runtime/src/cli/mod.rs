@@ -15,12 +15,16 @@ mod dead;
 mod dead_from;
 pub mod exit;
 mod explain;
+mod invoke;
+mod log;
 mod logging;
 mod modules;
 mod project;
 mod publish;
+mod reload;
 mod report;
 mod schema;
+mod status;
 mod up;
 
 use std::io::{IsTerminal, Write};
@@ -44,7 +48,7 @@ struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 module, 5 store, 6 partly refused.";
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Global {
     /// The configuration file
     #[arg(long, short, global = true, value_name = "FILE", default_value = "reactors.toml")]
@@ -98,8 +102,11 @@ enum Command {
     Check(check::Check),
     Up(up::Up),
     Publish(publish::Publish),
+    Invoke(invoke::Invoke),
     #[command(subcommand)]
     Dead(dead::Dead),
+    #[command(subcommand)]
+    Log(log::Log),
     Explain(explain::Explain),
     Schema(schema::Schema),
 }
@@ -113,7 +120,9 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(&cli.global),
         Command::Up(command) => command.run(&cli.global),
         Command::Publish(command) => command.run(&cli.global),
+        Command::Invoke(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
+        Command::Log(command) => command.run(&cli.global),
         Command::Explain(command) => command.run(&cli.global),
         Command::Schema(command) => command.run(),
     };

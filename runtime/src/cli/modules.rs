@@ -18,38 +18,89 @@ use super::project::{Project, print_problems};
 /// The modules of a project, by reactor.
 pub(super) struct Modules {
     /// Keeps the sandbox's clock ticking.
-    _engine: Engine,
+    engine: Engine,
+    /// The most that any run's memory may have in it.
+    max_memory: usize,
+    clock: Arc<dyn Clock>,
     pub(super) loaded: BTreeMap<String, LoadedModule>,
 }
 
 impl Modules {
-    /// Compiles, or takes from the cache, every module, and checks what it imports against what it was granted.
+    /// Compiles, or takes from the cache, every module, and checks what it imports against what it was granted. Prints what
+    /// is wrong, if anything is.
     pub(super) fn load(project: &Project, global: &Global, clock: &Arc<dyn Clock>) -> Result<Self, Exit> {
-        let config = &project.config;
-        let options = EngineOptions {
-            cache_dir: config.runtime.data_dir.join("modules"),
-            instances: config.runtime.concurrency,
-            max_memory: config.reactors.values().map(|reactor| reactor.memory).max().unwrap_or_default(),
-        };
-        let engine = Engine::new(options).map_err(|error| Exit::new(exit::MODULE, error))?;
-        let (mut loaded, mut problems) = (BTreeMap::new(), Problems::default());
-        for (name, reactor) in &config.reactors {
-            match engine.load(&reactor.module, spec(config, reactor, Arc::clone(clock))) {
-                Ok(module) => drop(loaded.insert(name.clone(), module)),
-                Err(error) => problems.extend(describe(project, name, reactor, &error)),
+        let names: Vec<_> = project.config.reactors.keys().cloned().collect();
+        Self::load_some(project, global, clock, &names)
+    }
+
+    /// The same, for these reactors only.
+    pub(super) fn load_some(
+        project: &Project,
+        global: &Global,
+        clock: &Arc<dyn Clock>,
+        names: &[String],
+    ) -> Result<Self, Exit> {
+        let max_memory = most_memory(&project.config);
+        let engine = engine(&project.config, max_memory).map_err(|error| Exit::new(exit::MODULE, error))?;
+        let loaded = load_all(project, &engine, clock, names).map_err(|problems| {
+            print_problems(global, &problems);
+            Exit { code: exit::MODULE, error: Some(anyhow!("not every module can be run")) }
+        })?;
+        Ok(Self { engine, max_memory, clock: Arc::clone(clock), loaded })
+    }
+
+    /// Loads every module anew, for a changed configuration or changed files. Says whether any is another one than before;
+    /// if any cannot be loaded, nothing has changed.
+    pub(super) fn update(&mut self, project: &Project) -> Result<bool, Problems> {
+        let needed = most_memory(&project.config);
+        if needed > self.max_memory {
+            match engine(&project.config, needed) {
+                Ok(engine) => (self.engine, self.max_memory) = (engine, needed),
+                // Loading says which reactor wants more than the old one gives.
+                Err(error) => tracing::warn!("no engine with more memory: {error:#}"),
             }
         }
-        if !problems.is_empty() {
-            print_problems(global, &problems);
-            return Err(Exit { code: exit::MODULE, error: Some(anyhow!("not every module can be run")) });
-        }
-        Ok(Self { _engine: engine, loaded })
+        let names: Vec<_> = project.config.reactors.keys().cloned().collect();
+        let loaded = load_all(project, &self.engine, &self.clock, &names)?;
+        let digests = |modules: &BTreeMap<String, LoadedModule>| -> Vec<_> {
+            modules.iter().map(|(name, module)| (name.clone(), module.digest.clone())).collect()
+        };
+        let changed = digests(&loaded) != digests(&self.loaded);
+        self.loaded = loaded;
+        Ok(changed)
     }
 
     /// What the host runs.
     pub(super) fn guests(&self) -> BTreeMap<String, Arc<dyn Guest>> {
         self.loaded.iter().map(|(name, module)| (name.clone(), Arc::clone(&module.guest))).collect()
     }
+}
+
+fn most_memory(config: &Config) -> usize {
+    config.reactors.values().map(|reactor| reactor.memory).max().unwrap_or_default()
+}
+
+fn engine(config: &Config, max_memory: usize) -> anyhow::Result<Engine> {
+    let cache_dir = config.runtime.data_dir.join("modules");
+    Engine::new(EngineOptions { cache_dir, instances: config.runtime.concurrency, max_memory })
+}
+
+fn load_all(
+    project: &Project,
+    engine: &Engine,
+    clock: &Arc<dyn Clock>,
+    names: &[String],
+) -> Result<BTreeMap<String, LoadedModule>, Problems> {
+    let config = &project.config;
+    let (mut loaded, mut problems) = (BTreeMap::new(), Problems::default());
+    for name in names {
+        let reactor = &config.reactors[name];
+        match engine.load(&reactor.module, spec(config, reactor, Arc::clone(clock))) {
+            Ok(module) => drop(loaded.insert(name.clone(), module)),
+            Err(error) => problems.extend(describe(project, name, reactor, &error)),
+        }
+    }
+    if problems.is_empty() { Ok(loaded) } else { Err(problems) }
 }
 
 fn spec(config: &Config, reactor: &ReactorConfig, clock: Arc<dyn Clock>) -> GuestSpec {

@@ -27,18 +27,25 @@ pub(super) struct Project {
 impl Project {
     /// Reads the configuration; prints its problems, if there are any.
     pub(super) fn load(global: &Global) -> Result<Self, Exit> {
-        let loaded = config::load(&global.config, &|name| std::env::var(name).ok()).map_err(|problems| {
+        let (project, warnings) = Self::read(global).map_err(|problems| {
             print_problems(global, &problems);
             Exit::printed(exit::CONFIG)
         })?;
-        if !loaded.warnings.is_empty() {
-            eprintln!("{}", loaded.warnings.render(global.colored()));
+        if !warnings.is_empty() {
+            eprintln!("{}", warnings.render(global.colored()));
         }
+        Ok(project)
+    }
+
+    /// Reads the configuration; answers with its warnings, or else with its errors.
+    pub(super) fn read(global: &Global) -> Result<(Self, config::Problems), config::Problems> {
+        let loaded = config::load(&global.config, &|name| std::env::var(name).ok())?;
         let mut config = loaded.config;
         if let Some(dir) = &global.data_dir {
-            config.runtime.data_dir = std::path::absolute(dir)?;
+            // It is absolute already if there is no present folder to make it so.
+            config.runtime.data_dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
         }
-        Ok(Self { config: Arc::new(config), places: loaded.places })
+        Ok((Self { config: Arc::new(config), places: loaded.places }, loaded.warnings))
     }
 
     /// These reactors, or all; an unknown name is an error that names the nearest.
@@ -70,16 +77,12 @@ impl Project {
 
     /// The channels outside, ready for use.
     pub(super) async fn remotes(&self) -> BTreeMap<String, Remote> {
-        let mut remotes = BTreeMap::new();
-        let mut outside = self.config.channels.values().filter(|channel| channel.settle().is_some()).peekable();
-        if outside.peek().is_some() {
-            let aws = Aws::connect().await;
-            for channel in outside {
-                let remote = channel::open(&aws, channel, &self.readers(&channel.name));
-                remotes.extend(remote.map(|remote| (channel.name.clone(), remote)));
-            }
+        if self.config.channels.values().all(|channel| channel.settle().is_none()) {
+            return BTreeMap::new();
         }
-        remotes
+        let aws = Aws::connect().await;
+        let open = |channel: &ChannelConfig| channel::open(&aws, channel, &self.readers(&channel.name));
+        self.config.channels.values().filter_map(|channel| Some((channel.name.clone(), open(channel)?))).collect()
     }
 
     fn known<'a>(&self, name: &str, what: &str, all: impl Iterator<Item = &'a String>) -> Result<String, Exit> {

@@ -78,7 +78,8 @@ struct Report {
     last_offset: Option<u64>,
 }
 
-fn attribute(text: &str) -> Result<(String, String), String> {
+/// Reads `NAME=VALUE`.
+pub(super) fn attribute(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     if name.is_empty() {
         return Err("the name is empty".into());

@@ -7,25 +7,30 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::admin::Admin;
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::Config;
+use crate::otlp::Exporter;
 use crate::pipeline::host::{Control, Host, Parts};
+use crate::pipeline::signal::Signals;
 use crate::store::{Store, StoreError};
 
-use super::Global;
 use super::check::print_topology;
 use super::exit::{self, Exit};
 use super::modules::Modules;
 use super::project::Project;
+use super::reload::Reloader;
 use super::report::Summary;
+use super::{Global, LogFormat, status};
 
 /// Run the reactors
 ///
 /// Checks the configuration and the modules, prints the topology, then reads the channels until it is told to stop.
 /// SIGTERM or ctrl-c: receive nothing more, let running attempts end within the drain time, then exit with 0; a second
-/// one ends it at once. At the end, counts since the store was made are printed on stdout.
+/// one ends it at once. SIGHUP: read the configuration and the modules again, and take them over if all is well; what is
+/// wrong is refused, and the old ones run on. At the end, counts since the store was made are printed on stdout.
 ///
-/// Example: reactor up --until-idle
+/// Example: reactor up --watch
 #[derive(Debug, Args)]
 pub(super) struct Up {
     /// Build the modules first
@@ -34,6 +39,17 @@ pub(super) struct Up {
     /// End when every event is dealt with and nothing waits
     #[arg(long)]
     until_idle: bool,
+    /// Take over changed modules, and a changed configuration, as soon as their files change
+    #[arg(long)]
+    watch: bool,
+    /// Send a trace of every attempt to a collector, by OTLP over HTTP
+    ///
+    /// The OTEL_ variables for resource, sampling and headers hold. An event without trace context is put into a trace
+    /// of its correlation id, so that one trace spans the flow.
+    ///
+    /// Example: reactor up --otlp http://127.0.0.1:4318
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:4318")]
+    otlp: Option<String>,
 }
 
 impl Up {
@@ -53,6 +69,8 @@ impl Up {
         // One thread for the host, and one that keeps the connections to channels outside busy.
         let control = Builder::new_multi_thread().worker_threads(2).thread_name("reactor-host").enable_all().build()?;
         let guests = guest_threads()?;
+        let exporter = self.otlp.as_ref().map(|url| Exporter::new(url, control.handle().clone())).transpose();
+        let exporter = exporter.map_err(|error| Exit::new(exit::USAGE, error))?;
         let parts = Parts {
             config: Arc::clone(&project.config),
             store: Arc::clone(&store),
@@ -60,24 +78,42 @@ impl Up {
             remotes: control.block_on(project.remotes()),
             guests: modules.guests(),
             guest_threads: guests.handle().clone(),
+            signals: Arc::new(Signals::traced(exporter.as_ref().map(Exporter::tracer))),
         };
-        let ended = control.block_on(self.until_told(parts));
+        let ended = control.block_on(self.until_told(global, &project, modules, parts));
+        status::clear();
         guests.shutdown_background();
+        exporter.into_iter().for_each(Exporter::flush);
         drop(control);
         ended?;
         Summary::of(&*store)?.print(global.json)?;
         Ok(())
     }
 
-    async fn until_told(&self, parts: Parts) -> Result<(), StoreError> {
+    async fn until_told(&self, global: &Global, project: &Project, modules: Modules, parts: Parts) -> Result<(), Exit> {
+        let (store, signals) = (Arc::clone(&parts.store), Arc::clone(&parts.signals));
+        if let Some(address) = project.config.runtime.admin {
+            let admin = Admin::bind(address, Arc::clone(&signals), Arc::clone(&store)).await;
+            let admin = admin.map_err(|error| Exit::new(exit::FAILURE, error))?;
+            tracing::info!(address = %admin.address(), "metrics and health");
+            tokio::spawn(admin.serve());
+        }
         let (tell, told) = mpsc::channel(4);
         let host = tokio::spawn(async move { Host::new(parts).await?.run(told).await });
         if self.until_idle {
             let _ = tell.send(Control::WhenIdle).await;
         }
-        tokio::spawn(obey_signals(tell));
+        let (ask, asked) = mpsc::channel(1);
+        let reloader = Reloader::new(global, project, modules, Arc::clone(&store), tell.clone());
+        tokio::spawn(reloader.run(asked, self.watch));
+        tokio::spawn(obey_signals(tell, ask));
+        if status::wanted(global.log == LogFormat::Text) {
+            tokio::spawn(status::show(signals, store));
+        }
         tracing::info!("up");
-        host.await.unwrap_or_else(|panic| Err(StoreError::Other(format!("the host's task ended: {panic}"))))
+        let ended =
+            host.await.unwrap_or_else(|panic| Err(StoreError::Other(format!("the host's task ended: {panic}"))));
+        Ok(ended?)
     }
 }
 
@@ -86,13 +122,20 @@ fn guest_threads() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().thread_name("reactor-guest").enable_all().build()
 }
 
-async fn obey_signals(tell: mpsc::Sender<Control>) {
-    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    let Ok((mut term, mut interrupt)) = signals else {
+async fn obey_signals(tell: mpsc::Sender<Control>, reload: mpsc::Sender<()>) {
+    let signals = signal(SignalKind::terminate())
+        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)));
+    let Ok((mut term, mut interrupt, mut hangup)) = signals else {
         tracing::error!("signals cannot be received; only SIGKILL will end this process");
         return;
     };
-    either(&mut term, &mut interrupt).await;
+    loop {
+        tokio::select! {
+            () = either(&mut term, &mut interrupt) => break,
+            // One that is asked for already reads everything anew, too.
+            _ = hangup.recv() => drop(reload.try_send(())),
+        }
+    }
     let _ = tell.send(Control::Drain).await;
     either(&mut term, &mut interrupt).await;
     tracing::warn!("told twice; ending at once");
@@ -108,7 +151,7 @@ async fn either(term: &mut Signal, interrupt: &mut Signal) {
 }
 
 /// Says which deliveries nobody will run, because their reactor is not in the configuration any more.
-fn say_orphans(config: &Config, store: &dyn Store) -> Result<(), StoreError> {
+pub(super) fn say_orphans(config: &Config, store: &dyn Store) -> Result<(), StoreError> {
     for reactor in store.stats()?.reactors {
         if reactor.active > 0 && !config.reactors.contains_key(&reactor.name) {
             let (name, active) = (&reactor.name, reactor.active);

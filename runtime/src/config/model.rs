@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::subscription::{Filter, Pointer, Rate, TypePattern};
 
 /// A whole `reactors.toml`, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The file it was read from.
     pub file: PathBuf,

@@ -14,6 +14,7 @@ use super::intake::{Batch, Candidate, Channel};
 use super::reactor::Reactor;
 use super::route::Routes;
 use super::schedule::Arrival;
+use super::signal::{ChannelSignals, Signals};
 use super::{Active, Input};
 
 /// Most records, and most bytes, read from a log at a time.
@@ -30,6 +31,7 @@ pub(super) struct Intake {
     pub(super) pending: bool,
     /// An admission is under way.
     pub(super) busy: bool,
+    pub(super) signals: ChannelSignals,
 }
 
 /// Records that are being admitted.
@@ -60,7 +62,9 @@ impl Host {
             return Ok(());
         }
         intake.busy = true;
+        let count = records.len();
         let Batch { cursor, candidates, dead, drop, unrouted } = intake.channel.prepare(records, self.clock.wall());
+        intake.signals.sorted(count, unrouted, dead.iter().filter(|dead| dead.event_id.is_none()).count());
         let channel = intake.channel.id;
         let (mut deliveries, mut placed) = (Vec::new(), Vec::new());
         for candidate in candidates {
@@ -79,9 +83,9 @@ impl Host {
         }
         let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, drop, unrouted };
         let batch = InFlight { cursor, candidates: placed };
-        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
         tokio::spawn(async move {
-            let answers = until_there_is_room(|| store.admit(admission.clone())).await;
+            let answers = until_there_is_room(&signals, || store.admit(admission.clone())).await;
             let _ = inputs.send(match answers {
                 Ok(answers) => Input::Admitted { channel: index, batch, answers },
                 Err(error) => Input::Fatal(error),
@@ -117,6 +121,7 @@ impl Host {
         now: HostTime,
         leased: bool,
     ) {
+        self.reactors[reactor].signals.admitted();
         let lane = candidate.lane;
         if place == Place::Memory {
             let active = Active::fresh(reactor, candidate, now, leased);
@@ -130,8 +135,7 @@ impl Host {
 
     /// The ledger has it already.
     pub(super) fn suppressed(&self, reactor: usize, candidate: &Candidate) {
-        let reactor = &self.reactors[reactor].config.name;
-        tracing::debug!(reactor, event = candidate.event.id, "duplicate suppressed");
+        self.reactors[reactor].signals.duplicate(&candidate.event.id);
     }
 }
 
@@ -155,6 +159,8 @@ impl Active {
             conflicts: 0,
             leased,
             cancelled: false,
+            ran_by: None,
+            span: None,
         }
     }
 }
@@ -164,6 +170,7 @@ pub(super) fn intakes(
     store: &dyn Store,
     reactors: &[Reactor],
     ids: &BTreeMap<String, ChannelId>,
+    signals: &Signals,
 ) -> Result<Vec<Intake>, StoreError> {
     let mut intakes = Vec::new();
     for (name, channel) in &config.channels {
@@ -185,6 +192,7 @@ pub(super) fn intakes(
             readers,
             pending: true,
             busy: false,
+            signals: signals.channel(name),
         });
     }
     Ok(intakes)

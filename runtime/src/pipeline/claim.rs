@@ -26,6 +26,10 @@ impl Slots {
         Self { free: (0..count).rev().collect(), running: (0..count).map(|_| None).collect(), guests, inputs }
     }
 
+    pub(super) fn guest_threads(&self) -> Handle {
+        self.guests.clone()
+    }
+
     pub(super) fn running(&self) -> usize {
         self.running.len() - self.free.len()
     }
@@ -51,6 +55,7 @@ impl Slots {
             correlation = active.event.correlation_id,
             attempt,
         );
+        reactor.signals.started();
         let run = reactor.guest.run(Call {
             event: active.event.clone(),
             identity: active.identity,

@@ -13,6 +13,7 @@ use crate::store::{Commit, Committed, DeadLetter, Ending, Store, StoreError, Tar
 use super::invoke::{Emit, Run};
 use super::judge::{self, Verdict};
 use super::reactor::Reactor;
+use super::signal::{Ended, ReactorSignals, Signals};
 use super::{Active, Input, schedule};
 
 /// Longest error text kept per attempt, in bytes.
@@ -50,7 +51,7 @@ pub(super) fn build(
             code: code.to_owned(),
             error: shorten(error),
             at: judged.wall,
-            module: reactor.guest.digest().to_owned(),
+            module: active.ran_by.as_ref().unwrap_or(&reactor.guest).digest().to_owned(),
         }
     };
     let (writes, emits, ending) = match judged.verdict {
@@ -84,28 +85,25 @@ pub(super) fn build(
 pub(super) struct News {
     verdict: Verdict,
     outcome: Outcome,
-    ms: u64,
+    took: Duration,
     emitted: usize,
 }
 
 impl News {
     pub(super) fn of(verdict: &Verdict, run: &Run) -> Self {
-        let ms = u64::try_from(run.usage.wall.as_millis()).unwrap_or(u64::MAX);
-        Self { verdict: verdict.clone(), outcome: run.outcome.clone(), ms, emitted: run.emits.len() }
+        let (outcome, took) = (run.outcome.clone(), run.usage.wall);
+        Self { verdict: verdict.clone(), outcome, took, emitted: run.emits.len() }
     }
 
-    /// Tells it.
-    pub(super) fn announce(&self, active: &Active, reactor: &str) {
-        let (event, attempt, ms) = (&active.event.id, active.attempt(), self.ms);
+    /// Tells it; `age` is the time since the delivery was admitted.
+    pub(super) fn announce(&self, active: &Active, signals: &ReactorSignals, age: Duration) {
         let (code, error) = judge::describe(&self.outcome);
         let error = error.lines().next().unwrap_or_default();
+        let ended = Ended { event: &active.event.id, attempt: active.attempt(), code, error, took: self.took };
         match &self.verdict {
-            Verdict::Complete => tracing::debug!(reactor, event, attempt, ms, emitted = self.emitted, "done"),
-            Verdict::Again { delay } => {
-                let again_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                tracing::info!(reactor, event, attempt, ms, code, error, again_in_ms, "retry");
-            }
-            Verdict::Dead { reason } => tracing::warn!(reactor, event, attempt, ms, reason, error, "dead letter"),
+            Verdict::Complete => signals.done(&ended, self.emitted, age),
+            Verdict::Again { delay } => signals.retry(&ended, *delay),
+            Verdict::Dead { reason } => signals.dead(&ended, reason),
         }
     }
 }
@@ -147,7 +145,14 @@ fn dead_letter(
 }
 
 /// An emitted event: the parent's flow goes on, one hop further.
-pub(super) fn emitted(parent: &Event, source: &str, id: String, emit: &Emit, at: Timestamp) -> Event {
+pub(super) fn emitted(
+    parent: &Event,
+    source: &str,
+    id: String,
+    emit: &Emit,
+    at: Timestamp,
+    trace_parent: Option<String>,
+) -> Event {
     Event {
         id,
         event_type: emit.event_type.clone(),
@@ -160,7 +165,7 @@ pub(super) fn emitted(parent: &Event, source: &str, id: String, emit: &Emit, at:
         partition_key: emit.partition_key.clone(),
         content_type: emit.content_type.clone(),
         hop: parent.hop + 1,
-        trace_parent: parent.trace_parent.clone(),
+        trace_parent,
         data: emit.data.clone(),
     }
 }
@@ -179,11 +184,12 @@ pub(super) async fn committer(
     store: Arc<dyn Store>,
     mut commits: mpsc::UnboundedReceiver<Commit>,
     inputs: mpsc::UnboundedSender<Input>,
+    signals: Arc<Signals>,
 ) {
     let mut group = Vec::with_capacity(MAX_GROUP);
     while commits.recv_many(&mut group, MAX_GROUP).await > 0 {
         let sent = std::mem::take(&mut group);
-        let answers = match until_there_is_room(|| store.commit(sent.clone())).await {
+        let answers = match until_there_is_room(&signals, || store.commit(sent.clone())).await {
             Ok(answers) => answers,
             Err(error) => {
                 let _ = inputs.send(Input::Fatal(error));
@@ -198,21 +204,20 @@ pub(super) async fn committer(
 }
 
 /// Repeats a write for as long as the disk is full.
-pub(super) async fn until_there_is_room<T, F>(mut write: impl FnMut() -> F) -> Result<T, StoreError>
+pub(super) async fn until_there_is_room<T, F>(signals: &Signals, mut write: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    let mut told = false;
     loop {
         match write().await {
             Err(StoreError::Full) => {
-                if !told {
-                    tracing::error!("{}", StoreError::Full);
-                    told = true;
-                }
+                signals.disk_is_full(true);
                 tokio::time::sleep(Duration::from_millis(250)).await;
             }
-            answer => return answer,
+            answer => {
+                signals.disk_is_full(false);
+                return answer;
+            }
         }
     }
 }

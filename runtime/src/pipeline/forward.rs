@@ -87,7 +87,7 @@ pub(super) fn as_event(parent: &Event, reactor: &str, id: String, letter: &DeadL
         content_type: "application/json".to_owned(),
         data: data.to_string().into(),
     };
-    Message::from_body(encode_native(&emitted(parent, reactor, id, &emit, letter.at)))
+    Message::from_body(encode_native(&emitted(parent, reactor, id, &emit, letter.at, parent.trace_parent.clone())))
 }
 
 /// A dead letter as the message that it was, with a note. Where both are more than `limit` bytes, the note gets shorter.

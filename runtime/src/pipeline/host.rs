@@ -18,14 +18,16 @@ use crate::store::{Commit, Store, StoreError, Target, Upkeep};
 use super::admit::{self, Intake};
 use super::claim::Slots;
 use super::commit::{self, Judged, News, committer, until_there_is_room};
+use super::deploy::{Deployment, End};
 use super::inlet::{Inlet, Opening};
 use super::invoke::{Guest, Run};
-use super::judge::{Ended, judge};
+use super::judge::{self, Ended, judge};
 use super::lease::Leases;
 use super::outbox::{MOST_BYTES, MOST_MESSAGES, Outlet};
 use super::reactor::{Destination, Destinations, Reactor};
 use super::receive::SHORT_POLL;
-use super::schedule::{Action, ReactorSpec, Scheduler};
+use super::schedule::{Action, Effect, ReactorSpec, Scheduler};
+use super::signal::{Phase, Signals, trace};
 use super::state::ReactorState;
 use super::{Active, Committing, Input};
 
@@ -36,6 +38,8 @@ const POLL_IDLE: Duration = Duration::from_millis(10);
 const BUSY_FOR: Duration = Duration::from_secs(1);
 /// How long receive calls under way are waited for at the end.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
+/// How often the gauges are set.
+const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// How often the store is tidied up.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long after the drain time the host still waits for the store.
@@ -61,15 +65,21 @@ pub struct Parts {
     pub guests: BTreeMap<String, Arc<dyn Guest>>,
     /// Where guests run; not the runtime that runs the host, so that a busy guest never delays it.
     pub guest_threads: Handle,
+    /// What is counted and traced.
+    pub signals: Arc<Signals>,
 }
 
 /// What a person or a signal asks of a running host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Control {
     /// Start nothing more; end when what runs has ended, or when the drain time is over.
     Drain,
     /// End as soon as there is nothing left to do and nothing waits.
     WhenIdle,
+    /// Look into the logs of all channels: something was appended by this process.
+    Nudge,
+    /// Take over a configuration and its modules.
+    Deploy(Box<Deployment>),
 }
 
 /// See the module.
@@ -105,8 +115,16 @@ pub struct Host {
     /// The store's clock when this host started, and this process's clock at that moment.
     epoch: (HostTime, Duration),
     foreign: Foreign,
-    draining: Option<Instant>,
+    pub(super) draining: Option<Instant>,
     pub(super) until_idle: bool,
+    /// What runs when this host has ended; nothing, once it was told to stop.
+    pub(super) next: Option<Box<Deployment>>,
+    stopping: bool,
+    /// Deliveries that are being made held ones.
+    holding: usize,
+    pub(super) signals: Arc<Signals>,
+    /// When the gauges were set last.
+    shown: Instant,
 }
 
 /// What is known of other processes' writes.
@@ -118,7 +136,8 @@ struct Foreign {
 impl Host {
     /// Takes the store over from its last owner and gets ready to run.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { config, store, clock, remotes, mut guests, guest_threads } = parts;
+        let Parts { config, store, clock, remotes, mut guests, guest_threads, signals } = parts;
+        signals.enter(Phase::Starting);
         let (to_self, inputs) = mpsc::unbounded_channel();
         let (commits, queue) = mpsc::unbounded_channel();
         let mut channel_ids = BTreeMap::new();
@@ -135,15 +154,13 @@ impl Host {
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
             let id = store.reactor_id(name)?;
             let state = ReactorState::new(Arc::clone(&store), id, room);
-            reactors.push(Reactor::new(id, reactor.clone(), guest, state, Arc::clone(&destinations)));
+            let told = signals.reactor(name);
+            reactors.push(Reactor::new(id, reactor.clone(), guest, state, told, Arc::clone(&destinations)));
         }
-        let specs: Vec<_> = reactors
-            .iter()
-            .map(|reactor| ReactorSpec { concurrency: reactor.config.concurrency, rate: reactor.config.rate })
-            .collect();
+        let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
         let permits = config.runtime.concurrency;
-        let channels = admit::intakes(&config, &*store, &reactors, &channel_ids)?;
-        tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone()));
+        let channels = admit::intakes(&config, &*store, &reactors, &channel_ids, &signals)?;
+        tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals)));
         let mut host = Self {
             epoch: (store.host_time()?, clock.elapsed()),
             next_commit: store.next_commit()?,
@@ -164,6 +181,11 @@ impl Host {
             outbox: (0, 0),
             draining: None,
             until_idle: false,
+            next: None,
+            stopping: false,
+            holding: 0,
+            signals,
+            shown: Instant::now(),
             config,
             store,
             clock,
@@ -176,6 +198,19 @@ impl Host {
         host.connect(&remotes)?;
         host.recover().await?;
         Ok(host)
+    }
+
+    /// What a host that follows this one in the same process shares with it.
+    pub(super) fn lasting(&self) -> Parts {
+        Parts {
+            config: Arc::clone(&self.config),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            remotes: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            guest_threads: self.slots.guest_threads(),
+            signals: Arc::clone(&self.signals),
+        }
     }
 
     /// Gets ready to receive from, and to send to, the channels outside.
@@ -192,13 +227,17 @@ impl Host {
             self.outbox.1 += bytes.cast_signed();
             let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
             let inputs = self.to_self.clone();
-            self.senders.spawn(Outlet { name: name.clone(), id, sink, store, clock, wake, inputs }.run());
+            self.senders.spawn(
+                Outlet { name: name.clone(), id, sink, store, clock, wake, inputs, signals: Arc::clone(&self.signals) }
+                    .run(),
+            );
             let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
             let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
             let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
             let lease = channel.lease(readers.iter().copied());
             let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
-            let opening = Opening { name: name.clone(), id, intake, source, settle, lease, concurrency };
+            let signals = self.signals.inlet(name);
+            let opening = Opening { name: name.clone(), id, intake, source, settle, lease, concurrency, signals };
             let clock = Arc::clone(&self.clock);
             let elapsed = move |at: Instant| clock.elapsed().saturating_sub(at.elapsed());
             let number = self.inlets.len();
@@ -222,13 +261,15 @@ impl Host {
         found.map_or("?", |intake| intake.channel.name.as_str())
     }
 
-    /// Runs until told to stop. Returns an error only if the store makes it impossible to go on.
-    pub async fn run(mut self, mut control: mpsc::Receiver<Control>) -> Result<(), StoreError> {
+    /// Runs until told to stop, or to make room for another. Returns why, and whether the next one is to end when idle.
+    /// An error: the store makes it impossible to go on.
+    pub(super) async fn until_told(mut self, control: &mut mpsc::Receiver<Control>) -> Result<(End, bool), StoreError> {
         let mut inputs = Vec::with_capacity(INPUTS);
         let mut upkeep = tokio::time::interval(UPKEEP);
         upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut poll_at = Instant::now();
         self.carry_out_requests().await?;
+        self.signals.enter(Phase::Running);
         loop {
             self.advance()?;
             if self.is_over() {
@@ -262,8 +303,14 @@ impl Host {
         }
         self.hand_back().await;
         self.senders.shutdown().await;
-        tracing::info!(repeated = self.conflicts, "down");
-        self.store.maintain(&self.upkeep())
+        self.store.maintain(&self.upkeep())?;
+        match self.next.take().filter(|_| !self.stopping) {
+            Some(deployment) => Ok((End::Restart(deployment), self.until_idle)),
+            None => {
+                tracing::info!(repeated = self.conflicts, "down");
+                Ok((End::Stop, false))
+            }
+        }
     }
 
     /// Now, on the store's own clock.
@@ -302,23 +349,36 @@ impl Host {
     fn obey(&mut self, asked: Control) {
         match asked {
             Control::WhenIdle => self.until_idle = true,
-            Control::Drain if self.draining.is_none() => {
-                self.draining = Some(Instant::now() + self.config.runtime.drain);
-                self.scheduler.drain();
-                tracing::info!(running = self.slots.running(), "draining");
+            Control::Nudge => self.channels.iter_mut().for_each(|intake| intake.pending = true),
+            Control::Deploy(deployment) if !self.stopping => self.deploy(deployment),
+            Control::Deploy(_) => {}
+            Control::Drain => {
+                self.stopping = true;
+                self.drain();
             }
-            Control::Drain => {}
+        }
+    }
+
+    /// Starts nothing more.
+    pub(super) fn drain(&mut self) {
+        if self.draining.is_none() {
+            self.draining = Some(Instant::now() + self.config.runtime.drain);
+            self.scheduler.drain();
+            self.signals.enter(Phase::Draining);
+            tracing::info!(running = self.slots.running(), "draining");
         }
     }
 
     fn is_over(&self) -> bool {
         if let Some(deadline) = self.draining {
-            // A full disk may keep an admission waiting for ever; it is made again at the next start.
-            let given_up = Instant::now() > deadline + GIVE_UP;
+            // A full disk may keep an admission waiting for ever; it is made again at the next start. A host that follows in
+            // this process would not know of it, so it has to wait.
+            let given_up = Instant::now() > deadline + GIVE_UP && (self.stopping || self.next.is_none());
             return given_up
                 || self.slots.running() == 0
                     && self.active.values().all(|active| active.committing.is_none())
-                    && self.channels.iter().all(|intake| !intake.busy);
+                    && self.channels.iter().all(|intake| !intake.busy)
+                    && (self.next.is_none() || self.has_nothing_to_write());
         }
         self.until_idle
             && self.active.is_empty()
@@ -328,6 +388,11 @@ impl Host {
             && self.inlets.iter().enumerate().all(|(number, inlet)| inlet.is_idle(self.leases.busy(number)))
             && self.resending.is_empty()
             && self.outbox.0 == 0
+    }
+
+    /// Whether no write is under way that the next host could miss.
+    fn has_nothing_to_write(&self) -> bool {
+        self.holding == 0 && self.leaving.is_empty() && self.inlets.iter().all(|inlet| inlet.storing == 0)
     }
 
     fn wake_at(&self) -> Instant {
@@ -358,7 +423,10 @@ impl Host {
             Input::RunEnded { delivery, slot, run } => self.run_ended(delivery, slot, run)?,
             Input::Committed(answers) => self.settle(answers),
             Input::Admitted { channel, batch, answers } => self.admitted(channel, batch, &answers),
-            Input::HeldWritten { reactor, lane } => self.scheduler.held_written(reactor, lane),
+            Input::HeldWritten { reactor, lane } => {
+                self.holding -= 1;
+                self.scheduler.held_written(reactor, lane);
+            }
             Input::Received { inlet, asked, started, at, answer } => self.received(inlet, asked, (started, at), answer),
             Input::Entered { inlet, batch, entered } => self.entered(inlet, batch, entered)?,
             Input::Stored { inlet, receipts } => self.stored(inlet, receipts),
@@ -383,6 +451,7 @@ impl Host {
             self.slots.cancel_all();
         }
         self.keep_leases();
+        self.show();
         if self.draining.is_none() {
             self.read_logs()?;
             self.enter_arrived();
@@ -399,6 +468,16 @@ impl Host {
         }
     }
 
+    /// Sets the gauges, now and then.
+    fn show(&mut self) {
+        if self.shown.elapsed() >= SHOW_EVERY {
+            self.shown = Instant::now();
+            for (index, reactor) in self.reactors.iter().enumerate() {
+                reactor.signals.stands(self.scheduler.queued(index), self.scheduler.is_broken(index));
+            }
+        }
+    }
+
     fn act(&mut self, action: Action) -> Result<(), StoreError> {
         match action {
             Action::Start { delivery, after } => {
@@ -411,15 +490,28 @@ impl Host {
                 active.after = after;
                 active.cancelled = false;
                 let reactor = &self.reactors[active.reactor];
+                active.ran_by = Some(Arc::clone(&reactor.guest));
+                active.span = self.signals.tracer().map(|tracer| {
+                    let channel = self.channels.iter().find(|intake| intake.channel.id == active.origin.channel);
+                    tracer.begin(&trace::Attempt {
+                        reactor: &reactor.config.name,
+                        channel: channel.map_or("", |intake| &intake.channel.name),
+                        event: &active.event,
+                        number: active.attempt(),
+                        module: reactor.guest.digest(),
+                    })
+                });
                 self.slots.start(&*self.store, delivery, active, reactor)?;
             }
             Action::Load(load) => self.load(load)?,
             Action::Hold { reactor, lane, delivery } => {
                 self.forget(delivery);
                 self.leases.rests(delivery);
+                self.holding += 1;
                 let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+                let signals = Arc::clone(&self.signals);
                 tokio::spawn(async move {
-                    let written = until_there_is_room(|| store.hold(vec![delivery])).await;
+                    let written = until_there_is_room(&signals, || store.hold(vec![delivery])).await;
                     let _ = inputs.send(match written {
                         Ok(()) => Input::HeldWritten { reactor, lane },
                         Err(error) => Input::Fatal(error),
@@ -455,6 +547,11 @@ impl Host {
 
     fn run_ended(&mut self, id: DeliveryId, slot: usize, run: Option<Run>) -> Result<(), StoreError> {
         self.slots.ended(&*self.store, slot)?;
+        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
+        self.reactors[active.reactor].signals.stopped();
+        if run.is_none() {
+            active.span.take().into_iter().for_each(|span| span.end("cancelled", ""));
+        }
         let Some(active) = self.active.get(&id) else { return Ok(()) };
         if !self.holds_lease(id, active) {
             // Somebody else may be working on it, so what this run did is void.
@@ -479,6 +576,8 @@ impl Host {
         let (index, lane) = (active.reactor, active.lane);
         if !self.reactors[index].state.is_current(&run.reads) {
             self.conflicts += 1;
+            self.reactors[index].signals.repeated();
+            active.span.take().into_iter().for_each(|span| span.end("repeated", ""));
             self.scheduler.run_outdated(index, id, lane, active.must_run_alone());
             return Ok(());
         }
@@ -490,6 +589,18 @@ impl Host {
             run.outcome = Outcome::Fault { fault: Fault::EmitInvalid, detail };
             Vec::new()
         });
+        let (code, error) = judge::describe(&run.outcome);
+        let effect = self.scheduler.ran(index, id, judge::is_transient(&run.outcome), now);
+        reactor.signals.breaker(effect, error.lines().next().unwrap_or_default());
+        if let Some(span) = self.active.get_mut(&id).and_then(|active| active.span.take()) {
+            span.end(code, error);
+        }
+        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        // A probe that failed uses up no attempt, but the event's time goes on.
+        if matches!(effect, Effect::ProbeFailed(_)) && now.since(active.since) < reactor.config.retry.max_age {
+            self.scheduler.probe_failed(index, id, lane);
+            return Ok(());
+        }
         let verdict = judge(
             &reactor.config.retry,
             Ended {

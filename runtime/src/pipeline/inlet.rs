@@ -17,6 +17,7 @@ use crate::store::Place;
 use super::Input;
 use super::intake::Candidate;
 use super::lease::LeaseId;
+use super::signal::InletSignals;
 
 /// Most receive calls under way on one channel.
 const MAX_POLLS: usize = 16;
@@ -60,32 +61,11 @@ pub(super) struct Inlet {
     /// Records whose messages are settled.
     pub(super) drop: Vec<Offset>,
     pub(super) pace: Pace,
-    pub(super) counts: Counts,
+    pub(super) signals: InletSignals,
     pub(super) depth: Option<Depth>,
     pub(super) look_at: Instant,
     pub(super) deletes: mpsc::UnboundedSender<Ack<()>>,
     pub(super) leases: mpsc::UnboundedSender<Ack<Option<LeaseId>>>,
-}
-
-/// What a channel outside has seen since the host started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) received: u64,
-    pub(super) deleted: u64,
-    /// Leases renewed, lost, and given back on purpose.
-    pub(super) renewed: u64,
-    pub(super) lost: u64,
-    pub(super) returned: u64,
-    pub(super) failures: u64,
-}
-
-impl Counts {
-    pub(super) fn tell(&self, channel: &str) {
-        let Self { received, deleted, renewed, lost, returned, failures } = *self;
-        if received + failures > 0 {
-            tracing::info!(channel, received, deleted, renewed, lost, returned, failures, "messages since the start");
-        }
-    }
 }
 
 /// Why nothing is received at the moment.
@@ -135,6 +115,7 @@ pub(super) struct Opening {
     pub(super) settle: Settle,
     pub(super) lease: Duration,
     pub(super) concurrency: usize,
+    pub(super) signals: InletSignals,
 }
 
 impl Inlet {
@@ -146,7 +127,7 @@ impl Inlet {
         tasks: &mut JoinSet<()>,
         elapsed: impl Fn(Instant) -> Duration + Send + Sync + 'static,
     ) -> Self {
-        let Opening { name, id, intake, source, settle, lease, concurrency } = opening;
+        let Opening { name, id, intake, source, settle, lease, concurrency, signals } = opening;
         let (deletes, to_delete) = mpsc::unbounded_channel();
         let (leases, to_lease) = mpsc::unbounded_channel();
         // Reports fail only when the host's task is gone, and then nobody is left to tell.
@@ -180,7 +161,7 @@ impl Inlet {
             storing: 0,
             drop: Vec::new(),
             pace: Pace { since: now, ended: 0, last: 0 },
-            counts: Counts::default(),
+            signals,
             depth: None,
             look_at: now,
             deletes,
@@ -231,7 +212,7 @@ impl Inlet {
 
     pub(super) fn failed(&mut self, error: ChannelError, dice: f64) {
         let now = Instant::now();
-        self.counts.failures += 1;
+        self.signals.failures.inc();
         self.target = 1;
         // Calls that were under way together fail together: that is one failure.
         let tries = self.failure.as_ref().map_or(0, |failure| failure.tries);

@@ -55,6 +55,15 @@ pub fn judge(policy: &RetryPolicy, ended: Ended<'_>) -> Verdict {
     Verdict::Again { delay }
 }
 
+/// Whether running the event again may end better, without anybody changing anything.
+pub fn is_transient(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Done | Outcome::Reject { .. } => false,
+        Outcome::Retry { .. } => true,
+        Outcome::Fault { fault, .. } => !fault.is_permanent(),
+    }
+}
+
 /// The delay after `attempt` (from 1): exponential up to the ceiling, then spread.
 fn back_off(policy: &RetryPolicy, attempt: u32, dice: u64) -> Duration {
     let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);

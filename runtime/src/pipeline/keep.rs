@@ -37,7 +37,7 @@ impl Host {
                 inlet.delete(closed.receipt);
             }
             Fate::Back(after) => {
-                inlet.counts.returned += 1;
+                inlet.signals.returned.inc();
                 // A little early: it is better here when it is due than on its way.
                 let after = if after > EARLY * 2 { after - EARLY } else { after };
                 inlet.set_lease(closed.receipt, after.min(LONGEST_BACK), None);
@@ -77,9 +77,9 @@ impl Host {
     /// Notes in the store that a delivery goes on only when its message is received again.
     pub(super) fn put_away(&mut self, delivery: DeliveryId) {
         self.leaving.insert(delivery);
-        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
         tokio::spawn(async move {
-            let written = until_there_is_room(|| store.away(vec![delivery])).await;
+            let written = until_there_is_room(&signals, || store.away(vec![delivery])).await;
             let _ = inputs.send(match written {
                 Ok(()) => Input::AwayWritten(delivery),
                 Err(error) => Input::Fatal(error),
@@ -134,7 +134,7 @@ impl Host {
         let Some(inlet) = self.leases.inlet(lease) else { return };
         match answer {
             Ok(()) => {
-                self.inlets[inlet].counts.renewed += 1;
+                self.inlets[inlet].signals.renewed.inc();
                 self.leases.renewed(lease, sent);
             }
             Err(error) => self.lose(lease, &error.detail),
@@ -145,7 +145,7 @@ impl Host {
         let Some(inlet) = self.leases.inlet(lease) else { return };
         let (bare, others) = self.leases.lost(lease);
         let lost = &mut self.inlets[inlet];
-        lost.counts.lost += 1;
+        lost.signals.lost.inc();
         if lost.may_tell() {
             tracing::warn!(channel = lost.name, "leases are lost; their messages will come again: {why}");
         }
@@ -167,9 +167,9 @@ impl Host {
     pub(super) fn deleted(&mut self, number: usize, answer: Result<(), ChannelError>) {
         let inlet = &mut self.inlets[number];
         match answer {
-            Ok(()) => inlet.counts.deleted += 1,
+            Ok(()) => drop(inlet.signals.deleted.inc()),
             Err(error) => {
-                inlet.counts.failures += 1;
+                inlet.signals.failures.inc();
                 if inlet.may_tell() {
                     let (channel, code) = (&inlet.name, error.trouble.code());
                     tracing::warn!(channel, code, "messages could not be deleted and will come again: {error}");
@@ -184,7 +184,7 @@ impl Host {
         for closed in self.leases.release_all() {
             self.close(closed);
         }
-        self.inlets.iter().for_each(|inlet| inlet.counts.tell(&inlet.name));
+        self.inlets.iter().for_each(|inlet| inlet.signals.tell(&inlet.name));
         self.inlets.clear();
         let all = async { while self.acknowledgers.join_next().await.is_some() {} };
         if timeout(FAREWELL, all).await.is_err() {

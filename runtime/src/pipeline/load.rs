@@ -113,6 +113,8 @@ impl Host {
             conflicts: 0,
             leased: stored.leased,
             cancelled: false,
+            ran_by: None,
+            span: None,
         }))
     }
 
@@ -216,7 +218,7 @@ impl Host {
         let ended = Ended { outcome: &outcome, attempt, age: now.since(active.since), dice: self.clock.random() };
         let verdict = judge(&reactor.config.retry, ended);
         let run = Run { outcome, reads: Vec::new(), writes: Vec::new(), emits: Vec::new(), usage: Usage::default() };
-        News::of(&verdict, &run).announce(&active, &reactor.config.name);
+        News::of(&verdict, &run).announce(&active, &reactor.signals, now.since(active.since));
         let wall = self.clock.wall();
         let judged = Judged { verdict, now, wall, followers: Vec::new(), number, emits: Vec::new() };
         let from = self.channel_name(active.origin.channel);
@@ -228,7 +230,7 @@ impl Host {
         };
         let fed = fed_by(&built);
         let sent = vec![built];
-        let answers = commit::until_there_is_room(|| self.store.commit(sent.clone())).await?;
+        let answers = commit::until_there_is_room(&self.signals, || self.store.commit(sent.clone())).await?;
         if answers.first() == Some(&Committed::Applied) {
             self.feed(&fed);
         } else {

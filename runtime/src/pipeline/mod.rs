@@ -33,10 +33,12 @@ mod settle;
 
 pub mod outbox;
 
+pub mod deploy;
 mod load;
 mod reactor;
 mod requests;
 pub mod schedule;
+pub mod signal;
 mod state;
 
 use std::sync::Arc;
@@ -48,7 +50,9 @@ use crate::channel::{self, Depth, Receipt, Received};
 use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Origin, Version};
 use crate::store::{Admitted, Commit, Committed, Ending, Entered, StoreError, Target};
 
+use invoke::Guest;
 use lease::LeaseId;
+use signal::trace::Span;
 
 /// A delivery in memory: queued, running or committing.
 struct Active {
@@ -76,6 +80,9 @@ struct Active {
     leased: bool,
     /// Its run was given up because it had lost its lease.
     cancelled: bool,
+    /// What the present run runs, whatever has been deployed since; and its span.
+    ran_by: Option<Arc<dyn Guest>>,
+    span: Option<Box<dyn Span>>,
 }
 
 /// After so many runs in vain a delivery runs alone, so that runs on hot keys all get done.

@@ -15,6 +15,7 @@ use crate::store::{DeadLetter, OutboxRecord, Store, StoreError, UNDELIVERABLE};
 
 use super::Input;
 use super::commit::until_there_is_room;
+use super::signal::Signals;
 
 /// Most messages, and bytes, taken from the outbox at a time.
 const WINDOW: usize = 512;
@@ -39,6 +40,7 @@ pub(super) struct Outlet {
     /// Told when there may be something to send.
     pub(super) wake: Arc<Notify>,
     pub(super) inputs: mpsc::UnboundedSender<Input>,
+    pub(super) signals: Arc<Signals>,
 }
 
 impl Outlet {
@@ -104,10 +106,10 @@ impl Outlet {
             }
             left.0 = (sent.len() + refused.len()) as u64;
             if !sent.is_empty() {
-                until_there_is_room(|| self.store.sent(sent.clone())).await?;
+                until_there_is_room(&self.signals, || self.store.sent(sent.clone())).await?;
             }
             if !refused.is_empty() {
-                until_there_is_room(|| self.store.undeliverable(refused.clone())).await?;
+                until_there_is_room(&self.signals, || self.store.undeliverable(refused.clone())).await?;
             }
             let _ = self.inputs.send(Input::LeftOutbox(left.0, left.1));
             if failure.is_some() && !self.sink.is_ordered() {

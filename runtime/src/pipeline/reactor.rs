@@ -11,6 +11,7 @@ use crate::store::{DeadLetter, Target};
 
 use super::decode::{check_event, encode_cloudevents, encode_native};
 use super::invoke::{Emit, Guest, emitted_id};
+use super::signal::ReactorSignals;
 use super::state::ReactorState;
 use super::{Active, commit, forward};
 
@@ -22,6 +23,7 @@ pub(super) struct Reactor {
     pub(super) config: ReactorConfig,
     pub(super) guest: Arc<dyn Guest>,
     pub(super) state: Arc<ReactorState>,
+    pub(super) signals: ReactorSignals,
     destinations: Destinations,
 }
 
@@ -61,9 +63,10 @@ impl Reactor {
         config: ReactorConfig,
         guest: Arc<dyn Guest>,
         state: ReactorState,
+        signals: ReactorSignals,
         destinations: Destinations,
     ) -> Self {
-        Self { id, config, guest, state: Arc::new(state), destinations }
+        Self { id, config, guest, state: Arc::new(state), signals, destinations }
     }
 
     /// The messages of what a run emitted; an error says why one of them cannot be.
@@ -79,7 +82,12 @@ impl Reactor {
         for (index, emit) in (0..).zip(emits) {
             let destination = self.destinations.get(&emit.channel).ok_or("its channel is gone")?;
             let id = emitted_id(active.identity, &self.config.name, index);
-            let event = commit::emitted(&active.event, &self.config.name, id, emit, at);
+            // With a span of its own, the attempt is the parent of what it emits.
+            let trace_parent = match &active.span {
+                Some(span) => Some(span.trace_parent()),
+                None => active.event.trace_parent.clone(),
+            };
+            let event = commit::emitted(&active.event, &self.config.name, id, emit, at, trace_parent);
             check_event(&event)
                 .map_err(|error| format!("the emitted `{}` is no valid event: {error}", emit.event_type))?;
             let message = destination.message(&event);

@@ -90,7 +90,7 @@ impl Host {
         };
         inlet.recovered();
         inlet.adapt(asked, messages.len(), started);
-        inlet.counts.received += messages.len() as u64;
+        inlet.signals.received.inc_by(messages.len() as u64);
         if messages.is_empty() {
             return;
         }
@@ -112,8 +112,9 @@ impl Host {
             received.into_iter().map(|received| (received.message, received.receipt)).unzip();
         inlet.storing += receipts.len();
         let (store, inputs, id) = (Arc::clone(&self.store), self.to_self.clone(), inlet.id);
+        let signals = Arc::clone(&self.signals);
         tokio::spawn(async move {
-            let written = until_there_is_room(|| store.append(id, messages.clone())).await;
+            let written = until_there_is_room(&signals, || store.append(id, messages.clone())).await;
             let _ = inputs.send(match written {
                 Ok(_) => Input::Stored { inlet: number, receipts },
                 Err(error) => Input::Fatal(error),
@@ -168,6 +169,11 @@ impl Host {
                 });
                 arrived.candidates.push((candidate, place));
             }
+            intake.signals.sorted(
+                1,
+                sorted.unrouted,
+                sorted.dead.iter().filter(|dead| dead.event_id.is_none()).count(),
+            );
             messages.push(Incoming {
                 message: std::mem::take(&mut arrived.message),
                 deliveries,
@@ -177,9 +183,9 @@ impl Host {
             });
         }
         let reception = Reception { channel, now, messages, drop };
-        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
         tokio::spawn(async move {
-            let entered = until_there_is_room(|| store.receive(reception.clone())).await;
+            let entered = until_there_is_room(&signals, || store.receive(reception.clone())).await;
             let _ = inputs.send(match entered {
                 Ok(entered) => Input::Entered { inlet: number, batch, entered },
                 Err(error) => Input::Fatal(error),
@@ -263,14 +269,16 @@ impl Host {
         let (in_hand, oldest) = (self.leases.in_hand(number), self.leases.oldest(number));
         let oldest_ms = oldest.map_or(0, |sent| self.clock.wall().duration_since(sent).as_millis().max(0));
         let inlet = &mut self.inlets[number];
+        inlet.signals.oldest.set(i64::try_from(oldest_ms / 1_000).unwrap_or(i64::MAX));
         // A queue that cannot be asked cannot be received from either, which is told there.
         let Ok(depth) = answer else { return };
+        inlet.signals.depth.set(i64::try_from(depth.visible).unwrap_or(i64::MAX));
         if inlet.depth.replace(depth) == Some(depth) && in_hand == 0 {
             return;
         }
         let Depth { visible, in_flight, delayed } = depth;
         tracing::info!(channel = inlet.name, visible, in_flight, delayed, in_hand, oldest_ms, "queue");
-        inlet.counts.tell(&inlet.name);
+        inlet.signals.tell(&inlet.name);
     }
 
     /// When receiving has something to do next.
@@ -298,7 +306,7 @@ impl Host {
     pub(super) fn refuse(&mut self, number: usize, received: Vec<Received>) {
         let inlet = &mut self.inlets[number];
         inlet.running -= 1;
-        inlet.counts.returned += received.len() as u64;
+        inlet.signals.returned.inc_by(received.len() as u64);
         received.into_iter().for_each(|received| inlet.set_lease(received.receipt, Duration::ZERO, None));
     }
 }

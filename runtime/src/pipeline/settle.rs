@@ -8,6 +8,7 @@ use super::host::Host;
 impl Host {
     /// Takes the store's answers to commits, in the order in which they were sent.
     pub(super) fn settle(&mut self, answers: Vec<(DeliveryId, Committed)>) {
+        let now = self.now();
         for (id, answer) in answers {
             let Some(active) = self.active.get_mut(&id) else {
                 // It ended without having come into memory.
@@ -23,6 +24,7 @@ impl Host {
                     tracing::debug!(delivery = id.0, "another commit came between; the run is repeated");
                     let alone = active.must_run_alone();
                     self.conflicts += 1;
+                    self.reactors[reactor].signals.repeated();
                     self.scheduler.conflicted(reactor, id, lane, alone);
                     continue;
                 }
@@ -30,7 +32,8 @@ impl Host {
                     tracing::error!(delivery = id.0, "the delivery had ended already; this run's effects are void");
                 }
                 Committed::Applied => {
-                    committing.news.announce(active, &self.reactors[reactor].config.name);
+                    let age = now.since(active.since);
+                    committing.news.announce(active, &self.reactors[reactor].signals, age);
                     self.feed(&committing.fed);
                 }
             }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "this is a test suite; it is public so that other stores can run it")]
 
 mod dead;
+mod fates;
 mod fixture;
 mod intake;
 mod load;
@@ -10,6 +11,7 @@ mod run;
 mod upkeep;
 
 pub use dead::*;
+pub use fates::*;
 pub use fixture::*;
 pub use intake::*;
 pub use load::*;
@@ -23,6 +25,7 @@ pub use upkeep::*;
 macro_rules! store_conformance {
     ($factory:expr) => {
         $crate::store_conformance!(@cases $factory;
+            fates_are_told,
             names_are_stable,
             offsets_are_consecutive,
             a_log_returns_what_was_published,

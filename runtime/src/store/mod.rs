@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 
 pub use types::*;
 
-use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message, Offset, ReactorId, Version};
+use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -177,6 +177,9 @@ pub trait Store: Send + Sync + 'static {
     fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<StoredDead>>;
     /// One dead letter.
     fn dead_letter(&self, id: u64) -> Result<Option<StoredDead>>;
+    /// What became of the deliveries with these dedup keys, as far as the ledger knows: of each, the one that was admitted
+    /// first after the record at `from` was accepted, or else the last one before.
+    fn fates(&self, from: (ChannelId, Offset), asked: &[(ReactorId, Identity)]) -> Result<Vec<Option<Fate>>>;
     /// Asks the owner (this process or another, now or at its next start) to do something. Durable.
     fn request(&self, request: Request) -> Result<()>;
     /// Requests that have not been carried out, in order.

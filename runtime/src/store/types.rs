@@ -307,6 +307,17 @@ pub struct StoredDead {
     pub letter: DeadLetter,
 }
 
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    /// It has not ended.
+    Active(Box<StoredDelivery>),
+    /// It ended as the dead letter with this number.
+    Dead(u64),
+    /// It is done; or it was dead, and its letter has been dropped.
+    Done,
+}
+
 /// Which dead letters; all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadFilter {

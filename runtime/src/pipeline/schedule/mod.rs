@@ -5,6 +5,7 @@
 //! are only in the store and are loaded in order when there is room. A delivery in back-off, and those held behind it in
 //! its lane, are only in the store too; they take no permit and, but for the lane's entry, no memory.
 
+mod breaker;
 mod bucket;
 mod lane;
 mod queue;
@@ -14,10 +15,13 @@ mod tests;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
+use crate::config::model::{BreakerPolicy, ReactorConfig};
 use crate::event::{DeliveryId, HostTime, LaneKey, Version};
 use crate::store::{LaneState, Place};
 use crate::subscription::Rate;
 
+use breaker::Breaker;
+pub use breaker::Effect;
 use lane::Lane;
 use queue::{Queue, Ready};
 
@@ -33,6 +37,15 @@ pub struct ReactorSpec {
     pub concurrency: usize,
     /// Cap on starts.
     pub rate: Option<Rate>,
+    /// When its starts are stopped because its runs fail.
+    pub breaker: Option<BreakerPolicy>,
+}
+
+impl ReactorSpec {
+    /// What the configuration says.
+    pub fn of(reactor: &ReactorConfig) -> Self {
+        Self { concurrency: reactor.concurrency, rate: reactor.rate, breaker: reactor.breaker }
+    }
 }
 
 /// Something for the caller to do. Reactors are named by their place in the list given to [`Scheduler::new`].
@@ -299,7 +312,7 @@ impl Scheduler {
         number: Version,
         ending: Ending,
     ) {
-        self.permit_back(reactor);
+        self.permit_back(reactor, id);
         if let Some(key) = lane
             && let Some(lane) = self.reactors[reactor].lanes.get_mut(&key)
         {
@@ -310,13 +323,51 @@ impl Scheduler {
 
     /// A run was given up without a result, and its delivery is to run again.
     pub fn run_cancelled(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>) {
-        self.permit_back(reactor);
+        self.permit_back(reactor, id);
         self.requeue(reactor, id, lane, Lane::run_cancelled);
+    }
+
+    /// A run has ended with a result, and is about to be told by one of the methods below: `failed` if running it again may
+    /// end better. Answers what that means for the reactor.
+    pub fn ran(&mut self, reactor: usize, id: DeliveryId, failed: bool, now: HostTime) -> Effect {
+        let Some(breaker) = &mut self.reactors[reactor].breaker else { return Effect::None };
+        let effect = breaker.ran(id, failed, now);
+        if let Effect::Opened(pause) | Effect::ProbeFailed(pause) = effect {
+            self.timers.push(Reverse((now.after(pause), reactor)));
+        }
+        effect
+    }
+
+    /// How many deliveries of a reactor are in memory.
+    pub fn queued(&self, reactor: usize) -> usize {
+        self.reactors[reactor].items
+    }
+
+    /// Whether a reactor is stopped because its runs fail.
+    pub fn is_broken(&self, reactor: usize) -> bool {
+        self.reactors[reactor].breaker.as_ref().is_some_and(Breaker::is_open)
+    }
+
+    /// A probe has failed: its delivery is to run again, after the others.
+    pub fn probe_failed(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>) {
+        self.permit_back(reactor, id);
+        if lane.is_some() {
+            self.requeue(reactor, id, lane, Lane::run_cancelled);
+        } else {
+            self.reactors[reactor].push_ready(id);
+            self.list(reactor);
+        }
+    }
+
+    /// A reactor's policy has changed.
+    pub fn adopt(&mut self, reactor: usize, spec: &ReactorSpec) {
+        self.reactors[reactor].adopt(spec);
+        self.list(reactor);
     }
 
     /// A delivery that was started leaves memory without having ended: somebody else may be working on it.
     pub fn withdrawn(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, bytes: usize) {
-        self.permit_back(reactor);
+        self.permit_back(reactor, id);
         self.forgotten(reactor, bytes);
         if let Some(key) = lane
             && let Some(lane) = self.reactors[reactor].lanes.get_mut(&key)
@@ -329,7 +380,7 @@ impl Scheduler {
     /// A run is void because what it read has changed: its delivery is to run again; if `alone`, while no other run of
     /// the reactor does.
     pub fn run_outdated(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, alone: bool) {
-        self.permit_back(reactor);
+        self.permit_back(reactor, id);
         if alone {
             self.reactors[reactor].run_alone(lane.map_or(Ready::Delivery(id), Ready::Lane));
         }
@@ -393,6 +444,7 @@ impl Scheduler {
             if let Some(Reverse((_, reactor))) = self.timers.pop() {
                 let queue = &mut self.reactors[reactor];
                 queue.throttled = queue.throttled.filter(|at| *at > now);
+                queue.breaker.iter_mut().for_each(|breaker| breaker.wake(now));
                 self.list(reactor);
                 self.refill_due(reactor, now);
             }
@@ -456,9 +508,9 @@ impl Scheduler {
         }
     }
 
-    fn permit_back(&mut self, reactor: usize) {
+    fn permit_back(&mut self, reactor: usize, id: DeliveryId) {
         self.free += 1;
-        self.reactors[reactor].run_ended();
+        self.reactors[reactor].run_ended(id);
         self.list(reactor);
     }
 

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::event::{DeliveryId, HostTime, LaneKey, Version};
+use crate::subscription::Rate;
 
+use super::breaker::Breaker;
 use super::bucket::Bucket;
 use super::lane::Lane;
 use super::{QUEUE_WINDOW, ReactorSpec};
@@ -36,7 +38,9 @@ pub(super) struct Queue {
     /// When the first waiting delivery in the store is due, and the last one that was loaded.
     pub(super) next_due: Option<HostTime>,
     pub(super) due_after: (HostTime, DeliveryId),
+    rate: Option<Rate>,
     bucket: Option<Bucket>,
+    pub(super) breaker: Option<Breaker>,
     /// The rate allows no start before then.
     pub(super) throttled: Option<HostTime>,
     /// Stands in the scheduler's list of reactors that may have room.
@@ -62,11 +66,25 @@ impl Queue {
             loading_due: false,
             next_due: None,
             due_after: (HostTime(0), DeliveryId(0)),
+            rate: spec.rate,
             bucket: spec.rate.map(Bucket::new),
+            breaker: spec.breaker.map(Breaker::new),
             throttled: None,
             freed: true,
             listed: false,
         }
+    }
+
+    /// Takes over a new policy: what is unchanged goes on as it was.
+    pub(super) fn adopt(&mut self, spec: &ReactorSpec) {
+        self.concurrency = spec.concurrency.max(1);
+        if self.rate != spec.rate {
+            self.rate = spec.rate;
+            self.bucket = spec.rate.map(Bucket::new);
+            self.throttled = None;
+        }
+        // What failed until now need not fail any more.
+        self.breaker = spec.breaker.map(Breaker::new);
     }
 
     /// Whether one more delivery may be kept in memory. An empty queue always takes one, however large.
@@ -113,7 +131,7 @@ impl Queue {
             Some((wanted, runs)) => !runs && self.running == 0 && self.is_ready(wanted),
             None => self.running < self.concurrency && !self.ready.is_empty(),
         };
-        free && self.throttled.is_none()
+        free && self.throttled.is_none() && self.breaker.as_ref().is_none_or(Breaker::lets_through)
     }
 
     fn is_ready(&self, wanted: &Ready) -> bool {
@@ -128,8 +146,9 @@ impl Queue {
         self.alone.get_or_insert((wanted, false));
     }
 
-    pub(super) fn run_ended(&mut self) {
+    pub(super) fn run_ended(&mut self, id: DeliveryId) {
         self.running -= 1;
+        self.breaker.iter_mut().for_each(|breaker| breaker.gave_back(id));
         if self.alone.is_some_and(|(_, runs)| runs) {
             self.alone = None;
         }
@@ -172,7 +191,10 @@ impl Queue {
                 }),
                 None => None,
             };
-            self.running += usize::from(started.is_some());
+            if let Some((id, _)) = started {
+                self.running += 1;
+                self.breaker.iter_mut().for_each(|breaker| breaker.started(id));
+            }
             return Ok(started);
         }
         Ok(None)

@@ -49,7 +49,7 @@ struct World {
 
 impl World {
     fn new(memory: usize, tape: Vec<u8>) -> Self {
-        let spec = ReactorSpec { concurrency: CONCURRENCY, rate: None };
+        let spec = ReactorSpec { concurrency: CONCURRENCY, rate: None, breaker: None };
         let mut world = Self {
             scheduler: Scheduler::new(&[spec], PERMITS, memory),
             rows: BTreeMap::new(),
@@ -343,7 +343,7 @@ fn a_lane_in_back_off_holds_no_permit_and_stops_no_other_lane() {
 
 #[test]
 fn a_reactor_with_a_full_queue_does_not_starve_another() {
-    let spec = ReactorSpec { concurrency: 1, rate: None };
+    let spec = ReactorSpec { concurrency: 1, rate: None, breaker: None };
     let mut scheduler = Scheduler::new(&[spec.clone(), spec], 8, 100);
     for reactor in 0..2 {
         scheduler.loaded(reactor, Loaded::Spilled(None, false));

@@ -13,11 +13,11 @@ use jiff::Timestamp;
 use self::inner::{Inner, Log};
 use super::rejected::Rejected;
 use super::{
-    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, LogRecord, OutboxRecord, Place,
-    ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Target,
-    Upkeep,
+    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord, OutboxRecord,
+    Place, ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery,
+    Target, Upkeep,
 };
-use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message, Offset, ReactorId, Version};
+use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
 /// A store that lives as long as its last handle.
 #[derive(Debug)]
@@ -259,6 +259,19 @@ impl Store for MemoryStore {
 
     fn dead_letter(&self, id: u64) -> Result<Option<StoredDead>> {
         Ok(self.read().dead.get(&id).map(|dead| dead.stored.clone()))
+    }
+
+    fn fates(&self, _: (ChannelId, Offset), asked: &[(ReactorId, Identity)]) -> Result<Vec<Option<Fate>>> {
+        let inner = self.read();
+        // Only the last delivery of each key is kept here.
+        let fate = |id: DeliveryId| match inner.deliveries.get(&id) {
+            Some(row) => Fate::Active(Box::new(row.stored.clone())),
+            None => match inner.dead.iter().find(|(_, dead)| dead.delivery == Some(id)) {
+                Some((letter, _)) => Fate::Dead(*letter),
+                None => Fate::Done,
+            },
+        };
+        Ok(asked.iter().map(|key| inner.ledger.get(key).map(|(_, id)| fate(*id))).collect())
     }
 
     fn request(&self, request: Request) -> Result<()> {

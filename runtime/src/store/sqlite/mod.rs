@@ -11,6 +11,7 @@ mod commit;
 mod create;
 mod dead;
 mod deliveries;
+mod fates;
 mod fault;
 mod group;
 mod ledger;
@@ -42,10 +43,10 @@ use self::queue::Queue;
 use self::readers::Readers;
 use self::writer::Terms;
 use super::{
-    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Entered, Incoming, LogRecord, OutboxRecord,
+    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate, Incoming, LogRecord, OutboxRecord,
     Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Upkeep,
 };
-use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message, Offset, ReactorId, Version};
+use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -281,6 +282,10 @@ impl Store for SqliteStore {
 
     fn dead_letter(&self, id: u64) -> Result<Option<StoredDead>> {
         self.readers.read(|conn| dead::get(conn, id))
+    }
+
+    fn fates(&self, from: (ChannelId, Offset), asked: &[(ReactorId, Identity)]) -> Result<Vec<Option<Fate>>> {
+        self.readers.read(|conn| fates::find(conn, from, asked))
     }
 
     fn request(&self, request: Request) -> Result<()> {

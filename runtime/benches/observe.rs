@@ -1,0 +1,191 @@
+//! What looking costs: the same events through a host that nobody watches, one whose metrics are read ten times a second,
+//! and one that sends a trace of every attempt, in turns in one run. Prints figures; asserts nothing.
+//!
+//! Options: the number of events, the number of rounds.
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
+
+#[allow(dead_code, reason = "each program uses its part of it")]
+mod host;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use reactor_runtime::admin::Admin;
+use reactor_runtime::event::Message;
+use reactor_runtime::otlp::Exporter;
+use reactor_runtime::pipeline::host::Control;
+use reactor_runtime::pipeline::signal::{Signals, counting_cost};
+use reactor_runtime::store::Store;
+
+use host::{Ready, Running};
+
+const CONFIG: &str = "[channels.in]\nkind = \"local\"\n[reactors.tally]\nmodule = \"tally.wasm\"\nfrom = [\"in\"]\n\
+    on = [\"added\"]\nallow = { state = true }\n";
+
+#[derive(Clone, Copy, PartialEq)]
+enum Watch {
+    Nobody,
+    Metrics,
+    Traces,
+}
+
+fn main() {
+    let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
+    let (events, rounds) = (numbers.next().unwrap_or(40_000), numbers.next().unwrap_or(5));
+    let module = host::tally();
+    let collector = Collector::start();
+    let modes =
+        [("nobody watches", Watch::Nobody), ("metrics, 10 reads/s", Watch::Metrics), ("traces by OTLP", Watch::Traces)];
+    let mut results = vec![Vec::new(); modes.len()];
+    for _ in 0..rounds {
+        for (mode, results) in modes.iter().zip(&mut results) {
+            results.push(run(&module, events, mode.1, &collector));
+        }
+    }
+    println!("\n{events} events, {rounds} rounds in turns, medians");
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let mut first = None;
+    for ((name, _), results) in modes.iter().zip(&results) {
+        let rate = median(results.iter().map(|result| result.0).collect());
+        let cpu = median(results.iter().map(|result| result.1).collect());
+        let (base_rate, base_cpu) = *first.get_or_insert((rate, cpu));
+        println!(
+            "  {name:<20} {rate:>8.0} events/s ({:.2})   {cpu:>6.1} us CPU/event ({:.2})",
+            rate / base_rate,
+            cpu / base_cpu
+        );
+    }
+    println!("  spans the collector was sent: {} requests, {} bytes", collector.requests(), collector.bytes());
+    println!("  counting itself, which is always on: {:.0} ns/event", counting_cost(1_000_000).as_secs_f64() * 1e9);
+}
+
+fn run(module: &[u8], events: usize, watch: Watch, collector: &Collector) -> (f64, f64) {
+    let threads = host::threads("watch", 1);
+    let exporter = (watch == Watch::Traces)
+        .then(|| Exporter::new(&collector.url(), threads.handle().clone()).expect("an exporter"));
+    let signals = Arc::new(Signals::traced(exporter.as_ref().map(Exporter::tracer)));
+    let ready = Ready::new(CONFIG, module, BTreeMap::new()).with_signals(Arc::clone(&signals));
+    let store = ready.store();
+    let channel = store.channel_id("in").expect("a channel");
+    for first in (0..events).step_by(256) {
+        let batch = (first..events.min(first + 256)).map(event).collect();
+        threads.block_on(store.append(channel, batch)).expect("accepted");
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let reader = (watch == Watch::Metrics).then(|| {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let bound = Admin::bind(address, Arc::clone(&signals), Arc::clone(&store) as Arc<dyn Store>);
+        let admin = threads.block_on(bound).expect("a free port");
+        let (address, over) = (admin.address(), Arc::clone(&over));
+        threads.spawn(admin.serve());
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                read(address);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        })
+    });
+    let (start, before) = (Instant::now(), cpu());
+    let Running { runtime, tell, host, dir, .. } = ready.run();
+    tell.blocking_send(Control::WhenIdle).expect("the host listens");
+    runtime.block_on(host).expect("the host ends");
+    exporter.into_iter().for_each(Exporter::flush);
+    let (took, used) = (start.elapsed(), cpu() - before);
+    over.store(true, Ordering::Relaxed);
+    reader.into_iter().for_each(|reader| reader.join().expect("the reader ends"));
+    let done: u64 = store.stats().expect("counts").reactors.iter().map(|reactor| reactor.done).sum();
+    assert_eq!(done as usize, events);
+    drop(dir);
+    (events as f64 / took.as_secs_f64(), used.as_secs_f64() * 1e6 / events as f64)
+}
+
+fn event(id: usize) -> Message {
+    let pad = "x".repeat(330);
+    Message::from_body(format!(
+        r#"{{"eventId":"event-{id:09}","eventType":"added","eventVersion":1,"timestamp":"2026-03-02T09:00:00Z","source":"bench","correlationId":"flow-{id:09}","data":{{"account":"a{:05}","amount":{id},"pad":"{pad}"}}}}"#,
+        id % 10_000
+    ))
+}
+
+fn read(address: SocketAddr) {
+    let Ok(mut stream) = TcpStream::connect(address) else { return };
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+}
+
+/// CPU time of this process.
+fn cpu() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let spent = tasks.flatten().filter_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(spent.sum())
+}
+
+/// Takes what it is sent, and counts it.
+struct Collector {
+    address: SocketAddr,
+    counts: Arc<(AtomicUsize, AtomicUsize)>,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let counts = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+        let counted = Arc::clone(&counts);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let counted = Arc::clone(&counted);
+                std::thread::spawn(move || take(stream, &counted));
+            }
+        });
+        Self { address, counts }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn requests(&self) -> usize {
+        self.counts.0.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> usize {
+        self.counts.1.load(Ordering::Relaxed)
+    }
+}
+
+/// Answers every request on a connection.
+fn take(mut stream: TcpStream, counts: &(AtomicUsize, AtomicUsize)) -> Option<()> {
+    let (mut buffer, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        let head = loop {
+            if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+            buffer.extend_from_slice(&chunk[..read]);
+        };
+        let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
+        let length: usize = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())?;
+        while buffer.len() < head + length {
+            let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+            buffer.extend_from_slice(&chunk[..read]);
+        }
+        buffer.drain(..head + length);
+        counts.0.fetch_add(1, Ordering::Relaxed);
+        counts.1.fetch_add(length, Ordering::Relaxed);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok()?;
+    }
+}

@@ -1,0 +1,222 @@
+//! `reactor invoke`
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::model::{ChannelConfig, ReactorConfig};
+use crate::event::{Event, Message, Outcome, ReactorId, Version};
+use crate::pipeline::decode::{Settings, decode};
+use crate::pipeline::invoke::{Call, Emit, Run, StateView, emitted_id};
+use crate::pipeline::judge::describe;
+use crate::pipeline::route::Routes;
+use crate::store::Store;
+
+use super::Global;
+use super::exit::{self, Exit};
+use super::modules::Modules;
+use super::project::Project;
+use super::publish::attribute;
+use super::report::plain;
+
+/// Run a reactor once on an event from a file, show what it would do, and apply nothing
+///
+/// The run sees the reactor's state as it is in the store; what it writes and emits is printed and forgotten. Log lines
+/// go to stderr. Exit code 1: the run did not end well, or the file holds no event.
+///
+/// Example: reactor invoke inventory examples/orders/order.json
+#[derive(Debug, Args)]
+pub(super) struct Invoke {
+    /// Which
+    reactor: String,
+    /// A message, as it would be published; - for standard input
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    /// The channel it is taken to come through, instead of the first that the reactor reads
+    #[arg(long)]
+    channel: Option<String>,
+    /// An attribute of the message
+    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
+    attribute: Vec<(String, String)>,
+    /// A value of the state, instead of what the store has
+    #[arg(long, value_name = "KEY=VALUE", value_parser = attribute)]
+    state: Vec<(String, String)>,
+    /// Do not read the store: only what --state says is there
+    #[arg(long)]
+    fresh: bool,
+    /// Which attempt it is taken to be
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    attempt: u32,
+}
+
+impl Invoke {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
+        let project = Project::load(global)?;
+        let name = project.reactor_names(std::slice::from_ref(&self.reactor))?.remove(0);
+        let reactor = &project.config.reactors[&name];
+        let channel = project.channel(self.channel.as_ref().unwrap_or(&reactor.from[0]))?;
+        let message = self.message()?;
+        let settings = Settings::new(channel);
+        let events = decode(&message, &settings).map_err(|error| {
+            let (file, code) = (self.file.display(), error.reason.code());
+            Exit::new(exit::FAILURE, anyhow!("{file}: {code}: {error}; published, it would become a dead letter"))
+        })?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name))?;
+        let guest = modules.guests().remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
+        let state: Arc<dyn StateView> = Arc::new(self.view(&project, &name)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let mut good = true;
+        for decoded in events {
+            let event = Arc::new(decoded.event);
+            warn_unless_wanted(channel, reactor, &event);
+            let run = runtime.block_on(guest.run(Call {
+                event: Arc::clone(&event),
+                identity: decoded.identity,
+                attempt: self.attempt,
+                max_attempts: reactor.retry.max_attempts,
+                state: Arc::clone(&state),
+            }));
+            good &= run.outcome == Outcome::Done;
+            let report = report(&name, &event, &run, |index| emitted_id(decoded.identity, &name, index));
+            if global.json {
+                out!("{report}");
+            } else {
+                print(&report);
+            }
+        }
+        if good { Ok(()) } else { Err(Exit::printed(exit::FAILURE)) }
+    }
+
+    fn message(&self) -> Result<Message, Exit> {
+        let mut body = Vec::new();
+        if self.file.as_os_str() == "-" {
+            std::io::stdin().lock().read_to_end(&mut body)?;
+        } else {
+            body = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        }
+        let mut message = Message::from_body(body.trim_ascii().to_vec());
+        message.attributes.clone_from(&self.attribute);
+        message.system.message_id = Some(format!("{}/invoke", self.reactor));
+        Ok(message)
+    }
+
+    /// The state that the run sees. A store that is not there yet is not made.
+    fn view(&self, project: &Project, name: &str) -> Result<View, Exit> {
+        let given = self.state.iter().map(|(key, value)| (key.clone(), Bytes::from(value.clone()))).collect();
+        let there = project.config.runtime.data_dir.join("reactor.db").exists();
+        if self.fresh || !there {
+            return Ok(View { store: None, given });
+        }
+        let store = project.client()?;
+        let id = store.reactor_names()?.into_iter().find(|(_, known)| known == name).map(|(id, _)| id);
+        Ok(View { store: id.map(|id| (store, id)), given })
+    }
+}
+
+/// What is in the store, under what was given.
+struct View {
+    store: Option<(Arc<dyn Store>, ReactorId)>,
+    given: BTreeMap<String, Bytes>,
+}
+
+impl StateView for View {
+    fn get(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>> {
+        if let Some(value) = self.given.get(key) {
+            return Ok(Some((value.clone(), Version(1))));
+        }
+        let Some((store, id)) = &self.store else { return Ok(None) };
+        Ok(store.state(*id, key)?)
+    }
+}
+
+fn warn_unless_wanted(channel: &ChannelConfig, reactor: &ReactorConfig, event: &Event) {
+    let mut found = Vec::new();
+    Routes::compile(&channel.name, &[(ReactorId(0), reactor)]).matching(event, &mut found);
+    if found.is_empty() {
+        let (name, event_type, channel) = (&reactor.name, &event.event_type, &channel.name);
+        eprintln!(
+            "warning: `{name}` would not get this event: its `from`, `on` or `when` do not match \
+             `{event_type}` version {} from `{channel}`",
+            event.version
+        );
+    }
+}
+
+/// What a run did, as one object.
+fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -> Value {
+    let (code, error) = describe(&run.outcome);
+    let writes: Vec<_> = run
+        .writes
+        .iter()
+        .map(|(key, value)| json!({ "key": key, "value": value.as_ref().map(|value| shown(value)) }))
+        .collect();
+    let emit = |(index, emit): (u32, &Emit)| {
+        json!({
+            "channel": emit.channel,
+            "eventId": id(index),
+            "eventType": emit.event_type,
+            "eventVersion": emit.version,
+            "subject": emit.subject,
+            "partitionKey": emit.partition_key,
+            "data": shown(&emit.data),
+        })
+    };
+    let mut report = json!({
+        "reactor": reactor,
+        "event": event.id,
+        "eventType": event.event_type,
+        "outcome": code,
+        "reads": run.reads.iter().map(|(key, _)| key).collect::<Vec<_>>(),
+        "writes": writes,
+        "emits": (0..).zip(&run.emits).map(emit).collect::<Vec<_>>(),
+        "ms": run.usage.wall.as_secs_f64() * 1_000.0,
+        "memory": run.usage.memory,
+        "hostCalls": run.usage.host_calls,
+    });
+    if !error.is_empty() {
+        report["error"] = error.into();
+    }
+    if let Outcome::Retry { after: Some(after), .. } = &run.outcome {
+        report["retryAfterMs"] = json!(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+    }
+    report
+}
+
+/// Bytes as JSON, if that is what they are, else as text.
+fn shown(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into())
+}
+
+fn print(report: &Value) {
+    let text = |key: &str| plain(report[key].as_str().unwrap_or_default());
+    let list = |key: &str| report[key].as_array().cloned().unwrap_or_default();
+    out!("{} {} {}: {}", text("reactor"), text("eventType"), text("event"), text("outcome"));
+    if report["error"].is_string() {
+        text("error").lines().for_each(|line| out!("  {line}"));
+    }
+    let reads: Vec<String> = list("reads").iter().map(|key| plain(key.as_str().unwrap_or_default())).collect();
+    if !reads.is_empty() {
+        out!("  reads   {}", reads.join(", "));
+    }
+    for write in list("writes") {
+        let key = plain(write["key"].as_str().unwrap_or_default());
+        match &write["value"] {
+            Value::Null => out!("  deletes {key}"),
+            value => out!("  writes  {key} = {}", plain(&value.to_string())),
+        }
+    }
+    for emit in list("emits") {
+        let part = |key: &str| plain(emit[key].as_str().unwrap_or_default());
+        out!("  emits   {} to {}: {}", part("eventType"), part("channel"), plain(&emit["data"].to_string()));
+    }
+    let (ms, memory, calls) = (report["ms"].as_f64().unwrap_or_default(), &report["memory"], &report["hostCalls"]);
+    out!("  took    {ms:.1} ms, {memory} bytes of memory, {calls} host calls; nothing was applied");
+}

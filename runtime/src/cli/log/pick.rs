@@ -1,0 +1,114 @@
+//! Which events are shown.
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use crate::cli::exit::{self, Exit};
+use crate::config::units;
+use crate::subscription::TypePattern;
+
+use super::story::{Outcome, Part, Story, Told};
+
+/// All conditions must hold.
+#[derive(Debug, Args)]
+pub(super) struct Pick {
+    /// Of these types, such as order.placed or order.**
+    #[arg(long = "type", value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// That this reactor gets
+    #[arg(long)]
+    reactor: Option<String>,
+    /// With this outcome, for any reactor or for the one that is named
+    #[arg(long, value_enum)]
+    outcome: Option<Wanted>,
+    /// Of this flow
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
+    /// Accepted within this time, such as 2h
+    #[arg(long, value_name = "DURATION")]
+    since: Option<String>,
+}
+
+/// What can have become of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Wanted {
+    Done,
+    Dead,
+    /// In back-off
+    Waiting,
+    /// In progress, or not begun
+    Running,
+    /// No reactor wants it
+    Unrouted,
+    /// It is no event
+    Invalid,
+}
+
+/// A [`Pick`], read.
+pub(super) struct Picker<'p> {
+    pick: &'p Pick,
+    pattern: Option<TypePattern>,
+    since: Option<Timestamp>,
+}
+
+impl Pick {
+    pub(super) fn picker(&self) -> Result<Picker<'_>, Exit> {
+        let wrong = |what: &str, text: &str, why: String| Exit::new(exit::USAGE, anyhow!("{what} {text}: {why}"));
+        let pattern = self
+            .pattern
+            .as_ref()
+            .map(|text| TypePattern::parse(text).map_err(|error| wrong("--type", text, error.to_string())));
+        let since = self.since.as_ref().map(|text| {
+            let within = units::parse_duration(text).map_err(|why| wrong("--since", text, why))?;
+            Ok::<_, Exit>(Timestamp::now() - within)
+        });
+        Ok(Picker { pick: self, pattern: pattern.transpose()?, since: since.transpose()? })
+    }
+}
+
+impl Picker<'_> {
+    /// What is wanted of a story; nothing if none of it is.
+    pub(super) fn take(&self, mut story: Story) -> Option<Story> {
+        if self.since.is_some_and(|since| story.accepted < since) {
+            return None;
+        }
+        let invalid = self.pick.outcome == Some(Wanted::Invalid);
+        match &mut story.events {
+            Err(_) => {
+                let about_events =
+                    self.pattern.is_some() || self.pick.reactor.is_some() || self.pick.correlation.is_some();
+                (!about_events && (invalid || self.pick.outcome.is_none())).then_some(story)
+            }
+            Ok(_) if invalid => None,
+            Ok(events) => {
+                events.retain(|told| self.wants(told));
+                (!events.is_empty()).then_some(story)
+            }
+        }
+    }
+
+    fn wants(&self, told: &Told) -> bool {
+        let Told { event, parts } = told;
+        let Pick { reactor, outcome, correlation, .. } = self.pick;
+        let mine = |part: &&Part| reactor.as_ref().is_none_or(|name| part.reactor == *name);
+        let mut parts = parts.iter().filter(mine).peekable();
+        self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.event_type, event.version))
+            && correlation.as_ref().is_none_or(|id| event.correlation_id == *id)
+            && (reactor.is_none() || parts.peek().is_some())
+            && match outcome {
+                None => true,
+                Some(Wanted::Unrouted) => told.parts.is_empty(),
+                Some(wanted) => parts.any(|part| is(&part.outcome, *wanted)),
+            }
+    }
+}
+
+fn is(outcome: &Outcome, wanted: Wanted) -> bool {
+    match outcome {
+        Outcome::Done => wanted == Wanted::Done,
+        Outcome::Dead { .. } => wanted == Wanted::Dead,
+        Outcome::Waiting(..) => wanted == Wanted::Waiting,
+        Outcome::Running(_) | Outcome::Pending => wanted == Wanted::Running,
+    }
+}

@@ -1,0 +1,138 @@
+//! `reactor log show`
+
+use anyhow::anyhow;
+use clap::Args;
+
+use crate::cli::Global;
+use crate::cli::exit::{self, Exit};
+use crate::cli::project::Project;
+use crate::cli::report::plain;
+use crate::event::Offset;
+
+use super::story::{Channel, Outcome, Part, Story, Teller, Told, to_json};
+
+/// Records looked through at a time.
+const PAGE: usize = 1_024;
+
+/// One event, with every attempt at it
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Show {
+    /// Its place, as CHANNEL/OFFSET, or its id; every record with this id is shown
+    #[arg(value_name = "EVENT")]
+    event: String,
+}
+
+impl Show {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
+        let project = Project::load(global)?;
+        let place = self.event.rsplit_once('/').and_then(|(name, offset)| Some((name, offset.parse().ok()?)));
+        let place = place.filter(|(name, _)| project.config.channels.contains_key(*name));
+        let stories = match place {
+            Some((name, offset)) => {
+                let teller = Teller::new(&project, &[name.to_owned()])?;
+                let found = teller.channels.first().map(|channel| one(&teller, channel, Offset(offset))).transpose()?;
+                found.unwrap_or_default()
+            }
+            None => with_id(&Teller::new(&project, &[])?, &self.event)?,
+        };
+        if stories.is_empty() {
+            let why =
+                anyhow!("no log holds `{}`; its retention may have ended. `reactor log tail` shows places", self.event);
+            return Err(Exit::new(exit::FAILURE, why));
+        }
+        for story in &stories {
+            if global.json {
+                out!("{}", to_json(story, true));
+            } else {
+                print(story);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one(teller: &Teller, channel: &Channel, offset: Offset) -> Result<Vec<Story>, Exit> {
+    let mut records = teller.read(channel, offset, 1)?;
+    records.retain(|record| record.offset == offset);
+    teller.tell(channel, records)
+}
+
+/// Every record with an event of this id. There is no index by id: logs are read from their beginning.
+fn with_id(teller: &Teller, id: &str) -> Result<Vec<Story>, Exit> {
+    let mut found = Vec::new();
+    for channel in &teller.channels {
+        let mut next = Offset(1);
+        loop {
+            let mut records = teller.read(channel, next, PAGE)?;
+            let Some(last) = records.last() else { break };
+            next = Offset(last.offset.0 + 1);
+            // Cheaper than decoding what cannot be it.
+            records.retain(|record| {
+                contains(&record.message.body, id.as_bytes()) || !record.message.attributes.is_empty()
+            });
+            for mut story in teller.tell(channel, records)? {
+                if let Ok(events) = &mut story.events {
+                    events.retain(|told| told.event.id == id);
+                    found.extend((!events.is_empty()).then_some(story));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    // An id may be written with escapes, and then it is not found as it stands.
+    body.contains(&b'\\') || body.windows(text.len().max(1)).any(|part| part == text)
+}
+
+fn print(story: &Story) {
+    out!("{}/{}, accepted {:.3}", story.channel, story.offset, story.accepted);
+    match &story.events {
+        Err(why) => out!("no event: {}", plain(why)),
+        Ok(events) => events.iter().for_each(print_event),
+    }
+}
+
+fn print_event(told: &Told) {
+    let Told { event, parts } = told;
+    let line = |name: &str, value: &str| out!("{name:<12} {}", plain(value));
+    line("event", &event.id);
+    line("type", &format!("{} version {}", event.event_type, event.version));
+    line("source", &event.source);
+    line("correlation", &event.correlation_id);
+    let time = event.time.map(|time| time.to_string());
+    let optional = [
+        ("time", &time),
+        ("causation", &event.causation_id),
+        ("subject", &event.subject),
+        ("key", &event.partition_key),
+        ("trace", &event.trace_parent),
+    ];
+    for (name, value) in optional {
+        value.iter().for_each(|value| line(name, value));
+    }
+    let data =
+        serde_json::from_slice::<serde_json::Value>(&event.data).and_then(|data| serde_json::to_string_pretty(&data));
+    out!("data ({} bytes)", event.data.len());
+    let data = data.unwrap_or_else(|_| String::from_utf8_lossy(&event.data).into_owned());
+    plain(&data).lines().for_each(|line| out!("    {line}"));
+    if parts.is_empty() {
+        out!("no reactor wants it");
+    }
+    parts.iter().for_each(print_part);
+}
+
+fn print_part(part: &Part) {
+    let more = match &part.outcome {
+        Outcome::Dead { letter, reason, .. } => format!(", {reason}; `reactor dead show {letter}`"),
+        Outcome::Waiting(_, due) => format!(", next attempt at {due:.3}"),
+        Outcome::Pending => ", not admitted yet".to_owned(),
+        Outcome::Running(_) | Outcome::Done => String::new(),
+    };
+    out!("{}: {}{more}", part.reactor, part.outcome.word());
+    for attempt in part.outcome.history() {
+        out!("    attempt {} at {:.3}: {}", attempt.number, attempt.at, attempt.code);
+        plain(&attempt.error).lines().take(3).for_each(|line| out!("        {line}"));
+    }
+}

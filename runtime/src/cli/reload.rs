@@ -1,0 +1,132 @@
+//! A changed configuration, or changed modules, under a running host: checked aside, and taken over only if all is well.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+use crate::config::Problems;
+use crate::config::model::Config;
+use crate::pipeline::deploy::{Change, Deployment, compare};
+use crate::pipeline::host::Control;
+use crate::store::Store;
+
+use super::Global;
+use super::modules::Modules;
+use super::project::Project;
+use super::up::say_orphans;
+
+/// How often `--watch` looks at the files. A file counts as written when it has not changed between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// Loads what has changed and hands it to the host.
+pub(super) struct Reloader {
+    global: Global,
+    modules: Modules,
+    current: Arc<Config>,
+    store: Arc<dyn Store>,
+    tell: mpsc::Sender<Control>,
+}
+
+/// What is known of a file: when it was changed, and its size. `None`: it is not there.
+type Print = Option<(SystemTime, u64)>;
+
+impl Reloader {
+    pub(super) fn new(
+        global: &Global,
+        project: &Project,
+        modules: Modules,
+        store: Arc<dyn Store>,
+        tell: mpsc::Sender<Control>,
+    ) -> Self {
+        Self { global: global.clone(), modules, current: Arc::clone(&project.config), store, tell }
+    }
+
+    /// Reloads whenever asked, and, if told to watch, whenever a file has changed.
+    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<()>, watch: bool) {
+        let mut loaded = self.look();
+        let mut last = loaded.clone();
+        loop {
+            if watch {
+                tokio::select! {
+                    Some(()) = asked.recv() => {}
+                    () = tokio::time::sleep(LOOK_EVERY) => {
+                        let now = self.look();
+                        let settled = now == last;
+                        last = now;
+                        if !settled || last == loaded {
+                            continue;
+                        }
+                    }
+                }
+            } else if asked.recv().await.is_none() {
+                return;
+            }
+            loaded = self.look();
+            // Compiling takes its time, and the host must not wait for it.
+            let Ok(back) = tokio::task::spawn_blocking(move || {
+                let deployment = self.load();
+                (self, deployment)
+            })
+            .await
+            else {
+                return;
+            };
+            let deployment;
+            (self, deployment) = back;
+            if let Some((project, mut deployment)) = deployment {
+                deployment.remotes = project.remotes().await;
+                let _ = self.tell.send(Control::Deploy(Box::new(deployment))).await;
+            }
+        }
+    }
+
+    /// The state of every file that the host was made of.
+    fn look(&self) -> BTreeMap<PathBuf, Print> {
+        let modules = self.current.reactors.values().map(|reactor| reactor.module.clone());
+        modules.chain([self.global.config.clone()]).map(|path| (path.clone(), print(&path))).collect()
+    }
+
+    /// Checks the configuration and loads the modules; says why nothing is taken over, if so.
+    fn load(&mut self) -> Option<(Project, Deployment)> {
+        let project = match Project::read(&self.global) {
+            Ok((project, warnings)) => {
+                if !warnings.is_empty() {
+                    tracing::warn!("{}", warnings.render(false));
+                }
+                project
+            }
+            Err(problems) => return refuse(&problems),
+        };
+        if let Change::Process(key) = compare(&self.current, &project.config) {
+            tracing::error!("refused: `{key}` changes only with a restart; the old configuration runs on");
+            return None;
+        }
+        let modules_changed = match self.modules.update(&project) {
+            Ok(changed) => changed,
+            Err(problems) => return refuse(&problems),
+        };
+        if *self.current == *project.config && !modules_changed {
+            tracing::info!("nothing has changed");
+            return None;
+        }
+        self.current = Arc::clone(&project.config);
+        if let Err(error) = say_orphans(&project.config, &*self.store) {
+            tracing::warn!("cannot say what waits for reactors that were removed: {error}");
+        }
+        let config = Arc::clone(&project.config);
+        Some((project, Deployment { config, guests: self.modules.guests(), remotes: BTreeMap::new() }))
+    }
+}
+
+fn refuse<T>(problems: &Problems) -> Option<T> {
+    tracing::error!("refused, and what was there runs on:\n{}", problems.render(false));
+    None
+}
+
+fn print(path: &Path) -> Print {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.modified().ok()?, file.len()))
+}

@@ -1,0 +1,220 @@
+//! Taking over a new configuration and new modules while the host runs.
+//!
+//! What a reactor *does* (its module, limits, grants and policies) is exchanged in place: attempts under way end with what
+//! they began with, the next ones run the new module. What is *connected* (channels, which reactors there are, and which
+//! events they get) is exchanged by ending the host, with a drain, and starting it anew on the same store, in the same
+//! process: that is the one way of taking over that has to be right in any case.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::channel::Remote;
+use crate::config::model::{Config, ReactorConfig};
+use crate::store::StoreError;
+
+use super::host::{Control, Host, Parts};
+use super::invoke::Guest;
+use super::schedule::ReactorSpec;
+
+/// A configuration that has been checked, and what belongs to it. The modules are loaded already.
+pub struct Deployment {
+    /// The checked configuration.
+    pub config: Arc<Config>,
+    /// One guest per configured reactor, by name.
+    pub guests: BTreeMap<String, Arc<dyn Guest>>,
+    /// The channels outside, by name.
+    pub remotes: BTreeMap<String, Remote>,
+}
+
+impl std::fmt::Debug for Deployment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deployment").field("reactors", &self.guests.keys()).finish_non_exhaustive()
+    }
+}
+
+/// What a new configuration asks of a running host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Reactors do something else, or do it otherwise, but get what they got; the list may be empty.
+    InPlace,
+    /// Channels, reactors or subscriptions are others.
+    Connections,
+    /// Something that only a new process can take over; this key.
+    Process(&'static str),
+}
+
+/// Compares two configurations.
+pub fn compare(old: &Config, new: &Config) -> Change {
+    let (was, is) = (&old.runtime, &new.runtime);
+    let fixed = [
+        ("runtime.data-dir", was.data_dir != is.data_dir),
+        ("runtime.concurrency", was.concurrency != is.concurrency),
+        ("runtime.admin", was.admin != is.admin),
+    ];
+    if let Some((key, _)) = fixed.iter().find(|(_, changed)| *changed) {
+        return Change::Process(key);
+    }
+    let same_reactors = old.reactors.keys().eq(new.reactors.keys());
+    let connected = old.channels == new.channels && was.queue_memory == is.queue_memory && same_reactors;
+    let pairs = old.reactors.iter().filter_map(|(name, old)| Some((old, new.reactors.get(name)?)));
+    if connected && pairs.into_iter().all(|(was, is)| gets_the_same(new, was, is)) {
+        Change::InPlace
+    } else {
+        Change::Connections
+    }
+}
+
+/// Whether a reactor gets the same events, under the same leases.
+fn gets_the_same(config: &Config, was: &ReactorConfig, is: &ReactorConfig) -> bool {
+    let outside = |name: &String| config.channels.get(name).is_some_and(|channel| channel.settle().is_some());
+    // A lease is as long as the longest time-out needs, and polls are as many as there are attempts at once.
+    let paced = was.timeout == is.timeout && was.concurrency == is.concurrency;
+    was.from == is.from
+        && was.on == is.on
+        && was.when == is.when
+        && was.order_by == is.order_by
+        && was.dedup == is.dedup
+        && (paced || !is.from.iter().any(outside))
+}
+
+/// Why a host has ended.
+pub(super) enum End {
+    /// It was told to, or there was nothing left to do.
+    Stop,
+    /// This is to run instead.
+    Restart(Box<Deployment>),
+}
+
+impl Host {
+    /// Runs, together with the hosts that follow it when connections change, until told to stop.
+    ///
+    /// # Errors
+    /// The store makes it impossible to go on.
+    pub async fn run(self, mut control: mpsc::Receiver<Control>) -> Result<(), StoreError> {
+        let mut host = self;
+        loop {
+            let lasting = host.lasting();
+            let (end, until_idle) = host.until_told(&mut control).await?;
+            let End::Restart(deployment) = end else { return Ok(()) };
+            let Deployment { config, guests, remotes } = *deployment;
+            host = Self::new(Parts { config, guests, remotes, ..lasting }).await?;
+            host.until_idle = until_idle;
+            tracing::info!("the new configuration is in force");
+        }
+    }
+
+    /// Takes a deployment over, at once or by ending in good order.
+    pub(super) fn deploy(&mut self, deployment: Box<Deployment>) {
+        match compare(&self.config, &deployment.config) {
+            Change::InPlace if self.next.is_none() => self.exchange(*deployment),
+            Change::InPlace | Change::Connections => {
+                tracing::info!("channels or subscriptions change: running attempts end first");
+                self.drain();
+                self.next = Some(deployment);
+            }
+            Change::Process(key) => tracing::error!("`{key}` changes only with a restart; nothing was changed"),
+        }
+    }
+
+    fn exchange(&mut self, deployment: Deployment) {
+        let Deployment { config, mut guests, .. } = deployment;
+        for index in 0..self.reactors.len() {
+            let reactor = &mut self.reactors[index];
+            let name = reactor.config.name.clone();
+            let (Some(guest), Some(new)) = (guests.remove(&name), config.reactors.get(&name)) else { continue };
+            let (old, digest) = (short(reactor.guest.digest()).to_owned(), short(guest.digest()).to_owned());
+            let same = reactor.config == *new && self.config.runtime.hop_limit == config.runtime.hop_limit;
+            if old == digest && same {
+                continue;
+            }
+            if old != digest {
+                tracing::info!(reactor = name, from = old, to = digest, "module swapped");
+            }
+            if !same {
+                tracing::info!(reactor = name, "configuration changed");
+            }
+            reactor.guest = guest;
+            reactor.config = new.clone();
+            self.scheduler.adopt(index, &ReactorSpec::of(new));
+        }
+        self.config = config;
+    }
+}
+
+/// Enough of a digest to tell modules apart.
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const BASE: &str = "[channels.a]\nkind = \"local\"\n[channels.q]\nkind = \"sqs\"\nqueue = \"q\"\n\
+        [reactors.r]\nmodule = \"r.wasm\"\nfrom = [\"a\"]\non = [\"x\"]\n[reactors.s]\nmodule = \"s.wasm\"\nfrom = [\"q\"]\non = [\"x\"]\n";
+
+    fn config(text: &str) -> Config {
+        let loaded = crate::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None);
+        loaded.unwrap_or_else(|problems| panic!("{text}\n{}", problems.render(false))).config
+    }
+
+    fn change(from: &str, to: &str) -> Change {
+        assert!(BASE.contains(from), "{from}");
+        compare(&config(BASE), &config(&BASE.replacen(from, to, 1)))
+    }
+
+    #[test]
+    fn what_a_reactor_does_changes_in_place() {
+        assert_eq!(change("x", "x"), Change::InPlace);
+        let r = "module = \"r.wasm\"\n";
+        let added = [
+            "timeout = \"3s\"",
+            "concurrency = 2",
+            "rate = \"1/s\"",
+            "memory = \"1MiB\"",
+            "allow = { state = true }",
+            "emit = { y = \"a\" }",
+            "config = { a = 1 }",
+            "retry = { max-attempts = 2 }",
+            "breaker = { failures = 3 }",
+            "dead-letter = { channel = \"q\" }",
+        ];
+        for line in added {
+            assert_eq!(change(r, &format!("{r}{line}\n")), Change::InPlace, "{line}");
+        }
+        assert_eq!(change(r, "module = \"other.wasm\"\n"), Change::InPlace);
+    }
+
+    #[test]
+    fn what_is_connected_needs_a_restart_of_the_host() {
+        let (r, s) = ("module = \"r.wasm\"\n", "module = \"s.wasm\"\n");
+        for (from, to) in [
+            ("on = [\"x\"]", "on = [\"x\", \"y\"]"),
+            ("from = [\"a\"]", "from = [\"a\", \"q\"]"),
+            ("queue = \"q\"", "queue = \"p\""),
+            ("[reactors.s]", "[reactors.t]"),
+            ("[channels.a]\n", "[channels.b]\nkind = \"local\"\n[channels.a]\n"),
+            ("[channels.a]\n", "[runtime]\nqueue-memory = \"1MiB\"\n[channels.a]\n"),
+            (r, "module = \"r.wasm\"\norder-by = \"/data/id\"\n"),
+            (r, "module = \"r.wasm\"\ndedup = { window = \"1d\" }\n"),
+            (r, "module = \"r.wasm\"\nwhen = { \"/data/a\" = 1 }\n"),
+            (s, "module = \"s.wasm\"\ntimeout = \"20s\"\n"),
+            (s, "module = \"s.wasm\"\nconcurrency = 2\n"),
+        ] {
+            assert_eq!(change(from, to), Change::Connections, "{to}");
+        }
+    }
+
+    #[test]
+    fn what_the_process_was_started_with_stays() {
+        for key in ["data-dir = \"other\"", "concurrency = 2", "admin = \"127.0.0.1:1\""] {
+            let to = format!("[runtime]\n{key}\n[channels.a]\n");
+            let Change::Process(named) = change("[channels.a]\n", &to) else { panic!("{key}") };
+            assert!(key.starts_with(named.trim_start_matches("runtime.")), "{named}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! `[reactors.NAME.breaker]`: a reactor whose attempts keep failing is stopped, and tried with one delivery at a time until
+//! one gets through. What fails as a probe has used up no attempt.
+
+use std::time::Duration;
+
+use crate::config::model::BreakerPolicy;
+use crate::event::{DeliveryId, HostTime};
+
+/// What an ended run did to the breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing: the run is to be judged like any other.
+    None,
+    /// The run was the last straw; it is to be judged like any other, and the first probe follows after this pause.
+    Opened(Duration),
+    /// The run was a probe and failed: it is not to be judged, and the next probe follows after this pause.
+    ProbeFailed(Duration),
+    /// A run has got through.
+    Closed,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    policy: BreakerPolicy,
+    /// Transient failures since the last success.
+    failures: u32,
+    /// The delivery of the first of them, and whether others have failed, too: one poisoned event opens nothing.
+    first: Option<DeliveryId>,
+    several: bool,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Before the probe after the next.
+    pause: Duration,
+    /// No probe before then; taken away by the timer.
+    until: Option<HostTime>,
+    probe: Option<DeliveryId>,
+}
+
+impl Breaker {
+    pub(super) fn new(policy: BreakerPolicy) -> Self {
+        Self { policy, failures: 0, first: None, several: false, open: None }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Whether a run may start.
+    pub(super) fn lets_through(&self) -> bool {
+        self.open.as_ref().is_none_or(|open| open.until.is_none() && open.probe.is_none())
+    }
+
+    /// A pause may be over.
+    pub(super) fn wake(&mut self, now: HostTime) {
+        if let Some(open) = &mut self.open {
+            open.until = open.until.filter(|until| *until > now);
+        }
+    }
+
+    pub(super) fn started(&mut self, id: DeliveryId) {
+        if let Some(open) = &mut self.open {
+            open.probe = Some(id);
+        }
+    }
+
+    /// A run has given its permit back, with a result or without.
+    pub(super) fn gave_back(&mut self, id: DeliveryId) {
+        if let Some(open) = &mut self.open
+            && open.probe == Some(id)
+        {
+            open.probe = None;
+        }
+    }
+
+    /// A run has ended with a result.
+    pub(super) fn ran(&mut self, id: DeliveryId, failed: bool, now: HostTime) -> Effect {
+        if !failed {
+            let was_open = self.is_open();
+            *self = Self::new(self.policy);
+            return if was_open { Effect::Closed } else { Effect::None };
+        }
+        let first = *self.first.get_or_insert(id);
+        self.several |= first != id;
+        self.failures = self.failures.saturating_add(1);
+        if let Some(open) = &mut self.open {
+            // What had begun before it opened is no probe.
+            if open.probe != Some(id) {
+                return Effect::None;
+            }
+            let pause = open.pause;
+            open.until = Some(now.after(pause));
+            open.pause = (pause * 2).min(self.policy.max);
+            return Effect::ProbeFailed(pause);
+        }
+        if self.failures < self.policy.failures || !self.several {
+            return Effect::None;
+        }
+        let pause = self.policy.initial;
+        let until = Some(now.after(pause));
+        self.open = Some(Open { pause: (pause * 2).min(self.policy.max), until, probe: None });
+        Effect::Opened(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn breaker() -> Breaker {
+        Breaker::new(BreakerPolicy { failures: 3, initial: SECOND, max: 3 * SECOND })
+    }
+
+    fn id(number: u64) -> DeliveryId {
+        DeliveryId(number)
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_a_success_between_them_does_not_count() {
+        let mut breaker = breaker();
+        let now = HostTime(0);
+        assert_eq!(breaker.ran(id(1), true, now), Effect::None);
+        assert_eq!(breaker.ran(id(2), true, now), Effect::None);
+        assert_eq!(breaker.ran(id(3), false, now), Effect::None);
+        assert_eq!(breaker.ran(id(1), true, now), Effect::None);
+        assert_eq!(breaker.ran(id(2), true, now), Effect::None);
+        assert!(breaker.lets_through());
+        assert_eq!(breaker.ran(id(4), true, now), Effect::Opened(SECOND));
+        assert!(breaker.is_open() && !breaker.lets_through());
+    }
+
+    #[test]
+    fn one_poisoned_event_alone_opens_nothing() {
+        let mut breaker = breaker();
+        for _ in 0..10 {
+            assert_eq!(breaker.ran(id(1), true, HostTime(0)), Effect::None);
+        }
+        assert_eq!(breaker.ran(id(2), true, HostTime(0)), Effect::Opened(SECOND));
+    }
+
+    #[test]
+    fn probes_go_one_at_a_time_with_growing_pauses_until_one_gets_through() {
+        let mut breaker = breaker();
+        for number in 1..=3 {
+            breaker.ran(id(number), true, HostTime(0));
+        }
+        let mut now = HostTime(0);
+        for pause in [SECOND, 2 * SECOND, 3 * SECOND, 3 * SECOND] {
+            breaker.wake(HostTime(now.0 + 999));
+            assert!(!breaker.lets_through(), "before the pause is over");
+            now = now.after(pause);
+            breaker.wake(now);
+            assert!(breaker.lets_through());
+            breaker.started(id(7));
+            assert!(!breaker.lets_through(), "one at a time");
+            assert_eq!(breaker.ran(id(8), true, now), Effect::None, "begun before it opened");
+            let next = match breaker.ran(id(7), true, now) {
+                Effect::ProbeFailed(next) => next,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(next, (pause * 2).min(3 * SECOND));
+            breaker.gave_back(id(7));
+        }
+        breaker.wake(now.after(3 * SECOND));
+        breaker.started(id(9));
+        breaker.gave_back(id(9));
+        assert!(breaker.lets_through(), "a probe that was given up without a result makes room for the next");
+        breaker.started(id(9));
+        assert_eq!(breaker.ran(id(9), false, now), Effect::Closed);
+        assert!(breaker.lets_through() && !breaker.is_open());
+    }
+}

@@ -1,0 +1,342 @@
+//! What happens, told once: each thing that happens is one method here, which logs and counts it together.
+
+mod meters;
+pub mod trace;
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::store::{Stats, StoreError};
+
+use super::schedule::Effect;
+use meters::{Meters, OfChannel, OfReactor, Outcomes, Reasons};
+use trace::Tracer;
+
+/// The counts, the state of health and the spans of a host. Outlives its restarts within a process.
+#[derive(Default)]
+pub struct Signals {
+    meters: Meters,
+    phase: AtomicU8,
+    full: AtomicBool,
+    tracer: Option<Box<dyn Tracer>>,
+}
+
+impl std::fmt::Debug for Signals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signals").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+/// Where a host stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    Starting,
+    Running,
+    Draining,
+}
+
+/// The sums that a status line shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Attempts that went well.
+    pub done: u64,
+    /// Attempts that failed and are repeated.
+    pub failed: u64,
+    /// Dead letters since the start.
+    pub dead: u64,
+    /// Attempts under way.
+    pub running: i64,
+    /// Deliveries in memory.
+    pub queued: i64,
+    /// Reactors that are only probed.
+    pub broken: i64,
+}
+
+impl Signals {
+    /// With spans for a tracing system.
+    pub fn traced(tracer: Option<Box<dyn Tracer>>) -> Self {
+        Self { tracer, ..Self::default() }
+    }
+
+    pub(super) fn tracer(&self) -> Option<&dyn Tracer> {
+        self.tracer.as_deref()
+    }
+
+    /// Every metric in the text format of OpenMetrics; `stats` are those of the store, now.
+    pub fn metrics(&self, stats: &Stats) -> String {
+        self.meters.text(stats)
+    }
+
+    /// Whether events are taken in; an error says why not.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        if self.full.load(Relaxed) {
+            return Err("the disk that holds the store is full");
+        }
+        match self.phase.load(Relaxed) {
+            running if running == Phase::Running as u8 => Ok(()),
+            draining if draining == Phase::Draining as u8 => Err("draining"),
+            _ => Err("starting"),
+        }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Notes whether there is room for what is being written; says so when that changes.
+    pub(super) fn disk_is_full(&self, full: bool) {
+        match (self.full.swap(full, Relaxed), full) {
+            (false, true) => tracing::error!("{}", StoreError::Full),
+            (true, false) => tracing::info!("there is room on the disk again"),
+            _ => {}
+        }
+    }
+
+    /// Sums over these reactors.
+    pub fn totals<'r>(&self, reactors: impl Iterator<Item = &'r String>) -> Totals {
+        let mut sum = Totals::default();
+        for reactor in reactors {
+            let signals = self.reactor(reactor);
+            sum.done += signals.done.get();
+            sum.failed += signals.failed.get();
+            sum.dead += signals.letters.get();
+            sum.running += signals.running.get();
+            sum.queued += signals.queued.get();
+            sum.broken += signals.broken.get();
+        }
+        sum
+    }
+
+    pub(super) fn reactor(&self, name: &str) -> ReactorSignals {
+        let (meters, of) = (&self.meters, OfReactor { reactor: name.to_owned() });
+        let outcome = |outcome| Outcomes { reactor: name.to_owned(), outcome };
+        ReactorSignals {
+            done: meters.attempts.get_or_create_owned(&outcome("done")),
+            seconds: meters.seconds.get_or_create_owned(&of),
+            latency: meters.latency.get_or_create_owned(&of),
+            delivered: meters.delivered.get_or_create_owned(&of),
+            duplicates: meters.duplicates.get_or_create_owned(&of),
+            emitted: meters.emitted.get_or_create_owned(&of),
+            repeated: meters.repeated.get_or_create_owned(&of),
+            running: meters.running.get_or_create_owned(&of),
+            queued: meters.queued.get_or_create_owned(&of),
+            broken: meters.broken.get_or_create_owned(&of),
+            failed: meters.failed.get_or_create_owned(&of),
+            letters: meters.letters.get_or_create_owned(&of),
+            attempts: meters.attempts.clone(),
+            dead: meters.dead.clone(),
+            name: of.reactor,
+        }
+    }
+
+    pub(super) fn channel(&self, name: &str) -> ChannelSignals {
+        let (meters, of) = (&self.meters, OfChannel { channel: name.to_owned() });
+        ChannelSignals {
+            read: meters.read.get_or_create_owned(&of),
+            unrouted: meters.unrouted.get_or_create_owned(&of),
+            invalid: meters.invalid.get_or_create_owned(&of),
+        }
+    }
+
+    pub(super) fn inlet(&self, name: &str) -> InletSignals {
+        let (meters, of) = (&self.meters, OfChannel { channel: name.to_owned() });
+        InletSignals {
+            received: meters.received.get_or_create_owned(&of),
+            deleted: meters.deleted.get_or_create_owned(&of),
+            renewed: meters.renewed.get_or_create_owned(&of),
+            lost: meters.lost.get_or_create_owned(&of),
+            returned: meters.returned.get_or_create_owned(&of),
+            failures: meters.failures.get_or_create_owned(&of),
+            depth: meters.depth.get_or_create_owned(&of),
+            oldest: meters.oldest.get_or_create_owned(&of),
+        }
+    }
+}
+
+/// What happens to a reactor.
+#[derive(Clone, Debug)]
+pub(super) struct ReactorSignals {
+    name: String,
+    done: Counter,
+    seconds: Histogram,
+    latency: Histogram,
+    delivered: Counter,
+    duplicates: Counter,
+    emitted: Counter,
+    repeated: Counter,
+    running: Gauge,
+    queued: Gauge,
+    broken: Gauge,
+    failed: Counter,
+    letters: Counter,
+    attempts: Family<Outcomes, Counter>,
+    dead: Family<Reasons, Counter>,
+}
+
+/// An attempt whose end is durable.
+pub(super) struct Ended<'a> {
+    pub(super) event: &'a str,
+    pub(super) attempt: u32,
+    pub(super) code: &'static str,
+    pub(super) error: &'a str,
+    pub(super) took: Duration,
+}
+
+impl ReactorSignals {
+    /// A delivery is in the store.
+    pub(super) fn admitted(&self) {
+        self.delivered.inc();
+    }
+
+    /// The ledger has had a delivery already.
+    pub(super) fn duplicate(&self, event: &str) {
+        self.duplicates.inc();
+        tracing::debug!(reactor = self.name, event, "duplicate suppressed");
+    }
+
+    /// An attempt begins.
+    pub(super) fn started(&self) {
+        self.running.inc();
+    }
+
+    /// Its run is over, however it went.
+    pub(super) fn stopped(&self) {
+        self.running.dec();
+    }
+
+    /// A run is repeated, because what it had read is not so any more.
+    pub(super) fn repeated(&self) {
+        self.repeated.inc();
+    }
+
+    fn ended(&self, ended: &Ended<'_>) -> u64 {
+        self.seconds.observe(ended.took.as_secs_f64());
+        u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn failed(&self, ended: &Ended<'_>) -> u64 {
+        self.failed.inc();
+        self.attempts.get_or_create(&Outcomes { reactor: self.name.clone(), outcome: ended.code }).inc();
+        self.ended(ended)
+    }
+
+    /// A delivery is done; `age` since it was admitted.
+    pub(super) fn done(&self, ended: &Ended<'_>, emitted: usize, age: Duration) {
+        self.done.inc();
+        self.emitted.inc_by(emitted as u64);
+        self.latency.observe(age.as_secs_f64());
+        let ms = self.ended(ended);
+        let Ended { event, attempt, .. } = *ended;
+        tracing::debug!(reactor = self.name, event, attempt, ms, emitted, "done");
+    }
+
+    /// An attempt has failed, and another one follows.
+    pub(super) fn retry(&self, ended: &Ended<'_>, delay: Duration) {
+        let ms = self.failed(ended);
+        let Ended { event, attempt, code, error, .. } = *ended;
+        let again_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(reactor = self.name, event, attempt, ms, code, error, again_in_ms, "retry");
+    }
+
+    /// An attempt has failed, and it was the last.
+    pub(super) fn dead(&self, ended: &Ended<'_>, reason: &str) {
+        let ms = self.failed(ended);
+        self.letters.inc();
+        self.dead.get_or_create(&Reasons { reactor: self.name.clone(), reason: reason.to_owned() }).inc();
+        let Ended { event, attempt, error, .. } = *ended;
+        tracing::warn!(reactor = self.name, event, attempt, ms, reason, error, "dead letter");
+    }
+
+    /// The breaker has opened, closed, or let a probe through in vain.
+    pub(super) fn breaker(&self, effect: Effect, error: &str) {
+        let reactor = &self.name;
+        match effect {
+            Effect::None => {}
+            Effect::Opened(pause) => {
+                self.broken.set(1);
+                tracing::warn!(reactor, error, probe_in = ?pause, "breaker open: attempts keep failing, so only one at a time is tried");
+            }
+            Effect::ProbeFailed(pause) => {
+                tracing::info!(reactor, error, probe_in = ?pause, "probe failed; no attempt is used up")
+            }
+            Effect::Closed => {
+                self.broken.set(0);
+                tracing::info!(reactor, "breaker closed: an attempt went well");
+            }
+        }
+    }
+
+    /// How the reactor stands now.
+    pub(super) fn stands(&self, queued: usize, broken: bool) {
+        self.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
+        self.broken.set(i64::from(broken));
+    }
+}
+
+/// What happens to a channel's messages on their way in.
+#[derive(Clone, Debug)]
+pub(super) struct ChannelSignals {
+    read: Counter,
+    unrouted: Counter,
+    invalid: Counter,
+}
+
+impl ChannelSignals {
+    /// Messages have been decoded and routed.
+    pub(super) fn sorted(&self, messages: usize, unrouted: u64, invalid: usize) {
+        self.read.inc_by(messages as u64);
+        self.unrouted.inc_by(unrouted);
+        self.invalid.inc_by(invalid as u64);
+    }
+}
+
+/// What happens at a channel outside.
+#[derive(Clone, Debug)]
+pub(super) struct InletSignals {
+    pub(super) received: Counter,
+    pub(super) deleted: Counter,
+    /// Leases renewed, lost, and given back on purpose.
+    pub(super) renewed: Counter,
+    pub(super) lost: Counter,
+    pub(super) returned: Counter,
+    pub(super) failures: Counter,
+    pub(super) depth: Gauge,
+    pub(super) oldest: Gauge,
+}
+
+impl InletSignals {
+    /// Tells the counts, if there are any.
+    pub(super) fn tell(&self, channel: &str) {
+        let [received, deleted, renewed, lost, returned, failures] =
+            [&self.received, &self.deleted, &self.renewed, &self.lost, &self.returned, &self.failures].map(|c| c.get());
+        if received + failures > 0 {
+            tracing::info!(channel, received, deleted, renewed, lost, returned, failures, "messages since the start");
+        }
+    }
+}
+
+/// What counting an event that goes well takes, for the program that prints figures.
+#[doc(hidden)]
+pub fn counting_cost(events: u32) -> Duration {
+    let signals = Signals::default();
+    let (reactor, channel) = (signals.reactor("r"), signals.channel("c"));
+    let ended = Ended { event: "e", attempt: 1, code: "done", error: "", took: Duration::from_micros(50) };
+    let start = std::time::Instant::now();
+    for _ in 0..events {
+        channel.sorted(1, 0, 0);
+        reactor.admitted();
+        reactor.started();
+        reactor.stopped();
+        reactor.done(&ended, 1, Duration::from_millis(3));
+    }
+    start.elapsed() / events.max(1)
+}
