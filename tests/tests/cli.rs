@@ -27,6 +27,34 @@ fn every_error_of_a_configuration_at_once() {
 }
 
 #[test]
+fn codes_are_explained() {
+    let sandbox = Sandbox::new("[channels.in]\nkind = \"local\"\nretenton = \"1d\"\n");
+    sandbox.run(&["check"]).code(3).says("error[unknown-key]").says("`reactor explain CODE` says more");
+    // The configuration is wrong, and is not looked at.
+    let told = sandbox.run(&["explain", "unknown-key"]).ok();
+    assert!(told.stdout.starts_with("# unknown-key: "), "{}", told.stdout);
+    let told = sandbox.run(&["explain", "unknown-key", "--json"]).ok();
+    let page: Value = serde_json::from_str(&told.stdout).expect("JSON");
+    assert_eq!((&page["code"], page["text"].as_str().is_some()), (&json!("unknown-key"), true), "{page}");
+    sandbox.run(&["explain", "retry-exhausted"]).code(2).says("did you mean `retries-exhausted`?");
+    let list = sandbox.run(&["explain"]).ok().stdout;
+    let all: Value = serde_json::from_str(&sandbox.run(&["explain", "--json"]).ok().stdout).expect("JSON");
+    assert!(
+        list.lines().count() >= 60 && all["codes"].as_array().map(Vec::len) == Some(list.lines().count()),
+        "{list}"
+    );
+    assert!(list.lines().any(|line| line.starts_with("trap ")), "{list}");
+}
+
+#[test]
+fn the_schema_is_that_of_the_documentation() {
+    let sandbox = Sandbox::new("not even TOML");
+    let printed = sandbox.run(&["schema"]).ok().stdout;
+    let committed = reactor_tests::root().join("docs/reactors.schema.json");
+    assert_eq!(printed, std::fs::read_to_string(committed).expect("the schema"));
+}
+
+#[test]
 fn a_configuration_that_is_no_toml() {
     let sandbox = Sandbox::new("[channels.in\nkind = 1");
     sandbox.run(&["up"]).code(3).says("reactors.toml:1").says("^");

@@ -9,11 +9,13 @@ macro_rules! out {
 
 mod build;
 mod check;
+mod codes;
 mod completions;
 mod connect;
 mod dead;
 mod dead_from;
 pub mod exit;
+mod explain;
 mod graph;
 mod invoke;
 mod log;
@@ -24,6 +26,7 @@ mod project;
 mod publish;
 mod reload;
 mod report;
+mod schema;
 mod status;
 mod up;
 
@@ -109,6 +112,8 @@ enum Command {
     #[command(subcommand)]
     Log(log::Log),
     Graph(graph::Graph),
+    Explain(explain::Explain),
+    Schema(schema::Schema),
     Completions(completions::Completions),
 }
 
@@ -117,6 +122,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(&cli.global);
     let ended = match cli.command {
+        Command::New(command) => command.run(&cli.global),
         Command::Build(command) => command.run(&cli.global),
         Command::Check(command) => command.run(&cli.global),
         Command::Up(command) => command.run(&cli.global),
@@ -124,8 +130,9 @@ pub fn main() -> ExitCode {
         Command::Invoke(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
         Command::Log(command) => command.run(&cli.global),
-        Command::New(command) => command.run(&cli.global),
         Command::Graph(command) => command.run(&cli.global),
+        Command::Explain(command) => command.run(&cli.global),
+        Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     match ended {

@@ -15,6 +15,9 @@ use crate::store::sqlite::{OpenOptions, SqliteStore};
 use super::Global;
 use super::exit::{self, Exit};
 
+/// Where the codes in brackets are explained.
+const SAYS_MORE: &str = "`reactor explain CODE` says more about what stands in brackets";
+
 /// A checked configuration.
 pub(super) struct Project {
     pub(super) config: Arc<Config>,
@@ -110,6 +113,6 @@ pub(super) fn print_problems(global: &Global, problems: &config::Problems) {
     if global.json {
         out!("{}", problems.to_json());
     } else {
-        eprintln!("{}", problems.render(global.colored()));
+        eprintln!("{}\n\n{}", problems.render(global.colored()), SAYS_MORE);
     }
 }

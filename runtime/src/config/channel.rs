@@ -30,7 +30,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const MAX_EVENT: usize = (1 << 20) - (16 << 10);
 
 const RAW_HELP: &str = "write it like: format = { raw = { type = \"order.placed\" } }";
-const FORMATS: &[&str] = &["auto", "native", "cloudevents", "sns", "eventbridge", "s3"];
+pub(super) const FORMATS: &[&str] = &["auto", "native", "cloudevents", "sns", "eventbridge", "s3"];
 
 #[derive(Clone, Copy)]
 enum Kind {

@@ -2,7 +2,8 @@
 //!
 //! `file` gets the text, `reader` and `scalar` walk it with its places; one file a section (`runtime`, `channel`,
 //! `reactor` with `emit`, `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never` and
-//! `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`.
+//! `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`. `schema` says the same to
+//! editors.
 
 mod channel;
 mod cross;
@@ -22,6 +23,7 @@ mod reactor;
 mod reader;
 mod runtime;
 mod scalar;
+pub mod schema;
 mod text;
 pub mod units;
 mod versions;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use wasmparser::{BinaryReaderError, Chunk, Encoding, Imports, Parser, Payload};
+use wasmparser::{BinaryReaderError, Chunk, Encoding, Imports, Parser, Payload, Validator};
 
 use super::contract;
 use super::error::LoadError;
@@ -48,13 +48,22 @@ pub(super) fn to_component<'a>(path: &Path, bytes: &'a [u8], grants: Grants) -> 
         return Err(LoadError::NoComponentType(path.to_owned()));
     }
     let core = without_types(bytes).map_err(|error| invalid(&error))?;
-    contract::encode(core).map(Cow::Owned).map_err(|error| invalid(&format!("{error:#}")))
+    if !found.handle {
+        return Err(LoadError::NoHandle(path.to_owned()));
+    }
+    // The encoder says in one way what is broken and what only does not fit; what to do is not the same.
+    contract::encode(core).map(Cow::Owned).map_err(|error| match Validator::new().validate_all(bytes) {
+        Ok(_) => LoadError::Mismatch(path.to_owned(), format!("{:#}", error.root_cause())),
+        Err(broken) => invalid(&broken),
+    })
 }
 
 #[derive(Default)]
 struct Survey<'a> {
     component: bool,
     typed: bool,
+    /// Whether a core module exports something of the name `handle`.
+    handle: bool,
     functions: u64,
     /// Deepest level of nesting; 1 = no nesting.
     depth: usize,
@@ -86,6 +95,11 @@ fn survey(bytes: &[u8]) -> Result<Survey<'_>, BinaryReaderError> {
                         Imports::Single(_, import) => import.module,
                         Imports::Compact1 { module, .. } | Imports::Compact2 { module, .. } => module,
                     });
+                }
+            }
+            Payload::ExportSection(exports) if !found.component => {
+                for export in exports {
+                    found.handle |= export?.name == "handle";
                 }
             }
             payload => found.typed |= is_type(&payload),

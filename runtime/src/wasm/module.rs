@@ -159,7 +159,10 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     // Before opening: opening a pipe would wait for its writer.
     let metadata = std::fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
-        return Err(LoadError::NotWasm(path.to_owned(), "is not a regular file".to_owned()));
+        return Err(LoadError::NotWasm(
+            path.to_owned(),
+            "is a folder or a device; correct `module` in the reactor's table".to_owned(),
+        ));
     }
     let file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();

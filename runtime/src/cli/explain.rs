@@ -1,0 +1,64 @@
+//! `reactor explain`
+
+use anyhow::anyhow;
+use clap::Args;
+use serde_json::json;
+
+use super::Global;
+use super::codes::{PAGES, summary};
+use super::exit::{self, Exit};
+
+/// Say more about a code of an error, a warning or a dead letter
+///
+/// Codes stand in brackets in messages about the configuration, `error[unknown-key]`, and as reasons in `reactor dead list`.
+/// Without a code, lists all of them. Needs no configuration.
+///
+/// Example: reactor explain retries-exhausted
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The code
+    code: Option<String>,
+}
+
+impl Explain {
+    pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
+        match self.code {
+            Some(code) => one(&code, global.json),
+            None => all(global.json),
+        }
+    }
+}
+
+fn one(code: &str, as_json: bool) -> Result<(), Exit> {
+    let Some((code, page)) = PAGES.iter().find(|(known, _)| *known == code) else {
+        let nearest = PAGES
+            .iter()
+            .map(|(known, _)| *known)
+            .max_by(|a, b| strsim::jaro(a, code).total_cmp(&strsim::jaro(b, code)));
+        let hint = nearest
+            .map(|near| format!("; did you mean `{near}`? `reactor explain` lists them all"))
+            .unwrap_or_default();
+        let error = anyhow!("there is no code `{code}`{hint}");
+        return Err(Exit::new(exit::USAGE, error));
+    };
+    if as_json {
+        out!("{}", json!({ "code": code, "summary": summary(page), "text": page }));
+    } else {
+        out!("{}", page.trim_end());
+    }
+    Ok(())
+}
+
+fn all(as_json: bool) -> Result<(), Exit> {
+    if as_json {
+        let codes: Vec<_> =
+            PAGES.iter().map(|(code, page)| json!({ "code": code, "summary": summary(page) })).collect();
+        out!("{}", json!({ "codes": codes }));
+        return Ok(());
+    }
+    let width = PAGES.iter().map(|(code, _)| code.len()).max().unwrap_or_default();
+    for (code, page) in PAGES {
+        out!("{code:width$}  {}", summary(page));
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! `[channels.NAME]`
+
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+use crate::config::channel::{FORMATS, LOCAL, SNS, SQS};
+
+use super::scalar::{BodyPointer, Duration, EventPointer, Queue, Size, Text, Topic, Truth, Word, Words};
+
+/// A place that messages are read from and written to.
+#[derive(JsonSchema, Default)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields, extend("x-table" = "channels", "allOf" = kinds()))]
+pub(super) struct Channel {
+    /// where the messages live
+    kind: Word<Kind>,
+    /// the envelope of the messages
+    #[schemars(default, extend("default" = "auto", "x-limits" = "below", "x-type" = "word or table"))]
+    format: Format,
+    /// what becomes of events that no reactor wants; they are counted in any case
+    #[schemars(default, extend("default" = "keep"))]
+    unrouted: Word<Unrouted>,
+    /// largest message, attributes included
+    #[schemars(default, extend("default" = "256KiB", "x-limits" = "up to 1008KiB"))]
+    max_event: Size,
+    /// what makes two events the same, instead of source and id
+    #[schemars(default)]
+    identity: EventPointer,
+    /// how long the log keeps what every reactor is done with; of `sqs` and `sns`, what was copied (`settle = "stored"`) or wanted
+    /// by nobody
+    #[schemars(default, extend("default" = "14d", "x-limits" = "1s to 10 years"))]
+    retention: Duration,
+    /// `sqs` and `sns`: queue to read from, by name or URL; required for `sqs`
+    #[schemars(default)]
+    queue: Queue,
+    /// `sns` only, required: topic to publish to
+    #[schemars(default)]
+    topic: Topic,
+    /// `sqs` and `sns`: messages are deleted when every reactor has ended, or once copied to the local log
+    #[schemars(default, extend("default" = "completed"))]
+    settle: Word<Settle>,
+    /// `sqs` and `sns`: make queue, topic and subscription if they are not there
+    #[schemars(default, extend("default" = false, "x-limits" = "`true`, `false`"))]
+    create: Truth,
+    /// `sqs` and `sns`: how long a received message is leased at a time; renewed at a third; longer than each `timeout` by at
+    /// least 5 s; see [sqs-sns.md](sqs-sns.md)
+    #[schemars(default, extend(
+        "x-default" = "6 x the longest `timeout` of its reactors, at least `\"30s\"`",
+        "x-limits" = "`\"5s\"` to `\"12h\"`",
+    ))]
+    lease: Duration,
+}
+
+#[derive(Default)]
+struct Kind;
+
+impl Words for Kind {
+    const WORDS: &'static [&'static str] = &["local", "sqs", "sns"];
+}
+
+/// What a kind requires, and which keys belong to others.
+fn kinds() -> Value {
+    let kinds = [("local", LOCAL, &[][..]), ("sqs", SQS, &["queue"]), ("sns", SNS, &["topic"])];
+    let rules = kinds.iter().map(|(kind, own, required)| {
+        let others = kinds.iter().flat_map(|(_, keys, _)| keys.iter()).filter(|key| !own.contains(key));
+        let refused: serde_json::Map<_, _> = others.map(|key| ((*key).to_owned(), Value::Bool(false))).collect();
+        json!({
+            "if": { "properties": { "kind": { "const": kind } }, "required": ["kind"] },
+            "then": { "properties": refused, "required": required },
+        })
+    });
+    rules.collect()
+}
+
+#[derive(Default)]
+struct Unrouted;
+
+impl Words for Unrouted {
+    const WORDS: &'static [&'static str] = &["keep", "dead-letter", "drop"];
+}
+
+#[derive(Default)]
+struct Settle;
+
+impl Words for Settle {
+    const WORDS: &'static [&'static str] = &["completed", "stored"];
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Format {
+    Word(Word<Envelope>),
+    Raw(RawTable),
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self::Word(Word::default())
+    }
+}
+
+#[derive(Default)]
+struct Envelope;
+
+impl Words for Envelope {
+    const WORDS: &'static [&'static str] = FORMATS;
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct RawTable {
+    /// Where the parts of a raw message come from.
+    raw: Raw,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("x-table" = "raw"))]
+struct Raw {
+    /// the event type
+    #[schemars(rename = "type")]
+    event_type: RawField,
+    /// the event id
+    #[schemars(default, extend("x-default" = "the message's id"))]
+    id: RawField,
+    /// who published it
+    #[schemars(default, extend("x-default" = "the channel's name"))]
+    source: RawField,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum RawField {
+    Constant(Text),
+    From(Origin),
+}
+
+impl Default for RawField {
+    fn default() -> Self {
+        Self::Constant(Text::default())
+    }
+}
+
+#[derive(JsonSchema, Default)]
+#[schemars(default, deny_unknown_fields, extend("x-table" = "origin", "minProperties" = 1, "maxProperties" = 1))]
+struct Origin {
+    /// a JSON pointer into the message's body
+    pointer: BodyPointer,
+    /// the name of an attribute of the message
+    attribute: Text,
+}

@@ -1,0 +1,55 @@
+//! `when`
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::scalar::{Shaped, Text, Truth, event_pointer, short_map};
+
+/// The table of a filter: conditions by pointer.
+pub(super) fn when(generator: &mut SchemaGenerator) -> Schema {
+    let condition = generator.subschema_for::<Condition>();
+    let list = json_schema!({ "type": "array", "items": condition, "minItems": 1 });
+    short_map(&event_pointer(), json_schema!({ "anyOf": [condition, list] }))
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Condition {
+    Plain(Plain),
+    Form(Form),
+}
+
+/// A value to compare with.
+#[derive(JsonSchema)]
+#[schemars(extend("type" = ["string", "number", "boolean"]))]
+struct Plain(#[schemars(with = "serde_json::Value")] Shaped);
+
+#[derive(JsonSchema, Default)]
+#[schemars(
+    rename_all = "kebab-case",
+    default,
+    deny_unknown_fields,
+    extend("x-table" = "when", "minProperties" = 1, "maxProperties" = 1)
+)]
+struct Form {
+    /// a string that begins so
+    prefix: Text,
+    /// a number within all the bounds; operators `=` `<` `<=` `>` `>=`
+    #[schemars(schema_with = "numeric")]
+    numeric: Shaped,
+    /// the value is there, or is not
+    exists: Truth,
+    /// there, and none of these
+    #[schemars(schema_with = "anything_but")]
+    anything_but: Shaped,
+}
+
+/// Operators and numbers in turn; a schema cannot say "in turn" of a list of any length.
+fn numeric(_: &mut SchemaGenerator) -> Schema {
+    let member = json_schema!({ "anyOf": [{ "enum": ["=", "<", "<=", ">", ">="] }, { "type": "number" }] });
+    json_schema!({ "type": "array", "items": member, "minItems": 2 })
+}
+
+fn anything_but(generator: &mut SchemaGenerator) -> Schema {
+    let plain = generator.subschema_for::<Plain>();
+    json_schema!({ "anyOf": [plain, { "type": "array", "items": plain, "minItems": 1 }] })
+}

@@ -1,0 +1,3 @@
+;; typed
+(module
+  (memory (export "memory") 2))

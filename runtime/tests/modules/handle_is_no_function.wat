@@ -1,0 +1,3 @@
+(component
+  (component $c)
+  (export "handle" (component $c)))

@@ -1,0 +1,2 @@
+(component
+  (import "now" (func (result u64))))

@@ -1,0 +1,2 @@
+(component
+  (import "acme:crypto/sign@1.2.0" (instance)))

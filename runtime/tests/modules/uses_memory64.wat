@@ -1,0 +1,2 @@
+(component
+  (core module (memory i64 1)))

@@ -1,0 +1,2 @@
+(component
+  (core module (memory 1 1 shared)))
