@@ -3,7 +3,7 @@
 //! Beside the default allocator it halves the CPU time of a small handler. It suits no module that outlives an event:
 //! such a crate depends on this one with `default-features = false`.
 
-#[cfg(any(test, all(target_arch = "wasm32", feature = "bump-allocator")))]
+#[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown", feature = "bump-allocator")))]
 mod region {
     /// Bytes of a WebAssembly page.
     pub(super) const PAGE: usize = 64 * 1024;
@@ -79,7 +79,7 @@ mod region {
     }
 }
 
-#[cfg(all(target_arch = "wasm32", feature = "bump-allocator"))]
+#[cfg(all(target_arch = "wasm32", target_os = "unknown", feature = "bump-allocator"))]
 mod global {
     use std::alloc::{GlobalAlloc, Layout};
     use std::cell::Cell;
@@ -105,18 +105,11 @@ mod global {
     }
 
     /// What the linker left free in the initial memory.
-    #[cfg(target_os = "unknown")]
     fn initial() -> Region {
         unsafe extern "C" {
             static __heap_base: u8;
         }
         Region { next: (&raw const __heap_base) as usize, end: core::arch::wasm32::memory_size::<0>() * PAGE }
-    }
-
-    /// Nothing: under WASI the libc's own allocator takes what is left of the initial memory.
-    #[cfg(not(target_os = "unknown"))]
-    fn initial() -> Region {
-        Region { next: 0, end: 0 }
     }
 
     fn grow(pages: usize) -> Option<usize> {

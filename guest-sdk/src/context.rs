@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::config::{self, ConfigError};
 use crate::emit::NewEvent;
 use crate::host::Host;
+use crate::http::Http;
 use crate::log::Level;
 use crate::outcome::Outcome;
 use crate::state::State;
@@ -42,6 +43,11 @@ impl Context {
     /// The reactor's own key-value state; needs `allow = { state = true }`.
     pub fn state(&self) -> State<'_> {
         State { host: &self.host }
+    }
+
+    /// Requests by HTTP, to the origins that `allow = { http = [...] }` grants.
+    pub fn http(&self) -> Http<'_> {
+        Http { host: &self.host }
     }
 
     /// Publishes an event with this data, as JSON, when the run commits. Its type must match a line of the reactor's

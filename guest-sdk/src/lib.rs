@@ -75,8 +75,8 @@
 //!
 //! # Allocation
 //!
-//! On wasm32 the feature `bump-allocator` (a default) installs an allocator that never frees, which is right for an
-//! instance that lives for one event. A crate that has its own allocator, or needs an enormous number of short-lived
+//! On wasm32-unknown-unknown the feature `bump-allocator` (a default) installs an allocator that never frees, which is
+//! right for an instance that lives for one event; on WASI memory is shared with the C library, whose allocator stays. A crate that has its own allocator, or needs an enormous number of short-lived
 //! allocations within its memory limit, depends on this one with `default-features = false`.
 
 // The expansion of `#[reactor]` names this crate, also in its own tests.
@@ -92,6 +92,7 @@ mod outcome;
 mod config;
 mod context;
 mod emit;
+mod http;
 mod log;
 mod state;
 
@@ -108,6 +109,7 @@ pub use config::ConfigError;
 pub use context::Context;
 pub use emit::NewEvent;
 pub use event::{Event, FromData, Raw};
+pub use http::{Http, HttpError, Request, Response, Sent};
 pub use log::Level;
 pub use outcome::{Failure, OrFail, Outcome, reject, retry, retry_after};
 pub use state::{State, StateError};

@@ -242,6 +242,8 @@ pub enum Fault {
     HopLimit,
     /// A state key or value outside the limits.
     StateLimit,
+    /// Too many requests by HTTP, or too many bytes in them.
+    HttpLimit,
     /// The host failed inside a host call, or died during the attempt.
     Host,
 }
@@ -260,6 +262,7 @@ impl Fault {
             Self::EmitInvalid => "emit-invalid",
             Self::HopLimit => "hop-limit",
             Self::StateLimit => "state-limit",
+            Self::HttpLimit => "http-limit",
             Self::Host => "host",
         }
     }

@@ -53,7 +53,11 @@ pub fn program() -> &'static Path {
 
 /// A guest of this workspace as a module, by its package name, built now if it is not up to date.
 pub fn guest(package: &str) -> PathBuf {
-    let target = "wasm32-unknown-unknown";
+    guest_for("wasm32-unknown-unknown", package)
+}
+
+/// The same, for another target.
+pub fn guest_for(target: &str, package: &str) -> PathBuf {
     cargo(&["build", "--quiet", "--profile", "guest", "--target", target, "--package", package]);
     let module = target_dir().join(target).join("guest").join(package.replace('-', "_")).with_extension("wasm");
     assert!(module.is_file(), "{} was not built; is the target {target} installed?", module.display());

@@ -68,6 +68,7 @@ fn metrics_count_what_happened() {
         ("reactor_backlog{channel=\"in\"}", 0.0),
         ("reactor_running{reactor=\"moody\"}", 0.0),
         ("reactor_waiting{reactor=\"moody\"}", 0.0),
+        ("reactor_active{reactor=\"moody\"}", 0.0),
         ("reactor_breaker_open{reactor=\"moody\"}", 0.0),
     ] {
         assert_eq!(metric(&text, name), Some(expected), "{name}\n{text}");

@@ -11,7 +11,7 @@ use crate::toolchain;
 
 /// Builds the guests, then runs the tests of the workspace.
 pub(crate) fn test(filter: &[&str]) -> Result<()> {
-    toolchain::ready()?;
+    toolchain::ready_for_tests()?;
     let localstack = std::thread::scope(|scope| {
         let localstack = scope.spawn(|| localstack::start(0));
         say("building the guests");

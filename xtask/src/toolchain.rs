@@ -1,4 +1,4 @@
-//! The WebAssembly target of the Rust toolchain, and the guests that are built with it.
+//! The WebAssembly targets of the Rust toolchain, and the guests that are built with it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,31 +8,44 @@ use anyhow::{Context, Result, bail};
 use crate::run::{cargo, say};
 
 const TARGET: &str = "wasm32-unknown-unknown";
+/// For a guest of the tests that uses the standard library as a program does.
+const WASI: &str = "wasm32-wasip2";
 /// Every guest of this repository.
-const GUESTS: [&str; 6] = [
+const GUESTS: [&str; 7] = [
     "example-inventory",
     "example-payments",
     "example-notifications",
     "example-analytics",
+    "guest-caller",
     "guest-moody",
     "guest-tally",
 ];
 
 /// Makes sure that guests can be built.
 pub(crate) fn ready() -> Result<()> {
-    if is_installed()? {
+    add(TARGET)
+}
+
+/// Makes sure that the guests of the tests can be built, too.
+pub(crate) fn ready_for_tests() -> Result<()> {
+    add(TARGET)?;
+    add(WASI)
+}
+
+fn add(target: &str) -> Result<()> {
+    if is_installed(target)? {
         return Ok(());
     }
-    say(&format!("adding the target {TARGET} with rustup (some seconds)"));
-    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    say(&format!("adding the target {target} with rustup (some seconds)"));
+    let added = Command::new("rustup").args(["target", "add", target]).status();
     match added {
-        Ok(status) if status.success() && is_installed()? => Ok(()),
+        Ok(status) if status.success() && is_installed(target)? => Ok(()),
         Ok(status) => bail!(
-            "`rustup target add {TARGET}` failed ({status}).\n\
+            "`rustup target add {target}` failed ({status}).\n\
              It downloads the standard library for WebAssembly; check the network and the proxy settings, then try again."
         ),
         Err(error) => bail!(
-            "this Rust toolchain lacks the target {TARGET}, and rustup cannot be run ({error}).\n\
+            "this Rust toolchain lacks the target {target}, and rustup cannot be run ({error}).\n\
              Install rustup from https://rustup.rs, or add the target with your system's package manager."
         ),
     }
@@ -45,8 +58,8 @@ pub(crate) fn build_guests() -> Result<()> {
     cargo(&args)
 }
 
-fn is_installed() -> Result<bool> {
-    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+fn is_installed(target: &str) -> Result<bool> {
+    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
     let output = output.context("cannot run rustc; install Rust from https://rustup.rs")?;
     Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
 }

@@ -4,6 +4,8 @@
 //! every interface, used or not.
 
 #[cfg(target_arch = "wasm32")]
+mod send;
+#[cfg(target_arch = "wasm32")]
 mod wasm;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use wasm::Host;

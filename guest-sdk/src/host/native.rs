@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::context::Attempt;
 use crate::emit::Published;
+use crate::http::{Answer, HttpError, Sent};
 use crate::log::Level;
 use crate::state::StateError;
 use crate::timestamp::Timestamp;
@@ -30,7 +31,13 @@ pub(crate) struct World {
     pub(crate) writes: BTreeMap<String, Option<Vec<u8>>>,
     pub(crate) emits: Vec<Published>,
     pub(crate) logs: Vec<(Level, String)>,
+    /// What requests of a method to a URL are answered.
+    pub(crate) answers: Vec<Canned>,
+    pub(crate) requests: Vec<Sent>,
 }
+
+/// A method, a URL, and the answer.
+pub(crate) type Canned = (String, String, Result<Answer, HttpError>);
 
 impl Host {
     pub(crate) fn attempt(&self) -> Attempt {
@@ -62,6 +69,17 @@ impl Host {
         let mut world = self.0.borrow_mut();
         world.emits.push(event);
         format!("{}/{}", world.event_id, world.emits.len())
+    }
+
+    pub(crate) fn send(&self, request: Sent) -> Result<Answer, HttpError> {
+        let mut world = self.0.borrow_mut();
+        let (method, url) = (&request.method, &request.url);
+        let found = world.answers.iter().find(|(known, at, _)| known == method && at == url);
+        let answer = found.map(|(_, _, answer)| answer.clone()).unwrap_or_else(|| {
+            Err(HttpError::Failed(format!("{method} {url}: the test gives no answer to it; see `Run::answer`")))
+        });
+        world.requests.push(request);
+        answer
     }
 
     pub(crate) fn config(&self, key: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 use crate::context::{Attempt, Context};
 use crate::emit::Published;
 use crate::event::{Event, FromData, Raw};
+use crate::http::{Answer, HttpError, Sent};
 use crate::log::Level;
 use crate::outcome::{Failure, Outcome};
 use crate::state::StateError;
@@ -13,7 +14,8 @@ use crate::timestamp::Timestamp;
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",
-        world: "reactor",
+        world: "reactor-with-http",
+        generate_all,
         pub_export_macro: true,
         export_macro_name: "export",
         default_bindings_module: "reactor_guest::__private::bindings",
@@ -61,6 +63,10 @@ impl Host {
     pub(crate) fn publish(&self, event: Published) -> String {
         let Published { event_type, version, subject, partition_key, content_type, data } = event;
         emit::publish(&emit::NewEvent { event_type, version, subject, partition_key, content_type, data })
+    }
+
+    pub(crate) fn send(&self, request: Sent) -> Result<Answer, HttpError> {
+        super::send::send(request)
     }
 
     pub(crate) fn config(&self, key: &str) -> Option<String> {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::emit::Published;
 use crate::event::{Event, Raw};
+use crate::http::Sent;
 use crate::log::Level;
 
 /// How a run ended.
@@ -51,6 +52,8 @@ pub struct Ended {
     pub dropped_writes: BTreeMap<String, Option<Vec<u8>>>,
     /// The lines that it logged, in order; kept also if it failed.
     pub logs: Vec<(Level, String)>,
+    /// The requests that it sent by HTTP, in order; they were sent also if it failed.
+    pub requests: Vec<Sent>,
 }
 
 impl Ended {

@@ -31,6 +31,8 @@ mod run;
 
 pub use serde_json::{Value, json};
 
+pub use crate::http::Sent;
+
 pub use ended::{Emitted, Ended, Ending};
 pub use run::Run;
 

@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use super::ended::{Emitted, Ended, Ending};
 use crate::context::{Attempt, Context};
 use crate::event::{Event, FromData, Raw};
-use crate::host::native::{Host, World};
+use crate::host::native::{Canned, Host, World};
+use crate::http::{Answer, HttpError};
 use crate::outcome::{Failure, Outcome};
 use crate::timestamp::Timestamp;
 
@@ -27,6 +28,7 @@ pub struct Run<T, F> {
     data: PhantomData<fn(T)>,
     state: BTreeMap<String, Vec<u8>>,
     config: BTreeMap<String, String>,
+    answers: Vec<Canned>,
     now: Timestamp,
     seed: u64,
     attempt: u32,
@@ -57,6 +59,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
             data: PhantomData,
             state: BTreeMap::new(),
             config: BTreeMap::new(),
+            answers: Vec::new(),
             now,
             seed: 0,
             attempt: 1,
@@ -93,6 +96,30 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         };
         self.config.insert(key.to_owned(), text);
         self
+    }
+
+    /// What requests of this method to this URL are answered: a status and a JSON body. A string is sent as it is.
+    #[must_use]
+    pub fn answer(mut self, method: &str, url: &str, status: u16, body: impl Into<serde_json::Value>) -> Self {
+        let body = match body.into() {
+            serde_json::Value::String(text) => text.into_bytes(),
+            other => other.to_string().into_bytes(),
+        };
+        let answer = Answer { status, headers: Vec::new(), body };
+        self.put_answer(method, url, Ok(answer));
+        self
+    }
+
+    /// Requests of this method to this URL get no answer, but this error.
+    #[must_use]
+    pub fn answer_error(mut self, method: &str, url: &str, error: HttpError) -> Self {
+        self.put_answer(method, url, Err(error));
+        self
+    }
+
+    fn put_answer(&mut self, method: &str, url: &str, answer: Result<Answer, HttpError>) {
+        self.answers.retain(|(known, at, _)| known != method || at != url);
+        self.answers.push((method.to_owned(), url.to_owned(), answer));
     }
 
     /// Which attempt the next events are in, from 1.
@@ -185,6 +212,8 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
             writes: BTreeMap::new(),
             emits: Vec::new(),
             logs: Vec::new(),
+            answers: self.answers.clone(),
+            requests: Vec::new(),
         }));
         let context = Context::new(Host(Rc::clone(&world)));
         let handled = catch_unwind(AssertUnwindSafe(|| {
@@ -205,6 +234,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         let emits = emits.enumerate().map(|(index, emit)| Emitted::new(index + 1, emit, event)).collect();
         let mut ended = Ended { ending, emits, writes: std::mem::take(&mut world.writes), ..Ended::default() };
         ended.logs = std::mem::take(&mut world.logs);
+        ended.requests = std::mem::take(&mut world.requests);
         if ended.ending == Ending::Done {
             for (key, value) in &ended.writes {
                 match value {

@@ -64,6 +64,7 @@ impl Ready {
             cpu: reactor.cpu,
             memory: reactor.memory,
             allow_state: true,
+            allow_http: Vec::new(),
             emit: Vec::new(),
             config: BTreeMap::new(),
             hop_limit: 16,

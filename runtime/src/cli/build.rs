@@ -63,5 +63,16 @@ fn run(command: &str, root: &Path, name: &str) -> Result<(), Exit> {
     if status.success() {
         return Ok(());
     }
-    Err(Exit::new(exit::MODULE, anyhow!("the build of reactor `{name}` failed ({status}): {command}")))
+    let hint = missing_target(command)
+        .map(|target| format!("; this Rust toolchain lacks the target: run `rustup target add {target}`"));
+    let hint = hint.unwrap_or_default();
+    Err(Exit::new(exit::MODULE, anyhow!("the build of reactor `{name}` failed ({status}): {command}{hint}")))
+}
+
+/// The target that a command builds for, if the toolchain does not have it: what fails most often, and says so worst.
+fn missing_target(command: &str) -> Option<&str> {
+    let target = command.split_whitespace().skip_while(|word| *word != "--target").nth(1)?;
+    let libdir = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output().ok()?;
+    let libdir = String::from_utf8_lossy(&libdir.stdout).trim().to_owned();
+    (!libdir.is_empty() && !Path::new(&libdir).is_dir()).then_some(target)
 }

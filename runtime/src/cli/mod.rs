@@ -10,15 +10,18 @@ macro_rules! out {
 mod build;
 mod check;
 mod codes;
+mod completions;
 mod connect;
 mod dead;
 mod dead_from;
 pub mod exit;
 mod explain;
+mod graph;
 mod invoke;
 mod log;
 mod logging;
 mod modules;
+mod new;
 mod project;
 mod publish;
 mod reload;
@@ -98,6 +101,7 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
     Build(build::Build),
     Check(check::Check),
     Up(up::Up),
@@ -107,6 +111,8 @@ enum Command {
     Dead(dead::Dead),
     #[command(subcommand)]
     Log(log::Log),
+    Graph(graph::Graph),
+    Completions(completions::Completions),
     Explain(explain::Explain),
     Schema(schema::Schema),
 }
@@ -123,6 +129,9 @@ pub fn main() -> ExitCode {
         Command::Invoke(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
         Command::Log(command) => command.run(&cli.global),
+        Command::New(command) => command.run(&cli.global),
+        Command::Graph(command) => command.run(&cli.global),
+        Command::Completions(command) => command.run(),
         Command::Explain(command) => command.run(&cli.global),
         Command::Schema(command) => command.run(),
     };

@@ -110,6 +110,7 @@ fn spec(config: &Config, reactor: &ReactorConfig, clock: Arc<dyn Clock>) -> Gues
         cpu: reactor.cpu,
         memory: reactor.memory,
         allow_state: reactor.allow.state,
+        allow_http: reactor.allow.http.clone(),
         emit: reactor.emit.clone(),
         config: reactor.config.clone(),
         hop_limit: config.runtime.hop_limit,

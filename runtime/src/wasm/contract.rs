@@ -6,17 +6,26 @@ use wit_parser::Resolve;
 
 /// The contract that this host was built with.
 pub(super) const CONTRACT: &str = include_str!("../../../guest-sdk/wit/reactor.wit");
+/// What it uses of standard packages, each after those that it uses itself.
+const STANDARD: [(&str, &str); 3] = [
+    ("io.wit", include_str!("../../../guest-sdk/wit/deps/io/io.wit")),
+    ("clocks.wit", include_str!("../../../guest-sdk/wit/deps/clocks/clocks.wit")),
+    ("http.wit", include_str!("../../../guest-sdk/wit/deps/http/http.wit")),
+];
 
-/// Adds the component-type section of the world `reactor` to a core module.
+/// Adds the component-type section of the widest world to a core module.
 pub(super) fn with_type(mut core: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let mut resolve = Resolve::default();
+    for (name, text) in STANDARD {
+        resolve.push_str(name, text).context("a standard package")?;
+    }
     let package = resolve.push_str("reactor.wit", CONTRACT).context("the contract")?;
-    let world = resolve.select_world(&[package], Some("reactor"))?;
+    let world = resolve.select_world(&[package], Some("reactor-with-http"))?;
     wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)?;
     Ok(core)
 }
 
-/// Makes a component of a core module, which must have no component-type section.
+/// Makes a component of a core module, which must have no component-type section. What it does not import is left out.
 ///
 /// The guest's own section is never read: the reader overflows the stack on types that refer to themselves, and a
 /// module that needs more than this host's contract cannot run here anyway.

@@ -5,12 +5,17 @@ use std::fmt;
 /// Interfaces that every reactor has.
 const ALWAYS: [&str; 6] = ["types", "attempt", "config", "log", "clock", "random"];
 const PACKAGE: &str = "reactor:guest/";
+/// What of WASI every reactor has, if it asks for it: all of it is the host's own and harmless. There are no files; the C
+/// library looks for them all the same.
+const HARMLESS: [&str; 5] = ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/"];
+const HTTP: [&str; 2] = ["wasi:http/types", "wasi:http/outgoing-handler"];
 
 /// What a module is granted beyond the harmless interfaces.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grants {
     pub(super) state: bool,
     pub(super) emit: bool,
+    pub(super) http: bool,
 }
 
 /// An import that the module is not granted.
@@ -42,8 +47,11 @@ impl Grants {
 
     /// Grants that the module makes no use of.
     pub(super) fn unused(self, imports: &[String]) -> Vec<String> {
-        let used = |name: &str| imports.iter().any(|import| interface(import) == Some(name));
-        [("state", self.state), ("emit", self.emit)]
+        let used = |name: &str| match name {
+            "http" => imports.iter().any(|import| is_http(import)),
+            _ => imports.iter().any(|import| interface(import) == Some(name)),
+        };
+        [("state", self.state), ("emit", self.emit), ("http", self.http)]
             .into_iter()
             .filter(|(name, granted)| *granted && !used(name))
             .map(|(name, _)| name.to_owned())
@@ -59,14 +67,37 @@ impl Grants {
             Some("state") => "grant it with `allow = { state = true }` in the reactor's table",
             Some("emit") => "grant it with an `emit` table that names event types and their channels",
             Some(_) => "this host has no such interface; build the module with this version's SDK",
-            None if import.starts_with("wasi") => {
-                "reactors get no WASI (files, sockets, environment); build for `wasm32-unknown-unknown` with the \
-                 reactor-guest SDK"
-            }
-            None => "not part of a reactor's world; remove the dependency that imports it",
+            None => return self.remedy_of_standard(import).map(str::to_owned),
         };
         Some(remedy.to_owned())
     }
+
+    fn remedy_of_standard(self, import: &str) -> Option<&'static str> {
+        if HARMLESS.iter().any(|package| import.starts_with(package)) || is_http(import) && self.http {
+            return None;
+        }
+        Some(if is_http(import) {
+            "grant it with `allow = { http = [\"https://HOST\"] }` in the reactor's table, naming every host it sends to"
+        } else if import.starts_with("wasi:sockets/") {
+            "reactors get no sockets; send requests with wasi:http, which `allow.http` grants host by host"
+        } else if import.starts_with("wasi_") {
+            "reactors get no WASI of the first generation; build for `wasm32-unknown-unknown` with the reactor-guest SDK, or for `wasm32-wasip2`"
+        } else if import.starts_with("wasi:") {
+            "reactors get clocks, randomness, environment and standard streams of WASI 0.2, and wasi:http to send requests"
+        } else {
+            "not part of a reactor's world; remove the dependency that imports it"
+        })
+    }
+}
+
+/// Whether it is one of those by which requests are sent.
+fn is_http(import: &str) -> bool {
+    HTTP.iter().any(|name| import.split_once('@').map_or(import, |(name, _)| name) == *name)
+}
+
+/// Whether an import is one of WASI.
+pub(super) fn is_wasi(import: &str) -> bool {
+    import.starts_with("wasi:")
 }
 
 /// The interface's name without package and version.
@@ -87,25 +118,40 @@ mod tests {
     fn only_what_is_granted_passes() {
         let imports = names(&[
             "reactor:guest/log@0.1.0",
+            "wasi:io/streams@0.2.3",
+            "wasi:cli/stdout@0.2.0",
             "reactor:guest/state@0.1.0",
             "reactor:guest/emit@0.1.0",
+            "wasi:http/outgoing-handler@0.2.0",
             "reactor:guest/http@0.1.0",
             "wasi:sockets/tcp@0.2.0",
+            "wasi:http/incoming-handler@0.2.0",
+            "wasi_snapshot_preview1",
             "evil",
         ]);
-        let none = Grants { state: false, emit: false }.check(&imports);
-        assert_eq!(none.iter().map(|d| &d.import).collect::<Vec<_>>(), imports[1..].iter().collect::<Vec<_>>());
-        assert!(none[0].remedy.contains("allow = { state = true }"), "{}", none[0]);
-        assert!(none[1].remedy.contains("`emit` table"), "{}", none[1]);
-        assert!(none[3].remedy.contains("WASI"), "{}", none[3]);
-        let all = Grants { state: true, emit: true }.check(&imports);
-        assert_eq!(all.iter().map(|d| &d.import).collect::<Vec<_>>(), imports[3..].iter().collect::<Vec<_>>());
+        let none = Grants { state: false, emit: false, http: false }.check(&imports);
+        assert_eq!(none.iter().map(|d| &d.import).collect::<Vec<_>>(), imports[3..].iter().collect::<Vec<_>>());
+        for (denied, part) in none.iter().zip([
+            "allow = { state = true }",
+            "`emit` table",
+            "allow = { http = [\"https://HOST\"] }",
+            "no such interface",
+            "no sockets",
+            "wasi:http to send",
+            "first generation",
+            "not part of",
+        ]) {
+            assert!(denied.remedy.contains(part), "{denied}");
+        }
+        let all = Grants { state: true, emit: true, http: true }.check(&imports);
+        assert_eq!(all.iter().map(|d| &d.import).collect::<Vec<_>>(), imports[6..].iter().collect::<Vec<_>>());
     }
 
     #[test]
     fn unused_grants_are_named() {
-        let grants = Grants { state: true, emit: true };
-        assert_eq!(grants.unused(&names(&["reactor:guest/state@0.1.0"])), ["emit"]);
-        assert!(Grants { state: false, emit: false }.unused(&[]).is_empty());
+        let grants = Grants { state: true, emit: true, http: true };
+        assert_eq!(grants.unused(&names(&["reactor:guest/state@0.1.0"])), ["emit", "http"]);
+        assert_eq!(grants.unused(&names(&["wasi:http/outgoing-handler@0.2.0"])), ["state", "emit"]);
+        assert!(Grants { state: false, emit: false, http: false }.unused(&[]).is_empty());
     }
 }

@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use wasmtime::CallHook;
 
 pub(super) use self::log::escape;
 use super::bindings::reactor::guest::{attempt, clock, config, random, types};
+use super::http::Requests;
 use super::limits::{HostFault, Limits, MemoryMeter};
 use super::module::Shared;
+use super::wasi::Outside;
 use crate::event::{Fault, Identity, Version};
 use crate::pipeline::invoke::{Call, Emit};
 
@@ -29,6 +32,8 @@ pub(super) struct Host {
     pub(super) started: bool,
     /// The last line logged as an error: the SDK reports a panic that way, just before the trap.
     pub(super) last_error: Option<String>,
+    /// What it has of WASI, if its module imports any.
+    pub(super) outside: Option<Box<Outside>>,
     read_bytes: usize,
     write_bytes: usize,
     emit_bytes: usize,
@@ -40,7 +45,9 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(shared: Arc<Shared>, call: Call) -> Self {
         let memory = MemoryMeter::new(shared.spec.memory);
+        let outside = shared.wasi.then(|| Box::new(Outside::new(&shared, &call)));
         Self {
+            outside,
             shared,
             call,
             memory,
@@ -63,8 +70,25 @@ impl Host {
         &self.shared.spec.limits
     }
 
-    /// Counts a host call.
+    /// Counts a call of the contract. A module that imports WASI has all its calls counted on their way in.
     fn enter(&mut self) -> wasmtime::Result<()> {
+        if self.outside.is_none() { self.count() } else { Ok(()) }
+    }
+
+    /// Looks at every call between a module that imports WASI and the host.
+    pub(super) fn crossing(&mut self, crossing: CallHook) -> wasmtime::Result<()> {
+        if matches!(crossing, CallHook::CallingHost) {
+            self.count()?;
+        }
+        // Told at the next crossing, whichever it is: what is sent is counted while it is on its way.
+        let requests = self.outside.as_ref().and_then(|outside| outside.requests.as_ref());
+        match requests.and_then(Requests::exceeded) {
+            Some(detail) => Err(HostFault::error(Fault::HttpLimit, detail)),
+            None => Ok(()),
+        }
+    }
+
+    fn count(&mut self) -> wasmtime::Result<()> {
         let most = self.limits().host_calls;
         if self.host_calls >= most {
             return Err(HostFault::error(Fault::HostCallLimit, format!("more than {most} host calls")));

@@ -2,6 +2,7 @@
 
 use wasmtime::ResourceLimiter;
 
+use super::http::HttpLimits;
 use crate::event::Fault;
 
 /// What a run may use of the host, beside time and memory. Sizes are in bytes.
@@ -27,6 +28,8 @@ pub struct Limits {
     pub state_writes: usize,
     /// State values that were read, keys and values summed; they stay in memory so that a repeated read agrees.
     pub state_reads: usize,
+    /// Requests by HTTP.
+    pub http: HttpLimits,
 }
 
 impl Default for Limits {
@@ -42,6 +45,7 @@ impl Default for Limits {
             state_value: 1 << 20,
             state_writes: 8 << 20,
             state_reads: 64 << 20,
+            http: HttpLimits::default(),
         }
     }
 }

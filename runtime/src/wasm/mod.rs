@@ -8,6 +8,7 @@ mod error;
 mod format;
 mod grants;
 mod host;
+mod http;
 mod limits;
 mod meter;
 mod module;
@@ -16,9 +17,11 @@ mod run;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod wasi;
 
 pub use engine::{Engine, EngineOptions};
 pub use error::LoadError;
 pub use grants::DeniedImport;
+pub use http::HttpLimits;
 pub use limits::Limits;
 pub use module::{GuestSpec, LoadedModule, MAX_MODULE};

@@ -14,8 +14,9 @@ use super::bindings::{ReactorPre, reactor::guest as wit};
 use super::engine::{Engine, Inner};
 use super::error::LoadError;
 use super::format::to_component;
-use super::grants::Grants;
+use super::grants::{Grants, is_wasi};
 use super::host::Host;
+use super::http::Http;
 use super::limits::Limits;
 use super::run::Module;
 use crate::clock::Clock;
@@ -38,6 +39,8 @@ pub struct GuestSpec {
     pub memory: usize,
     /// Whether the state interface is granted.
     pub allow_state: bool,
+    /// Origins that requests may be sent to, such as `https://api.example.com`.
+    pub allow_http: Vec<String>,
     /// Which types may be emitted and the channels they go to; the first match counts.
     pub emit: Vec<(TypePattern, String)>,
     /// What the guest reads as its configuration.
@@ -58,7 +61,7 @@ pub struct LoadedModule {
     pub digest: String,
     /// The interfaces it imports, with versions.
     pub imports: Vec<String>,
-    /// Grants that it makes no use of: `state`, `emit`.
+    /// Grants that it makes no use of: `state`, `emit`, `http`.
     pub unused_grants: Vec<String>,
     /// Whether compiled code was found on disk.
     pub from_cache: bool,
@@ -78,6 +81,10 @@ pub(super) struct Shared {
     pub(super) spec: GuestSpec,
     pub(super) digest: String,
     pub(super) engine: Arc<Inner>,
+    /// Whether the module imports WASI.
+    pub(super) wasi: bool,
+    /// For modules that import wasi:http.
+    pub(super) http: Option<Arc<Http>>,
 }
 
 impl Engine {
@@ -88,7 +95,8 @@ impl Engine {
     pub fn load(&self, path: &Path, spec: GuestSpec) -> Result<LoadedModule, LoadError> {
         let bytes = read(path)?;
         let content = blake3::hash(&bytes);
-        let grants = Grants { state: spec.allow_state, emit: !spec.emit.is_empty() };
+        let http = !spec.allow_http.is_empty();
+        let grants = Grants { state: spec.allow_state, emit: !spec.emit.is_empty(), http };
         // A module can make the compiler panic only through a fault in the compiler; it must not end the caller, either.
         let compiled = catch_unwind(AssertUnwindSafe(|| self.component(path, &bytes, &content, grants)));
         let (component, from_cache) = compiled
@@ -105,10 +113,17 @@ impl Engine {
         }
         check_memory(path, &component, spec.memory, self.inner.max_memory)?;
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(path.to_owned(), format!("{error:#}"));
-        let linker = linker(wasm, grants).map_err(|error| LoadError::Host(path.to_owned(), format!("{error:#}")))?;
+        let failed = |error: String| LoadError::Host(path.to_owned(), error);
+        let is_wasi = imports.iter().any(|import| is_wasi(import));
+        let linker = linker(wasm, grants, is_wasi).map_err(|error| failed(format!("{error:#}")))?;
+        let http = (is_wasi && grants.http)
+            .then(|| Http::new(&spec.reactor, &spec.allow_http, spec.limits.http.clone()).map(Arc::new))
+            .transpose()
+            .map_err(|error| failed(format!("{error:#}")))?;
         let ready = linker.instantiate_pre(&component).and_then(ReactorPre::new).map_err(mismatch)?;
         let digest = content.to_hex().to_string();
-        let shared = Arc::new(Shared { spec, digest: digest.clone(), engine: self.inner.clone() });
+        let shared = Shared { spec, digest: digest.clone(), engine: self.inner.clone(), wasi: is_wasi, http };
+        let shared = Arc::new(shared);
         let unused_grants = grants.unused(&imports);
         Ok(LoadedModule { guest: Arc::new(Module { ready, shared }), digest, imports, unused_grants, from_cache })
     }
@@ -173,7 +188,7 @@ fn check_memory(path: &Path, component: &Component, budget: usize, most: usize) 
 }
 
 /// Links what is granted, and nothing else.
-fn linker(wasm: &wasmtime::Engine, grants: Grants) -> wasmtime::Result<Linker<Host>> {
+fn linker(wasm: &wasmtime::Engine, grants: Grants, is_wasi: bool) -> wasmtime::Result<Linker<Host>> {
     type Own = HasSelf<Host>;
     let mut linker = Linker::new(wasm);
     let link = &mut linker;
@@ -188,6 +203,13 @@ fn linker(wasm: &wasmtime::Engine, grants: Grants) -> wasmtime::Result<Linker<Ho
     }
     if grants.emit {
         wit::emit::add_to_linker::<Host, Own>(link, |host| host)?;
+    }
+    if is_wasi {
+        // All of it, also what is refused: a module that imports that never gets here.
+        wasmtime_wasi::p2::add_to_linker_async(link)?;
+    }
+    if is_wasi && grants.http {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(link)?;
     }
     Ok(linker)
 }

@@ -66,6 +66,9 @@ fn store(shared: &Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host>
     store.limiter(|host| &mut host.memory);
     store.set_hostcall_fuel(call_bytes);
     store.set_epoch_deadline(1);
+    if shared.wasi {
+        store.call_hook(|mut context, crossing| context.data_mut().crossing(crossing));
+    }
     let meter = meter.clone();
     store.epoch_deadline_callback(move |_| {
         if meter.spent() >= budget {

@@ -58,6 +58,7 @@ fn spec() -> GuestSpec {
         cpu: Duration::from_millis(300),
         memory: 4 << 20,
         allow_state: true,
+        allow_http: Vec::new(),
         emit: vec![(TypePattern::parse("order.*").unwrap(), "out".to_owned())],
         config: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
         hop_limit: 16,

@@ -76,7 +76,7 @@ struct Allow {
     /// the reactor's own key-value state
     #[schemars(extend("default" = false))]
     state: Truth,
-    /// origins such as `"https://api.example.com"`; read, but not usable by modules yet
+    /// origins that the module may send HTTP requests to, such as `"https://api.example.com"`
     #[schemars(extend("default" = []))]
     http: Listed<Origin, 0>,
 }

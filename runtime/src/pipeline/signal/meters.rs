@@ -78,6 +78,7 @@ pub(super) struct Meters {
     pub(super) depth: PerChannel<Gauge>,
     pub(super) oldest: PerChannel<Gauge>,
     waiting: PerReactor<Gauge>,
+    active: PerReactor<Gauge>,
     backlog: PerChannel<Gauge>,
     outbox: PerChannel<Gauge>,
     registry: Mutex<Registry>,
@@ -132,6 +133,7 @@ impl Default for Meters {
             depth: new.family("channel_messages", "Messages visible in a queue outside, as it says itself"),
             oldest: new.family("oldest_seconds", "Age of the oldest message in hand of a channel outside"),
             waiting: new.family("waiting", "Deliveries waiting for their next attempt"),
+            active: new.family("active", "Deliveries that have not ended, in memory and in the store"),
             backlog: new.family("backlog", "Records of a channel's log that have not been admitted"),
             outbox: new.family("outbox_messages", "Messages waiting to be sent to a channel outside"),
             registry: Mutex::new(new.0),
@@ -144,7 +146,9 @@ impl Meters {
     pub(super) fn text(&self, stats: &Stats) -> String {
         let count = |count: &u64| i64::try_from(*count).unwrap_or(i64::MAX);
         for reactor in &stats.reactors {
-            self.waiting.get_or_create(&OfReactor { reactor: reactor.name.clone() }).set(count(&reactor.waiting));
+            let of = OfReactor { reactor: reactor.name.clone() };
+            self.waiting.get_or_create(&of).set(count(&reactor.waiting));
+            self.active.get_or_create(&of).set(count(&reactor.active));
         }
         for (channel, backlog) in &stats.backlog {
             self.backlog.get_or_create(&OfChannel { channel: channel.clone() }).set(count(backlog));
