@@ -24,11 +24,14 @@ pub fn request(address: &str, method: &str, path: &str, headers: &[&str]) -> (u1
     (status.unwrap_or_else(|| panic!("no status: {head}")), body.to_owned())
 }
 
+/// Paths and bodies.
+type Kept = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// A server on the loopback that answers 200 to every POST and keeps the bodies.
 #[derive(Debug)]
 pub struct Collector {
     address: String,
-    bodies: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    bodies: Kept,
 }
 
 impl Collector {
@@ -36,7 +39,7 @@ impl Collector {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address").to_string();
-        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let bodies = Kept::default();
         let kept = Arc::clone(&bodies);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {

@@ -112,9 +112,9 @@ enum Command {
     #[command(subcommand)]
     Log(log::Log),
     Graph(graph::Graph),
-    Completions(completions::Completions),
     Explain(explain::Explain),
     Schema(schema::Schema),
+    Completions(completions::Completions),
 }
 
 /// Runs the program and answers with its exit code.
@@ -122,6 +122,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(&cli.global);
     let ended = match cli.command {
+        Command::New(command) => command.run(&cli.global),
         Command::Build(command) => command.run(&cli.global),
         Command::Check(command) => command.run(&cli.global),
         Command::Up(command) => command.run(&cli.global),
@@ -129,11 +130,10 @@ pub fn main() -> ExitCode {
         Command::Invoke(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
         Command::Log(command) => command.run(&cli.global),
-        Command::New(command) => command.run(&cli.global),
         Command::Graph(command) => command.run(&cli.global),
-        Command::Completions(command) => command.run(),
         Command::Explain(command) => command.run(&cli.global),
         Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(),
     };
     match ended {
         Ok(()) => ExitCode::from(exit::OK),

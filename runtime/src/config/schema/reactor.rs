@@ -76,7 +76,7 @@ struct Allow {
     /// the reactor's own key-value state
     #[schemars(extend("default" = false))]
     state: Truth,
-    /// origins that the module may send HTTP requests to, such as `"https://api.example.com"`
+    /// origins such as `"https://api.example.com"` that requests may be sent to; see [http.md](http.md)
     #[schemars(extend("default" = []))]
     http: Listed<Origin, 0>,
 }

@@ -266,7 +266,7 @@ impl ReactorSignals {
                 tracing::warn!(reactor, error, probe_in = ?pause, "breaker open: attempts keep failing, so only one at a time is tried");
             }
             Effect::ProbeFailed(pause) => {
-                tracing::info!(reactor, error, probe_in = ?pause, "probe failed; no attempt is used up")
+                tracing::info!(reactor, error, probe_in = ?pause, "probe failed; no attempt is used up");
             }
             Effect::Closed => {
                 self.broken.set(0);
