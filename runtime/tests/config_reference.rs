@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use reactor_runtime::config;
 use reactor_runtime::config::schema::schema;
 use serde_json::{Map, Value};
 
@@ -79,9 +80,18 @@ fn table(schema: &Value, name: &str) -> String {
     let (_, columns, first) = SHORT.iter().find(|(short, ..)| *short == name).copied().unwrap_or(five);
     let required: Vec<_> = table.get("required").and_then(Value::as_array).into_iter().flatten().collect();
     let keys = table["properties"].as_object().expect("keys");
+    // A schema has no order of keys; that of the reader is the one that makes sense to read.
+    let mut order: Vec<&str> = Vec::new();
+    for (_, key) in config::known_keys().filter(|(table, _)| *table == name) {
+        if !order.contains(&key) {
+            order.push(key);
+        }
+    }
+    assert_eq!(order.len(), keys.len(), "{name}: the schema and the reader have other keys");
     let mut lines = vec![format!("| {} |", columns.join(" | ")), format!("|{}", "---|".repeat(columns.len()))];
     lines.extend(first.map(str::to_owned));
-    lines.extend(keys.iter().map(|(key, value)| row(key, value, required.iter().any(|name| *name == key), columns)));
+    let is_required = |name: &str| required.iter().any(|key| *key == name);
+    lines.extend(order.iter().map(|key| row(key, &keys[*key], is_required(key), columns)));
     lines.join("\n")
 }
 

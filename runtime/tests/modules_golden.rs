@@ -52,8 +52,9 @@ fn components_in_components(depth: usize) -> Vec<u8> {
 
 /// Files that have no text form, or too long a one.
 fn generated() -> BTreeMap<String, Case> {
-    let sound = from_text(SOUND).bytes;
-    let component = from_text(include_str!("modules/import_state_component.wat")).bytes;
+    // As they are, without what the contract adds: places in them stay the same when it grows.
+    let sound = wat::parse_str(SOUND).expect("text");
+    let component = wat::parse_str(include_str!("modules/import_of_another_type.wat")).expect("text");
     let functions = format!("(component (core module (type (func)) {}))", "(func (type 0))".repeat(100_001));
     let files: [(&str, Vec<u8>); 17] = [
         ("file_empty", Vec::new()),
