@@ -12,24 +12,21 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::channel::Remote;
 use crate::clock::Clock;
 use crate::config::model::{Config, Settle};
-use crate::event::{ChannelId, DeliveryId, Fault, HostTime, Outcome, ReactorId, Version};
+use crate::event::{ChannelId, DeliveryId, HostTime, ReactorId, Version};
 use crate::store::{Commit, Store, StoreError, Target, Upkeep};
 
-use super::admit::{self, Intake};
+use super::admit::Intake;
 use super::claim::Slots;
-use super::commit::{self, Judged, News, committer, until_there_is_room};
 use super::deploy::{Deployment, End};
-use super::inlet::{Inlet, Opening};
-use super::invoke::{Guest, Run};
-use super::judge::{self, Ended, judge};
+use super::inlet::Inlet;
+use super::invoke::Guest;
 use super::lease::Leases;
-use super::outbox::{MOST_BYTES, MOST_MESSAGES, Outlet};
-use super::reactor::{Destination, Destinations, Reactor};
+use super::outbox::{MOST_BYTES, MOST_MESSAGES};
+use super::reactor::Reactor;
 use super::receive::SHORT_POLL;
-use super::schedule::{Action, Effect, ReactorSpec, Scheduler};
-use super::signal::{Phase, Signals, trace};
-use super::state::ReactorState;
-use super::{Active, Committing, Input};
+use super::schedule::Scheduler;
+use super::signal::{Phase, Signals};
+use super::{Active, Input};
 
 /// How often the store is asked whether another process wrote to it, while one does and otherwise.
 const POLL_BUSY: Duration = Duration::from_millis(1);
@@ -46,8 +43,6 @@ const UPKEEP: Duration = Duration::from_secs(5);
 const GIVE_UP: Duration = Duration::from_secs(2);
 /// How long a delivery may be away: longer than SQS keeps any message, its longest time of invisibility included.
 const AWAY: Duration = Duration::from_secs(15 * 86_400);
-/// Bytes of state values that each reactor may keep in memory, however many reactors there are.
-const STATE_ROOM: usize = 64 << 10;
 /// Most inputs taken at a time.
 const INPUTS: usize = 1_024;
 
@@ -103,149 +98,37 @@ pub struct Host {
     pub(super) resending: HashSet<u64>,
     pub(super) acknowledgers: JoinSet<()>,
     /// The channels outside that are sent to, and how many messages and bytes are on their way to them.
-    outlets: HashMap<ChannelId, Arc<Notify>>,
-    senders: JoinSet<()>,
+    pub(super) outlets: HashMap<ChannelId, Arc<Notify>>,
+    pub(super) senders: JoinSet<()>,
     /// May be below zero for a moment: a message can leave before its commit has been answered here.
-    outbox: (i64, i64),
-    slots: Slots,
-    next_commit: u64,
-    inputs: mpsc::UnboundedReceiver<Input>,
+    pub(super) outbox: (i64, i64),
+    pub(super) slots: Slots,
+    pub(super) next_commit: u64,
+    pub(super) inputs: mpsc::UnboundedReceiver<Input>,
     pub(super) to_self: mpsc::UnboundedSender<Input>,
-    commits: mpsc::UnboundedSender<Commit>,
+    pub(super) commits: mpsc::UnboundedSender<Commit>,
     /// The store's clock when this host started, and this process's clock at that moment.
-    epoch: (HostTime, Duration),
-    foreign: Foreign,
+    pub(super) epoch: (HostTime, Duration),
+    pub(super) foreign: Foreign,
     pub(super) draining: Option<Instant>,
     pub(super) until_idle: bool,
     /// What runs when this host has ended; nothing, once it was told to stop.
     pub(super) next: Option<Box<Deployment>>,
-    stopping: bool,
+    pub(super) stopping: bool,
     /// Deliveries that are being made held ones.
-    holding: usize,
+    pub(super) holding: usize,
     pub(super) signals: Arc<Signals>,
     /// When the gauges were set last.
-    shown: Instant,
+    pub(super) shown: Instant,
 }
 
 /// What is known of other processes' writes.
-struct Foreign {
-    seen: u64,
-    last: Option<Instant>,
+pub(super) struct Foreign {
+    pub(super) seen: u64,
+    pub(super) last: Option<Instant>,
 }
 
 impl Host {
-    /// Takes the store over from its last owner and gets ready to run.
-    pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { config, store, clock, remotes, mut guests, guest_threads, signals } = parts;
-        signals.enter(Phase::Starting);
-        let (to_self, inputs) = mpsc::unbounded_channel();
-        let (commits, queue) = mpsc::unbounded_channel();
-        let mut channel_ids = BTreeMap::new();
-        for name in config.channels.keys() {
-            channel_ids.insert(name.clone(), store.channel_id(name)?);
-        }
-        let destination = |(name, channel)| (String::clone(name), Destination::of(channel, channel_ids[name]));
-        let destinations: Destinations = Arc::new(config.channels.iter().map(destination).collect());
-        let room = (config.runtime.queue_memory / config.reactors.len().max(1)).max(STATE_ROOM);
-        let mut reactors = Vec::new();
-        for (name, reactor) in &config.reactors {
-            let guest = guests
-                .remove(name)
-                .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
-            let id = store.reactor_id(name)?;
-            let state = ReactorState::new(Arc::clone(&store), id, room);
-            let told = signals.reactor(name);
-            reactors.push(Reactor::new(id, reactor.clone(), guest, state, told, Arc::clone(&destinations)));
-        }
-        let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
-        let permits = config.runtime.concurrency;
-        let channels = admit::intakes(&config, &*store, &reactors, &channel_ids, &signals)?;
-        tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals)));
-        let mut host = Self {
-            epoch: (store.host_time()?, clock.elapsed()),
-            next_commit: store.next_commit()?,
-            foreign: Foreign { seen: store.foreign_changes()?, last: None },
-            scheduler: Scheduler::new(&specs, permits, config.runtime.queue_memory),
-            slots: Slots::new(permits, guest_threads, to_self.clone()),
-            by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),
-            active: HashMap::new(),
-            conflicts: 0,
-            inlets: Vec::new(),
-            leases: Leases::default(),
-            leaving: HashSet::new(),
-            left: HashSet::new(),
-            resending: HashSet::new(),
-            acknowledgers: JoinSet::new(),
-            outlets: HashMap::new(),
-            senders: JoinSet::new(),
-            outbox: (0, 0),
-            draining: None,
-            until_idle: false,
-            next: None,
-            stopping: false,
-            holding: 0,
-            signals,
-            shown: Instant::now(),
-            config,
-            store,
-            clock,
-            reactors,
-            channels,
-            inputs,
-            to_self,
-            commits,
-        };
-        host.connect(&remotes)?;
-        host.recover().await?;
-        Ok(host)
-    }
-
-    /// What a host that follows this one in the same process shares with it.
-    pub(super) fn lasting(&self) -> Parts {
-        Parts {
-            config: Arc::clone(&self.config),
-            store: Arc::clone(&self.store),
-            clock: Arc::clone(&self.clock),
-            remotes: BTreeMap::new(),
-            guests: BTreeMap::new(),
-            guest_threads: self.slots.guest_threads(),
-            signals: Arc::clone(&self.signals),
-        }
-    }
-
-    /// Gets ready to receive from, and to send to, the channels outside.
-    fn connect(&mut self, remotes: &BTreeMap<String, Remote>) -> Result<(), StoreError> {
-        for (name, channel) in &self.config.channels {
-            let Some(settle) = channel.settle() else { continue };
-            let missing = || StoreError::Other(format!("channel `{name}` was given no connection"));
-            let remote = remotes.get(name).ok_or_else(missing)?;
-            let id = self.store.channel_id(name)?;
-            let wake = Arc::new(Notify::new());
-            self.outlets.insert(id, Arc::clone(&wake));
-            let (messages, bytes) = self.store.outbox_size(id)?;
-            self.outbox.0 += messages.cast_signed();
-            self.outbox.1 += bytes.cast_signed();
-            let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
-            let inputs = self.to_self.clone();
-            self.senders.spawn(
-                Outlet { name: name.clone(), id, sink, store, clock, wake, inputs, signals: Arc::clone(&self.signals) }
-                    .run(),
-            );
-            let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
-            let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
-            let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
-            let lease = channel.lease(readers.iter().copied());
-            let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
-            let signals = self.signals.inlet(name);
-            let opening = Opening { name: name.clone(), id, intake, source, settle, lease, concurrency, signals };
-            let clock = Arc::clone(&self.clock);
-            let elapsed = move |at: Instant| clock.elapsed().saturating_sub(at.elapsed());
-            let number = self.inlets.len();
-            self.inlets.push(Inlet::open(number, opening, &self.to_self, &mut self.acknowledgers, elapsed));
-        }
-        Ok(())
-    }
-
     /// The channels whose deliveries run under a lease.
     pub(super) fn leased(&self) -> Vec<ChannelId> {
         let leased = |intake: &&Intake| {
@@ -476,158 +359,6 @@ impl Host {
                 reactor.signals.stands(self.scheduler.queued(index), self.scheduler.is_broken(index));
             }
         }
-    }
-
-    fn act(&mut self, action: Action) -> Result<(), StoreError> {
-        match action {
-            Action::Start { delivery, after } => {
-                let Some(active) = self.active.get(&delivery) else { return Ok(()) };
-                if !self.holds_lease(delivery, active) {
-                    self.withdraw(delivery);
-                    return Ok(());
-                }
-                let Some(active) = self.active.get_mut(&delivery) else { return Ok(()) };
-                active.after = after;
-                active.cancelled = false;
-                let reactor = &self.reactors[active.reactor];
-                active.ran_by = Some(Arc::clone(&reactor.guest));
-                active.span = self.signals.tracer().map(|tracer| {
-                    let channel = self.channels.iter().find(|intake| intake.channel.id == active.origin.channel);
-                    tracer.begin(&trace::Attempt {
-                        reactor: &reactor.config.name,
-                        channel: channel.map_or("", |intake| &intake.channel.name),
-                        event: &active.event,
-                        number: active.attempt(),
-                        module: reactor.guest.digest(),
-                    })
-                });
-                self.slots.start(&*self.store, delivery, active, reactor)?;
-            }
-            Action::Load(load) => self.load(load)?,
-            Action::Hold { reactor, lane, delivery } => {
-                self.forget(delivery);
-                self.leases.rests(delivery);
-                self.holding += 1;
-                let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
-                let signals = Arc::clone(&self.signals);
-                tokio::spawn(async move {
-                    let written = until_there_is_room(&signals, || store.hold(vec![delivery])).await;
-                    let _ = inputs.send(match written {
-                        Ok(()) => Input::HeldWritten { reactor, lane },
-                        Err(error) => Input::Fatal(error),
-                    });
-                });
-            }
-            Action::Forget(deliveries) => deliveries.into_iter().for_each(|delivery| {
-                self.forget(delivery);
-                self.leases.rests(delivery);
-            }),
-        }
-        Ok(())
-    }
-
-    /// Takes a delivery that has been started, and has no lease, out of memory, until its message is received again.
-    fn withdraw(&mut self, delivery: DeliveryId) {
-        if let Some(active) = self.active.remove(&delivery) {
-            self.scheduler.withdrawn(active.reactor, delivery, active.lane, active.weight);
-            self.put_away(delivery);
-        }
-    }
-
-    /// Gives up the run of a delivery, if there is one.
-    pub(super) fn cancel(&self, delivery: DeliveryId) {
-        self.slots.cancel(delivery);
-    }
-
-    fn forget(&mut self, delivery: DeliveryId) {
-        if let Some(active) = self.active.remove(&delivery) {
-            self.scheduler.forgotten(active.reactor, active.weight);
-        }
-    }
-
-    fn run_ended(&mut self, id: DeliveryId, slot: usize, run: Option<Run>) -> Result<(), StoreError> {
-        self.slots.ended(&*self.store, slot)?;
-        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
-        self.reactors[active.reactor].signals.stopped();
-        if run.is_none() {
-            active.span.take().into_iter().for_each(|span| span.end("cancelled", ""));
-        }
-        let Some(active) = self.active.get(&id) else { return Ok(()) };
-        if !self.holds_lease(id, active) {
-            // Somebody else may be working on it, so what this run did is void.
-            self.withdraw(id);
-            return Ok(());
-        }
-        let (reactor, lane) = (active.reactor, active.lane);
-        match run {
-            Some(run) => self.finish(id, run),
-            None if self.draining.is_some() || active.cancelled => {
-                self.scheduler.run_cancelled(reactor, id, lane);
-                Ok(())
-            }
-            // The task ended by a panic of the host's own code: the attempt counts, the host goes on.
-            None => self.finish(id, super::claim::vanished()),
-        }
-    }
-
-    /// Judges a run and sends its commit.
-    fn finish(&mut self, id: DeliveryId, mut run: Run) -> Result<(), StoreError> {
-        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
-        let (index, lane) = (active.reactor, active.lane);
-        if !self.reactors[index].state.is_current(&run.reads) {
-            self.conflicts += 1;
-            self.reactors[index].signals.repeated();
-            active.span.take().into_iter().for_each(|span| span.end("repeated", ""));
-            self.scheduler.run_outdated(index, id, lane, active.must_run_alone());
-            return Ok(());
-        }
-        let number = self.next_number();
-        let (now, wall) = (self.now(), self.clock.wall());
-        let Some(active) = self.active.get(&id) else { return Ok(()) };
-        let reactor = &self.reactors[index];
-        let emits = reactor.messages(active, &run.emits, wall).unwrap_or_else(|detail| {
-            run.outcome = Outcome::Fault { fault: Fault::EmitInvalid, detail };
-            Vec::new()
-        });
-        let (code, error) = judge::describe(&run.outcome);
-        let effect = self.scheduler.ran(index, id, judge::is_transient(&run.outcome), now);
-        reactor.signals.breaker(effect, error.lines().next().unwrap_or_default());
-        if let Some(span) = self.active.get_mut(&id).and_then(|active| active.span.take()) {
-            span.end(code, error);
-        }
-        let Some(active) = self.active.get(&id) else { return Ok(()) };
-        // A probe that failed uses up no attempt, but the event's time goes on.
-        if matches!(effect, Effect::ProbeFailed(_)) && now.since(active.since) < reactor.config.retry.max_age {
-            self.scheduler.probe_failed(index, id, lane);
-            return Ok(());
-        }
-        let verdict = judge(
-            &reactor.config.retry,
-            Ended {
-                outcome: &run.outcome,
-                attempt: active.attempt(),
-                age: now.since(active.since),
-                dice: self.clock.random(),
-            },
-        );
-        let news = News::of(&verdict, &run);
-        let judged = Judged { verdict, now, wall, followers: self.scheduler.followers(index, lane), number, emits };
-        let from = self.channel_name(active.origin.channel);
-        let built = commit::build(id, active, reactor, run, judged, from, || self.original(active))?;
-        reactor.state.publish(&built.writes, number);
-        let ending = commit::lane_ending(&built.ending);
-        let committing = Committing::of(&built, news);
-        if let Some(active) = self.active.get_mut(&id) {
-            active.committing = Some(committing);
-        }
-        self.scheduler.run_ended(index, id, lane, number, ending);
-        self.send(built);
-        Ok(())
-    }
-
-    /// Hands a commit to the committer, which only ever ends by reporting a fatal error.
-    pub(super) fn send(&self, commit: Commit) {
-        let _ = self.commits.send(commit);
     }
 
     fn tidy(&self) {

@@ -10,6 +10,7 @@
 //! store. The steps that decide ([`decode`], [`route`], [`judge`], [`schedule`]) are pure.
 
 pub mod host;
+mod start;
 
 mod inlet;
 mod keep;
@@ -23,8 +24,12 @@ pub mod decode;
 pub mod route;
 pub mod view;
 
+mod act;
 mod claim;
+
 pub mod invoke;
+
+mod ended;
 pub mod judge;
 
 mod commit;

@@ -1,0 +1,98 @@
+//! What follows a run: it is judged, and its commit is sent.
+
+use crate::event::{DeliveryId, Fault, Outcome};
+use crate::store::{Commit, StoreError};
+
+use super::Committing;
+use super::commit::{self, Judged, News};
+use super::host::Host;
+use super::invoke::Run;
+use super::judge::{self, Ended, judge};
+use super::schedule::Effect;
+
+impl Host {
+    pub(super) fn run_ended(&mut self, id: DeliveryId, slot: usize, run: Option<Run>) -> Result<(), StoreError> {
+        self.slots.ended(&*self.store, slot)?;
+        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
+        self.reactors[active.reactor].signals.stopped();
+        if run.is_none() {
+            active.span.take().into_iter().for_each(|span| span.end("cancelled", ""));
+        }
+        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        if !self.holds_lease(id, active) {
+            // Somebody else may be working on it, so what this run did is void.
+            self.withdraw(id);
+            return Ok(());
+        }
+        let (reactor, lane) = (active.reactor, active.lane);
+        match run {
+            Some(run) => self.finish(id, run),
+            None if self.draining.is_some() || active.cancelled => {
+                self.scheduler.run_cancelled(reactor, id, lane);
+                Ok(())
+            }
+            // The task ended by a panic of the host's own code: the attempt counts, the host goes on.
+            None => self.finish(id, super::claim::vanished()),
+        }
+    }
+
+    /// Judges a run and sends its commit.
+    fn finish(&mut self, id: DeliveryId, mut run: Run) -> Result<(), StoreError> {
+        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
+        let (index, lane) = (active.reactor, active.lane);
+        if !self.reactors[index].state.is_current(&run.reads) {
+            self.conflicts += 1;
+            self.reactors[index].signals.repeated();
+            active.span.take().into_iter().for_each(|span| span.end("repeated", ""));
+            self.scheduler.run_outdated(index, id, lane, active.must_run_alone());
+            return Ok(());
+        }
+        let number = self.next_number();
+        let (now, wall) = (self.now(), self.clock.wall());
+        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        let reactor = &self.reactors[index];
+        let emits = reactor.messages(active, &run.emits, wall).unwrap_or_else(|detail| {
+            run.outcome = Outcome::Fault { fault: Fault::EmitInvalid, detail };
+            Vec::new()
+        });
+        let (code, error) = judge::describe(&run.outcome);
+        let effect = self.scheduler.ran(index, id, judge::is_transient(&run.outcome), now);
+        reactor.signals.breaker(effect, error.lines().next().unwrap_or_default());
+        if let Some(span) = self.active.get_mut(&id).and_then(|active| active.span.take()) {
+            span.end(code, error);
+        }
+        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        // A probe that failed uses up no attempt, but the event's time goes on.
+        if matches!(effect, Effect::ProbeFailed(_)) && now.since(active.since) < reactor.config.retry.max_age {
+            self.scheduler.probe_failed(index, id, lane);
+            return Ok(());
+        }
+        let verdict = judge(
+            &reactor.config.retry,
+            Ended {
+                outcome: &run.outcome,
+                attempt: active.attempt(),
+                age: now.since(active.since),
+                dice: self.clock.random(),
+            },
+        );
+        let news = News::of(&verdict, &run);
+        let judged = Judged { verdict, now, wall, followers: self.scheduler.followers(index, lane), number, emits };
+        let from = self.channel_name(active.origin.channel);
+        let built = commit::build(id, active, reactor, run, judged, from, || self.original(active))?;
+        reactor.state.publish(&built.writes, number);
+        let ending = commit::lane_ending(&built.ending);
+        let committing = Committing::of(&built, news);
+        if let Some(active) = self.active.get_mut(&id) {
+            active.committing = Some(committing);
+        }
+        self.scheduler.run_ended(index, id, lane, number, ending);
+        self.send(built);
+        Ok(())
+    }
+
+    /// Hands a commit to the committer, which only ever ends by reporting a fatal error.
+    pub(super) fn send(&self, commit: Commit) {
+        let _ = self.commits.send(commit);
+    }
+}

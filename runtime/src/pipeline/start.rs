@@ -1,0 +1,140 @@
+//! Getting a host ready: names, reactors, routes, connections, and what the last owner left.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::channel::Remote;
+use crate::store::StoreError;
+
+use super::admit;
+use super::claim::Slots;
+use super::commit::committer;
+use super::host::{Foreign, Host, Parts};
+use super::inlet::{Inlet, Opening};
+use super::lease::Leases;
+use super::outbox::Outlet;
+use super::reactor::{Destination, Destinations, Reactor};
+use super::schedule::{ReactorSpec, Scheduler};
+use super::signal::Phase;
+use super::state::ReactorState;
+
+/// Bytes of state values that each reactor may keep in memory, however many reactors there are.
+const STATE_ROOM: usize = 64 << 10;
+
+impl Host {
+    /// Takes the store over from its last owner and gets ready to run.
+    pub async fn new(parts: Parts) -> Result<Self, StoreError> {
+        let Parts { config, store, clock, remotes, mut guests, guest_threads, signals } = parts;
+        signals.enter(Phase::Starting);
+        let (to_self, inputs) = mpsc::unbounded_channel();
+        let (commits, queue) = mpsc::unbounded_channel();
+        let mut channel_ids = BTreeMap::new();
+        for name in config.channels.keys() {
+            channel_ids.insert(name.clone(), store.channel_id(name)?);
+        }
+        let destination = |(name, channel)| (String::clone(name), Destination::of(channel, channel_ids[name]));
+        let destinations: Destinations = Arc::new(config.channels.iter().map(destination).collect());
+        let room = (config.runtime.queue_memory / config.reactors.len().max(1)).max(STATE_ROOM);
+        let mut reactors = Vec::new();
+        for (name, reactor) in &config.reactors {
+            let guest = guests
+                .remove(name)
+                .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
+            let id = store.reactor_id(name)?;
+            let state = ReactorState::new(Arc::clone(&store), id, room);
+            let told = signals.reactor(name);
+            reactors.push(Reactor::new(id, reactor.clone(), guest, state, told, Arc::clone(&destinations)));
+        }
+        let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
+        let permits = config.runtime.concurrency;
+        let channels = admit::intakes(&config, &*store, &reactors, &channel_ids, &signals)?;
+        tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals)));
+        let mut host = Self {
+            epoch: (store.host_time()?, clock.elapsed()),
+            next_commit: store.next_commit()?,
+            foreign: Foreign { seen: store.foreign_changes()?, last: None },
+            scheduler: Scheduler::new(&specs, permits, config.runtime.queue_memory),
+            slots: Slots::new(permits, guest_threads, to_self.clone()),
+            by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),
+            active: HashMap::new(),
+            conflicts: 0,
+            inlets: Vec::new(),
+            leases: Leases::default(),
+            leaving: HashSet::new(),
+            left: HashSet::new(),
+            resending: HashSet::new(),
+            acknowledgers: JoinSet::new(),
+            outlets: HashMap::new(),
+            senders: JoinSet::new(),
+            outbox: (0, 0),
+            draining: None,
+            until_idle: false,
+            next: None,
+            stopping: false,
+            holding: 0,
+            signals,
+            shown: Instant::now(),
+            config,
+            store,
+            clock,
+            reactors,
+            channels,
+            inputs,
+            to_self,
+            commits,
+        };
+        host.connect(&remotes)?;
+        host.recover().await?;
+        Ok(host)
+    }
+
+    /// What a host that follows this one in the same process shares with it.
+    pub(super) fn lasting(&self) -> Parts {
+        Parts {
+            config: Arc::clone(&self.config),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            remotes: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            guest_threads: self.slots.guest_threads(),
+            signals: Arc::clone(&self.signals),
+        }
+    }
+
+    /// Gets ready to receive from, and to send to, the channels outside.
+    fn connect(&mut self, remotes: &BTreeMap<String, Remote>) -> Result<(), StoreError> {
+        for (name, channel) in &self.config.channels {
+            let Some(settle) = channel.settle() else { continue };
+            let missing = || StoreError::Other(format!("channel `{name}` was given no connection"));
+            let remote = remotes.get(name).ok_or_else(missing)?;
+            let id = self.store.channel_id(name)?;
+            let wake = Arc::new(Notify::new());
+            self.outlets.insert(id, Arc::clone(&wake));
+            let (messages, bytes) = self.store.outbox_size(id)?;
+            self.outbox.0 += messages.cast_signed();
+            self.outbox.1 += bytes.cast_signed();
+            let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
+            let inputs = self.to_self.clone();
+            self.senders.spawn(
+                Outlet { name: name.clone(), id, sink, store, clock, wake, inputs, signals: Arc::clone(&self.signals) }
+                    .run(),
+            );
+            let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
+            let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
+            let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
+            let lease = channel.lease(readers.iter().copied());
+            let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
+            let signals = self.signals.inlet(name);
+            let opening = Opening { name: name.clone(), id, intake, source, settle, lease, concurrency, signals };
+            let clock = Arc::clone(&self.clock);
+            let elapsed = move |at: Instant| clock.elapsed().saturating_sub(at.elapsed());
+            let number = self.inlets.len();
+            self.inlets.push(Inlet::open(number, opening, &self.to_self, &mut self.acknowledgers, elapsed));
+        }
+        Ok(())
+    }
+}
