@@ -113,6 +113,7 @@ impl Bench {
             memory,
             allow_state: false,
             allow_http: Vec::new(),
+            rehearsal: false,
             emit: Vec::new(),
             config: BTreeMap::new(),
             hop_limit: 16,

@@ -219,6 +219,19 @@ fn answers_become_outcomes() {
 }
 
 #[test]
+fn a_rehearsal_sends_nothing_unless_told_to() {
+    let server = Server::start();
+    let sandbox = caller(&[&server.url("")], "");
+    let wish = wish("e", &json!({ "calls": [{ "url": server.url("/ok") }] }));
+    let ran = sandbox.run_with(&["--json", "invoke", "caller"], wish.as_bytes()).ok().says("this is a rehearsal");
+    assert!(ran.json()["writes"][0]["value"][0].as_str().is_some_and(|came| came.starts_with("denied:")));
+    assert!(server.got().is_empty());
+    let shown = sandbox.run_with(&["--json", "invoke", "caller", "--http"], wish.as_bytes()).ok().json();
+    assert_eq!(shown["writes"][0]["value"], json!(["200 fine"]));
+    assert_eq!(server.got().len(), 1);
+}
+
+#[test]
 fn limits_end_what_goes_beyond_them() {
     let server = Server::start();
     let sandbox = caller(&[&server.url("")], "retry = { max-attempts = 1 }\n");

@@ -65,6 +65,7 @@ impl Ready {
             memory: reactor.memory,
             allow_state: true,
             allow_http: Vec::new(),
+            rehearsal: false,
             emit: Vec::new(),
             config: BTreeMap::new(),
             hop_limit: 16,

@@ -29,7 +29,7 @@ use super::report::plain;
 /// Run a reactor once on an event from a file, show what it would do, and apply nothing
 ///
 /// The run sees the reactor's state as it is in the store; what it writes and emits is printed and forgotten. Log lines
-/// go to stderr. Exit code 1: the run did not end well, or the file holds no event.
+/// go to stderr. Requests by HTTP are denied unless --http is given. Exit code 1: the run did not end well, or the file holds no event.
 ///
 /// Example: reactor invoke inventory examples/orders/order.json
 #[derive(Debug, Args)]
@@ -51,6 +51,9 @@ pub(super) struct Invoke {
     /// Do not read the store: only what --state says is there
     #[arg(long)]
     fresh: bool,
+    /// Send its requests by HTTP, which are denied otherwise: what they do elsewhere cannot be taken back
+    #[arg(long)]
+    http: bool,
     /// Which attempt it is taken to be
     #[arg(long, value_name = "N", default_value_t = 1)]
     attempt: u32,
@@ -69,7 +72,7 @@ impl Invoke {
             Exit::new(exit::FAILURE, anyhow!("{file}: {code}: {error}; published, it would become a dead letter"))
         })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name))?;
+        let modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name), !self.http)?;
         let guest = modules.guests().remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
         let state: Arc<dyn StateView> = Arc::new(self.view(&project, &name)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

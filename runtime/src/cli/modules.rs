@@ -30,19 +30,20 @@ impl Modules {
     /// is wrong, if anything is.
     pub(super) fn load(project: &Project, global: &Global, clock: &Arc<dyn Clock>) -> Result<Self, Exit> {
         let names: Vec<_> = project.config.reactors.keys().cloned().collect();
-        Self::load_some(project, global, clock, &names)
+        Self::load_some(project, global, clock, &names, false)
     }
 
-    /// The same, for these reactors only.
+    /// The same, for these reactors only; in a rehearsal they send no requests.
     pub(super) fn load_some(
         project: &Project,
         global: &Global,
         clock: &Arc<dyn Clock>,
         names: &[String],
+        rehearsal: bool,
     ) -> Result<Self, Exit> {
         let max_memory = most_memory(&project.config);
         let engine = engine(&project.config, max_memory).map_err(|error| Exit::new(exit::MODULE, error))?;
-        let loaded = load_all(project, &engine, clock, names).map_err(|problems| {
+        let loaded = load_all(project, &engine, clock, names, rehearsal).map_err(|problems| {
             print_problems(global, &problems);
             Exit { code: exit::MODULE, error: Some(anyhow!("not every module can be run")) }
         })?;
@@ -61,7 +62,7 @@ impl Modules {
             }
         }
         let names: Vec<_> = project.config.reactors.keys().cloned().collect();
-        let loaded = load_all(project, &self.engine, &self.clock, &names)?;
+        let loaded = load_all(project, &self.engine, &self.clock, &names, false)?;
         let digests = |modules: &BTreeMap<String, LoadedModule>| -> Vec<_> {
             modules.iter().map(|(name, module)| (name.clone(), module.digest.clone())).collect()
         };
@@ -90,12 +91,13 @@ fn load_all(
     engine: &Engine,
     clock: &Arc<dyn Clock>,
     names: &[String],
+    rehearsal: bool,
 ) -> Result<BTreeMap<String, LoadedModule>, Problems> {
     let config = &project.config;
     let (mut loaded, mut problems) = (BTreeMap::new(), Problems::default());
     for name in names {
         let reactor = &config.reactors[name];
-        match engine.load(&reactor.module, spec(config, reactor, Arc::clone(clock))) {
+        match engine.load(&reactor.module, GuestSpec { rehearsal, ..spec(config, reactor, Arc::clone(clock)) }) {
             Ok(module) => drop(loaded.insert(name.clone(), module)),
             Err(error) => problems.extend(describe(project, name, reactor, &error)),
         }
@@ -111,6 +113,7 @@ fn spec(config: &Config, reactor: &ReactorConfig, clock: Arc<dyn Clock>) -> Gues
         memory: reactor.memory,
         allow_state: reactor.allow.state,
         allow_http: reactor.allow.http.clone(),
+        rehearsal: false,
         emit: reactor.emit.clone(),
         config: reactor.config.clone(),
         hop_limit: config.runtime.hop_limit,

@@ -76,6 +76,10 @@ impl Reloader {
             };
             let deployment;
             (self, deployment) = back;
+            // Modules that are new here were loaded just now; the others may have changed again since they were.
+            let now = self.look();
+            loaded =
+                now.into_iter().map(|(path, print)| (path.clone(), loaded.remove(&path).unwrap_or(print))).collect();
             if let Some((project, mut deployment)) = deployment {
                 deployment.remotes = project.remotes().await;
                 let _ = self.tell.send(Control::Deploy(Box::new(deployment))).await;

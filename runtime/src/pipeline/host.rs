@@ -275,7 +275,10 @@ impl Host {
 
     /// Whether no write is under way that the next host could miss.
     fn has_nothing_to_write(&self) -> bool {
-        self.holding == 0 && self.leaving.is_empty() && self.inlets.iter().all(|inlet| inlet.storing == 0)
+        self.holding == 0
+            && self.leaving.is_empty()
+            && self.resending.is_empty()
+            && self.inlets.iter().all(|inlet| inlet.storing == 0)
     }
 
     fn wake_at(&self) -> Instant {

@@ -41,6 +41,8 @@ pub struct GuestSpec {
     pub allow_state: bool,
     /// Origins that requests may be sent to, such as `https://api.example.com`.
     pub allow_http: Vec<String>,
+    /// Requests are denied all the same: the run is a rehearsal, and nothing outside may come of it.
+    pub rehearsal: bool,
     /// Which types may be emitted and the channels they go to; the first match counts.
     pub emit: Vec<(TypePattern, String)>,
     /// What the guest reads as its configuration.
@@ -117,7 +119,7 @@ impl Engine {
         let is_wasi = imports.iter().any(|import| is_wasi(import));
         let linker = linker(wasm, grants, is_wasi).map_err(|error| failed(format!("{error:#}")))?;
         let http = (is_wasi && grants.http)
-            .then(|| Http::new(&spec.reactor, &spec.allow_http, spec.limits.http.clone()).map(Arc::new))
+            .then(|| Http::new(&spec).map(Arc::new))
             .transpose()
             .map_err(|error| failed(format!("{error:#}")))?;
         let ready = linker.instantiate_pre(&component).and_then(ReactorPre::new).map_err(mismatch)?;

@@ -59,6 +59,7 @@ fn spec() -> GuestSpec {
         memory: 4 << 20,
         allow_state: true,
         allow_http: Vec::new(),
+        rehearsal: false,
         emit: vec![(TypePattern::parse("order.*").unwrap(), "out".to_owned())],
         config: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
         hop_limit: 16,

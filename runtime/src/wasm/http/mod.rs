@@ -25,6 +25,7 @@ use body::{Received, Sent, Used};
 use connect::{HttpClient, Prohibited, client};
 use origin::Origin;
 
+use super::module::GuestSpec;
 use crate::event::Identity;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -56,6 +57,7 @@ pub(super) struct Http {
     origins: Vec<Origin>,
     client: HttpClient,
     limits: HttpLimits,
+    rehearsal: bool,
 }
 
 impl std::fmt::Debug for Http {
@@ -65,10 +67,15 @@ impl std::fmt::Debug for Http {
 }
 
 impl Http {
-    /// For a module that may send to these origins.
-    pub(super) fn new(reactor: &str, grants: &[String], limits: HttpLimits) -> anyhow::Result<Self> {
-        let origins = grants.iter().filter_map(|grant| Origin::of_grant(grant)).collect();
-        Ok(Self { reactor: reactor.to_owned(), origins, client: client()?, limits })
+    /// For a module with these grants.
+    pub(super) fn new(spec: &GuestSpec) -> anyhow::Result<Self> {
+        Ok(Self {
+            reactor: spec.reactor.clone(),
+            origins: spec.allow_http.iter().filter_map(|grant| Origin::of_grant(grant)).collect(),
+            client: client()?,
+            limits: spec.limits.http.clone(),
+            rehearsal: spec.rehearsal,
+        })
     }
 }
 
@@ -111,6 +118,14 @@ impl Requests {
             tracing::warn!(
                 reactor,
                 "a request to {grant} was denied; to grant it, write allow = {{ http = [\"{grant}\"] }} in the reactor's table"
+            );
+            return Err(Error::HttpRequestDenied);
+        }
+        if self.http.rehearsal {
+            tracing::warn!(
+                reactor = self.http.reactor,
+                "a request to {} was not sent: this is a rehearsal",
+                origin.grant()
             );
             return Err(Error::HttpRequestDenied);
         }
