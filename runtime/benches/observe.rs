@@ -93,7 +93,9 @@ fn run(module: &[u8], events: usize, watch: Watch, collector: &Collector) -> (f6
         })
     });
     let (start, before) = (Instant::now(), cpu());
-    let Running { runtime, tell, host, dir, .. } = ready.run();
+    // What is not named here has to live as long.
+    let running = ready.run();
+    let Running { runtime, tell, host, dir, .. } = running;
     tell.blocking_send(Control::WhenIdle).expect("the host listens");
     runtime.block_on(host).expect("the host ends");
     exporter.into_iter().for_each(Exporter::flush);
