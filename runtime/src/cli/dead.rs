@@ -90,7 +90,10 @@ impl Dead {
             Self::List(select) => list(&select.find(&*store, &names)?, &names, global.json),
             Self::Show { id } => {
                 let dead = store.dead_letter(*id)?.ok_or_else(|| no_such(*id))?;
-                show(&dead, &names, global.json)
+                let channel = dead.letter.origin.channel;
+                let channels = store.channel_names()?;
+                let from = channels.into_iter().find(|(id, _)| *id == channel).map(|(_, name)| name);
+                show(&dead, &names, &from.unwrap_or_else(|| channel.to_string()), global.json)
             }
             Self::Redrive { from: Some(channel), .. } => {
                 super::dead_from::redrive(&project, &store, &names, channel, global.json)
@@ -171,7 +174,7 @@ fn list(found: &[StoredDead], names: &BTreeMap<ReactorId, String>, json: bool) -
     Ok(())
 }
 
-fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
+fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, from: &str, json: bool) -> Result<(), Exit> {
     if json {
         out!("{}", to_json(dead, names));
         return Ok(());
@@ -182,7 +185,7 @@ fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, json: bool) -> R
     out!("ended        {:.3}{}", letter.at, if dead.redriving { " (redriving now)" } else { "" });
     out!("event        {} {}", or_dash(&letter.event_type), or_dash(&letter.event_id));
     out!("correlation  {}", or_dash(&letter.correlation_id));
-    out!("from         channel {}, offset {}", letter.origin.channel, letter.origin.offset);
+    out!("from         {from}/{}", letter.origin.offset);
     if letter.history.is_empty() {
         out!("why          {}", plain(&letter.detail));
     }

@@ -49,8 +49,7 @@ pub(super) fn client() -> anyhow::Result<HttpClient> {
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
     let mut client = Client::builder(TokioExecutor::new());
     client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(IDLE_EACH);
-    // The guest's code says when something is sent again.
-    Ok(client.retry_canceled_requests(false).build(connector))
+    Ok(client.build(connector))
 }
 
 /// Looks names up as the system does. Literal addresses never come here: they are dialled only if a grant names them.
