@@ -39,7 +39,9 @@ impl Check {
         let modules = Modules::load(&project, global, &clock)?;
         for (name, module) in &modules.loaded {
             for grant in &module.unused_grants {
-                eprintln!("note: reactor `{name}` is granted {grant}, but its module does not import it");
+                let drop =
+                    if grant == "emit" { "its `emit` table".into() } else { format!("`{grant}` from its `allow`") };
+                eprintln!("note: reactor `{name}` is granted {grant}, but its module does not import it; drop {drop}");
             }
         }
         let channels = self.connect.then(|| connect(&project)).transpose()?;
