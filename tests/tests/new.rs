@@ -28,7 +28,8 @@ fn a_new_consumer_passes_its_test_builds_and_runs() {
     cargo(&sandbox, &["test", "--manifest-path", "greeter/Cargo.toml"]).ok();
     cargo(&sandbox, &["clippy", "--manifest-path", "greeter/Cargo.toml", "--all-targets", "--", "--deny", "warnings"])
         .ok();
-    sandbox.run(&["build", "greeter"]).ok();
+    // Nothing but `up` is needed from here: it builds what is not there.
+    sandbox.run(&["--json", "up", "--until-idle"]).ok();
     let shown = sandbox.run(&["--json", "invoke", "greeter", "greeter/event.json"]).ok().json();
     assert_eq!(shown["writes"], json!([{ "key": "ada", "value": 1 }]));
     sandbox.run(&["publish", "events", "greeter/event.json"]).ok();

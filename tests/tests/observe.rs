@@ -70,6 +70,8 @@ fn metrics_count_what_happened() {
         ("reactor_waiting{reactor=\"moody\"}", 0.0),
         ("reactor_active{reactor=\"moody\"}", 0.0),
         ("reactor_breaker_open{reactor=\"moody\"}", 0.0),
+        ("reactor_throttled{reactor=\"moody\"}", 0.0),
+        ("reactor_concurrency{reactor=\"moody\"}", 8.0),
     ] {
         assert_eq!(metric(&text, name), Some(expected), "{name}\n{text}");
     }

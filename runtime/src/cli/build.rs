@@ -31,6 +31,14 @@ impl Build {
     }
 }
 
+/// Builds the modules that are not there and can be built.
+pub(super) fn build_missing(project: &Project) -> Result<(), Exit> {
+    let reactors = project.config.reactors.values();
+    let missing = reactors.filter(|reactor| reactor.build.is_some() && !reactor.module.exists());
+    let missing: Vec<_> = missing.map(|reactor| reactor.name.clone()).collect();
+    if missing.is_empty() { Ok(()) } else { build(project, &missing) }
+}
+
 /// Builds the named reactors, or all.
 pub(super) fn build(project: &Project, names: &[String]) -> Result<(), Exit> {
     let mut done = BTreeSet::new();

@@ -6,6 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::clock::{Clock, SystemClock};
+use crate::config::model::ReactorConfig;
+use crate::subscription::Rate;
 
 use super::Global;
 use super::connect::{Inspected, connect, verdict};
@@ -77,13 +79,37 @@ impl Check {
 
 /// Which reactor takes what from where.
 pub(super) fn print_topology(project: &Project, modules: &Modules) {
-    let mut rows = table(&["reactor", "module", "from", "on", "emits"]);
+    let mut rows = table(&["reactor", "module", "from", "on", "emits", "limits"]);
     for (name, reactor) in &project.config.reactors {
         let on: Vec<_> = reactor.on.iter().map(|pattern| pattern.text.as_str()).collect();
         let emits: Vec<_> = reactor.emit.iter().map(|(pattern, to)| format!("{} > {to}", pattern.text)).collect();
         let digest = modules.loaded.get(name).map_or("", |module| module.digest.get(..12).unwrap_or_default());
-        rows.add_row([name.as_str(), digest, &reactor.from.join(", "), &on.join(", "), &emits.join(", ")]);
+        rows.add_row([
+            name.as_str(),
+            digest,
+            &reactor.from.join(", "),
+            &on.join(", "),
+            &emits.join(", "),
+            &limits(reactor),
+        ]);
     }
     rows.column_iter_mut().for_each(|column| column.set_cell_alignment(comfy_table::CellAlignment::Left));
     out!("{rows}");
+}
+
+/// How much of a reactor may run, in few words.
+fn limits(reactor: &ReactorConfig) -> String {
+    let mut limits = vec![format!("{} at once", reactor.concurrency)];
+    if let Some(Rate { count, per }) = reactor.rate {
+        let unit = match per.as_secs() {
+            60 => "m",
+            3_600 => "h",
+            _ => "s",
+        };
+        limits.push(format!("{count}/{unit}"));
+    }
+    if let Some(breaker) = reactor.breaker {
+        limits.push(format!("breaker {}", breaker.failures));
+    }
+    limits.join(", ")
 }

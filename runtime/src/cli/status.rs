@@ -70,7 +70,7 @@ fn text(totals: &Totals, rate: f64, stats: &Stats) -> String {
     let waiting: u64 = stats.reactors.iter().map(|reactor| reactor.waiting).sum();
     let behind: u64 = stats.backlog.iter().map(|(_, backlog)| backlog).sum();
     let outbox: u64 = stats.outbox.iter().map(|(_, messages)| messages).sum();
-    let Totals { done, failed, dead, running, queued, broken } = totals;
+    let Totals { done, failed, dead, running, queued, broken, throttled } = totals;
     let mut text = format!("{rate:.0}/s · {done} done · {running} running · {queued} queued · {waiting} waiting");
     for (count, what) in [(failed, "failed"), (dead, "dead")] {
         if *count > 0 {
@@ -82,8 +82,10 @@ fn text(totals: &Totals, rate: f64, stats: &Stats) -> String {
             text += &format!(" · {count} {what}");
         }
     }
-    if *broken > 0 {
-        text += &format!(" · {broken} breaker open");
+    for (count, what) in [(throttled, "at their rate"), (broken, "breaker open")] {
+        if *count > 0 {
+            text += &format!(" · {count} {what}");
+        }
     }
     text
 }
@@ -96,12 +98,12 @@ mod tests {
     fn the_line_names_what_there_is_and_no_more() {
         let quiet = text(&Totals::default(), 0.0, &Stats::default());
         assert_eq!(quiet, "0/s · 0 done · 0 running · 0 queued · 0 waiting");
-        let totals = Totals { done: 10, failed: 2, dead: 1, running: 3, queued: 7, broken: 1 };
+        let totals = Totals { done: 10, failed: 2, dead: 1, running: 3, queued: 7, broken: 1, throttled: 2 };
         let stats = Stats { backlog: vec![("shop".into(), 5), ("b".into(), 1)], ..Stats::default() };
         let busy = text(&totals, 12.4, &stats);
         assert_eq!(
             busy,
-            "12/s · 10 done · 3 running · 7 queued · 0 waiting · 2 failed · 1 dead · 6 unread · 1 breaker open"
+            "12/s · 10 done · 3 running · 7 queued · 0 waiting · 2 failed · 1 dead · 6 unread · 2 at their rate · 1 breaker open"
         );
     }
 }

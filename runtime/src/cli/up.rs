@@ -25,7 +25,8 @@ use super::{Global, LogFormat, status};
 
 /// Run the reactors
 ///
-/// Checks the configuration and the modules, prints the topology, then reads the channels until it is told to stop.
+/// Checks the configuration and the modules, prints the topology, then reads the channels until it is told to stop. A
+/// module that is not there is built first, if its reactor has a `build` command.
 /// SIGTERM or ctrl-c: receive nothing more, let running attempts end within the drain time, then exit with 0; a second
 /// one ends it at once. SIGHUP: read the configuration and the modules again, and take them over if all is well; what is
 /// wrong is refused, and the old ones run on. At the end, counts since the store was made are printed on stdout.
@@ -33,7 +34,7 @@ use super::{Global, LogFormat, status};
 /// Example: reactor up --watch
 #[derive(Debug, Args)]
 pub(super) struct Up {
-    /// Build the modules first
+    /// Build all modules first, also those that are there
     #[arg(long)]
     build: bool,
     /// End when every event is dealt with and nothing waits
@@ -57,6 +58,8 @@ impl Up {
         let project = Project::load(global)?;
         if self.build {
             super::build::build(&project, &[])?;
+        } else {
+            super::build::build_missing(&project)?;
         }
         // The lock comes first: a second host should not compile for a minute before it is refused.
         let store = project.owner()?;

@@ -25,7 +25,7 @@ use super::outbox::{MOST_BYTES, MOST_MESSAGES};
 use super::reactor::Reactor;
 use super::receive::SHORT_POLL;
 use super::schedule::Scheduler;
-use super::signal::{Phase, Signals};
+use super::signal::{Phase, Signals, Standing};
 use super::{Active, Input};
 
 /// How often the store is asked whether another process wrote to it, while one does and otherwise.
@@ -119,7 +119,7 @@ pub struct Host {
     pub(super) holding: usize,
     pub(super) signals: Arc<Signals>,
     /// When the gauges were set last.
-    pub(super) shown: Instant,
+    pub(super) shown: Option<Instant>,
 }
 
 /// What is known of other processes' writes.
@@ -356,10 +356,15 @@ impl Host {
 
     /// Sets the gauges, now and then.
     fn show(&mut self) {
-        if self.shown.elapsed() >= SHOW_EVERY {
-            self.shown = Instant::now();
+        if self.shown.is_none_or(|at| at.elapsed() >= SHOW_EVERY) {
+            self.shown = Some(Instant::now());
             for (index, reactor) in self.reactors.iter().enumerate() {
-                reactor.signals.stands(self.scheduler.queued(index), self.scheduler.is_broken(index));
+                reactor.signals.stands(Standing {
+                    queued: self.scheduler.queued(index),
+                    broken: self.scheduler.is_broken(index),
+                    throttled: self.scheduler.is_throttled(index),
+                    concurrency: reactor.config.concurrency,
+                });
             }
         }
     }

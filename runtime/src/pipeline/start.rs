@@ -77,7 +77,7 @@ impl Host {
             stopping: false,
             holding: 0,
             signals,
-            shown: Instant::now(),
+            shown: None,
             config,
             store,
             clock,

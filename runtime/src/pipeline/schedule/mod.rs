@@ -343,6 +343,11 @@ impl Scheduler {
         self.reactors[reactor].items
     }
 
+    /// Whether a reactor has something to start and its rate does not allow it yet.
+    pub fn is_throttled(&self, reactor: usize) -> bool {
+        self.reactors[reactor].throttled.is_some()
+    }
+
     /// Whether a reactor is stopped because its runs fail.
     pub fn is_broken(&self, reactor: usize) -> bool {
         self.reactors[reactor].breaker.as_ref().is_some_and(Breaker::is_open)

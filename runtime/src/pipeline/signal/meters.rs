@@ -66,6 +66,8 @@ pub(super) struct Meters {
     pub(super) running: PerReactor<Gauge>,
     pub(super) queued: PerReactor<Gauge>,
     pub(super) broken: PerReactor<Gauge>,
+    pub(super) throttled: PerReactor<Gauge>,
+    pub(super) concurrency: PerReactor<Gauge>,
     pub(super) read: PerChannel<Counter>,
     pub(super) unrouted: PerChannel<Counter>,
     pub(super) invalid: PerChannel<Counter>,
@@ -121,6 +123,9 @@ impl Default for Meters {
             running: new.family("running", "Attempts under way"),
             queued: new.family("queued", "Deliveries in memory: queued, running or committing"),
             broken: new.family("breaker_open", "1 while the reactor is only probed"),
+            throttled: new
+                .family("throttled", "1 while the reactor has something to start and its rate does not allow it"),
+            concurrency: new.family("concurrency", "Attempts at once that the configuration allows"),
             read: new.family("read", "Messages read from the log of a channel"),
             unrouted: new.family("unrouted", "Events that no reactor wanted"),
             invalid: new.family("invalid", "Messages that were no events"),

@@ -56,6 +56,8 @@ pub struct Totals {
     pub queued: i64,
     /// Reactors that are only probed.
     pub broken: i64,
+    /// Reactors whose rate holds them back.
+    pub throttled: i64,
 }
 
 impl Signals {
@@ -112,6 +114,7 @@ impl Signals {
             sum.running += signals.running.get();
             sum.queued += signals.queued.get();
             sum.broken += signals.broken.get();
+            sum.throttled += signals.throttled.get();
         }
         sum
     }
@@ -130,6 +133,8 @@ impl Signals {
             running: meters.running.get_or_create_owned(&of),
             queued: meters.queued.get_or_create_owned(&of),
             broken: meters.broken.get_or_create_owned(&of),
+            throttled: meters.throttled.get_or_create_owned(&of),
+            concurrency: meters.concurrency.get_or_create_owned(&of),
             failed: meters.failed.get_or_create_owned(&of),
             letters: meters.letters.get_or_create_owned(&of),
             attempts: meters.attempts.clone(),
@@ -176,6 +181,8 @@ pub(super) struct ReactorSignals {
     running: Gauge,
     queued: Gauge,
     broken: Gauge,
+    throttled: Gauge,
+    concurrency: Gauge,
     failed: Counter,
     letters: Counter,
     attempts: Family<Outcomes, Counter>,
@@ -276,10 +283,25 @@ impl ReactorSignals {
     }
 
     /// How the reactor stands now.
-    pub(super) fn stands(&self, queued: usize, broken: bool) {
-        self.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
-        self.broken.set(i64::from(broken));
+    pub(super) fn stands(&self, now: Standing) {
+        self.queued.set(i64::try_from(now.queued).unwrap_or(i64::MAX));
+        self.broken.set(i64::from(now.broken));
+        self.throttled.set(i64::from(now.throttled));
+        self.concurrency.set(i64::try_from(now.concurrency).unwrap_or(i64::MAX));
     }
+}
+
+/// How a reactor stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Deliveries in memory.
+    pub(super) queued: usize,
+    /// Its breaker is open.
+    pub(super) broken: bool,
+    /// Its rate allows no start at the moment.
+    pub(super) throttled: bool,
+    /// Attempts at once that it may have.
+    pub(super) concurrency: usize,
 }
 
 /// What happens to a channel's messages on their way in.
