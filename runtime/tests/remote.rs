@@ -13,6 +13,7 @@ use reactor_runtime::channel::{
 use reactor_runtime::clock::SystemClock;
 use reactor_runtime::config;
 use reactor_runtime::event::{Message, Outcome};
+use reactor_runtime::pipeline::deploy::Deployment;
 use reactor_runtime::pipeline::forward::{DEAD_LETTER_ATTRIBUTE, sent_back};
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Emit, Guest, Run, Usage};
@@ -317,22 +318,32 @@ impl World {
         }
     }
 
-    fn start(&mut self, a: Behaviour, b: Behaviour) -> Running {
-        let loaded = config::parse(&self.config, Path::new("reactors.toml"), &|_| None);
+    /// A configuration with its guests and connections.
+    fn deployment(&self, text: &str, a: Behaviour, b: Behaviour) -> Box<Deployment> {
+        let loaded = config::parse(text, Path::new("reactors.toml"), &|_| None);
         let config = loaded.map_err(|problems| problems.render(false)).expect("a valid configuration").config;
         let guest = |run: Behaviour| -> Arc<dyn Guest> { Arc::new(Native(move |call| run(call))) };
         let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
         let remote = |source, sink: &Arc<Queue>| Remote { source, sink: Arc::clone(sink) as _ };
-        self.store = self.store.reopen();
-        let parts = Parts {
+        Box::new(Deployment {
             config: Arc::new(config),
-            store: Arc::new(self.store.reopen()),
-            clock: Arc::new(SystemClock::default()),
             remotes: BTreeMap::from([
                 ("in".to_owned(), remote(Some(source), &self.source)),
                 ("out".to_owned(), remote(None, &self.sink)),
             ]),
             guests: BTreeMap::from([("a".to_owned(), guest(a)), ("b".to_owned(), guest(b))]),
+        })
+    }
+
+    fn start(&mut self, a: Behaviour, b: Behaviour) -> Running {
+        let Deployment { config, remotes, guests } = *self.deployment(&self.config, a, b);
+        self.store = self.store.reopen();
+        let parts = Parts {
+            config,
+            store: Arc::new(self.store.reopen()),
+            clock: Arc::new(SystemClock::default()),
+            remotes,
+            guests,
             guest_threads: tokio::runtime::Handle::current(),
             signals: Arc::default(),
         };
@@ -679,4 +690,36 @@ impl World {
         let stats = self.store.stats().expect("counts").reactors;
         stats.iter().find(|stats| stats.name == name).map_or(0, |stats| stats.done)
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deploys_lose_and_double_nothing_that_is_leased() {
+    const EVENTS: usize = 300;
+    let mut world = World::new("", "");
+    for id in 0..EVENTS {
+        world.source.event(id, &serde_json::json!({}));
+    }
+    let moody = || -> Behaviour {
+        Arc::new(|call| {
+            let bad = call.attempt == 1 && call.event.id.ends_with('7');
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                if bad { Outcome::Retry { reason: "not yet".into(), after: None } } else { Outcome::Done }
+            })
+        })
+    };
+    let texts =
+        [world.config.clone(), world.config.replace("[reactors.a]", "[channels.more]\nkind = \"local\"\n[reactors.a]")];
+    assert_ne!(texts[0], texts[1]);
+    let host = world.start(moody(), moody());
+    for round in 1..12 {
+        tokio::time::sleep(Duration::from_millis(round)).await;
+        let next = world.deployment(&texts[round as usize % 2], moody(), moody());
+        host.tell.send(Control::Deploy(next)).await.expect("it listens");
+    }
+    host.until_idle().await;
+    let (a, b) = (world.counts("a"), world.counts("b"));
+    let all = EVENTS as u64;
+    assert_eq!((a.done, a.dead, b.done, b.dead), (all, 0, all, 0));
+    assert_eq!(world.source.left(), 0, "everything was deleted");
 }

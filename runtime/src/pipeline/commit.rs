@@ -208,16 +208,14 @@ pub(super) async fn until_there_is_room<T, F>(signals: &Signals, mut write: impl
 where
     F: Future<Output = Result<T, StoreError>>,
 {
+    let mut stuck = None;
     loop {
         match write().await {
             Err(StoreError::Full) => {
-                signals.disk_is_full(true);
+                stuck.get_or_insert_with(|| signals.disk_is_full());
                 tokio::time::sleep(Duration::from_millis(250)).await;
             }
-            answer => {
-                signals.disk_is_full(false);
-                return answer;
-            }
+            answer => return answer,
         }
     }
 }

@@ -3,7 +3,7 @@
 mod meters;
 pub mod trace;
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -22,13 +22,25 @@ use trace::Tracer;
 pub struct Signals {
     meters: Meters,
     phase: AtomicU8,
-    full: AtomicBool,
+    /// Writes that wait for room on the disk. Others may get through meanwhile, since finishing needs less than beginning.
+    stuck: AtomicUsize,
     tracer: Option<Box<dyn Tracer>>,
 }
 
 impl std::fmt::Debug for Signals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Signals").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+/// A write that waits for room on the disk.
+pub(super) struct Stuck<'s>(&'s Signals);
+
+impl Drop for Stuck<'_> {
+    fn drop(&mut self) {
+        if self.0.stuck.fetch_sub(1, Relaxed) == 1 {
+            tracing::info!("there is room on the disk again");
+        }
     }
 }
 
@@ -80,7 +92,7 @@ impl Signals {
     /// # Errors
     /// The reason, in words.
     pub fn ready(&self) -> Result<(), &'static str> {
-        if self.full.load(Relaxed) {
+        if self.stuck.load(Relaxed) > 0 {
             return Err("the disk that holds the store is full");
         }
         match self.phase.load(Relaxed) {
@@ -94,13 +106,12 @@ impl Signals {
         self.phase.store(phase as u8, Relaxed);
     }
 
-    /// Notes whether there is room for what is being written; says so when that changes.
-    pub(super) fn disk_is_full(&self, full: bool) {
-        match (self.full.swap(full, Relaxed), full) {
-            (false, true) => tracing::error!("{}", StoreError::Full),
-            (true, false) => tracing::info!("there is room on the disk again"),
-            _ => {}
+    /// A write finds the disk full; until the answer is dropped, the host is not ready.
+    pub(super) fn disk_is_full(&self) -> Stuck<'_> {
+        if self.stuck.fetch_add(1, Relaxed) == 0 {
+            tracing::error!("{}", StoreError::Full);
         }
+        Stuck(self)
     }
 
     /// Sums over these reactors.
