@@ -88,7 +88,7 @@ impl Admin {
                     async move { Ok::<_, Infallible>(answers.answer(&request).await) }
                 });
                 let mut server = http1::Builder::new();
-                server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(16 << 10);
+                server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(16 << 10).keep_alive(false);
                 // What a client does wrong is its own affair.
                 let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 drop(permit);
