@@ -258,8 +258,8 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
         Step::Admit { .. } => format!("{:?}", wait(store.admit(admission.unwrap().clone()))),
         Step::Commit(_) => format!("{:?}", wait(store.commit(commits.to_vec()))),
         Step::Hold(number) => format!("{:?}", wait(store.hold(vec![pick(memo, *number)]))),
-        Step::Start(slot, number) => format!("{:?}", store.mark_started((*slot).into(), pick(memo, *number), 1)),
-        Step::End(slot) => format!("{:?}", store.mark_ended((*slot).into())),
+        Step::Start(slot, number) => format!("{:?}", store.mark(&[((*slot).into(), Some((pick(memo, *number), 1)))])),
+        Step::End(slot) => format!("{:?}", store.mark(&[((*slot).into(), None)])),
         Step::Redrive(number) => {
             format!("{:?}", store.redrive(request(Request::Redrive(dead(*number))), dead(*number)))
         }

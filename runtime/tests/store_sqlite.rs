@@ -199,7 +199,7 @@ fn child_that_publishes_until_killed() {
     for number in 0_u64.. {
         let offset = f.publish(&[&number.to_string()]).0;
         let id = f.admit_one(f.new_delivery(number, Place::Memory));
-        store.mark_started(0, id, 1).unwrap();
+        store.mark(&[(0, Some((id, 1)))]).unwrap();
         assert_eq!(f.commit(f.done(number + 1, id)), Committed::Applied);
         println!("acked {offset}");
     }

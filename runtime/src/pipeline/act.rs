@@ -35,7 +35,7 @@ impl Host {
                         module: reactor.guest.digest(),
                     })
                 });
-                self.slots.start(&*self.store, delivery, active, reactor)?;
+                self.slots.start(delivery, active, reactor)?;
             }
             Action::Load(load) => self.load(load)?,
             Action::Hold { reactor, lane, delivery } => {

@@ -4,6 +4,7 @@ use crate::event::{DeliveryId, Fault, Outcome};
 use crate::store::{Commit, StoreError};
 
 use super::Committing;
+use super::claim::{self, Ran};
 use super::commit::{self, Judged, News};
 use super::host::Host;
 use super::invoke::Run;
@@ -11,8 +12,9 @@ use super::judge::{self, Ended, judge};
 use super::schedule::Effect;
 
 impl Host {
-    pub(super) fn run_ended(&mut self, id: DeliveryId, slot: usize, run: Option<Run>) -> Result<(), StoreError> {
-        self.slots.ended(&*self.store, slot)?;
+    pub(super) fn run_ended(&mut self, ran: Ran) -> Result<(), StoreError> {
+        let Ran { delivery: id, slot, run } = ran;
+        self.slots.ended(slot);
         let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
         self.reactors[active.reactor].signals.stopped();
         if run.is_none() {
@@ -25,6 +27,7 @@ impl Host {
             return Ok(());
         }
         let (reactor, lane) = (active.reactor, active.lane);
+        self.reactors[reactor].pace.ran(run.as_ref().map(|run| run.usage.wall));
         match run {
             Some(run) => self.finish(id, run),
             None if self.draining.is_some() || active.cancelled => {
@@ -32,7 +35,7 @@ impl Host {
                 Ok(())
             }
             // The task ended by a panic of the host's own code: the attempt counts, the host goes on.
-            None => self.finish(id, super::claim::vanished()),
+            None => self.finish(id, claim::vanished()),
         }
     }
 

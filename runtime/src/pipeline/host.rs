@@ -28,11 +28,10 @@ use super::schedule::Scheduler;
 use super::signal::{Phase, Signals, Standing};
 use super::{Active, Input};
 
-/// How often the store is asked whether another process wrote to it, while one does and otherwise.
-const POLL_BUSY: Duration = Duration::from_millis(1);
-const POLL_IDLE: Duration = Duration::from_millis(10);
-/// How long after the last foreign write the short interval is kept.
-const BUSY_FOR: Duration = Duration::from_secs(1);
+/// How often the store is asked whether another process wrote to it, without having rung.
+const POLL: Duration = Duration::from_millis(250);
+/// The shortest time that is waited for.
+const SOON: Duration = Duration::from_millis(10);
 /// How long receive calls under way are waited for at the end.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// How often the gauges are set.
@@ -109,7 +108,8 @@ pub struct Host {
     pub(super) commits: mpsc::UnboundedSender<Commit>,
     /// The store's clock when this host started, and this process's clock at that moment.
     pub(super) epoch: (HostTime, Duration),
-    pub(super) foreign: Foreign,
+    /// What the store said last of other processes' writes.
+    pub(super) foreign_seen: u64,
     pub(super) draining: Option<Instant>,
     pub(super) until_idle: bool,
     /// What runs when this host has ended; nothing, once it was told to stop.
@@ -120,12 +120,6 @@ pub struct Host {
     pub(super) signals: Arc<Signals>,
     /// When the gauges were set last.
     pub(super) shown: Option<Instant>,
-}
-
-/// What is known of other processes' writes.
-pub(super) struct Foreign {
-    pub(super) seen: u64,
-    pub(super) last: Option<Instant>,
 }
 
 impl Host {
@@ -151,6 +145,8 @@ impl Host {
         let mut upkeep = tokio::time::interval(UPKEEP);
         upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut poll_at = Instant::now();
+        let store = Arc::clone(&self.store);
+        let mut rung = store.rung();
         self.carry_out_requests().await?;
         self.signals.enter(Phase::Running);
         loop {
@@ -166,9 +162,13 @@ impl Host {
                     inputs.drain(..).try_for_each(|input| self.take(input))?;
                 }
                 Some(asked) = control.recv() => self.obey(asked),
+                () = &mut rung => {
+                    rung = store.rung();
+                    self.look_around().await?;
+                }
                 () = sleep_until(poll_at) => {
                     self.poll_foreign().await?;
-                    poll_at = Instant::now() + self.poll_interval();
+                    poll_at = Instant::now() + POLL;
                 }
                 () = sleep_until(wake_at) => {}
                 _ = upkeep.tick() => self.tidy(),
@@ -282,31 +282,35 @@ impl Host {
     }
 
     fn wake_at(&self) -> Instant {
-        let soon = Instant::now() + POLL_IDLE;
-        let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + BUSY_FOR }.max(soon));
+        let soon = Instant::now() + SOON;
+        let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + GIVE_UP }.max(soon));
         let due = self.scheduler.next_wake().map(|at| Instant::now() + at.since(self.now()));
         let far = Instant::now() + UPKEEP;
         drain.into_iter().chain(due).chain(self.next_receive()).fold(far, Instant::min)
     }
 
-    fn poll_interval(&self) -> Duration {
-        let busy = self.foreign.last.is_some_and(|at| at.elapsed() < BUSY_FOR);
-        if busy { POLL_BUSY } else { POLL_IDLE }
-    }
-
+    /// Looks whether another process has written something without ringing.
     async fn poll_foreign(&mut self) -> Result<(), StoreError> {
         let seen = self.store.foreign_changes()?;
-        if seen == self.foreign.seen || self.draining.is_some() {
+        if seen == self.foreign_seen {
             return Ok(());
         }
-        self.foreign = Foreign { seen, last: Some(Instant::now()) };
+        self.foreign_seen = seen;
+        self.look_around().await
+    }
+
+    /// Something was appended or requested.
+    async fn look_around(&mut self) -> Result<(), StoreError> {
+        if self.draining.is_some() {
+            return Ok(());
+        }
         self.channels.iter_mut().for_each(|intake| intake.pending = true);
         self.carry_out_requests().await
     }
 
     fn take(&mut self, input: Input) -> Result<(), StoreError> {
         match input {
-            Input::RunEnded { delivery, slot, run } => self.run_ended(delivery, slot, run)?,
+            Input::RunsEnded(runs) => runs.into_iter().try_for_each(|ran| self.run_ended(ran))?,
             Input::Committed(answers) => self.settle(answers),
             Input::Admitted { channel, batch, answers } => self.admitted(channel, batch, &answers),
             Input::HeldWritten { reactor, lane } => {
@@ -346,7 +350,7 @@ impl Host {
         loop {
             let actions = self.scheduler.tick(self.now());
             if actions.is_empty() {
-                return Ok(());
+                return self.slots.launch(&*self.store);
             }
             for action in actions {
                 self.act(action)?;

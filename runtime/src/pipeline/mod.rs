@@ -143,8 +143,8 @@ fn fed_by(commit: &Commit) -> Vec<(Target, usize)> {
 
 /// What reaches the host's task.
 enum Input {
-    /// A run ended, or was given up.
-    RunEnded { delivery: DeliveryId, slot: usize, run: Option<invoke::Run> },
+    /// Runs ended, or were given up.
+    RunsEnded(Vec<claim::Ran>),
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
     /// The store answered an admission.

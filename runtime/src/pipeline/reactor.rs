@@ -12,6 +12,7 @@ use crate::store::{DeadLetter, Target};
 use super::decode::{check_event, encode_cloudevents, encode_native};
 use super::invoke::{Emit, Guest, emitted_id};
 use super::signal::ReactorSignals;
+use super::claim::Pace;
 use super::state::ReactorState;
 use super::{Active, commit, forward};
 
@@ -24,6 +25,7 @@ pub(super) struct Reactor {
     pub(super) guest: Arc<dyn Guest>,
     pub(super) state: Arc<ReactorState>,
     pub(super) signals: ReactorSignals,
+    pub(super) pace: Pace,
     destinations: Destinations,
 }
 
@@ -66,7 +68,7 @@ impl Reactor {
         signals: ReactorSignals,
         destinations: Destinations,
     ) -> Self {
-        Self { id, config, guest, state: Arc::new(state), signals, destinations }
+        Self { id, config, guest, state: Arc::new(state), signals, pace: Pace::default(), destinations }
     }
 
     /// The messages of what a run emitted; an error says why one of them cannot be.

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 use super::admit;
 use super::claim::Slots;
 use super::commit::committer;
-use super::host::{Foreign, Host, Parts};
+use super::host::{Host, Parts};
 use super::inlet::{Inlet, Opening};
 use super::lease::Leases;
 use super::outbox::Outlet;
@@ -56,7 +56,7 @@ impl Host {
         let mut host = Self {
             epoch: (store.host_time()?, clock.elapsed()),
             next_commit: store.next_commit()?,
-            foreign: Foreign { seen: store.foreign_changes()?, last: None },
+            foreign_seen: store.foreign_changes()?,
             scheduler: Scheduler::new(&specs, permits, config.runtime.queue_memory),
             slots: Slots::new(permits, guest_threads, to_self.clone()),
             by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),

@@ -118,11 +118,9 @@ pub trait Store: Send + Sync + 'static {
 
     // --- run: the owner ----------------------------------------------------------------------------------------
 
-    /// Notes, before a guest runs, that this attempt has begun. Survives the process, not a power cut. Never blocks on
-    /// the disk. `slot` is one of `0..slots` given at open; a slot holds one attempt at a time.
-    fn mark_started(&self, slot: usize, delivery: DeliveryId, attempt: u32) -> Result<()>;
-    /// Takes the note back when the guest has ended, however it did.
-    fn mark_ended(&self, slot: usize) -> Result<()>;
+    /// Notes which attempts begin, before their guests run, and which slots are free again. Survives the process, not a
+    /// power cut. Never blocks on the disk. Slots are `0..slots` as given at open; one holds one attempt at a time.
+    fn mark(&self, marks: &[Mark]) -> Result<()>;
     /// A reactor's state value and its version.
     fn state(&self, reactor: ReactorId, key: &str) -> Result<Option<(Bytes, Version)>>;
     /// Applies what ended attempts did, each in order, all in one transaction. Durable. See [`Commit`].
@@ -194,6 +192,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// A number that changes when another process has committed something.
     fn foreign_changes(&self) -> Result<u64>;
+    /// Waits until something was appended or requested, by this process or another. It may be over without that, and, if
+    /// a process dies between its commit and its call, miss one: [`Store::foreign_changes`] misses none.
+    fn rung(&self) -> BoxFuture<'_, ()>;
     /// The store's own clock as last persisted; see [`HostTime`].
     fn host_time(&self) -> Result<HostTime>;
     /// Persists the clock, expires whole ledger segments that are older than `ledger_window` and log records older

@@ -418,3 +418,6 @@ pub struct ReactorStats {
     /// Of these, waiting for their next attempt.
     pub waiting: u64,
 }
+
+/// A slot, and the attempt of a delivery that begins in it; nothing if it is free again.
+pub type Mark = (usize, Option<(DeliveryId, u32)>);

@@ -99,11 +99,10 @@ pub fn interrupted_attempts_are_counted(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let ids: Vec<DeliveryId> = (0..3).map(|n| f.in_memory(n)).collect();
     f.commit(f.failed(1, ids[1], 1, at(10)));
-    f.store.mark_started(0, ids[0], 1).unwrap();
-    f.store.mark_started(1, ids[1], 2).unwrap();
-    f.store.mark_started(2, ids[2], 1).unwrap();
-    f.store.mark_ended(2).unwrap();
-    assert!(f.store.mark_started(1_000_000, ids[2], 1).is_err(), "there is no such slot");
+    f.store.mark(&[(0, Some((ids[0], 1))), (1, Some((ids[1], 2)))]).unwrap();
+    f.store.mark(&[(2, Some((ids[2], 1)))]).unwrap();
+    f.store.mark(&[(2, None)]).unwrap();
+    assert!(f.store.mark(&[(1_000_000, Some((ids[2], 1)))]).is_err(), "there is no such slot");
     harness.crash();
     let f = fixture(harness);
     let recovered = f.store.recover(&[]).unwrap();
@@ -114,8 +113,7 @@ pub fn interrupted_attempts_are_counted(harness: &mut dyn Harness) {
 pub fn interrupted_until_accounted_for(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let ids: Vec<DeliveryId> = (0..2).map(|n| f.in_memory(n)).collect();
-    f.store.mark_started(0, ids[0], 1).unwrap();
-    f.store.mark_started(1, ids[1], 1).unwrap();
+    f.store.mark(&[(0, Some((ids[0], 1))), (1, Some((ids[1], 1)))]).unwrap();
     harness.crash();
     let f = fixture(harness);
     assert_eq!(f.store.recover(&[]).unwrap().interrupted.len(), 2);
@@ -132,7 +130,7 @@ pub fn interrupted_until_accounted_for(harness: &mut dyn Harness) {
 pub fn ended_attempts_are_not_interrupted(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let id = f.in_memory(1);
-    f.store.mark_started(0, id, 1).unwrap();
+    f.store.mark(&[(0, Some((id, 1)))]).unwrap();
     f.commit(f.failed(1, id, 1, at(10)));
     harness.crash();
     assert!(fixture(harness).store.recover(&[]).unwrap().interrupted.is_empty(), "the commit came first");

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use self::inner::{Inner, Log};
 use super::rejected::Rejected;
 use super::{
-    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord, OutboxRecord,
+    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord, Mark, OutboxRecord,
     Place, ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery,
     Target, Upkeep,
 };
@@ -26,6 +27,7 @@ pub struct MemoryStore {
     epoch: u64,
     slots: usize,
     rejected: Mutex<Rejected>,
+    bell: Arc<Notify>,
 }
 
 impl MemoryStore {
@@ -33,7 +35,7 @@ impl MemoryStore {
     pub fn new(slots: usize) -> Self {
         let host = HostTime(u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0));
         let inner = Inner { epoch: 1, host, ..Inner::default() };
-        Self { inner: Arc::new(Mutex::new(inner)), epoch: 1, slots, rejected: Mutex::default() }
+        Self { inner: Arc::new(Mutex::new(inner)), epoch: 1, slots, rejected: Mutex::default(), bell: Arc::default() }
     }
 
     /// The same store as the next owner finds it: this handle is fenced off.
@@ -43,7 +45,7 @@ impl MemoryStore {
         inner.epoch += 1;
         let epoch = inner.epoch;
         drop(inner);
-        Self { inner: self.inner.clone(), epoch, slots: self.slots, rejected: Mutex::default() }
+        Self { inner: self.inner.clone(), epoch, slots: self.slots, rejected: Mutex::default(), bell: self.bell.clone() }
     }
 
     fn read(&self) -> MutexGuard<'_, Inner> {
@@ -110,7 +112,9 @@ impl Store for MemoryStore {
     }
 
     fn append(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<Offset>> {
-        ready(self.write().and_then(|mut inner| inner.append(channel, &messages))).boxed()
+        let appended = self.write().and_then(|mut inner| inner.append(channel, &messages));
+        self.bell.notify_one();
+        ready(appended).boxed()
     }
 
     fn read_log(&self, channel: ChannelId, from: Offset, records: usize, bytes: usize) -> Result<Vec<LogRecord>> {
@@ -140,15 +144,15 @@ impl Store for MemoryStore {
         ready(self.write().and_then(|mut inner| inner.receive(&reception))).boxed()
     }
 
-    fn mark_started(&self, slot: usize, delivery: DeliveryId, attempt: u32) -> Result<()> {
-        self.slot(slot)?;
-        self.write()?.claims.insert(slot, (self.epoch, delivery, attempt));
-        Ok(())
-    }
-
-    fn mark_ended(&self, slot: usize) -> Result<()> {
-        self.slot(slot)?;
-        self.write()?.claims.remove(&slot);
+    fn mark(&self, marks: &[Mark]) -> Result<()> {
+        marks.iter().try_for_each(|(slot, _)| self.slot(*slot))?;
+        let claims = &mut self.write()?.claims;
+        for (slot, attempt) in marks {
+            match attempt {
+                Some((delivery, attempt)) => drop(claims.insert(*slot, (self.epoch, *delivery, *attempt))),
+                None => drop(claims.remove(slot)),
+            }
+        }
         Ok(())
     }
 
@@ -279,6 +283,7 @@ impl Store for MemoryStore {
         inner.last_request += 1;
         let id = inner.last_request;
         inner.requests.insert(id, request);
+        self.bell.notify_one();
         Ok(())
     }
 
@@ -301,6 +306,10 @@ impl Store for MemoryStore {
 
     fn foreign_changes(&self) -> Result<u64> {
         Ok(0)
+    }
+
+    fn rung(&self) -> BoxFuture<'_, ()> {
+        self.bell.notified().boxed()
     }
 
     fn host_time(&self) -> Result<HostTime> {

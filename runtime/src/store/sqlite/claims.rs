@@ -3,9 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::event::DeliveryId;
-use crate::store::{Result, StoreError};
+use crate::store::{Mark, Result, StoreError};
 
 /// Bytes of a record: epoch, delivery, attempt, check.
 const RECORD: usize = 24;
@@ -26,6 +27,8 @@ pub(super) struct Claims {
     file: File,
     slots: usize,
     epoch: u64,
+    /// The slots as they are in the file.
+    image: Mutex<Vec<[u8; RECORD]>>,
 }
 
 impl Claims {
@@ -34,7 +37,7 @@ impl Claims {
         let path = dir.join("claims");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|e| broken(&path, &e))?;
-        let this = Self { path, file, slots, epoch };
+        let this = Self { path, file, slots, epoch, image: Mutex::default() };
         let needed = (slots * RECORD) as u64;
         let length = this.file.metadata().map_err(|e| this.broken(&e))?.len();
         if length < needed {
@@ -42,33 +45,38 @@ impl Claims {
             let zeros = vec![0; usize::try_from(needed - length).unwrap_or(0)];
             this.file.write_all_at(&zeros, length).map_err(|e| this.broken(&e))?;
         }
-        Ok(this)
+        let mut image = vec![[0; RECORD]; slots];
+        this.file.read_exact_at(image.as_flattened_mut(), 0).map_err(|e| this.broken(&e))?;
+        Ok(Self { image: Mutex::new(image), ..this })
     }
 
-    /// Notes that an attempt begins.
-    pub(super) fn set(&self, slot: usize, delivery: DeliveryId, attempt: u32) -> Result<()> {
+    /// Notes attempts that begin and slots that are free again, in one write.
+    pub(super) fn mark(&self, marks: &[Mark]) -> Result<()> {
+        if let Some((slot, _)) = marks.iter().find(|(slot, _)| *slot >= self.slots) {
+            let slots = self.slots;
+            return Err(StoreError::Other(format!("there is no slot {slot}: the store was opened with {slots}")));
+        }
+        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut first, mut end) = (self.slots, 0);
+        for (slot, attempt) in marks {
+            image[*slot] = attempt.map_or([0; RECORD], |(delivery, attempt)| self.record(delivery, attempt));
+            (first, end) = (first.min(*slot), end.max(*slot + 1));
+        }
+        if first >= end {
+            return Ok(());
+        }
+        let bytes = image[first..end].as_flattened();
+        self.file.write_all_at(bytes, (first * RECORD) as u64).map_err(|e| self.broken(&e))
+    }
+
+    fn record(&self, delivery: DeliveryId, attempt: u32) -> [u8; RECORD] {
         let mut record = [0; RECORD];
         record[..8].copy_from_slice(&self.epoch.to_le_bytes());
         record[8..16].copy_from_slice(&delivery.0.to_le_bytes());
         record[16..20].copy_from_slice(&attempt.to_le_bytes());
         let check = check(&record);
         record[20..].copy_from_slice(&check);
-        self.write(slot, &record)
-    }
-
-    /// Takes the note back.
-    pub(super) fn unset(&self, slot: usize) -> Result<()> {
-        self.write(slot, &[0; RECORD])
-    }
-
-    fn write(&self, slot: usize, record: &[u8; RECORD]) -> Result<()> {
-        if slot >= self.slots {
-            return Err(StoreError::Other(format!(
-                "there is no slot {slot}: the store was opened with {}",
-                self.slots
-            )));
-        }
-        self.file.write_all_at(record, (slot * RECORD) as u64).map_err(|e| self.broken(&e))
+        record
     }
 
     /// What earlier owners left.
@@ -90,12 +98,14 @@ impl Claims {
     /// Forgets what earlier owners left.
     pub(super) fn clear(&self) -> Result<()> {
         let length = self.file.metadata().map_err(|e| self.broken(&e))?.len();
+        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
         for slot in 0..usize::try_from(length).unwrap_or(0) / RECORD {
             let mut record = [0; RECORD];
             let at = (slot * RECORD) as u64;
             self.file.read_exact_at(&mut record, at).map_err(|e| self.broken(&e))?;
             if self.claim(&record).is_some() {
                 self.file.write_all_at(&[0; RECORD], at).map_err(|e| self.broken(&e))?;
+                image.get_mut(slot).into_iter().for_each(|record| *record = [0; RECORD]);
             }
         }
         Ok(())
@@ -124,24 +134,23 @@ mod tests {
     fn a_later_owner_sees_what_an_earlier_one_began() {
         let dir = tempfile::tempdir().unwrap();
         let first = Claims::open(dir.path(), 4, 1).unwrap();
-        first.set(0, DeliveryId(7), 1).unwrap();
-        first.set(1, DeliveryId(8), 2).unwrap();
-        first.unset(0).unwrap();
+        first.mark(&[(0, Some((DeliveryId(7), 1))), (1, Some((DeliveryId(8), 2)))]).unwrap();
+        first.mark(&[(0, None)]).unwrap();
         assert!(first.left().unwrap().is_empty(), "its own are not left over");
         let second = Claims::open(dir.path(), 2, 2).unwrap();
-        second.set(0, DeliveryId(9), 1).unwrap();
+        second.mark(&[(0, Some((DeliveryId(9), 1)))]).unwrap();
         assert_eq!(second.left().unwrap(), [Claim { delivery: DeliveryId(8), attempt: 2 }]);
         second.clear().unwrap();
         assert!(second.left().unwrap().is_empty());
         let third = Claims::open(dir.path(), 2, 3).unwrap();
         assert_eq!(third.left().unwrap(), [Claim { delivery: DeliveryId(9), attempt: 1 }]);
-        assert!(third.set(2, DeliveryId(1), 1).is_err());
+        assert!(third.mark(&[(2, Some((DeliveryId(1), 1)))]).is_err());
     }
 
     #[test]
     fn a_torn_record_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        Claims::open(dir.path(), 1, 1).unwrap().set(0, DeliveryId(7), 1).unwrap();
+        Claims::open(dir.path(), 1, 1).unwrap().mark(&[(0, Some((DeliveryId(7), 1)))]).unwrap();
         let path = dir.path().join("claims");
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[9] ^= 1;

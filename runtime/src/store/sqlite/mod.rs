@@ -2,9 +2,11 @@
 //!
 //! `schema.sql` describes the tables. Everything is written by one thread (`writer`), which takes what is queued as
 //! one transaction and syncs once. Everything is read through a pool of read-only connections (`readers`). Attempts
-//! that have begun stand in a small file beside the database (`claims`).
+//! that have begun stand in a small file beside the database (`claims`), and other processes ring (`bell`) when they have
+//! written something.
 
 mod admit;
+mod bell;
 mod checkpoint;
 mod claims;
 mod commit;
@@ -29,13 +31,14 @@ mod stats;
 mod upkeep;
 mod writer;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use self::bell::Bell;
 use self::claims::Claims;
 use self::fault::Fault;
 use self::names::Kind;
@@ -43,8 +46,8 @@ use self::queue::Queue;
 use self::readers::Readers;
 use self::writer::Terms;
 use super::{
-    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate, Incoming, LogRecord, OutboxRecord,
-    Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Upkeep,
+    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate, Incoming, LogRecord, Mark,
+    OutboxRecord, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -53,7 +56,7 @@ use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, 
 pub struct OpenOptions {
     /// Run reactors: at most one owner at a time. Without it, only publishing, requests and reading are possible.
     pub owner: bool,
-    /// Attempts at once; see [`Store::mark_started`].
+    /// Attempts at once; see [`Store::mark`].
     pub slots: usize,
     /// Bytes kept free for the endings of what is under way when the disk fills up.
     pub reserve: u64,
@@ -86,6 +89,7 @@ pub struct SqliteStore {
     checkpoint: Option<std::sync::mpsc::SyncSender<()>>,
     readers: Readers,
     changes: Mutex<Connection>,
+    bell: Arc<Bell>,
     queue: Queue,
     claims: Option<Claims>,
     next_commit: AtomicU64,
@@ -107,8 +111,8 @@ impl SqliteStore {
     }
 }
 
-const DURABLE: Terms = Terms { durable: true, intake: false, bytes: 256, commits: Vec::new() };
-const SOON: Terms = Terms { durable: false, intake: false, bytes: 256, commits: Vec::new() };
+const DURABLE: Terms = Terms { durable: true, intake: false, rings: false, bytes: 256, commits: Vec::new() };
+const SOON: Terms = Terms { durable: false, intake: false, rings: false, bytes: 256, commits: Vec::new() };
 
 impl Store for SqliteStore {
     fn reactor_id(&self, name: &str) -> Result<ReactorId> {
@@ -131,7 +135,7 @@ impl Store for SqliteStore {
 
     fn append(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<Offset>> {
         let bytes = messages.iter().map(|message| message.size() + 64).sum();
-        let terms = Terms { durable: true, intake: true, bytes, commits: Vec::new() };
+        let terms = Terms { intake: true, rings: true, bytes, ..DURABLE };
         self.queue.ask(terms, move |group| log::append(group, channel, messages.iter()))
     }
 
@@ -155,7 +159,7 @@ impl Store for SqliteStore {
         }
         let dead: usize = admission.dead.iter().map(|letter| letter.message.size() + 512).sum();
         let bytes = admission.deliveries.len() * 256 + dead;
-        let terms = Terms { durable: false, intake: true, bytes, commits: Vec::new() };
+        let terms = Terms { intake: true, bytes, ..SOON };
         self.queue.ask(terms, move |group| admit::apply(group, &admission))
     }
 
@@ -166,16 +170,12 @@ impl Store for SqliteStore {
         let weight = |incoming: &Incoming| incoming.message.size() + incoming.deliveries.len() * 256 + 256;
         let bytes = reception.messages.iter().map(weight).sum();
         let durable = reception.messages.iter().any(|one| !one.dead.is_empty() || one.unrouted > 0);
-        let terms = Terms { durable, intake: true, bytes, commits: Vec::new() };
+        let terms = Terms { durable, intake: true, bytes, ..SOON };
         self.queue.ask(terms, move |group| receive::apply(group, &reception))
     }
 
-    fn mark_started(&self, slot: usize, delivery: DeliveryId, attempt: u32) -> Result<()> {
-        self.owned()?.set(slot, delivery, attempt)
-    }
-
-    fn mark_ended(&self, slot: usize) -> Result<()> {
-        self.owned()?.unset(slot)
+    fn mark(&self, marks: &[Mark]) -> Result<()> {
+        self.owned()?.mark(marks)
     }
 
     fn state(&self, reactor: ReactorId, key: &str) -> Result<Option<(Bytes, Version)>> {
@@ -196,7 +196,7 @@ impl Store for SqliteStore {
             self.next_commit.fetch_max(highest.0.saturating_add(1), Ordering::Relaxed);
         }
         let bytes = commits.iter().map(Commit::weight).sum();
-        let terms = Terms { durable: true, intake: false, bytes, commits: numbers };
+        let terms = Terms { bytes, commits: numbers, ..DURABLE };
         self.queue.ask(terms, move |group| commits.iter().map(|commit| commit::apply(group, commit)).collect())
     }
 
@@ -264,7 +264,7 @@ impl Store for SqliteStore {
 
     fn send(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<()>> {
         let bytes = messages.iter().map(|message| message.size() + 64).sum();
-        let terms = Terms { durable: true, intake: true, bytes, commits: Vec::new() };
+        let terms = Terms { intake: true, bytes, ..DURABLE };
         self.queue.ask(terms, move |group| messages.iter().try_for_each(|m| outbox::add(group, channel, m)))
     }
 
@@ -289,7 +289,7 @@ impl Store for SqliteStore {
     }
 
     fn request(&self, request: Request) -> Result<()> {
-        self.queue.wait(DURABLE, move |group| dead::request(group, &request))
+        self.queue.wait(Terms { rings: true, ..DURABLE }, move |group| dead::request(group, &request))
     }
 
     fn requests(&self) -> Result<Vec<(u64, Request)>> {
@@ -313,6 +313,10 @@ impl Store for SqliteStore {
             .and_then(|mut pragma| pragma.query_row([], |row| rows::num(row, 0)))
             .map_err(Fault::from);
         version.map_err(|e| e.at(self.readers.file()))
+    }
+
+    fn rung(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.bell.rung())
     }
 
     fn host_time(&self) -> Result<HostTime> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use rusqlite::Connection;
 
+use super::bell::Bell;
 use super::claims::Claims;
 use super::fault::Sql;
 use super::group::{Live, meta, set_meta};
@@ -65,8 +66,21 @@ impl SqliteStore {
         };
         let readers = Readers::new(&file);
         let checkpoint = wake.clone();
-        let writer =
-            Writer { conn, live, file, turn, reserve, frames, wake, broken, full_sync: true, stopped: None, tried: 0 };
+        let bell = Arc::new(Bell::new(dir, options.owner));
+        let writer = Writer {
+            conn,
+            live,
+            file,
+            turn,
+            reserve,
+            bell: Arc::clone(&bell),
+            frames,
+            wake,
+            broken,
+            full_sync: true,
+            stopped: None,
+            tried: 0,
+        };
         let (sender, queue) = mpsc::channel();
         threads.push(spawn("store-writer", move || writer.run(&queue))?);
         Ok(Self {
@@ -74,6 +88,7 @@ impl SqliteStore {
             readers,
             claims,
             changes: Mutex::new(changes),
+            bell,
             next_commit,
             checkpoint,
             _lock: lock,

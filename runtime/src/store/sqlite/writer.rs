@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::bell::Bell;
 use super::checkpoint;
 use super::fault::{Fault, Sql};
 use super::group::{Group, Live};
@@ -28,6 +29,8 @@ pub(super) struct Terms {
     pub(super) durable: bool,
     /// Brings new work in: refused while only the reserve is left.
     pub(super) intake: bool,
+    /// The owner has to hear of it.
+    pub(super) rings: bool,
     /// Bytes it will write, roughly.
     pub(super) bytes: usize,
     /// Commits it carries.
@@ -88,6 +91,7 @@ pub(super) struct Writer {
     pub(super) file: PathBuf,
     pub(super) turn: Turn,
     pub(super) reserve: Reserve,
+    pub(super) bell: Arc<Bell>,
     /// Frames in the write-ahead log after the last commit.
     pub(super) frames: Arc<AtomicU32>,
     /// Wakes the checkpointer.
@@ -145,7 +149,12 @@ impl Writer {
                 }
             }
             match self.attempt(&mut group) {
-                Ok(()) => return group.into_iter().for_each(|op| op.answer(None)),
+                Ok(()) => {
+                    if group.iter().any(|op| op.terms().rings) {
+                        self.bell.ring();
+                    }
+                    return group.into_iter().for_each(|op| op.answer(None));
+                }
                 Err(failure) => group = self.fail(group, failure),
             }
         }

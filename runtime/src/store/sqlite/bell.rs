@@ -1,0 +1,115 @@
+//! The doorbell: whoever has appended or requested something rings, and the owner need not look all the time.
+//!
+//! Other processes ring through a named pipe in the store's directory. Where there can be none, or nobody is at home,
+//! ringing does nothing, and what was written is found when the owner looks by itself.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
+use tokio::net::unix::pipe;
+use tokio::sync::Notify;
+
+/// One side of it.
+#[derive(Debug)]
+pub(super) struct Bell {
+    path: PathBuf,
+    /// Where this process rings; nothing in a client, which rings outside.
+    inside: Option<Notify>,
+    /// Where others ring; made at the first use, because it belongs to whose runtime it is. The file keeps the pipe open
+    /// when nobody else does.
+    outside: OnceLock<Option<(pipe::Receiver, File)>>,
+}
+
+impl Bell {
+    pub(super) fn new(dir: &Path, owner: bool) -> Self {
+        Self { path: dir.join("bell"), inside: owner.then(Notify::new), outside: OnceLock::new() }
+    }
+
+    /// Never blocks, and never fails: a full pipe has been rung already.
+    pub(super) fn ring(&self) {
+        match &self.inside {
+            Some(inside) => inside.notify_one(),
+            None => {
+                let flags = OFlags::NONBLOCK.bits().cast_signed();
+                let pipe = OpenOptions::new().write(true).custom_flags(flags).open(&self.path);
+                let _ = pipe.and_then(|mut pipe| pipe.write(&[1]));
+            }
+        }
+    }
+
+    /// Waits until somebody has rung.
+    pub(super) async fn rung(&self) {
+        let inside = async {
+            match &self.inside {
+                Some(inside) => inside.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = inside => {}
+            () = self.rung_outside() => {}
+        }
+    }
+
+    async fn rung_outside(&self) {
+        let pipe = self.outside.get_or_init(|| listen(&self.path).ok());
+        let Some((pipe, _)) = pipe.as_ref() else { return std::future::pending().await };
+        if pipe.readable().await.is_err() {
+            return std::future::pending().await;
+        }
+        let mut bytes = [0; 64];
+        while pipe.try_read(&mut bytes).is_ok_and(|read| read == bytes.len()) {}
+    }
+}
+
+fn listen(path: &Path) -> std::io::Result<(pipe::Receiver, File)> {
+    match mkfifoat(CWD, path, Mode::from_raw_mode(0o666)) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let receiver = pipe::OpenOptions::new().open_receiver(path)?;
+    let sender = OpenOptions::new().write(true).open(path)?;
+    Ok((receiver, sender))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+    const NEVER: Duration = Duration::from_millis(100);
+
+    #[tokio::test]
+    async fn it_is_heard_from_inside_and_from_outside() {
+        let dir = tempfile::tempdir().unwrap();
+        let (owner, client) = (Bell::new(dir.path(), true), Bell::new(dir.path(), false));
+        client.ring();
+        assert!(timeout(NEVER, owner.rung()).await.is_err(), "nobody was at home");
+        for bell in [&owner, &client] {
+            (0..100).for_each(|_| bell.ring());
+            timeout(SOON, owner.rung()).await.expect("heard");
+        }
+        while timeout(NEVER, owner.rung()).await.is_ok() {}
+        (0..100_000).for_each(|_| client.ring());
+        timeout(SOON, owner.rung()).await.expect("a full pipe is heard");
+    }
+
+    #[tokio::test]
+    async fn where_there_can_be_no_pipe_it_is_silent() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("bell"), "a file").unwrap();
+        let owner = Bell::new(dir.path(), true);
+        Bell::new(dir.path(), false).ring();
+        assert!(timeout(NEVER, owner.rung()).await.is_err());
+        owner.ring();
+        timeout(SOON, owner.rung()).await.expect("heard");
+    }
+}
