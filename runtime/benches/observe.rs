@@ -7,7 +7,6 @@
 #[allow(dead_code, reason = "each program uses its part of it")]
 mod host;
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -15,16 +14,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use reactor_runtime::admin::Admin;
-use reactor_runtime::event::Message;
+use reactor_runtime::bench::meter::Meter;
+use reactor_runtime::bench::rig;
 use reactor_runtime::otlp::Exporter;
-use reactor_runtime::pipeline::host::Control;
 use reactor_runtime::pipeline::signal::{Signals, counting_cost};
 use reactor_runtime::store::Store;
-
-use host::{Ready, Running};
-
-const CONFIG: &str = "[channels.in]\nkind = \"local\"\n[reactors.tally]\nmodule = \"tally.wasm\"\nfrom = [\"in\"]\n\
-    on = [\"added\"]\nallow = { state = true }\n";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Watch {
@@ -36,14 +30,13 @@ enum Watch {
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
     let (events, rounds) = (numbers.next().unwrap_or(40_000), numbers.next().unwrap_or(5));
-    let module = host::tally();
     let collector = Collector::start();
     let modes =
         [("nobody watches", Watch::Nobody), ("metrics, 10 reads/s", Watch::Metrics), ("traces by OTLP", Watch::Traces)];
     let mut results = vec![Vec::new(); modes.len()];
     for _ in 0..rounds {
         for (mode, results) in modes.iter().zip(&mut results) {
-            results.push(run(&module, events, mode.1, &collector));
+            results.push(run(events, mode.1, &collector));
         }
     }
     println!("\n{events} events, {rounds} rounds in turns, medians");
@@ -66,16 +59,16 @@ fn main() {
     println!("  counting itself, which is always on: {:.0} ns/event", counting_cost(1_000_000).as_secs_f64() * 1e9);
 }
 
-fn run(module: &[u8], events: usize, watch: Watch, collector: &Collector) -> (f64, f64) {
-    let threads = host::threads("watch", 1);
+fn run(events: usize, watch: Watch, collector: &Collector) -> (f64, f64) {
+    let threads = rig::threads("watch", 1).expect("threads");
     let exporter = (watch == Watch::Traces)
         .then(|| Exporter::new(&collector.url(), threads.handle().clone()).expect("an exporter"));
     let signals = Arc::new(Signals::traced(exporter.as_ref().map(Exporter::tracer)));
-    let ready = Ready::new(CONFIG, module, BTreeMap::new()).with_signals(Arc::clone(&signals));
-    let store = ready.store();
+    let rig = host::rig(host::TALLY).with_signals(Arc::clone(&signals));
+    let store = Arc::clone(rig.store());
     let channel = store.channel_id("in").expect("a channel");
     for first in (0..events).step_by(256) {
-        let batch = (first..events.min(first + 256)).map(event).collect();
+        let batch = (first..events.min(first + 256)).map(|id| host::event(id, id % host::ACCOUNTS)).collect();
         threads.block_on(store.append(channel, batch)).expect("accepted");
     }
     let over = Arc::new(AtomicBool::new(false));
@@ -92,28 +85,16 @@ fn run(module: &[u8], events: usize, watch: Watch, collector: &Collector) -> (f6
             }
         })
     });
-    let (start, before) = (Instant::now(), cpu());
-    // What is not named here has to live as long.
-    let running = ready.run();
-    let Running { runtime, tell, host, dir, .. } = running;
-    tell.blocking_send(Control::WhenIdle).expect("the host listens");
-    runtime.block_on(host).expect("the host ends");
+    let (start, meter) = (Instant::now(), Meter::now());
+    let mut running = rig.run().expect("a host");
+    running.until_idle().expect("the host ends");
     exporter.into_iter().for_each(Exporter::flush);
-    let (took, used) = (start.elapsed(), cpu() - before);
+    let (took, used) = (start.elapsed(), meter.used().cpu_in_all());
     over.store(true, Ordering::Relaxed);
     reader.into_iter().for_each(|reader| reader.join().expect("the reader ends"));
     let done: u64 = store.stats().expect("counts").reactors.iter().map(|reactor| reactor.done).sum();
     assert_eq!(done as usize, events);
-    drop(dir);
     (events as f64 / took.as_secs_f64(), used.as_secs_f64() * 1e6 / events as f64)
-}
-
-fn event(id: usize) -> Message {
-    let pad = "x".repeat(330);
-    Message::from_body(format!(
-        r#"{{"eventId":"event-{id:09}","eventType":"added","eventVersion":1,"timestamp":"2026-03-02T09:00:00Z","source":"bench","correlationId":"flow-{id:09}","data":{{"account":"a{:05}","amount":{id},"pad":"{pad}"}}}}"#,
-        id % 10_000
-    ))
 }
 
 fn read(address: SocketAddr) {
@@ -122,16 +103,6 @@ fn read(address: SocketAddr) {
     let mut answer = Vec::new();
     let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
     assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
-}
-
-/// CPU time of this process.
-fn cpu() -> Duration {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-    let spent = tasks.flatten().filter_map(|task| {
-        let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        stat.split(' ').next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(spent.sum())
 }
 
 /// Takes what it is sent, and counts it.

@@ -23,19 +23,15 @@ use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, SendMessageBatchRequestEntry,
 };
 use futures_util::future::{join_all, select_all};
+use reactor_runtime::bench::rig;
 use reactor_runtime::channel::aws::Aws;
 use reactor_runtime::channel::sqs::SqsQueue;
 use reactor_runtime::channel::{Remote, Sink, Source};
-use reactor_runtime::pipeline::host::Control;
 use reactor_runtime::store::Store;
 use tokio::sync::Notify;
 
-use host::Ready;
-
 /// Most messages in one call.
 const BATCH: usize = 10;
-const BODY: usize = 500;
-const ACCOUNTS: usize = 10_000;
 const SENDERS: usize = 16;
 /// Most seconds that a receive waits.
 const LONG_POLL: i32 = 20;
@@ -87,7 +83,8 @@ fn main() {
 fn print(setting: &Setting, spent: &[Vec<Spent>]) {
     let Setting { messages, loops, rounds, .. } = setting;
     println!(
-        "{messages} messages of {BODY} bytes, {loops} receivers, {BATCH} messages a call, medians of {rounds} rounds"
+        "{messages} messages of {} bytes, {loops} receivers, {BATCH} messages a call, medians of {rounds} rounds",
+        body(0).len()
     );
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let heads = ["", "messages/s", "ratio", "CPU per 1,000 messages", "ratio"];
@@ -162,7 +159,7 @@ const SYSTEM: [MessageSystemAttributeName; 4] = [
 
 /// The least that a consumer can do: receive and delete, in as many loops as there are receivers.
 fn sdk_loop(setting: &Setting, queue: &str) -> Spent {
-    let runtime = threads("sdk", 2);
+    let runtime = rig::threads("sdk", 2).expect("threads");
     let client = client(setting);
     let (left, done) = (AtomicUsize::new(setting.messages), Notify::new());
     runtime.block_on(async {
@@ -184,13 +181,13 @@ fn reactor(setting: &Setting, queue: &str) -> Spent {
         "[channels.in]\nkind = \"sqs\"\nqueue = \"{queue}\"\n\n[reactors.tally]\nmodule = \"tally.wasm\"\n\
          from = [\"in\"]\non = [\"added\"]\nallow = {{ state = true }}\n"
     );
-    let looking = threads("look", 1);
+    let looking = rig::threads("look", 1).expect("threads");
     // The endpoint is in the environment, as it is for the program.
     let queue = Arc::new(SqsQueue::new(looking.block_on(Aws::connect()), queue.to_owned(), false));
     let remote = Remote { source: Some(Arc::clone(&queue) as Arc<dyn Source>), sink: queue.clone() as Arc<dyn Sink> };
-    let ready = Ready::new(&config, &host::tally(), BTreeMap::from([("in".to_owned(), remote)]));
+    let rig = host::rig(&config).with_remotes(BTreeMap::from([("in".to_owned(), remote)]));
     let watch = Stopwatch::start();
-    let running = ready.run();
+    let mut running = rig.run().expect("a host");
     while running.store.stats().expect("counts").reactors.iter().map(|r| r.done).sum::<u64>() < setting.messages as u64
     {
         std::thread::sleep(Duration::from_millis(5));
@@ -199,8 +196,7 @@ fn reactor(setting: &Setting, queue: &str) -> Spent {
         std::thread::sleep(Duration::from_millis(5));
     }
     let spent = watch.stop();
-    running.tell.blocking_send(Control::Drain).expect("the host listens");
-    running.runtime.block_on(running.host).expect("the host ends");
+    running.stop().expect("the host ends");
     spent
 }
 
@@ -228,7 +224,7 @@ async fn receive_and_delete(client: &Client, queue: &str, left: &AtomicUsize, do
 
 /// A new queue that holds the messages.
 fn filled(setting: &Setting, name: &str) -> String {
-    let runtime = threads("fill", 2);
+    let runtime = rig::threads("fill", 2).expect("threads");
     let client = client(setting);
     runtime.block_on(async {
         let made = client.create_queue().queue_name(name).send().await.expect("a queue");
@@ -240,7 +236,7 @@ fn filled(setting: &Setting, name: &str) -> String {
                 for first in (first * BATCH..setting.messages).step_by(SENDERS * BATCH) {
                     let entry = |id: usize| {
                         let entry = SendMessageBatchRequestEntry::builder().id(id.to_string());
-                        entry.message_body(event(id)).build().expect("an entry")
+                        entry.message_body(body(id)).build().expect("an entry")
                     };
                     let entries = (first..setting.messages.min(first + BATCH)).map(entry).collect();
                     let send = client.send_message_batch().queue_url(queue).set_entries(Some(entries));
@@ -253,15 +249,8 @@ fn filled(setting: &Setting, name: &str) -> String {
     })
 }
 
-/// An event in the native form, for the guest of tests/guests/tally.
-fn event(id: usize) -> String {
-    let account = id % ACCOUNTS;
-    let with = |pad: &str| {
-        format!(
-            r#"{{"eventId":"event-{id:09}","eventType":"added","eventVersion":1,"timestamp":"2026-03-02T09:00:00Z","source":"bench","correlationId":"flow-{id:09}","data":{{"account":"a{account:05}","amount":{id},"pad":"{pad}"}}}}"#
-        )
-    };
-    with(&"x".repeat(BODY - with("").len()))
+fn body(id: usize) -> String {
+    String::from_utf8(host::event(id, id % host::ACCOUNTS).body.to_vec()).expect("JSON")
 }
 
 fn client(setting: &Setting) -> Client {
@@ -271,9 +260,4 @@ fn client(setting: &Setting) -> Client {
         .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
         .endpoint_url(&setting.endpoint);
     Client::from_conf(config.build())
-}
-
-fn threads(name: &str, count: usize) -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(count).thread_name(name).enable_all().build().expect("threads")
 }

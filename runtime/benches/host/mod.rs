@@ -1,22 +1,31 @@
-//! A host with the tally guest, as the programs that print figures run it.
+//! The tally guest and its events, as the programs that print figures use them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use reactor_runtime::channel::Remote;
+use reactor_runtime::bench::rig::Rig;
 use reactor_runtime::clock::{Clock, SystemClock};
-use reactor_runtime::config;
-use reactor_runtime::pipeline::host::{Control, Host, Parts};
-use reactor_runtime::pipeline::invoke::Guest;
-use reactor_runtime::pipeline::signal::Signals;
-use reactor_runtime::store::Store;
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::wasm::{Engine, EngineOptions, GuestSpec, Limits};
-use tokio::sync::mpsc;
+use reactor_runtime::config::{self, model::Config};
+use reactor_runtime::event::Message;
+use reactor_runtime::wasm::{Engine, EngineOptions, GuestSpec, LoadedModule};
+
+/// Accounts that the events are about.
+pub(crate) const ACCOUNTS: usize = 10_000;
+
+/// One reactor that wants every event.
+pub(crate) const TALLY: &str = r#"
+[channels.in]
+kind = "local"
+[reactors.tally]
+module = "tally.wasm"
+from = ["in"]
+on = ["added"]
+allow = { state = true }
+"#;
 
 /// The guest's module, as it was built.
-pub(crate) fn tally() -> Vec<u8> {
+fn tally() -> Vec<u8> {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-unknown-unknown/guest/guest_tally.wasm");
     let module = std::env::var_os("TALLY_WASM").map_or(module, Into::into);
     std::fs::read(&module).unwrap_or_else(|error| {
@@ -24,94 +33,37 @@ pub(crate) fn tally() -> Vec<u8> {
     })
 }
 
-/// A host in a folder of its own, ready to run.
-pub(crate) struct Ready {
-    dir: tempfile::TempDir,
-    store: Arc<SqliteStore>,
-    guests: tokio::runtime::Runtime,
-    parts: Parts,
+/// A configuration, and the tally guest for each of its reactors.
+pub(crate) fn load(text: &str) -> (Config, BTreeMap<String, LoadedModule>) {
+    let dir = tempfile::TempDir::new().expect("a temporary folder").keep();
+    let loaded = config::parse(text, &dir.join("reactors.toml"), &|_| None).expect("a valid configuration");
+    let config = loaded.config;
+    let path = dir.join("tally.wasm");
+    std::fs::write(&path, tally()).expect("the module");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let options =
+        EngineOptions { cache_dir: dir.join("cache"), instances: config.runtime.concurrency, max_memory: 64 << 20 };
+    let engine = Engine::new(options).expect("an engine");
+    let load = |(name, reactor)| {
+        let spec = GuestSpec::of(&config, reactor, Arc::clone(&clock));
+        (String::clone(name), engine.load(&path, spec).expect("a module"))
+    };
+    let modules = config.reactors.iter().map(load).collect();
+    std::fs::remove_dir_all(&dir).expect("nobody needs it any more");
+    (config, modules)
 }
 
-/// A host that runs.
-pub(crate) struct Running {
-    pub(crate) dir: tempfile::TempDir,
-    pub(crate) store: Arc<SqliteStore>,
-    pub(crate) runtime: tokio::runtime::Runtime,
-    pub(crate) tell: mpsc::Sender<Control>,
-    pub(crate) host: tokio::task::JoinHandle<()>,
-    _guests: tokio::runtime::Runtime,
+/// A host of such a configuration.
+pub(crate) fn rig(text: &str) -> Rig {
+    let (config, modules) = load(text);
+    let guests = modules.into_iter().map(|(name, module)| (name, module.guest)).collect();
+    Rig::new(config, &std::env::temp_dir(), guests).expect("a store")
 }
 
-impl Ready {
-    /// Prepares a host of a reactor `tally`, with connections to the channels outside.
-    pub(crate) fn new(config: &str, module: &[u8], remotes: BTreeMap<String, Remote>) -> Self {
-        let dir = tempfile::TempDir::new().expect("a temporary folder");
-        let path = dir.path().join("tally.wasm");
-        std::fs::write(&path, module).expect("the module");
-        let file = dir.path().join("reactors.toml");
-        let loaded = config::parse(config, &file, &|_| None).expect("a valid configuration");
-        let config = Arc::new(loaded.config);
-        let options = OpenOptions::owner(config.runtime.concurrency);
-        let store = Arc::new(SqliteStore::open(&config.runtime.data_dir, &options).expect("a store"));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let cache_dir = config.runtime.data_dir.join("modules");
-        let options = EngineOptions { cache_dir, instances: config.runtime.concurrency, max_memory: 64 << 20 };
-        let engine = Engine::new(options).expect("an engine");
-        let reactor = &config.reactors["tally"];
-        let spec = GuestSpec {
-            reactor: reactor.name.clone(),
-            timeout: reactor.timeout,
-            cpu: reactor.cpu,
-            memory: reactor.memory,
-            allow_state: true,
-            allow_http: Vec::new(),
-            rehearsal: false,
-            emit: Vec::new(),
-            config: BTreeMap::new(),
-            hop_limit: 16,
-            limits: Limits::default(),
-            clock: Arc::clone(&clock),
-        };
-        let guest: Arc<dyn Guest> = engine.load(&path, spec).expect("a module").guest;
-        let guests = threads("guest", 2);
-        let parts = Parts {
-            config,
-            store: Arc::clone(&store) as Arc<dyn Store>,
-            clock,
-            guests: BTreeMap::from([("tally".to_owned(), guest)]),
-            remotes,
-            guest_threads: guests.handle().clone(),
-            signals: Arc::default(),
-        };
-        Self { dir, store, guests, parts }
-    }
-
-    /// With these instead of its own.
-    pub(crate) fn with_signals(mut self, signals: Arc<Signals>) -> Self {
-        self.parts.signals = signals;
-        self
-    }
-
-    /// Its store.
-    pub(crate) fn store(&self) -> Arc<SqliteStore> {
-        Arc::clone(&self.store)
-    }
-
-    /// Starts it.
-    pub(crate) fn run(self) -> Running {
-        let Self { dir, store, guests, parts } = self;
-        let runtime = threads("host", 2);
-        let (tell, told) = mpsc::channel(1);
-        let host = runtime.spawn(async move {
-            let host = Host::new(parts).await.expect("a host");
-            host.run(told).await.expect("the host runs");
-        });
-        Running { dir, store, runtime, tell, host, _guests: guests }
-    }
-}
-
-/// Threads of this name.
-pub(crate) fn threads(name: &str, count: usize) -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(count).thread_name(name).enable_all().build().expect("threads")
+/// An event of 529 bytes.
+pub(crate) fn event(id: usize, account: usize) -> Message {
+    let pad = "x".repeat(330);
+    Message::from_body(format!(
+        r#"{{"eventId":"event-{id:09}","eventType":"added","eventVersion":1,"timestamp":"2026-03-02T09:00:00Z","source":"bench","correlationId":"flow-{id:09}","data":{{"account":"a{account:05}","amount":{id},"pad":"{pad}"}}}}"#
+    ))
 }

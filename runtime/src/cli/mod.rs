@@ -7,6 +7,7 @@ macro_rules! out {
     ($($words:tt)*) => { $crate::cli::print_line(format_args!($($words)*)) };
 }
 
+mod bench;
 mod build;
 mod check;
 mod codes;
@@ -107,6 +108,7 @@ enum Command {
     Up(up::Up),
     Publish(publish::Publish),
     Invoke(invoke::Invoke),
+    Bench(bench::Bench),
     #[command(subcommand)]
     Dead(dead::Dead),
     #[command(subcommand)]
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Up(command) => command.run(&cli.global),
         Command::Publish(command) => command.run(&cli.global),
         Command::Invoke(command) => command.run(&cli.global),
+        Command::Bench(command) => command.run(&cli.global),
         Command::Dead(command) => command.run(&cli.global),
         Command::Log(command) => command.run(&cli.global),
         Command::Graph(command) => command.run(&cli.global),

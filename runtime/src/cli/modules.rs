@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::model::{Config, ReactorConfig};
 use crate::config::{Place, Problem, Problems};
 use crate::pipeline::invoke::Guest;
-use crate::wasm::{Engine, EngineOptions, GuestSpec, Limits, LoadError, LoadedModule};
+use crate::wasm::{Engine, EngineOptions, GuestSpec, LoadError, LoadedModule};
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -97,29 +97,12 @@ fn load_all(
     let (mut loaded, mut problems) = (BTreeMap::new(), Problems::default());
     for name in names {
         let reactor = &config.reactors[name];
-        match engine.load(&reactor.module, GuestSpec { rehearsal, ..spec(config, reactor, Arc::clone(clock)) }) {
+        match engine.load(&reactor.module, GuestSpec { rehearsal, ..GuestSpec::of(config, reactor, Arc::clone(clock)) }) {
             Ok(module) => drop(loaded.insert(name.clone(), module)),
             Err(error) => problems.extend(describe(project, name, reactor, &error)),
         }
     }
     if problems.is_empty() { Ok(loaded) } else { Err(problems) }
-}
-
-fn spec(config: &Config, reactor: &ReactorConfig, clock: Arc<dyn Clock>) -> GuestSpec {
-    GuestSpec {
-        reactor: reactor.name.clone(),
-        timeout: reactor.timeout,
-        cpu: reactor.cpu,
-        memory: reactor.memory,
-        allow_state: reactor.allow.state,
-        allow_http: reactor.allow.http.clone(),
-        rehearsal: false,
-        emit: reactor.emit.clone(),
-        config: reactor.config.clone(),
-        hop_limit: config.runtime.hop_limit,
-        limits: Limits::default(),
-        clock,
-    }
 }
 
 /// A module's error, at the line of the configuration that names the module or lacks the grant.

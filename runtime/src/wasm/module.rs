@@ -18,9 +18,10 @@ use super::grants::{Grants, is_wasi};
 use super::host::Host;
 use super::http::Http;
 use super::limits::Limits;
-use super::run::Module;
+use super::run::{Module, make_instance};
 use crate::clock::Clock;
-use crate::pipeline::invoke::Guest;
+use crate::config::model::{Config, ReactorConfig};
+use crate::pipeline::invoke::{Call, Guest};
 use crate::subscription::TypePattern;
 
 /// Largest module file, in bytes.
@@ -55,6 +56,26 @@ pub struct GuestSpec {
     pub clock: Arc<dyn Clock>,
 }
 
+impl GuestSpec {
+    /// What a configuration says of a reactor.
+    pub fn of(config: &Config, reactor: &ReactorConfig, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            reactor: reactor.name.clone(),
+            timeout: reactor.timeout,
+            cpu: reactor.cpu,
+            memory: reactor.memory,
+            allow_state: reactor.allow.state,
+            allow_http: reactor.allow.http.clone(),
+            rehearsal: false,
+            emit: reactor.emit.clone(),
+            config: reactor.config.clone(),
+            hop_limit: config.runtime.hop_limit,
+            limits: Limits::default(),
+            clock,
+        }
+    }
+}
+
 /// A module that is ready to run.
 pub struct LoadedModule {
     /// Runs it.
@@ -67,6 +88,17 @@ pub struct LoadedModule {
     pub unused_grants: Vec<String>,
     /// Whether compiled code was found on disk.
     pub from_cache: bool,
+    module: Arc<Module>,
+}
+
+impl LoadedModule {
+    /// Makes a fresh instance for a call and drops it without calling it, to measure what that takes.
+    ///
+    /// # Errors
+    /// There can be no instance.
+    pub async fn make_instance(&self, call: Call) -> anyhow::Result<()> {
+        make_instance(&self.module, call).await.map_err(|error| anyhow::anyhow!("{error:#}"))
+    }
 }
 
 impl std::fmt::Debug for LoadedModule {
@@ -127,7 +159,9 @@ impl Engine {
         let shared = Shared { spec, digest: digest.clone(), engine: self.inner.clone(), wasi: is_wasi, http };
         let shared = Arc::new(shared);
         let unused_grants = grants.unused(&imports);
-        Ok(LoadedModule { guest: Arc::new(Module { ready, shared }), digest, imports, unused_grants, from_cache })
+        let module = Arc::new(Module { ready, shared });
+        let guest = Arc::clone(&module) as Arc<dyn Guest>;
+        Ok(LoadedModule { guest, digest, imports, unused_grants, from_cache, module })
     }
 
     /// The compiled component and whether it came from the cache.

@@ -80,6 +80,12 @@ fn store(shared: &Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host>
     store
 }
 
+/// Makes an instance for a call and drops it: what a fresh sandbox costs, whatever the guest does.
+pub(super) async fn make_instance(module: &Module, call: Call) -> wasmtime::Result<()> {
+    let mut store = store(&module.shared, call, &CpuMeter::new());
+    module.ready.instantiate_async(&mut store).await.map(drop)
+}
+
 async fn invoke(ready: &ReactorPre<Host>, store: &mut Store<Host>, event: &Event) -> Answer {
     let reactor = ready.instantiate_async(&mut *store).await?;
     store.data_mut().started = true;

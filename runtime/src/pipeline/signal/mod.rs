@@ -3,6 +3,7 @@
 mod meters;
 pub mod trace;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -25,7 +26,11 @@ pub struct Signals {
     /// Writes that wait for room on the disk. Others may get through meanwhile, since finishing needs less than beginning.
     stuck: AtomicUsize,
     tracer: Option<Box<dyn Tracer>>,
+    on_done: Option<OnDone>,
 }
+
+/// Called with the id of an event when a delivery of it is done, durably; on the host's own thread, so it must be quick.
+pub type OnDone = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl std::fmt::Debug for Signals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -76,6 +81,11 @@ impl Signals {
     /// With spans for a tracing system.
     pub fn traced(tracer: Option<Box<dyn Tracer>>) -> Self {
         Self { tracer, ..Self::default() }
+    }
+
+    /// With somebody who is told of each delivery that is done.
+    pub fn watched(on_done: OnDone) -> Self {
+        Self { on_done: Some(on_done), ..Self::default() }
     }
 
     pub(super) fn tracer(&self) -> Option<&dyn Tracer> {
@@ -130,6 +140,11 @@ impl Signals {
         sum
     }
 
+    /// Runs of a reactor that were repeated, because another one wrote what they had read.
+    pub fn repeated(&self, reactor: &str) -> u64 {
+        self.reactor(reactor).repeated.get()
+    }
+
     pub(super) fn reactor(&self, name: &str) -> ReactorSignals {
         let (meters, of) = (&self.meters, OfReactor { reactor: name.to_owned() });
         let outcome = |outcome| Outcomes { reactor: name.to_owned(), outcome };
@@ -150,6 +165,7 @@ impl Signals {
             letters: meters.letters.get_or_create_owned(&of),
             attempts: meters.attempts.clone(),
             dead: meters.dead.clone(),
+            on_done: self.on_done.clone(),
             name: of.reactor,
         }
     }
@@ -179,7 +195,7 @@ impl Signals {
 }
 
 /// What happens to a reactor.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct ReactorSignals {
     name: String,
     done: Counter,
@@ -198,6 +214,7 @@ pub(super) struct ReactorSignals {
     letters: Counter,
     attempts: Family<Outcomes, Counter>,
     dead: Family<Reasons, Counter>,
+    on_done: Option<OnDone>,
 }
 
 /// An attempt whose end is durable.
@@ -250,6 +267,7 @@ impl ReactorSignals {
     /// A delivery is done; `age` since it was admitted.
     pub(super) fn done(&self, ended: &Ended<'_>, emitted: usize, age: Duration) {
         self.done.inc();
+        self.on_done.iter().for_each(|on_done| on_done(ended.event));
         self.emitted.inc_by(emitted as u64);
         self.latency.observe(age.as_secs_f64());
         let ms = self.ended(ended);

@@ -1,0 +1,139 @@
+//! A host in a folder of its own, as the program runs it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::channel::Remote;
+use crate::clock::{Clock, SystemClock};
+use crate::config::model::Config;
+use crate::pipeline::host::{Control, Host, Parts};
+use crate::pipeline::invoke::Guest;
+use crate::pipeline::signal::Signals;
+use crate::store::Store;
+use crate::store::sqlite::{OpenOptions, SqliteStore};
+
+/// A host that is ready to run.
+pub struct Rig {
+    dir: TempDir,
+    store: Arc<SqliteStore>,
+    parts: Parts,
+    guests: Runtime,
+}
+
+/// A host that runs. What it has written goes with it.
+pub struct Running {
+    /// Its store.
+    pub store: Arc<SqliteStore>,
+    tell: mpsc::Sender<Control>,
+    host: JoinHandle<anyhow::Result<()>>,
+    runtime: Runtime,
+    _guests: Runtime,
+    _dir: TempDir,
+}
+
+/// Threads of this name.
+///
+/// # Errors
+/// They cannot be started.
+pub fn threads(name: &str, count: usize) -> anyhow::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(count).thread_name(name).enable_all().build().context("threads cannot be started")
+}
+
+/// As many as there are for guests.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+impl Rig {
+    /// A host of these reactors with an empty store, in a new folder in `parent` whatever the configuration says.
+    ///
+    /// # Errors
+    /// The folder or the store cannot be made.
+    pub fn new(mut config: Config, parent: &Path, guests: BTreeMap<String, Arc<dyn Guest>>) -> anyhow::Result<Self> {
+        let dir = folder(parent)?;
+        config.runtime.data_dir = dir.path().to_owned();
+        let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(config.runtime.concurrency))?);
+        let threads = threads("reactor-guest", cores())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let parts = Parts {
+            config: Arc::new(config),
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            clock,
+            guests,
+            remotes: BTreeMap::new(),
+            guest_threads: threads.handle().clone(),
+            signals: Arc::default(),
+        };
+        Ok(Self { dir, store, parts, guests: threads })
+    }
+
+    /// With these instead of its own.
+    #[must_use]
+    pub fn with_signals(mut self, signals: Arc<Signals>) -> Self {
+        self.parts.signals = signals;
+        self
+    }
+
+    /// With connections to the channels outside.
+    #[must_use]
+    pub fn with_remotes(mut self, remotes: BTreeMap<String, Remote>) -> Self {
+        self.parts.remotes = remotes;
+        self
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Arc<SqliteStore> {
+        &self.store
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Its threads cannot be started.
+    pub fn run(self) -> anyhow::Result<Running> {
+        let Self { dir, store, parts, guests } = self;
+        // As `reactor up` has them.
+        let runtime = threads("reactor-host", 2)?;
+        let (tell, told) = mpsc::channel(1);
+        let host = runtime.spawn(async move { Ok(Host::new(parts).await?.run(told).await?) });
+        Ok(Running { store, tell, host, runtime, _guests: guests, _dir: dir })
+    }
+}
+
+impl Running {
+    /// Waits until there is nothing left to do. Answers with the store, whose folder goes when the rest is dropped.
+    ///
+    /// # Errors
+    /// The host has failed.
+    pub fn until_idle(&mut self) -> anyhow::Result<()> {
+        self.end(Control::WhenIdle)
+    }
+
+    /// Tells it to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// The host has failed.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.end(Control::Drain)
+    }
+
+    fn end(&mut self, how: Control) -> anyhow::Result<()> {
+        // A host that has failed does not listen, and says why when it is waited for.
+        let _ = self.tell.blocking_send(how);
+        self.runtime.block_on(&mut self.host)?
+    }
+}
+
+/// A folder that is removed when it is dropped.
+pub(super) fn folder(parent: &Path) -> anyhow::Result<TempDir> {
+    let made = std::fs::create_dir_all(parent).and_then(|()| tempfile::Builder::new().prefix("bench-").tempdir_in(parent));
+    made.with_context(|| format!("cannot make a folder in {}", parent.display()))
+}

@@ -1,0 +1,111 @@
+//! `reactor bench`
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use indicatif::ProgressBar;
+
+use crate::bench::{Plan, Samples, Subject, VALUES, measure};
+use crate::clock::{Clock, SystemClock};
+use crate::event::{Event, Message};
+use crate::pipeline::decode::{Settings, decode};
+
+use super::Global;
+use super::exit::{self, Exit};
+use super::modules::Modules;
+use super::project::Project;
+
+/// Measure what an event costs a reactor on this machine, and what it could cost at least
+///
+/// The reactor runs alone in a host of its own, with a store in a new folder in the data directory that is removed at
+/// the end; nothing of the project's own data is read or changed, and requests by HTTP are denied. First events are
+/// published as fast as it goes, then at a steady pace. In the same run it measures what bounds a host: the disk, the
+/// store, and the sandbox, each alone. Compare figures within one run; machines differ and are noisy.
+///
+/// Example: reactor bench inventory examples/orders/order.json --vary /orderId --seconds 2
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// Which
+    reactor: String,
+    /// Events to send in turn, one a line or one in the file, as they would be published; each gets an id of its own
+    file: PathBuf,
+    /// Give the text at this JSON pointer in the data 10,000 different endings, so that not every event has the same key
+    #[arg(long, value_name = "POINTER")]
+    vary: Option<String>,
+    /// The channel that they are taken to come through, instead of the first that the reactor reads
+    #[arg(long)]
+    channel: Option<String>,
+    /// How long each of the two loads takes, about
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
+    seconds: f64,
+    /// Publish so many events as fast as it goes, instead of as many as fill the time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    events: Option<u32>,
+    /// Events a second at the steady pace
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "write a number of seconds")?;
+    if (0.1..=3_600.0).contains(&seconds) { Ok(seconds) } else { Err("between 0.1 and 3600".into()) }
+}
+
+impl Bench {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
+        let project = Project::load(global)?;
+        let name = project.reactor_names(std::slice::from_ref(&self.reactor))?.remove(0);
+        let channel = project.channel(self.channel.as_ref().unwrap_or(&project.config.reactors[&name].from[0]))?;
+        let events = self.events(&Settings::new(channel))?;
+        let samples = Samples::new(&events, self.vary.as_deref())
+            .map_err(|error| Exit::new(exit::FAILURE, anyhow!("{}: {error:#}", self.file.display())))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let mut modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name), true)?;
+        let module = modules.loaded.remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
+        let config = crate::config::model::Config::clone(&project.config);
+        let subject = Subject::new(config, &name, module, samples);
+        let plan =
+            Plan { seconds: self.seconds, events: self.events.map(|n| n as usize), rate: f64::from(self.rate) };
+        let spinner = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        spinner.enable_steady_tick(Duration::from_millis(200));
+        let report = measure(subject, plan, None, &mut |what| spinner.set_message(what.to_owned()));
+        spinner.finish_and_clear();
+        let report = report?;
+        if global.json {
+            out!("{}", serde_json::to_string(&report).map_err(anyhow::Error::from)?);
+            return Ok(());
+        }
+        out!("{report}");
+        if self.vary.is_none() && report.throughput.repeated * 10 > report.throughput.done {
+            eprintln!(
+                "hint: many runs were repeated, because they write the same state keys; --vary POINTER gives a text in \
+                 the data {VALUES} different endings"
+            );
+        }
+        Ok(())
+    }
+
+    /// The events of the file: of its lines, or of the file as a whole.
+    fn events(&self, settings: &Settings) -> Result<Vec<Event>, Exit> {
+        let path = self.file.display();
+        let text = std::fs::read(&self.file).with_context(|| format!("cannot read {path}"))?;
+        let is_json = |text: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+        let bodies: Vec<&[u8]> = if is_json(&text) { vec![&text] } else { text.split(|byte| *byte == b'\n').collect() };
+        let bodies = bodies.into_iter().map(<[u8]>::trim_ascii).filter(|body| !body.is_empty());
+        let mut events = Vec::new();
+        for (number, body) in (1..).zip(bodies) {
+            let mut message = Message::from_body(body.to_vec());
+            message.system.message_id = Some(format!("bench/{number}"));
+            let decoded = decode(&message, settings).map_err(|error| {
+                let code = error.reason.code();
+                Exit::new(exit::FAILURE, anyhow!("{path}: event {number}: {code}: {error}"))
+            })?;
+            events.extend(decoded.into_iter().map(|decoded| decoded.event));
+        }
+        Ok(events)
+    }
+}
