@@ -167,7 +167,7 @@ async fn an_attempt_ends_with_the_module_it_began_with_while_the_next_ones_run_t
             ended(Outcome::Reject { reason: "as the old one does".into() })
         })
     });
-    let world = World::start(Arc::new(MemoryStore::new(64)), &text, vec![("r", guest("one", slow))]).await;
+    let world = World::start(Arc::new(MemoryStore::new(256)), &text, vec![("r", guest("one", slow))]).await;
     world.publish(0..1).await;
     begun.notified().await;
     world.deploy(&text, vec![("r", guest("two", always(Outcome::Done)))]).await;
@@ -205,7 +205,7 @@ async fn deploys_under_load(store: Arc<dyn Store>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deploys_under_load_lose_and_double_nothing_in_memory() {
-    deploys_under_load(Arc::new(MemoryStore::new(64))).await;
+    deploys_under_load(Arc::new(MemoryStore::new(256))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -223,7 +223,7 @@ async fn a_removed_reactor_keeps_its_waiting_retries_until_it_is_back() {
     let both = format!("{CHANNEL}{r}{s}");
     let done = || guest("done", always(Outcome::Done));
     let guests = vec![("r", guest("failing", always(retry()))), ("s", done())];
-    let world = World::start(Arc::new(MemoryStore::new(64)), &both, guests).await;
+    let world = World::start(Arc::new(MemoryStore::new(256)), &both, guests).await;
     world.publish(0..5).await;
     world.until("they wait", |world| world.counts("r").waiting == 5 && world.counts("s").done == 5).await;
     world.deploy(&format!("{CHANNEL}{s}"), vec![("s", done())]).await;
@@ -243,7 +243,7 @@ async fn a_stop_while_connections_change_is_a_stop() {
     let text =
         |on: &str| format!("[runtime]\ndrain = \"100ms\"\n{CHANNEL}{}", reactor("r", &format!("on = [\"{on}\"]\n")));
     let stuck: Behaviour = Arc::new(|_| Box::pin(std::future::pending()));
-    let world = World::start(Arc::new(MemoryStore::new(64)), &text("t"), vec![("r", guest("one", stuck))]).await;
+    let world = World::start(Arc::new(MemoryStore::new(256)), &text("t"), vec![("r", guest("one", stuck))]).await;
     world.publish(0..1).await;
     world.until("it runs", |world| world.counts("r").active == 1).await;
     world.deploy(&text("**"), vec![("r", guest("two", always(Outcome::Done)))]).await;
@@ -280,7 +280,7 @@ async fn outage(extra: &str) {
     let policy = "retry = { initial = \"5ms\", max-attempts = 3 }\nconcurrency = 4\n";
     let text = format!("{CHANNEL}{}", reactor("r", &format!("on = [\"t\"]\n{breaker}{policy}{extra}")));
     let outage = Outage::new();
-    let world = World::start(Arc::new(MemoryStore::new(64)), &text, vec![("r", outage.guest())]).await;
+    let world = World::start(Arc::new(MemoryStore::new(256)), &text, vec![("r", outage.guest())]).await;
     world.publish(0..200).await;
     // Without a breaker, three attempts of each would be used up in a few milliseconds.
     world.until("it has been probed a while", |_| outage.runs.load(Ordering::SeqCst) >= 30).await;
@@ -308,10 +308,32 @@ async fn an_event_that_is_too_old_ends_although_the_breaker_is_open() {
     let policy = "breaker = { failures = 2, initial = \"10ms\", max = \"20ms\" }\nretry = { initial = \"5ms\", max-age = \"1s\", max-attempts = 1000 }\n";
     let text = format!("{CHANNEL}{}", reactor("r", &format!("on = [\"t\"]\n{policy}")));
     let guests = vec![("r", guest("failing", always(retry())))];
-    let world = World::start(Arc::new(MemoryStore::new(64)), &text, guests).await;
+    let world = World::start(Arc::new(MemoryStore::new(256)), &text, guests).await;
     world.publish(0..4).await;
     let store = world.until_idle().await;
     let letters = store.dead_letters(&DeadFilter::default()).expect("letters");
     let reasons: Vec<_> = letters.iter().map(|dead| dead.letter.reason.as_str()).collect();
     assert_eq!(reasons, ["too-old"; 4]);
+}
+
+/// Short runs are started ahead of what may run at once; they must not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_more_run_at_once_than_may() {
+    let text = format!("{CHANNEL}{}", reactor("r", "on = [\"t\"]\nconcurrency = 3\n"));
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (running, seen) = (Arc::clone(&now), Arc::clone(&most));
+    let counting: Behaviour = Arc::new(move |_| {
+        let (running, seen) = (Arc::clone(&running), Arc::clone(&seen));
+        Box::pin(async move {
+            seen.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            ended(Outcome::Done)
+        })
+    });
+    let world = World::start(Arc::new(MemoryStore::new(256)), &text, vec![("r", guest("counting", counting))]).await;
+    world.publish(0..2_000).await;
+    let store = world.until_idle().await;
+    assert_eq!(store.stats().expect("counts").reactors.remove(0).done, 2_000);
+    assert_eq!((now.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (0, 3));
 }

@@ -65,7 +65,7 @@ struct Bench {
 
 impl Bench {
     fn new(extra: &str) -> Self {
-        Self { store: Arc::new(MemoryStore::new(64)), config: format!("{CONFIG}{extra}") }
+        Self { store: Arc::new(MemoryStore::new(256)), config: format!("{CONFIG}{extra}") }
     }
 
     async fn publish(&self, data: impl IntoIterator<Item = serde_json::Value>) {

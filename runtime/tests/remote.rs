@@ -311,7 +311,7 @@ impl World {
             table("b"),
         );
         Self {
-            store: MemoryStore::new(64),
+            store: MemoryStore::new(256),
             source: Arc::new(Queue::default()),
             sink: Arc::new(Queue::default()),
             config,

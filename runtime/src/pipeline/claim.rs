@@ -1,17 +1,20 @@
 //! Step: begin attempts. The note that one has begun survives the process, so that an event that kills the host is
 //! counted; the permit is a slot, and a run that vanishes gives it back like any other.
 //!
-//! Waking a thread costs about as much as a short run. So what starts in one turn of the host is noted with one write
-//! and handed over in *turns*: short runs several at a time to one thread, which reports them together.
+//! Waking a thread costs about as much as a short run. So short runs are handed over in *turns*, several to one thread,
+//! which reports them together; and more of them than may run at once, so that no thread waits for the host. A gate per
+//! reactor sees to it that no more run at once than its `concurrency` says, and what has not passed it has not begun.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
-use futures_util::future::{AbortHandle, Abortable, BoxFuture};
+use futures_util::future::{AbortHandle, AbortRegistration, Abortable, BoxFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::Instrument;
 use tracing::instrument::Instrumented;
 
@@ -24,23 +27,33 @@ use super::{Active, Input};
 
 /// What the runs of one turn should take together, at most; a longer run has a turn of its own.
 const TURN: Duration = Duration::from_micros(500);
+/// Most short runs of a reactor handed over at a time.
+const AHEAD: usize = 64;
 
 /// The permits of the host: one attempt each.
 pub(super) struct Slots {
     free: Vec<usize>,
     running: Vec<Option<(DeliveryId, AbortHandle)>>,
-    /// What has been started or has ended and is not noted yet.
+    /// What has ended; that it had begun is still noted.
     marks: Vec<Mark>,
     starting: Vec<Starting>,
     guests: Handle,
+    store: Arc<dyn Store>,
+    /// What has not passed its gate does not begin any more.
+    closed: Arc<AtomicBool>,
     inputs: mpsc::UnboundedSender<Input>,
 }
 
 struct Starting {
     delivery: DeliveryId,
     slot: usize,
-    run: Instrumented<Abortable<BoxFuture<'static, Run>>>,
+    attempt: u32,
+    gate: Arc<Semaphore>,
+    run: Instrumented<BoxFuture<'static, Run>>,
+    abort: AbortRegistration,
     expected: Duration,
+    /// How many runs of its reactor may run at once.
+    at_once: usize,
 }
 
 /// A run that is over.
@@ -49,22 +62,36 @@ pub(super) struct Ran {
     pub(super) slot: usize,
     /// Nothing if it was given up, or its task ended by a panic.
     pub(super) run: Option<Run>,
+    /// From when it passed the gate; nothing if it did not.
+    pub(super) took: Option<Duration>,
 }
 
 impl Slots {
-    pub(super) fn new(count: usize, guests: Handle, inputs: mpsc::UnboundedSender<Input>) -> Self {
+    pub(super) fn new(
+        count: usize,
+        guests: Handle,
+        store: Arc<dyn Store>,
+        inputs: mpsc::UnboundedSender<Input>,
+    ) -> Self {
         Self {
             free: (0..count).rev().collect(),
             running: (0..count).map(|_| None).collect(),
             marks: Vec::new(),
             starting: Vec::new(),
             guests,
+            store,
+            closed: Arc::default(),
             inputs,
         }
     }
 
     pub(super) fn guest_threads(&self) -> Handle {
         self.guests.clone()
+    }
+
+    /// How many threads run guests.
+    pub(super) fn threads(&self) -> usize {
+        self.guests.metrics().num_workers().max(1)
     }
 
     pub(super) fn running(&self) -> usize {
@@ -93,11 +120,18 @@ impl Slots {
             max_attempts: reactor.config.retry.max_attempts,
             state: reactor.state.clone(),
         });
-        let (abort, registration) = AbortHandle::new_pair();
-        let run = Abortable::new(run, registration).instrument(span);
-        self.running[slot] = Some((id, abort));
-        self.marks.push((slot, Some((id, attempt))));
-        self.starting.push(Starting { delivery: id, slot, run, expected: reactor.pace.expected() });
+        let (handle, abort) = AbortHandle::new_pair();
+        self.running[slot] = Some((id, handle));
+        self.starting.push(Starting {
+            delivery: id,
+            slot,
+            attempt,
+            gate: Arc::clone(&reactor.gate),
+            run: run.instrument(span),
+            abort,
+            expected: reactor.pace.expected(),
+            at_once: reactor.config.concurrency,
+        });
         Ok(())
     }
 
@@ -108,34 +142,53 @@ impl Slots {
         self.marks.push((slot, None));
     }
 
-    /// Notes what has started and ended, and hands the attempts to the guests' threads.
-    pub(super) fn launch(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        if self.marks.is_empty() {
-            return Ok(());
+    /// Takes back the notes of what has ended, and hands what was started to the guests' threads.
+    pub(super) fn launch(&mut self) -> Result<(), StoreError> {
+        if !self.marks.is_empty() {
+            self.store.mark(&self.marks)?;
+            self.marks.clear();
         }
-        store.mark(&self.marks)?;
-        self.marks.clear();
-        let threads = self.guests.metrics().num_workers().max(1);
-        let most = self.starting.len().div_ceil(threads);
-        let (mut turn, mut expected) = (Vec::new(), Duration::ZERO);
-        for starting in self.starting.drain(..) {
-            if turn.len() == most || (expected + starting.expected > TURN && !turn.is_empty()) {
-                self.guests.spawn(run_all(std::mem::take(&mut turn), self.inputs.clone()));
+        let threads = self.threads();
+        // Runs of a reactor that may run on fewer threads than there are would only wait for each other there.
+        let starting = std::mem::take(&mut self.starting);
+        let (mut narrow, wide): (Vec<_>, Vec<_>) = starting.into_iter().partition(|one| one.at_once < threads);
+        narrow.sort_by_key(|one| Arc::as_ptr(&one.gate));
+        while let Some(first) = narrow.first() {
+            let end = narrow.partition_point(|one| Arc::as_ptr(&one.gate) <= Arc::as_ptr(&first.gate));
+            let at_once = first.at_once;
+            self.hand_over(narrow.drain(..end).collect(), at_once);
+        }
+        self.hand_over(wide, threads);
+        Ok(())
+    }
+
+    /// Cuts runs into turns, at least so many if there are that many runs.
+    fn hand_over(&self, starting: Vec<Starting>, turns: usize) {
+        let most = starting.len().div_ceil(turns.max(1));
+        let (mut turn, mut expected) = (Vec::with_capacity(most), Duration::ZERO);
+        let spawn = |turn| drop(self.guests.spawn(run_all(turn, &self.store, &self.closed, self.inputs.clone())));
+        for one in starting {
+            if turn.len() == most || (expected + one.expected > TURN && !turn.is_empty()) {
+                spawn(std::mem::take(&mut turn));
                 expected = Duration::ZERO;
             }
-            expected += starting.expected;
-            turn.push(starting);
+            expected += one.expected;
+            turn.push(one);
         }
         if !turn.is_empty() {
-            self.guests.spawn(run_all(turn, self.inputs.clone()));
+            spawn(turn);
         }
-        Ok(())
     }
 
     /// Gives up the run of a delivery, if there is one; it reports back without a result.
     pub(super) fn cancel(&self, delivery: DeliveryId) {
         let runs = self.running.iter().flatten().filter(|(running, _)| *running == delivery);
         runs.for_each(|(_, run)| run.abort());
+    }
+
+    /// Lets nothing begin any more; what was started and has not begun reports back without a result.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Relaxed);
     }
 
     /// Gives up all runs that are under way; each reports back without a result.
@@ -145,8 +198,14 @@ impl Slots {
 }
 
 /// Runs the attempts of a turn, one after the other as long as none has to wait, and reports together what has ended.
-fn run_all(turn: Vec<Starting>, inputs: mpsc::UnboundedSender<Input>) -> impl Future<Output = ()> + Send + 'static {
-    let mut runs: FuturesUnordered<_> = turn.into_iter().map(|starting| starting.run(inputs.clone())).collect();
+fn run_all(
+    turn: Vec<Starting>,
+    store: &Arc<dyn Store>,
+    closed: &Arc<AtomicBool>,
+    inputs: mpsc::UnboundedSender<Input>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let run = |starting: Starting| starting.run(Arc::clone(store), Arc::clone(closed), inputs.clone());
+    let mut runs: FuturesUnordered<_> = turn.into_iter().map(run).collect();
     async move {
         while let Some(first) = runs.next().await {
             let mut ended = Vec::from_iter(first);
@@ -161,12 +220,33 @@ fn run_all(turn: Vec<Starting>, inputs: mpsc::UnboundedSender<Input>) -> impl Fu
 
 impl Starting {
     /// Ends with what is to be reported; dropped before that, it reports by itself.
-    fn run(self, inputs: mpsc::UnboundedSender<Input>) -> impl Future<Output = Option<Ran>> + Send + 'static {
-        let Self { delivery, slot, run, .. } = self;
-        let unreported = Unreported { ran: Some(Ran { delivery, slot, run: None }), inputs };
+    fn run(
+        self,
+        store: Arc<dyn Store>,
+        closed: Arc<AtomicBool>,
+        inputs: mpsc::UnboundedSender<Input>,
+    ) -> impl Future<Output = Option<Ran>> + Send + 'static {
+        let Self { delivery, slot, attempt, gate, run, abort, .. } = self;
+        let fatal = inputs.clone();
+        let unreported = Unreported { ran: Some(Ran { delivery, slot, run: None, took: None }), inputs };
+        let begin = async move {
+            // The gate is never closed.
+            let _pass = gate.acquire_owned().await;
+            if closed.load(Relaxed) {
+                return None;
+            }
+            let start = Instant::now();
+            match store.mark(&[(slot, Some((delivery, attempt)))]) {
+                Ok(()) => Some((run.await, start.elapsed())),
+                Err(error) => {
+                    let _ = fatal.send(Input::Fatal(error));
+                    None
+                }
+            }
+        };
         async move {
-            let run = AssertUnwindSafe(run).catch_unwind().await;
-            unreported.take(run.ok().and_then(Result::ok))
+            let run = AssertUnwindSafe(Abortable::new(begin, abort)).catch_unwind().await;
+            unreported.take(run.ok().and_then(Result::ok).flatten())
         }
     }
 }
@@ -179,8 +259,9 @@ struct Unreported {
 
 impl Unreported {
     /// The report, which is its holder's business from here on.
-    fn take(mut self, run: Option<Run>) -> Option<Ran> {
-        self.ran.take().map(|ran| Ran { run, ..ran })
+    fn take(mut self, run: Option<(Run, Duration)>) -> Option<Ran> {
+        let (run, took) = run.unzip();
+        self.ran.take().map(|ran| Ran { run, took, ..ran })
     }
 }
 
@@ -198,9 +279,21 @@ pub(super) struct Pace(Option<Duration>);
 
 impl Pace {
     /// Learns from a run; one without a result was given up, probably because it took too long.
-    pub(super) fn ran(&mut self, wall: Option<Duration>) {
-        let wall = wall.unwrap_or(TURN);
-        self.0 = Some(self.0.map_or(wall, |before| (before * 7 + wall) / 8));
+    pub(super) fn ran(&mut self, took: Option<Duration>) {
+        let took = took.unwrap_or(TURN);
+        self.0 = Some(self.0.map_or(took, |before| (before * 7 + took) / 8));
+    }
+
+    /// A run has to be repeated, because it ran beside another one: fewer at a time will do better.
+    pub(super) fn repeated(&mut self) {
+        self.0 = Some(TURN);
+    }
+
+    /// How many runs to hand over at a time: what keeps the threads busy until the host has had its turn.
+    pub(super) fn ahead(&self, threads: usize) -> usize {
+        let time = 2 * TURN * u32::try_from(threads).unwrap_or(u32::MAX);
+        let runs = time.as_nanos() / self.expected().as_nanos().max(1);
+        usize::try_from(runs).unwrap_or(AHEAD).min(AHEAD)
     }
 
     /// What the next run will probably take. The first one has a turn of its own.

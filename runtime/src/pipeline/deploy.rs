@@ -136,7 +136,7 @@ impl Host {
                 tracing::info!(reactor = name, "configuration changed");
             }
             reactor.guest = guest;
-            reactor.config = new.clone();
+            reactor.adopt(new.clone());
             self.scheduler.adopt(index, &ReactorSpec::of(new));
         }
         self.config = config;

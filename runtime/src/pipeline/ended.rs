@@ -13,7 +13,7 @@ use super::schedule::Effect;
 
 impl Host {
     pub(super) fn run_ended(&mut self, ran: Ran) -> Result<(), StoreError> {
-        let Ran { delivery: id, slot, run } = ran;
+        let Ran { delivery: id, slot, run, took } = ran;
         self.slots.ended(slot);
         let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
         self.reactors[active.reactor].signals.stopped();
@@ -27,7 +27,9 @@ impl Host {
             return Ok(());
         }
         let (reactor, lane) = (active.reactor, active.lane);
-        self.reactors[reactor].pace.ran(run.as_ref().map(|run| run.usage.wall));
+        let pace = &mut self.reactors[reactor].pace;
+        pace.ran(took);
+        self.scheduler.set_ahead(reactor, pace.ahead(self.slots.threads()));
         match run {
             Some(run) => self.finish(id, run),
             None if self.draining.is_some() || active.cancelled => {
@@ -46,6 +48,7 @@ impl Host {
         if !self.reactors[index].state.is_current(&run.reads) {
             self.conflicts += 1;
             self.reactors[index].signals.repeated();
+            self.reactors[index].pace.repeated();
             active.span.take().into_iter().for_each(|span| span.end("repeated", ""));
             self.scheduler.run_outdated(index, id, lane, active.must_run_alone());
             return Ok(());

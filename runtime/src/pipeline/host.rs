@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -86,6 +87,8 @@ pub struct Host {
     pub(super) channels: Vec<Intake>,
     pub(super) scheduler: Scheduler,
     pub(super) active: HashMap<DeliveryId, Active>,
+    /// How many these are, for the committer.
+    pub(super) in_memory: Arc<AtomicUsize>,
     pub(super) conflicts: u64,
     /// The channels outside that are received from, what is in hand of them, and deliveries that are being put away.
     pub(super) inlets: Vec<Inlet>,
@@ -247,6 +250,7 @@ impl Host {
         if self.draining.is_none() {
             self.draining = Some(Instant::now() + self.config.runtime.drain);
             self.scheduler.drain();
+            self.slots.close();
             self.signals.enter(Phase::Draining);
             tracing::info!(running = self.slots.running(), "draining");
         }
@@ -350,7 +354,8 @@ impl Host {
         loop {
             let actions = self.scheduler.tick(self.now());
             if actions.is_empty() {
-                return self.slots.launch(&*self.store);
+                self.in_memory.store(self.active.len(), Relaxed);
+                return self.slots.launch();
             }
             for action in actions {
                 self.act(action)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::config::model::{ChannelConfig, Format, ReactorConfig};
 use crate::event::{ChannelId, Event, Message, ReactorId};
@@ -26,6 +27,8 @@ pub(super) struct Reactor {
     pub(super) state: Arc<ReactorState>,
     pub(super) signals: ReactorSignals,
     pub(super) pace: Pace,
+    /// Lets as many runs through at once as may run.
+    pub(super) gate: Arc<Semaphore>,
     destinations: Destinations,
 }
 
@@ -68,7 +71,14 @@ impl Reactor {
         signals: ReactorSignals,
         destinations: Destinations,
     ) -> Self {
-        Self { id, config, guest, state: Arc::new(state), signals, pace: Pace::default(), destinations }
+        let gate = Arc::new(Semaphore::new(config.concurrency));
+        Self { id, config, guest, state: Arc::new(state), signals, pace: Pace::default(), gate, destinations }
+    }
+
+    /// Takes over a new policy. What has been started by the old one passes the old gate.
+    pub(super) fn adopt(&mut self, config: ReactorConfig) {
+        self.gate = Arc::new(Semaphore::new(config.concurrency));
+        self.config = config;
     }
 
     /// The messages of what a run emitted; an error says why one of them cannot be.

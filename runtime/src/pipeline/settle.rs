@@ -25,6 +25,7 @@ impl Host {
                     let alone = active.must_run_alone();
                     self.conflicts += 1;
                     self.reactors[reactor].signals.repeated();
+                    self.reactors[reactor].pace.repeated();
                     self.scheduler.conflicted(reactor, id, lane, alone);
                     continue;
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -52,15 +53,18 @@ impl Host {
         let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
         let permits = config.runtime.concurrency;
         let channels = admit::intakes(&config, &*store, &reactors, &channel_ids, &signals)?;
-        tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals)));
+        let in_memory = Arc::new(AtomicUsize::new(0));
+        let commit = committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals), Arc::clone(&in_memory));
+        tokio::spawn(commit);
         let mut host = Self {
             epoch: (store.host_time()?, clock.elapsed()),
             next_commit: store.next_commit()?,
             foreign_seen: store.foreign_changes()?,
             scheduler: Scheduler::new(&specs, permits, config.runtime.queue_memory),
-            slots: Slots::new(permits, guest_threads, to_self.clone()),
+            slots: Slots::new(permits, guest_threads, Arc::clone(&store), to_self.clone()),
             by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),
             active: HashMap::new(),
+            in_memory,
             conflicts: 0,
             inlets: Vec::new(),
             leases: Leases::default(),

@@ -338,6 +338,12 @@ impl Scheduler {
         effect
     }
 
+    /// So many deliveries of a reactor may be started at a time, even if not all of them can run at once; whoever runs them
+    /// sees to that.
+    pub fn set_ahead(&mut self, reactor: usize, ahead: usize) {
+        self.reactors[reactor].ahead = ahead;
+    }
+
     /// How many deliveries of a reactor are in memory.
     pub fn queued(&self, reactor: usize) -> usize {
         self.reactors[reactor].items

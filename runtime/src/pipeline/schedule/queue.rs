@@ -20,6 +20,8 @@ pub(super) enum Ready {
 #[derive(Debug)]
 pub(super) struct Queue {
     concurrency: usize,
+    /// Deliveries that may be started although not all of them can run at once, because runs are short.
+    pub(super) ahead: usize,
     max_bytes: usize,
     pub(super) running: usize,
     /// Deliveries in memory: queued, running or committing.
@@ -53,6 +55,7 @@ impl Queue {
     pub(super) fn new(spec: &ReactorSpec, max_bytes: usize) -> Self {
         Self {
             concurrency: spec.concurrency.max(1),
+            ahead: 0,
             max_bytes,
             running: 0,
             items: 0,
@@ -129,9 +132,14 @@ impl Queue {
     pub(super) fn can_start(&self) -> bool {
         let free = match &self.alone {
             Some((wanted, runs)) => !runs && self.running == 0 && self.is_ready(wanted),
-            None => self.running < self.concurrency && !self.ready.is_empty(),
+            None => self.running < self.most_started() && !self.ready.is_empty(),
         };
         free && self.throttled.is_none() && self.breaker.as_ref().is_none_or(Breaker::lets_through)
+    }
+
+    /// A breaker that opens should find little started.
+    fn most_started(&self) -> usize {
+        if self.breaker.is_some() { self.concurrency } else { self.concurrency.max(self.ahead) }
     }
 
     fn is_ready(&self, wanted: &Ready) -> bool {

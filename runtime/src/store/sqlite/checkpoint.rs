@@ -11,6 +11,8 @@ use crate::store::{Result, StoreError};
 
 /// Frames (4 KiB pages) at which the checkpointer starts: 16 MiB.
 pub(super) const START: u32 = 4_096;
+/// Frames after which it is woken again: each time costs two syncs, however little there is to move.
+pub(super) const AGAIN: u32 = 1_024;
 /// Frames at which the writer finishes what the checkpointer left, so that the log can start over: 64 MiB.
 pub(super) const HELP: u32 = 16_384;
 /// Frames at which the writer waits for readers, too: 256 MiB.

@@ -79,6 +79,7 @@ impl SqliteStore {
             broken,
             full_sync: true,
             stopped: None,
+            woken: 0,
             tried: 0,
         };
         let (sender, queue) = mpsc::channel();

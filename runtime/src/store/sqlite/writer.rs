@@ -102,6 +102,8 @@ pub(super) struct Writer {
     pub(super) full_sync: bool,
     /// Set once, ends everything.
     pub(super) stopped: Option<StoreError>,
+    /// Log size when the checkpointer was woken last.
+    pub(super) woken: u32,
     /// Log size at the last attempt to shorten it.
     pub(super) tried: u32,
 }
@@ -235,9 +237,13 @@ impl Writer {
         if frames < self.tried {
             self.tried = 0;
         }
-        if frames >= checkpoint::START
+        if frames < self.woken {
+            self.woken = 0;
+        }
+        if frames >= checkpoint::START.max(self.woken + checkpoint::AGAIN)
             && let Some(wake) = &self.wake
         {
+            self.woken = frames;
             // A full channel means that it is awake already.
             let _ = wake.try_send(());
         }
