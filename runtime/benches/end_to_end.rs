@@ -3,7 +3,7 @@
 //! instance for each event of about 500 bytes. Prints figures; asserts nothing.
 //!
 //! `reactor bench` does the same for any reactor; here the guest's work is known as native code, too. Options:
-//! `--seconds N`, `--json`.
+//! `--seconds N`, `--json`; `--smoke` to see that it runs.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
 #[allow(dead_code, reason = "each program uses its part of it")]
@@ -17,8 +17,7 @@ use reactor_runtime::pipeline::decode::{Settings, decode};
 use serde::Deserialize;
 
 fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let after = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)?.parse().ok());
+    let seconds = if host::is_smoke() { 0.2 } else { host::number("--seconds", 8) as f64 };
     let (config, mut modules) = host::load(host::TALLY);
     let settings = Settings::new(&config.channels["in"]);
     let decoded = decode(&host::event(0, 0), &settings).expect("an event");
@@ -26,10 +25,10 @@ fn main() {
     let samples = Samples::new(&events, Some("/account")).expect("samples");
     let tally = modules.remove("tally").expect("its module");
     let subject = Subject::new(config, "tally", tally, samples);
-    let plan = Plan { seconds: after("--seconds").unwrap_or(8.0), events: None, rate: 200.0 };
+    let plan = Plan { seconds, events: None, rate: 200.0 };
     let mut native = Native::new(settings);
     let report = measure(subject, plan, Some(&mut |message| native.handle(message)), &mut |_| ()).expect("figures");
-    if args.iter().any(|arg| arg == "--json") {
+    if std::env::args().any(|arg| arg == "--json") {
         println!("{}", serde_json::to_string(&report).expect("JSON"));
     } else {
         println!("{report}");

@@ -1,7 +1,7 @@
 //! What looking costs: the same events through a host that nobody watches, one whose metrics are read ten times a second,
 //! and one that sends a trace of every attempt, in turns in one run. Prints figures; asserts nothing.
 //!
-//! Options: the number of events, the number of rounds.
+//! Options: `--events N`, `--rounds N`; `--smoke` for a few, to see that it runs.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
 #[allow(dead_code, reason = "each program uses its part of it")]
@@ -28,8 +28,8 @@ enum Watch {
 }
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
-    let (events, rounds) = (numbers.next().unwrap_or(40_000), numbers.next().unwrap_or(5));
+    let (events, rounds) = if host::is_smoke() { (500, 1) } else { (40_000, 5) };
+    let (events, rounds) = (host::number("--events", events), host::number("--rounds", rounds));
     let collector = Collector::start();
     let modes =
         [("nobody watches", Watch::Nobody), ("metrics, 10 reads/s", Watch::Metrics), ("traces by OTLP", Watch::Traces)];
@@ -40,14 +40,10 @@ fn main() {
         }
     }
     println!("\n{events} events, {rounds} rounds in turns, medians");
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
     let mut first = None;
     for ((name, _), results) in modes.iter().zip(&results) {
-        let rate = median(results.iter().map(|result| result.0).collect());
-        let cpu = median(results.iter().map(|result| result.1).collect());
+        let rate = host::median(results.iter().map(|result| result.0));
+        let cpu = host::median(results.iter().map(|result| result.1));
         let (base_rate, base_cpu) = *first.get_or_insert((rate, cpu));
         println!(
             "  {name:<20} {rate:>8.0} events/s ({:.2})   {cpu:>6.1} us CPU/event ({:.2})",
@@ -67,10 +63,7 @@ fn run(events: usize, watch: Watch, collector: &Collector) -> (f64, f64) {
     let rig = host::rig(host::TALLY).with_signals(Arc::clone(&signals));
     let store = Arc::clone(rig.store());
     let channel = store.channel_id("in").expect("a channel");
-    for first in (0..events).step_by(256) {
-        let batch = (first..events.min(first + 256)).map(|id| host::event(id, id % host::ACCOUNTS)).collect();
-        threads.block_on(store.append(channel, batch)).expect("accepted");
-    }
+    host::append(&*store, channel, (0..events).map(|id| host::event(id, id % host::ACCOUNTS)));
     let over = Arc::new(AtomicBool::new(false));
     let reader = (watch == Watch::Metrics).then(|| {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));

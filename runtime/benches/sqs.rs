@@ -58,17 +58,12 @@ fn main() {
         println!("queues: left out; `cargo xtask bench sqs` starts an emulator for them");
         return;
     };
-    let args: Vec<String> = std::env::args().collect();
-    let number = |name: &str, usual: usize| {
-        let at = args.iter().position(|arg| arg == name);
-        at.map_or(usual, |at| args.get(at + 1).and_then(|text| text.parse().ok()).expect("a number after the option"))
-    };
-    let (messages, rounds) = if args.iter().any(|arg| arg == "--smoke") { (200, 1) } else { (20_000, 5) };
+    let (messages, rounds) = if host::is_smoke() { (200, 1) } else { (20_000, 5) };
     let setting = Setting {
         endpoint,
-        messages: number("--messages", messages),
-        loops: number("--loops", 16),
-        rounds: number("--rounds", rounds),
+        messages: host::number("--messages", messages),
+        loops: host::number("--loops", 16),
+        rounds: host::number("--rounds", rounds),
     };
     let mut spent: Vec<Vec<Spent>> = SIDES.iter().map(|_| Vec::new()).collect();
     for round in 0..setting.rounds {
@@ -91,9 +86,10 @@ fn print(setting: &Setting, spent: &[Vec<Spent>]) {
     println!("  {:<12} {:>12} {:>8} {:>24} {:>8}   of {cores} cores", heads[0], heads[1], heads[2], heads[3], heads[4]);
     let count = *messages as f64;
     let figures = spent.iter().map(|spent| {
-        let rate = median(spent.iter().map(|one| count / one.wall.as_secs_f64()));
-        let cpu = median(spent.iter().map(|one| one.cpu.as_secs_f64() * 1e6 / count));
-        let busy = median(spent.iter().map(|one| (one.cpu + one.emulator).as_secs_f64() / one.wall.as_secs_f64()));
+        let rate = host::median(spent.iter().map(|one| count / one.wall.as_secs_f64()));
+        let cpu = host::median(spent.iter().map(|one| one.cpu.as_secs_f64() * 1e6 / count));
+        let busy =
+            host::median(spent.iter().map(|one| (one.cpu + one.emulator).as_secs_f64() / one.wall.as_secs_f64()));
         (rate, cpu, busy)
     });
     let figures: Vec<(f64, f64, f64)> = figures.collect();
@@ -102,13 +98,6 @@ fn print(setting: &Setting, spent: &[Vec<Spent>]) {
         let (rates, cpus) = (rate / first_rate, cpu / first_cpu);
         println!("  {:<12} {rate:>12.0} {rates:>8.2} {cpu:>21.1} ms {cpus:>8.2} {busy:>12.1}", side.name);
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 /// What emptying a queue took.

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use reactor_runtime::bench::meter::Meter;
 use reactor_runtime::bench::rig::Rig;
 use reactor_runtime::clock::{Clock, SystemClock};
 use reactor_runtime::config::{self, model::Config};
-use reactor_runtime::event::Message;
+use reactor_runtime::event::{ChannelId, Message};
+use reactor_runtime::store::Store;
 use reactor_runtime::wasm::{Engine, EngineOptions, GuestSpec, LoadedModule};
 
 /// Accounts that the events are about.
@@ -25,7 +28,7 @@ allow = { state = true }
 "#;
 
 /// The guest's module, as it was built.
-fn tally() -> Vec<u8> {
+pub(crate) fn tally() -> Vec<u8> {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-unknown-unknown/guest/guest_tally.wasm");
     let module = std::env::var_os("TALLY_WASM").map_or(module, Into::into);
     std::fs::read(&module).unwrap_or_else(|error| {
@@ -60,10 +63,74 @@ pub(crate) fn rig(text: &str) -> Rig {
     Rig::new(config, &std::env::temp_dir(), guests).expect("a store")
 }
 
+/// A reactor's table.
+pub(crate) fn reactor(name: &str, on: &str, extra: &str) -> String {
+    format!(
+        "[reactors.{name}]\nmodule = \"tally.wasm\"\nfrom = [\"in\"]\non = [\"{on}\"]\nallow = {{ state = true }}\n{extra}\n"
+    )
+}
+
 /// An event of 529 bytes.
 pub(crate) fn event(id: usize, account: usize) -> Message {
     let pad = "x".repeat(330);
     Message::from_body(format!(
         r#"{{"eventId":"event-{id:09}","eventType":"added","eventVersion":1,"timestamp":"2026-03-02T09:00:00Z","source":"bench","correlationId":"flow-{id:09}","data":{{"account":"a{account:05}","amount":{id},"pad":"{pad}"}}}}"#
     ))
+}
+
+/// What a host took for events that were there when it started.
+pub(crate) struct Flood {
+    pub(crate) took: Duration,
+    pub(crate) cpu: Duration,
+    pub(crate) done: u64,
+}
+
+/// Publishes events, then measures a host until it is through with them.
+pub(crate) fn flood(rig: Rig, events: impl ExactSizeIterator<Item = Message>) -> Flood {
+    let store = Arc::clone(rig.store());
+    let channel = store.channel_id("in").expect("a channel");
+    let before = done(&*store);
+    append(&*store, channel, events);
+    let (meter, start) = (Meter::now(), Instant::now());
+    let mut running = rig.run().expect("a host");
+    running.until_idle().expect("the host ends");
+    Flood { took: start.elapsed(), cpu: meter.used().cpu_in_all(), done: done(&*store) - before }
+}
+
+fn done(store: &dyn Store) -> u64 {
+    store.stats().expect("counts").reactors.iter().map(|reactor| reactor.done).sum()
+}
+
+/// Appends in batches.
+pub(crate) fn append(store: &dyn Store, channel: ChannelId, messages: impl Iterator<Item = Message>) {
+    let mut messages = messages.peekable();
+    while messages.peek().is_some() {
+        let batch = messages.by_ref().take(1_024).collect();
+        wait(store.append(channel, batch)).expect("accepted");
+    }
+}
+
+/// Waits for a store's answer, outside of any runtime.
+pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(answer)
+}
+
+/// The value after an option, or the usual one.
+pub(crate) fn number(name: &str, usual: usize) -> usize {
+    let args: Vec<String> = std::env::args().collect();
+    let at = args.iter().position(|arg| arg == name);
+    at.map_or(usual, |at| args.get(at + 1).and_then(|text| text.parse().ok()).expect("a number after the option"))
+}
+
+/// Whether it is only to be seen that the program runs.
+pub(crate) fn is_smoke() -> bool {
+    std::env::args().any(|arg| arg == "--smoke")
+}
+
+/// The middle one, or the mean of the middle two.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }

@@ -144,8 +144,7 @@ impl<'s> Sandbox<'s> {
             })
         };
         let count: usize = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..rig::cores()).map(|core| scope.spawn(move || work(core * 1_000_000))).collect();
+            let threads: Vec<_> = (0..rig::cores()).map(|core| scope.spawn(move || work(core * 1_000_000))).collect();
             threads.into_iter().map(|thread| thread.join().expect("a run never panics")).sum::<anyhow::Result<usize>>()
         })?;
         Ok(count as f64 / start.elapsed().as_secs_f64())
@@ -187,8 +186,15 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
                     redrive: false,
                 };
                 let deliveries = records.iter().map(|record| delivery(record.offset)).collect();
-                let admission =
-                    Admission { channel, cursor, now: HostTime(1), deliveries, dead: Vec::new(), drop: Vec::new(), unrouted: 0 };
+                let admission = Admission {
+                    channel,
+                    cursor,
+                    now: HostTime(1),
+                    deliveries,
+                    dead: Vec::new(),
+                    drop: Vec::new(),
+                    unrouted: 0,
+                };
                 let ids = store.admit(admission).await?.into_iter().filter_map(|one| match one {
                     Admitted::New(id) => Some(id),
                     _ => None,

@@ -28,7 +28,8 @@ impl Meter {
     /// What has been used since.
     pub fn used(&self) -> Used {
         let now = Self::now();
-        let since = |name: &String, time: Duration| time.saturating_sub(self.cpu.get(name).copied().unwrap_or_default());
+        let since =
+            |name: &String, time: Duration| time.saturating_sub(self.cpu.get(name).copied().unwrap_or_default());
         Used {
             cpu: now.cpu.iter().map(|(name, time)| (name.clone(), since(name, *time))).collect(),
             written: now.written.saturating_sub(self.written),

@@ -121,7 +121,13 @@ impl Bound {
 }
 
 impl Limits {
-    pub(super) fn new(fsync: &Histogram<u64>, store_per_s: f64, sandbox: f64, alone: &Alone, native: Option<f64>) -> Self {
+    pub(super) fn new(
+        fsync: &Histogram<u64>,
+        store_per_s: f64,
+        sandbox: f64,
+        alone: &Alone,
+        native: Option<f64>,
+    ) -> Self {
         Self {
             fsync_us: Percentiles::of(fsync),
             store_per_s,

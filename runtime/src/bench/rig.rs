@@ -34,8 +34,8 @@ pub struct Running {
     tell: mpsc::Sender<Control>,
     host: JoinHandle<anyhow::Result<()>>,
     runtime: Runtime,
-    _guests: Runtime,
-    _dir: TempDir,
+    /// What the next one on the same store is made of.
+    next: (Parts, TempDir, Runtime),
 }
 
 /// Threads of this name.
@@ -103,8 +103,9 @@ impl Rig {
         // As `reactor up` has them.
         let runtime = threads("reactor-host", 2)?;
         let (tell, told) = mpsc::channel(1);
+        let next = (parts.clone(), dir, guests);
         let host = runtime.spawn(async move { Ok(Host::new(parts).await?.run(told).await?) });
-        Ok(Running { store, tell, host, runtime, _guests: guests, _dir: dir })
+        Ok(Running { store, tell, host, runtime, next })
     }
 }
 
@@ -125,6 +126,13 @@ impl Running {
         self.end(Control::Drain)
     }
 
+    /// A host on the same store, when this one has ended. Its files stay open meanwhile, as if nothing had happened.
+    #[must_use]
+    pub fn again(self) -> Rig {
+        let (parts, dir, guests) = self.next;
+        Rig { dir, store: self.store, parts, guests }
+    }
+
     fn end(&mut self, how: Control) -> anyhow::Result<()> {
         // A host that has failed does not listen, and says why when it is waited for.
         let _ = self.tell.blocking_send(how);
@@ -134,6 +142,7 @@ impl Running {
 
 /// A folder that is removed when it is dropped.
 pub(super) fn folder(parent: &Path) -> anyhow::Result<TempDir> {
-    let made = std::fs::create_dir_all(parent).and_then(|()| tempfile::Builder::new().prefix("bench-").tempdir_in(parent));
+    let made =
+        std::fs::create_dir_all(parent).and_then(|()| tempfile::Builder::new().prefix("bench-").tempdir_in(parent));
     made.with_context(|| format!("cannot make a folder in {}", parent.display()))
 }

@@ -68,8 +68,7 @@ impl Bench {
         let module = modules.loaded.remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
         let config = crate::config::model::Config::clone(&project.config);
         let subject = Subject::new(config, &name, module, samples);
-        let plan =
-            Plan { seconds: self.seconds, events: self.events.map(|n| n as usize), rate: f64::from(self.rate) };
+        let plan = Plan { seconds: self.seconds, events: self.events.map(|n| n as usize), rate: f64::from(self.rate) };
         let spinner = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         spinner.enable_steady_tick(Duration::from_millis(200));
         let report = measure(subject, plan, None, &mut |what| spinner.set_message(what.to_owned()));

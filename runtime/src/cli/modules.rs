@@ -95,11 +95,14 @@ fn load_all(
 ) -> Result<BTreeMap<String, LoadedModule>, Problems> {
     let config = &project.config;
     let (mut loaded, mut problems) = (BTreeMap::new(), Problems::default());
-    for name in names {
+    let request = |name: &String| {
         let reactor = &config.reactors[name];
-        match engine.load(&reactor.module, GuestSpec { rehearsal, ..GuestSpec::of(config, reactor, Arc::clone(clock)) }) {
+        (reactor.module.as_path(), GuestSpec { rehearsal, ..GuestSpec::of(config, reactor, Arc::clone(clock)) })
+    };
+    for (name, module) in names.iter().zip(engine.load_all(names.iter().map(request).collect())) {
+        match module {
             Ok(module) => drop(loaded.insert(name.clone(), module)),
-            Err(error) => problems.extend(describe(project, name, reactor, &error)),
+            Err(error) => problems.extend(describe(project, name, &config.reactors[name], &error)),
         }
     }
     if problems.is_empty() { Ok(loaded) } else { Err(problems) }

@@ -47,6 +47,7 @@ const AWAY: Duration = Duration::from_secs(15 * 86_400);
 const INPUTS: usize = 1_024;
 
 /// What a host is made of.
+#[derive(Clone)]
 pub struct Parts {
     /// The checked configuration.
     pub config: Arc<Config>,

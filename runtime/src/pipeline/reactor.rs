@@ -10,10 +10,10 @@ use crate::config::model::{ChannelConfig, Format, ReactorConfig};
 use crate::event::{ChannelId, Event, Message, ReactorId};
 use crate::store::{DeadLetter, Target};
 
+use super::claim::Pace;
 use super::decode::{check_event, encode_cloudevents, encode_native};
 use super::invoke::{Emit, Guest, emitted_id};
 use super::signal::ReactorSignals;
-use super::claim::Pace;
 use super::state::ReactorState;
 use super::{Active, commit, forward};
 

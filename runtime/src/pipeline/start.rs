@@ -54,7 +54,8 @@ impl Host {
         let permits = config.runtime.concurrency;
         let channels = admit::intakes(&config, &*store, &reactors, &channel_ids, &signals)?;
         let in_memory = Arc::new(AtomicUsize::new(0));
-        let commit = committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals), Arc::clone(&in_memory));
+        let commit =
+            committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals), Arc::clone(&in_memory));
         tokio::spawn(commit);
         let mut host = Self {
             epoch: (store.host_time()?, clock.elapsed()),

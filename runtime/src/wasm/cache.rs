@@ -14,8 +14,8 @@ use wasmtime::component::Component;
 use super::contract::CONTRACT;
 
 const EXTENSION: &str = "cwasm";
-/// Entries kept; beyond, the oldest go.
-const ENTRIES: usize = 256;
+/// Entries kept; beyond, the oldest go. Far more than the modules of one host, or each start would compile some anew.
+const ENTRIES: usize = 8_192;
 const HASH: usize = blake3::OUT_LEN;
 
 /// A folder of compiled modules, keyed by the module's content and by the engine that compiled it.
@@ -117,13 +117,16 @@ impl Cache {
     /// Removes the oldest entries beyond the bound; a failure only costs disk space.
     fn prune(&self) {
         let Ok(entries) = fs::read_dir(&self.dir) else { return };
-        let mut found: Vec<_> = entries
-            .flatten()
-            .filter(|entry| entry.path().extension().is_some_and(|e| e == EXTENSION))
-            .filter_map(|entry| Some((entry.metadata().and_then(|m| m.modified()).ok()?, entry.path())))
-            .collect();
+        let entries: Vec<_> =
+            entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == EXTENSION)).collect();
+        let excess = entries.len().saturating_sub(ENTRIES);
+        if excess == 0 {
+            return;
+        }
+        let dated = entries.iter().filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())));
+        let mut found: Vec<_> = dated.collect();
         found.sort();
-        let excess = found.len().saturating_sub(ENTRIES);
+        let excess = excess.min(found.len());
         for (_, path) in found.drain(..excess) {
             let _ = fs::remove_file(path);
         }

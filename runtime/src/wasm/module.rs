@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -122,6 +123,28 @@ pub(super) struct Shared {
 }
 
 impl Engine {
+    /// Loads modules, on all cores. The answers are in the order of the requests; see [`Engine::load`].
+    pub fn load_all(&self, requests: Vec<(&Path, GuestSpec)>) -> Vec<Result<LoadedModule, LoadError>> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(requests.len());
+        let requests: Vec<_> = requests.into_iter().map(|request| Mutex::new(Some(request))).collect();
+        let answers: Vec<_> = requests.iter().map(|_| OnceLock::new()).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some((request, answer)) = {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                requests.get(at).zip(answers.get(at))
+            } {
+                let request = request.lock().unwrap_or_else(PoisonError::into_inner).take();
+                request.into_iter().for_each(|(path, spec)| drop(answer.set(self.load(path, spec))));
+            }
+        };
+        std::thread::scope(|scope| {
+            (1..threads).for_each(|_| drop(scope.spawn(work)));
+            work();
+        });
+        answers.into_iter().filter_map(OnceLock::into_inner).collect()
+    }
+
     /// Reads, checks, compiles and links a module. Blocking: up to seconds for a large module that is not in the cache.
     ///
     /// # Errors

@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 use self::inner::{Inner, Log};
 use super::rejected::Rejected;
 use super::{
-    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord, Mark, OutboxRecord,
-    Place, ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery,
-    Target, Upkeep,
+    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord, Mark,
+    OutboxRecord, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead,
+    StoredDelivery, Target, Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -45,7 +45,13 @@ impl MemoryStore {
         inner.epoch += 1;
         let epoch = inner.epoch;
         drop(inner);
-        Self { inner: self.inner.clone(), epoch, slots: self.slots, rejected: Mutex::default(), bell: self.bell.clone() }
+        Self {
+            inner: self.inner.clone(),
+            epoch,
+            slots: self.slots,
+            rejected: Mutex::default(),
+            bell: self.bell.clone(),
+        }
     }
 
     fn read(&self) -> MutexGuard<'_, Inner> {

@@ -1,0 +1,214 @@
+//! What is there already must not count: the same events through a host with one subscription and with 10,000, with an
+//! empty ledger and with ten million entries, with an empty log and with ten million events, without and with a million
+//! retries that wait. Prints events/s and memory, each beside the small case of the same run; asserts nothing.
+//!
+//! Options: `--events N`; `--of NAME` for one of `subscriptions`, `ledger`, `log`, `retries`; `--smoke` for a
+//! thousandth of everything, to see that it runs.
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
+
+#[allow(dead_code, reason = "each program uses its part of it")]
+mod host;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reactor_runtime::bench::meter;
+use reactor_runtime::bench::rig::Rig;
+use reactor_runtime::config;
+use reactor_runtime::event::{
+    AttemptRecord, ChannelId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version,
+};
+use reactor_runtime::store::sqlite::SqliteStore;
+use reactor_runtime::store::{Admission, Admitted, Commit, Ending, NewDelivery, Place, Store};
+
+use host::{ACCOUNTS, event, reactor};
+
+const CHANNEL: &str = "[channels.in]\nkind = \"local\"\nretention = \"1d\"\n";
+const ROUNDS: usize = 3;
+
+fn main() {
+    let scale = if host::is_smoke() { 1_000 } else { 1 };
+    let events = host::number("--events", 60_000 / scale.min(300));
+    let args: Vec<String> = std::env::args().collect();
+    let only = args.iter().position(|arg| arg == "--of").map(|at| args[at + 1].clone());
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
+    if wanted("subscriptions") {
+        compare("subscriptions", events, 10_000 / scale, &subscriptions);
+    }
+    let filled = |fill: fn(&SqliteStore, usize)| {
+        move |count: usize| {
+            let rig = host::rig(&format!("{CHANNEL}{}", reactor("r", "added", "")));
+            fill(rig.store(), count);
+            rig
+        }
+    };
+    if wanted("ledger") {
+        compare("ledger entries", events, 10_000_000 / scale, &filled(ledger));
+    }
+    if wanted("log") {
+        compare("logged events", events, 10_000_000 / scale, &filled(log));
+    }
+    if wanted("retries") {
+        compare("waiting retries", events, 1_000_000 / scale, &filled(retries));
+    }
+}
+
+/// Runs the events with little and with much, in turns.
+fn compare(what: &str, events: usize, much: usize, make: &dyn Fn(usize) -> Rig) {
+    let mut results = [Vec::new(), Vec::new()];
+    let mut preparing = Duration::ZERO;
+    // The large case is filled once only: what it has takes minutes to write.
+    let counts = [1, much];
+    for (count, results) in counts.iter().zip(&mut results) {
+        let start = Instant::now();
+        let mut rig = make(*count);
+        preparing += start.elapsed();
+        for round in 0..ROUNDS {
+            meter::forget_peak();
+            let store = Arc::clone(rig.store());
+            let channel = store.channel_id("in").expect("a channel");
+            host::append(&*store, channel, (0..events).map(|n| event(round * events + n + (1 << 40), n % ACCOUNTS)));
+            let before = done(&*store);
+            let start = Instant::now();
+            let mut running = rig.run().expect("a host");
+            until(|| done(&*store) >= before + events as u64);
+            results.push((events as f64 / start.elapsed().as_secs_f64(), meter::peak(), meter::resident()));
+            running.stop().expect("the host ends");
+            rig = running.again();
+        }
+    }
+    println!("{what}: {events} events, medians of {ROUNDS} rounds ({:.0} s to fill)", preparing.as_secs_f64());
+    let base = host::median(results[0].iter().map(|one| one.0));
+    for (count, results) in counts.iter().zip(&results) {
+        let rate = host::median(results.iter().map(|one| one.0));
+        let mib = |bytes: f64| bytes / f64::from(1 << 20);
+        let (peak, now) = (
+            host::median(results.iter().map(|one| one.1 as f64)),
+            host::median(results.iter().map(|one| one.2 as f64)),
+        );
+        println!(
+            "  {count:>10} {rate:>8.0} events/s ({:.2})   memory {:>6.0} MiB, most {:>6.0} MiB",
+            rate / base,
+            mib(now),
+            mib(peak)
+        );
+    }
+}
+
+fn done(store: &dyn Store) -> u64 {
+    store.stats().expect("counts").reactors.iter().map(|reactor| reactor.done).sum()
+}
+
+fn until(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// So many reactors, each with a type of its own; all of them run the same module.
+fn subscriptions(count: usize) -> Rig {
+    let mut text = format!("{CHANNEL}{}", reactor("r", "added", ""));
+    let (_, mut modules) = host::load(&text);
+    let guest = modules.remove("r").expect("its module").guest;
+    text.extend((1..count).map(|n| reactor(&format!("r{n}"), &format!("type-{n}.*"), "")));
+    let config = config::parse(&text, &std::env::temp_dir().join("reactors.toml"), &|_| None).expect("valid").config;
+    let guests: BTreeMap<_, _> = config.reactors.keys().map(|name| (name.clone(), Arc::clone(&guest))).collect();
+    Rig::new(config, &std::env::temp_dir(), guests).expect("a store")
+}
+
+const BATCH: usize = 4_096;
+
+/// Runs of ids, a batch each.
+fn batches(count: usize) -> impl Iterator<Item = std::ops::Range<u64>> {
+    (0..count).step_by(BATCH).map(move |first| first as u64..count.min(first + BATCH) as u64)
+}
+
+fn names(store: &SqliteStore) -> (ChannelId, ReactorId) {
+    (store.channel_id("in").expect("a channel"), store.reactor_id("r").expect("a reactor"))
+}
+
+fn admit(
+    store: &SqliteStore,
+    deliveries: std::ops::Range<u64>,
+) -> Vec<(reactor_runtime::event::DeliveryId, ReactorId)> {
+    let (channel, reactor) = names(store);
+    let delivery = |n: u64| NewDelivery {
+        reactor,
+        origin: Origin { channel, offset: Offset(0), part: 0 },
+        key: Identity::of(&[b"fill", &n.to_le_bytes()]),
+        window: Duration::from_secs(14 * 86_400),
+        lane: None,
+        place: Place::Memory,
+        redrive: false,
+    };
+    let now = store.host_time().expect("a time");
+    let deliveries = deliveries.map(delivery).collect();
+    let cursor = Offset(1);
+    let admission = Admission { channel, cursor, now, deliveries, dead: Vec::new(), drop: Vec::new(), unrouted: 0 };
+    let answers = host::wait(store.admit(admission)).expect("admitted");
+    let id = |answer| match answer {
+        Admitted::New(id) => (id, reactor),
+        other => panic!("a new one: {other:?}"),
+    };
+    answers.into_iter().map(id).collect()
+}
+
+fn end(store: &SqliteStore, deliveries: std::ops::Range<u64>, ending: &Ending) {
+    let now = store.host_time().expect("a time");
+    let first = store.next_commit().expect("a number");
+    let commit = |(n, (delivery, reactor))| Commit {
+        number: Version(first + n),
+        delivery,
+        reactor,
+        attempt: 1,
+        after: None,
+        reads: Vec::new(),
+        writes: Vec::new(),
+        emits: Vec::new(),
+        ending: ending.clone(),
+        now,
+    };
+    let commits = (0..).zip(admit(store, deliveries)).map(commit).collect();
+    host::wait(store.commit(commits)).expect("committed");
+}
+
+fn ledger(store: &SqliteStore, count: usize) {
+    batches(count).for_each(|batch| end(store, batch, &Ending::Done));
+}
+
+/// Events that have been read, and that nobody wanted.
+fn log(store: &SqliteStore, count: usize) {
+    let (channel, _) = names(store);
+    for batch in batches(count) {
+        let messages: Vec<Message> = batch.map(|n| event(n as usize, 0)).collect();
+        let count = messages.len() as u64;
+        let first = host::wait(store.append(channel, messages)).expect("appended");
+        let cursor = Offset(first.0 + count);
+        let now = store.host_time().expect("a time");
+        let read = Admission {
+            channel,
+            cursor,
+            now,
+            deliveries: Vec::new(),
+            dead: Vec::new(),
+            drop: Vec::new(),
+            unrouted: count,
+        };
+        host::wait(store.admit(read)).expect("read");
+    }
+}
+
+/// Deliveries that have failed once and wait for a day.
+fn retries(store: &SqliteStore, count: usize) {
+    let record = AttemptRecord {
+        number: 1,
+        code: "retry".to_owned(),
+        error: "not yet".to_owned(),
+        at: jiff::Timestamp::now(),
+        module: "0".repeat(64),
+    };
+    let due = HostTime(store.host_time().expect("a time").0 + 86_400_000);
+    let ending = Ending::Wait { due, record, hold: Vec::new() };
+    batches(count).for_each(|batch| end(store, batch, &ending));
+}
