@@ -23,6 +23,13 @@ impl Host {
                 let Some(active) = self.active.get_mut(&delivery) else { return Ok(()) };
                 active.after = after;
                 active.cancelled = false;
+                active.number = None;
+                if self.was_guessed(delivery, after)? {
+                    return Ok(());
+                }
+                let Some(active) = self.active.get(&delivery) else { return Ok(()) };
+                let guesses = self.guesses(active.reactor, active.lane, delivery);
+                let Some(active) = self.active.get_mut(&delivery) else { return Ok(()) };
                 let reactor = &self.reactors[active.reactor];
                 active.ran_by = Some(Arc::clone(&reactor.guest));
                 active.span = self.signals.tracer().map(|tracer| {
@@ -35,7 +42,7 @@ impl Host {
                         module: reactor.guest.digest(),
                     })
                 });
-                self.slots.start(delivery, active, reactor)?;
+                self.slots.start(delivery, active, reactor, guesses)?;
             }
             Action::Load(load) => self.load(load)?,
             Action::Hold { reactor, lane, delivery } => {

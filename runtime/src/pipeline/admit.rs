@@ -159,6 +159,7 @@ impl Active {
             conflicts: 0,
             leased,
             cancelled: false,
+            number: None,
             ran_by: None,
             span: None,
         }

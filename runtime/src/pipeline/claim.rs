@@ -15,12 +15,13 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
-use tracing::Instrument;
 use tracing::instrument::Instrumented;
+use tracing::{Instrument, Span};
 
-use crate::event::{DeliveryId, Fault, Outcome};
+use crate::event::{DeliveryId, Event, Fault, Outcome};
 use crate::store::{Mark, Store, StoreError};
 
+use super::guess::{Guessed, Guesses};
 use super::invoke::{Call, Run, Usage};
 use super::reactor::Reactor;
 use super::{Active, Input};
@@ -50,6 +51,7 @@ struct Starting {
     attempt: u32,
     gate: Arc<Semaphore>,
     run: Instrumented<BoxFuture<'static, Run>>,
+    guesses: Option<Guesses>,
     abort: AbortRegistration,
     expected: Duration,
     /// How many runs of its reactor may run at once.
@@ -64,6 +66,8 @@ pub(super) struct Ran {
     pub(super) run: Option<Run>,
     /// From when it passed the gate; nothing if it did not.
     pub(super) took: Option<Duration>,
+    /// What was guessed of those behind it.
+    pub(super) guessed: Vec<(DeliveryId, Guessed)>,
 }
 
 impl Slots {
@@ -99,19 +103,18 @@ impl Slots {
     }
 
     /// Gets an attempt ready to be launched. The scheduler has as many permits as there are slots, so one is free.
-    pub(super) fn start(&mut self, id: DeliveryId, active: &Active, reactor: &Reactor) -> Result<(), StoreError> {
+    pub(super) fn start(
+        &mut self,
+        id: DeliveryId,
+        active: &Active,
+        reactor: &Reactor,
+        guesses: Option<Guesses>,
+    ) -> Result<(), StoreError> {
         let Some(slot) = self.free.pop() else {
             return Err(StoreError::Other("more attempts than permits were started".into()));
         };
         let attempt = active.attempt();
-        let span = tracing::info_span!(
-            "delivery",
-            reactor = reactor.config.name,
-            event = active.event.id,
-            r#type = active.event.event_type,
-            correlation = active.event.correlation_id,
-            attempt,
-        );
+        let span = span(&reactor.config.name, &active.event, attempt);
         reactor.signals.started();
         let run = reactor.guest.run(Call {
             event: active.event.clone(),
@@ -128,6 +131,7 @@ impl Slots {
             attempt,
             gate: Arc::clone(&reactor.gate),
             run: run.instrument(span),
+            guesses,
             abort,
             expected: reactor.pace.expected(),
             at_once: reactor.config.concurrency,
@@ -197,6 +201,18 @@ impl Slots {
     }
 }
 
+/// What a guest's log lines stand in.
+pub(super) fn span(reactor: &str, event: &Event, attempt: u32) -> Span {
+    tracing::info_span!(
+        "delivery",
+        reactor,
+        event = event.id,
+        r#type = event.event_type,
+        correlation = event.correlation_id,
+        attempt,
+    )
+}
+
 /// Runs the attempts of a turn, one after the other as long as none has to wait, and reports together what has ended.
 fn run_all(
     turn: Vec<Starting>,
@@ -226,9 +242,10 @@ impl Starting {
         closed: Arc<AtomicBool>,
         inputs: mpsc::UnboundedSender<Input>,
     ) -> impl Future<Output = Option<Ran>> + Send + 'static {
-        let Self { delivery, slot, attempt, gate, run, abort, .. } = self;
+        let Self { delivery, slot, attempt, gate, run, guesses, abort, .. } = self;
         let fatal = inputs.clone();
-        let unreported = Unreported { ran: Some(Ran { delivery, slot, run: None, took: None }), inputs };
+        let unreported =
+            Unreported { ran: Some(Ran { delivery, slot, run: None, took: None, guessed: Vec::new() }), inputs };
         let begin = async move {
             // The gate is never closed.
             let _pass = gate.acquire_owned().await;
@@ -236,13 +253,13 @@ impl Starting {
                 return None;
             }
             let start = Instant::now();
-            match store.mark(&[(slot, Some((delivery, attempt)))]) {
-                Ok(()) => Some((run.await, start.elapsed())),
-                Err(error) => {
-                    let _ = fatal.send(Input::Fatal(error));
-                    None
-                }
-            }
+            let ran = async {
+                store.mark(&[(slot, Some((delivery, attempt)))])?;
+                let (run, took) = (run.await, start.elapsed());
+                let guessed = guesses.map(|guesses| guesses.run(&run, &*store, slot)).transpose()?;
+                Ok((run, took, guessed.unwrap_or_default()))
+            };
+            ran.await.map_err(|error| drop(fatal.send(Input::Fatal(error)))).ok()
         };
         async move {
             let run = AssertUnwindSafe(Abortable::new(begin, abort)).catch_unwind().await;
@@ -250,6 +267,9 @@ impl Starting {
         }
     }
 }
+
+/// A run, what it took, and what was guessed behind it.
+type Results = (Run, Duration, Vec<(DeliveryId, Guessed)>);
 
 /// Reports a run whose task is gone.
 struct Unreported {
@@ -259,9 +279,10 @@ struct Unreported {
 
 impl Unreported {
     /// The report, which is its holder's business from here on.
-    fn take(mut self, run: Option<(Run, Duration)>) -> Option<Ran> {
-        let (run, took) = run.unzip();
-        self.ran.take().map(|ran| Ran { run, took, ..ran })
+    fn take(mut self, ran: Option<Results>) -> Option<Ran> {
+        let report = self.ran.take()?;
+        let Some((run, took, guessed)) = ran else { return Some(report) };
+        Some(Ran { run: Some(run), took: Some(took), guessed, ..report })
     }
 }
 
@@ -287,6 +308,11 @@ impl Pace {
     /// A run has to be repeated, because it ran beside another one: fewer at a time will do better.
     pub(super) fn repeated(&mut self) {
         self.0 = Some(TURN);
+    }
+
+    /// Whether several fit in a turn.
+    pub(super) fn is_short(&self) -> bool {
+        self.expected() * 4 <= TURN
     }
 
     /// How many runs to hand over at a time: what keeps the threads busy until the host has had its turn.

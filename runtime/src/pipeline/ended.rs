@@ -13,8 +13,9 @@ use super::schedule::Effect;
 
 impl Host {
     pub(super) fn run_ended(&mut self, ran: Ran) -> Result<(), StoreError> {
-        let Ran { delivery: id, slot, run, took } = ran;
+        let Ran { delivery: id, slot, run, took, guessed } = ran;
         self.slots.ended(slot);
+        self.guessed.extend(guessed);
         let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
         self.reactors[active.reactor].signals.stopped();
         if run.is_none() {
@@ -42,7 +43,7 @@ impl Host {
     }
 
     /// Judges a run and sends its commit.
-    fn finish(&mut self, id: DeliveryId, mut run: Run) -> Result<(), StoreError> {
+    pub(super) fn finish(&mut self, id: DeliveryId, mut run: Run) -> Result<(), StoreError> {
         let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
         let (index, lane) = (active.reactor, active.lane);
         if !self.reactors[index].state.is_current(&run.reads) {
@@ -53,7 +54,10 @@ impl Host {
             self.scheduler.run_outdated(index, id, lane, active.must_run_alone());
             return Ok(());
         }
-        let number = self.next_number();
+        let number = match active.number.take() {
+            Some(number) => number,
+            None => self.next_number(),
+        };
         let (now, wall) = (self.now(), self.clock.wall());
         let Some(active) = self.active.get(&id) else { return Ok(()) };
         let reactor = &self.reactors[index];

@@ -19,6 +19,7 @@ use crate::store::{Commit, Store, StoreError, Target, Upkeep};
 use super::admit::Intake;
 use super::claim::Slots;
 use super::deploy::{Deployment, End};
+use super::guess;
 use super::inlet::Inlet;
 use super::invoke::Guest;
 use super::lease::Leases;
@@ -91,6 +92,7 @@ pub struct Host {
     /// How many these are, for the committer.
     pub(super) in_memory: Arc<AtomicUsize>,
     pub(super) conflicts: u64,
+    pub(super) guessed: guess::Table,
     /// The channels outside that are received from, what is in hand of them, and deliveries that are being put away.
     pub(super) inlets: Vec<Inlet>,
     pub(super) leases: Leases,
@@ -355,6 +357,7 @@ impl Host {
         loop {
             let actions = self.scheduler.tick(self.now());
             if actions.is_empty() {
+                self.guessed.clear();
                 self.in_memory.store(self.active.len(), Relaxed);
                 return self.slots.launch();
             }

@@ -113,6 +113,7 @@ impl Host {
             conflicts: 0,
             leased: stored.leased,
             cancelled: false,
+            number: None,
             ran_by: None,
             span: None,
         }))

@@ -30,6 +30,7 @@ mod claim;
 pub mod invoke;
 
 mod ended;
+mod guess;
 pub mod judge;
 
 mod commit;
@@ -85,6 +86,8 @@ struct Active {
     leased: bool,
     /// Its run was given up because it had lost its lease.
     cancelled: bool,
+    /// The number of its commit, if somebody knows it already.
+    number: Option<Version>,
     /// What the present run runs, whatever has been deployed since; and its span.
     ran_by: Option<Arc<dyn Guest>>,
     span: Option<Box<dyn Span>>,

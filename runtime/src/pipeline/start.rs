@@ -67,6 +67,7 @@ impl Host {
             active: HashMap::new(),
             in_memory,
             conflicts: 0,
+            guessed: HashMap::new(),
             inlets: Vec::new(),
             leases: Leases::default(),
             leaving: HashSet::new(),

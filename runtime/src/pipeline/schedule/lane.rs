@@ -115,6 +115,14 @@ impl Lane {
         self.queue.iter().copied().collect()
     }
 
+    /// Those that come next, if nothing is in their way.
+    pub(super) fn next(&self, most: usize) -> Vec<DeliveryId> {
+        if self.block.state.is_some() || self.settling {
+            return Vec::new();
+        }
+        self.queue.iter().copied().take(most).collect()
+    }
+
     /// Whether held deliveries should be read from the store now.
     pub(super) fn wants_held(&self) -> bool {
         self.held.more

@@ -303,6 +303,14 @@ impl Scheduler {
         lane.and_then(|key| self.reactors[reactor].lanes.get(&key)).map(Lane::followers).unwrap_or_default()
     }
 
+    /// The deliveries in memory that come next in a lane after the one that was just started, at most so many, if they
+    /// would be started as soon as they can be: while others wait for their turn, there is none.
+    pub fn next_in_lane(&self, reactor: usize, lane: LaneKey, most: usize) -> Vec<DeliveryId> {
+        let queue = &self.reactors[reactor];
+        let lane = queue.lanes.get(&lane).filter(|_| self.free > 0 && !self.draining && queue.has_free_starts());
+        lane.map(|lane| lane.next(most)).unwrap_or_default()
+    }
+
     /// A run has ended and its commit, with this number, is on its way.
     pub fn run_ended(
         &mut self,

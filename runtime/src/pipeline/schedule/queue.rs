@@ -142,6 +142,11 @@ impl Queue {
         if self.breaker.is_some() { self.concurrency } else { self.concurrency.max(self.ahead) }
     }
 
+    /// Whether what is ready can be started at once, and something else beside it.
+    pub(super) fn has_free_starts(&self) -> bool {
+        self.alone.is_none() && self.running + self.ready.len() < self.most_started()
+    }
+
     fn is_ready(&self, wanted: &Ready) -> bool {
         match wanted {
             Ready::Delivery(_) => self.ready.contains(wanted),

@@ -14,7 +14,7 @@ use super::lock::{OwnerLock, Turn};
 use super::queue::Queue;
 use super::readers::{self, Readers};
 use super::reserve::Reserve;
-use super::writer::Writer;
+use super::writer::{Shortening, Writer};
 use super::{OpenOptions, SqliteStore, checkpoint, create};
 use crate::store::{Result, StoreError};
 
@@ -79,8 +79,7 @@ impl SqliteStore {
             broken,
             full_sync: true,
             stopped: None,
-            woken: 0,
-            tried: 0,
+            shortening: Shortening::default(),
         };
         let (sender, queue) = mpsc::channel();
         threads.push(spawn("store-writer", move || writer.run(&queue))?);

@@ -102,10 +102,17 @@ pub(super) struct Writer {
     pub(super) full_sync: bool,
     /// Set once, ends everything.
     pub(super) stopped: Option<StoreError>,
-    /// Log size when the checkpointer was woken last.
-    pub(super) woken: u32,
-    /// Log size at the last attempt to shorten it.
-    pub(super) tried: u32,
+    /// What was done about a long log.
+    pub(super) shortening: Shortening,
+}
+
+/// Sizes of the log, in frames.
+#[derive(Debug, Default)]
+pub(super) struct Shortening {
+    /// When the checkpointer was woken last.
+    woken: u32,
+    /// At the last attempt to shorten it here.
+    tried: u32,
 }
 
 type Queue = Vec<Box<dyn Operation>>;
@@ -234,23 +241,23 @@ impl Writer {
     /// Checkpoints are the checkpointer's work; only where it cannot keep up does the writer lend a hand.
     fn shorten_log(&mut self) {
         let frames = self.frames.load(Ordering::Relaxed);
-        if frames < self.tried {
-            self.tried = 0;
+        if frames < self.shortening.tried {
+            self.shortening.tried = 0;
         }
-        if frames < self.woken {
-            self.woken = 0;
+        if frames < self.shortening.woken {
+            self.shortening.woken = 0;
         }
-        if frames >= checkpoint::START.max(self.woken + checkpoint::AGAIN)
+        if frames >= checkpoint::START.max(self.shortening.woken + checkpoint::AGAIN)
             && let Some(wake) = &self.wake
         {
-            self.woken = frames;
+            self.shortening.woken = frames;
             // A full channel means that it is awake already.
             let _ = wake.try_send(());
         }
-        if frames < self.tried.max(checkpoint::HELP) {
+        if frames < self.shortening.tried.max(checkpoint::HELP) {
             return;
         }
-        self.tried = frames + checkpoint::START;
+        self.shortening.tried = frames + checkpoint::START;
         let how = if frames >= checkpoint::FORCE { "TRUNCATE" } else { "PASSIVE" };
         if let Err(error) = checkpoint::run(&self.conn, how, &self.file) {
             tracing::warn!(store = %self.file.display(), %error, "the write-ahead log could not be shortened");
