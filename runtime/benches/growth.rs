@@ -11,6 +11,7 @@ mod host;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use reactor_runtime::bench::meter;
@@ -19,6 +20,7 @@ use reactor_runtime::config;
 use reactor_runtime::event::{
     AttemptRecord, ChannelId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version,
 };
+use reactor_runtime::pipeline::signal::Signals;
 use reactor_runtime::store::sqlite::SqliteStore;
 use reactor_runtime::store::{Admission, Admitted, Commit, Ending, NewDelivery, Place, Store};
 
@@ -62,48 +64,55 @@ fn compare(what: &str, events: usize, much: usize, make: &dyn Fn(usize) -> Rig) 
     let counts = [1, much];
     for (count, results) in counts.iter().zip(&mut results) {
         let start = Instant::now();
-        let mut rig = make(*count);
+        let done = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&done);
+        let signals = Signals::watched(Arc::new(move |_| _ = counted.fetch_add(1, Ordering::Relaxed)));
+        let signals = Arc::new(signals);
+        let mut rig = make(*count).with_signals(Arc::clone(&signals));
         preparing += start.elapsed();
         for round in 0..ROUNDS {
             meter::forget_peak();
             let store = Arc::clone(rig.store());
             let channel = store.channel_id("in").expect("a channel");
-            host::append(&*store, channel, (0..events).map(|n| event(round * events + n + (1 << 40), n % ACCOUNTS)));
-            let before = done(&*store);
             let start = Instant::now();
             let mut running = rig.run().expect("a host");
-            until(|| done(&*store) >= before + events as u64);
-            results.push((events as f64 / start.elapsed().as_secs_f64(), meter::peak(), meter::resident()));
+            while signals.ready().is_err() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let (ready, start) = (start.elapsed(), Instant::now());
+            host::append(&*store, channel, (0..events).map(|n| event(round * events + n + (1 << 40), n % ACCOUNTS)));
+            while done.load(Ordering::Relaxed) < (round + 1) * events {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let rate = events as f64 / start.elapsed().as_secs_f64();
+            results.push(Result { rate, ready: ready.as_secs_f64(), peak: meter::peak(), now: meter::resident() });
             running.stop().expect("the host ends");
             rig = running.again();
         }
     }
     println!("{what}: {events} events, medians of {ROUNDS} rounds ({:.0} s to fill)", preparing.as_secs_f64());
-    let base = host::median(results[0].iter().map(|one| one.0));
+    let median = |results: &[Result], of: fn(&Result) -> f64| host::median(results.iter().map(of));
+    let base = median(&results[0], |one| one.rate);
     for (count, results) in counts.iter().zip(&results) {
-        let rate = host::median(results.iter().map(|one| one.0));
-        let mib = |bytes: f64| bytes / f64::from(1 << 20);
-        let (peak, now) = (
-            host::median(results.iter().map(|one| one.1 as f64)),
-            host::median(results.iter().map(|one| one.2 as f64)),
-        );
+        let rate = median(results, |one| one.rate);
         println!(
-            "  {count:>10} {rate:>8.0} events/s ({:.2})   memory {:>6.0} MiB, most {:>6.0} MiB",
+            "  {count:>10} {rate:>8.0} events/s ({:.2})   memory {:>4.0} MiB, most {:>4.0} MiB   ready after {:.2} s",
             rate / base,
-            mib(now),
-            mib(peak)
+            median(results, |one| one.now as f64) / f64::from(1 << 20),
+            median(results, |one| one.peak as f64) / f64::from(1 << 20),
+            median(results, |one| one.ready)
         );
     }
 }
 
-fn done(store: &dyn Store) -> u64 {
-    store.stats().expect("counts").reactors.iter().map(|reactor| reactor.done).sum()
-}
-
-fn until(mut holds: impl FnMut() -> bool) {
-    while !holds() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
+struct Result {
+    /// Events/s.
+    rate: f64,
+    /// Seconds from the start of the host until it took events.
+    ready: f64,
+    /// Bytes of memory, at most and at the end.
+    peak: u64,
+    now: u64,
 }
 
 /// So many reactors, each with a type of its own; all of them run the same module.

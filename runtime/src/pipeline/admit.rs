@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::config::model::Config;
 use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
@@ -20,6 +23,11 @@ use super::{Active, Input};
 /// Most records, and most bytes, read from a log at a time.
 const READ_RECORDS: usize = 256;
 const READ_BYTES: usize = 1 << 20;
+/// Reading on is for those that have nothing to do. Where it only brings more for those that have enough, and these make
+/// progress (so many runs since the last time), it rests a while instead of taking their time. Where they make none, it
+/// goes on: nobody waits behind a stuck reactor.
+const PROGRESS: u64 = 64;
+const REST: Duration = Duration::from_millis(20);
 
 /// A channel that is read, and where the reading of its log stands.
 pub(super) struct Intake {
@@ -31,6 +39,10 @@ pub(super) struct Intake {
     pub(super) pending: bool,
     /// An admission is under way.
     pub(super) busy: bool,
+    /// Not to be read before then.
+    resting: Option<Instant>,
+    /// How many runs had ended at the last read that brought nothing to run.
+    ended: u64,
     pub(super) signals: ChannelSignals,
 }
 
@@ -46,11 +58,18 @@ impl Host {
         for index in 0..self.channels.len() {
             let intake = &self.channels[index];
             let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.scheduler.is_hungry(*r));
-            if intake.pending && !intake.busy && hungry && !self.outbox_is_full() {
+            let rests = intake.resting.is_some_and(|until| Instant::now() < until);
+            if intake.pending && !intake.busy && !rests && hungry && !self.outbox_is_full() {
                 self.read_log(index)?;
             }
         }
         Ok(())
+    }
+
+    /// When a log that rests is to be read again.
+    pub(super) fn next_read(&self) -> Option<Instant> {
+        let resting = self.channels.iter().filter(|intake| intake.pending && !intake.busy);
+        resting.filter_map(|intake| intake.resting).filter(|until| *until > Instant::now()).min()
     }
 
     fn read_log(&mut self, index: usize) -> Result<(), StoreError> {
@@ -80,6 +99,11 @@ impl Host {
                 redrive: false,
             });
             placed.push((candidate, place));
+        }
+        if !placed.is_empty() && placed.iter().all(|(_, place)| *place == Place::Spilled) {
+            let intake = &mut self.channels[index];
+            let progress = self.ended - std::mem::replace(&mut intake.ended, self.ended);
+            intake.resting = (progress >= PROGRESS).then(|| Instant::now() + REST);
         }
         let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, drop, unrouted };
         let batch = InFlight { cursor, candidates: placed };
@@ -193,6 +217,8 @@ pub(super) fn intakes(
             readers,
             pending: true,
             busy: false,
+            resting: None,
+            ended: 0,
             signals: signals.channel(name),
         });
     }

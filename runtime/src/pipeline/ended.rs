@@ -15,6 +15,7 @@ impl Host {
     pub(super) fn run_ended(&mut self, ran: Ran) -> Result<(), StoreError> {
         let Ran { delivery: id, slot, run, took, guessed } = ran;
         self.slots.ended(slot);
+        self.ended += 1;
         self.guessed.extend(guessed);
         let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
         self.reactors[active.reactor].signals.stopped();

@@ -92,6 +92,8 @@ pub struct Host {
     /// How many these are, for the committer.
     pub(super) in_memory: Arc<AtomicUsize>,
     pub(super) conflicts: u64,
+    /// Runs that have ended.
+    pub(super) ended: u64,
     pub(super) guessed: guess::Table,
     /// The channels outside that are received from, what is in hand of them, and deliveries that are being put away.
     pub(super) inlets: Vec<Inlet>,
@@ -293,7 +295,7 @@ impl Host {
         let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + GIVE_UP }.max(soon));
         let due = self.scheduler.next_wake().map(|at| Instant::now() + at.since(self.now()));
         let far = Instant::now() + UPKEEP;
-        drain.into_iter().chain(due).chain(self.next_receive()).fold(far, Instant::min)
+        drain.into_iter().chain(due).chain(self.next_read()).chain(self.next_receive()).fold(far, Instant::min)
     }
 
     /// Looks whether another process has written something without ringing.

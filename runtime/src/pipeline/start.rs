@@ -21,10 +21,7 @@ use super::outbox::Outlet;
 use super::reactor::{Destination, Destinations, Reactor};
 use super::schedule::{ReactorSpec, Scheduler};
 use super::signal::Phase;
-use super::state::ReactorState;
-
-/// Bytes of state values that each reactor may keep in memory, however many reactors there are.
-const STATE_ROOM: usize = 64 << 10;
+use super::state::{ReactorState, Room};
 
 impl Host {
     /// Takes the store over from its last owner and gets ready to run.
@@ -39,14 +36,14 @@ impl Host {
         }
         let destination = |(name, channel)| (String::clone(name), Destination::of(channel, channel_ids[name]));
         let destinations: Destinations = Arc::new(config.channels.iter().map(destination).collect());
-        let room = (config.runtime.queue_memory / config.reactors.len().max(1)).max(STATE_ROOM);
+        let room = Arc::new(Room::new(config.runtime.queue_memory, config.reactors.len()));
         let mut reactors = Vec::new();
         for (name, reactor) in &config.reactors {
             let guest = guests
                 .remove(name)
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
             let id = store.reactor_id(name)?;
-            let state = ReactorState::new(Arc::clone(&store), id, room);
+            let state = ReactorState::new(Arc::clone(&store), id, Arc::clone(&room));
             let told = signals.reactor(name);
             reactors.push(Reactor::new(id, reactor.clone(), guest, state, told, Arc::clone(&destinations)));
         }
@@ -67,6 +64,7 @@ impl Host {
             active: HashMap::new(),
             in_memory,
             conflicts: 0,
+            ended: 0,
             guessed: HashMap::new(),
             inlets: Vec::new(),
             leases: Leases::default(),

@@ -7,6 +7,7 @@
 //! others, all that built on them would be lost with it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -20,9 +21,30 @@ use super::invoke::{Run, StateView};
 pub(super) struct ReactorState {
     store: Arc<dyn Store>,
     reactor: ReactorId,
-    /// Bytes of values that are kept in memory; what is about to be committed is kept in any case.
-    room: usize,
+    room: Arc<Room>,
     values: Mutex<Values>,
+}
+
+/// Bytes of values that are kept in memory; what is about to be committed is kept in any case.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// What each reactor may have, whatever the others have.
+    share: usize,
+    /// While all together have less than this, any may have more.
+    common: usize,
+    used: AtomicUsize,
+}
+
+impl Room {
+    /// Half of the memory is divided evenly, the other half is for whoever needs it.
+    pub(super) fn new(memory: usize, reactors: usize) -> Self {
+        Self { share: memory / 2 / reactors.max(1), common: memory / 2, used: AtomicUsize::new(0) }
+    }
+
+    fn changed(&self, before: usize, after: usize) {
+        // Only a measure: nobody relies on what another thread sees of it at once.
+        self.used.fetch_add(after.wrapping_sub(before), Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -55,22 +77,26 @@ impl Entry {
 }
 
 impl Values {
-    fn put(&mut self, key: &str, entry: Entry, room: usize) {
+    fn put(&mut self, key: &str, entry: Entry, room: &Room) {
+        let before = self.bytes;
         self.bytes += Entry::weight(key, entry.value.as_ref());
         if let Some(old) = self.entries.insert(key.to_owned(), entry) {
             self.bytes -= Entry::weight(key, old.value.as_ref());
         }
-        if self.bytes > room.max(self.evict_above) {
+        room.changed(before, self.bytes);
+        if self.bytes > room.share.max(self.evict_above) && room.used.load(Relaxed) > room.common {
+            let before = self.bytes;
             self.entries.retain(|_, entry| entry.pending);
             self.bytes = self.entries.iter().map(|(key, entry)| Entry::weight(key, entry.value.as_ref())).sum();
             self.evict_above = 2 * self.bytes;
             self.generation += 1;
+            room.changed(before, self.bytes);
         }
     }
 }
 
 impl ReactorState {
-    pub(super) fn new(store: Arc<dyn Store>, reactor: ReactorId, room: usize) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, reactor: ReactorId, room: Arc<Room>) -> Self {
         Self { store, reactor, room, values: Mutex::default() }
     }
 
@@ -92,7 +118,7 @@ impl ReactorState {
         }
         let mut values = self.values();
         for (key, value) in writes {
-            values.put(key, Entry { value: value.clone(), version, pending: true }, self.room);
+            values.put(key, Entry { value: value.clone(), version, pending: true }, &self.room);
         }
     }
 
@@ -104,7 +130,9 @@ impl ReactorState {
             if applied {
                 entry.pending = false;
             } else if let Some(old) = values.entries.remove(key) {
+                let before = values.bytes;
                 values.bytes -= Entry::weight(key, old.value.as_ref());
+                self.room.changed(before, values.bytes);
                 values.generation += 1;
             }
         }
@@ -127,7 +155,7 @@ impl StateView for ReactorState {
         }
         if values.generation == generation {
             let (value, version) = found.clone().map_or((None, Version(0)), |(value, version)| (Some(value), version));
-            values.put(key, Entry { value, version, pending: false }, self.room);
+            values.put(key, Entry { value, version, pending: false }, &self.room);
         }
         Ok(found)
     }

@@ -23,7 +23,7 @@ use crate::subscription::Rate;
 use breaker::Breaker;
 pub use breaker::Effect;
 use lane::Lane;
-use queue::{Queue, Ready};
+use queue::{Common, Queue, Ready};
 
 /// Most deliveries of one reactor in memory.
 pub const QUEUE_WINDOW: usize = 2_048;
@@ -140,6 +140,7 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct Scheduler {
     reactors: Vec<Queue>,
+    common: Common,
     free: usize,
     runnable: VecDeque<usize>,
     /// Reactors that may have room for deliveries that are only in the store.
@@ -150,12 +151,13 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// `permits` attempts at once over all reactors; `memory` bytes of events over all queues, divided evenly (an
-    /// empty queue takes one event however large).
+    /// `permits` attempts at once over all reactors; `memory` bytes of events over all queues: half of it divided evenly,
+    /// the other half for whoever needs it (an empty queue takes one event however large).
     pub fn new(reactors: &[ReactorSpec], permits: usize, memory: usize) -> Self {
-        let share = memory / reactors.len().max(1);
+        let share = memory / 2 / reactors.len().max(1);
         Self {
             reactors: reactors.iter().map(|spec| Queue::new(spec, share)).collect(),
+            common: Common { used: 0, room: memory / 2 },
             free: permits,
             runnable: VecDeque::new(),
             freed: (0..reactors.len()).collect(),
@@ -180,7 +182,7 @@ impl Scheduler {
     /// Where a new delivery should go.
     pub fn place(&self, reactor: usize, lane: Option<LaneKey>) -> Place {
         let queue = &self.reactors[reactor];
-        if queue.spilled || !queue.has_room() {
+        if queue.spilled || !queue.has_room(&self.common) {
             Place::Spilled
         } else if lane.is_some_and(|key| queue.lanes.get(&key).is_some_and(Lane::must_hold)) {
             Place::Held
@@ -192,7 +194,7 @@ impl Scheduler {
     /// Whether reading more events for this reactor would keep it busy.
     pub fn is_hungry(&self, reactor: usize) -> bool {
         let queue = &self.reactors[reactor];
-        !queue.spilled && queue.is_hungry()
+        !queue.spilled && queue.is_hungry(&self.common)
     }
 
     /// Nothing in memory, nothing to load at once. Waiting and parked deliveries do not count.
@@ -235,6 +237,7 @@ impl Scheduler {
     pub fn offer(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, bytes: usize, arrival: Arrival) {
         let queue = &mut self.reactors[reactor];
         queue.charge(bytes);
+        self.common.used += bytes;
         let Some(key) = lane else {
             queue.push_ready(id);
             self.list(reactor);
@@ -444,6 +447,7 @@ impl Scheduler {
     /// A delivery has left memory without a commit, as an [`Action`] asked.
     pub fn forgotten(&mut self, reactor: usize, bytes: usize) {
         self.reactors[reactor].release(bytes);
+        self.common.used = self.common.used.saturating_sub(bytes);
         self.freed(reactor);
     }
 
@@ -503,7 +507,7 @@ impl Scheduler {
     fn refill(&mut self, reactor: usize, now: HostTime) {
         let queue = &mut self.reactors[reactor];
         queue.freed = false;
-        if queue.spilled && queue.is_hungry() && !queue.loading_spilled && !self.draining {
+        if queue.spilled && queue.is_hungry(&self.common) && !queue.loading_spilled && !self.draining {
             queue.loading_spilled = true;
             self.actions.push(Action::Load(Load::Spilled { reactor, after: queue.spilled_after }));
         }
@@ -512,7 +516,11 @@ impl Scheduler {
 
     fn refill_due(&mut self, reactor: usize, now: HostTime) {
         let queue = &mut self.reactors[reactor];
-        if queue.next_due.is_some_and(|due| due <= now) && queue.has_room() && !queue.loading_due && !self.draining {
+        if queue.next_due.is_some_and(|due| due <= now)
+            && queue.has_room(&self.common)
+            && !queue.loading_due
+            && !self.draining
+        {
             queue.loading_due = true;
             self.actions.push(Action::Load(Load::Due { reactor, after: queue.due_after }));
         }

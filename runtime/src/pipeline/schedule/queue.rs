@@ -51,6 +51,14 @@ pub(super) struct Queue {
     pub(super) listed: bool,
 }
 
+/// Bytes of events in all queues, and below which of them any queue may go on although its own share is full. The shares
+/// are as much again, so that a queue that has been modest always finds its own.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) used: usize,
+    pub(super) room: usize,
+}
+
 impl Queue {
     pub(super) fn new(spec: &ReactorSpec, max_bytes: usize) -> Self {
         Self {
@@ -90,14 +98,17 @@ impl Queue {
         self.breaker = spec.breaker.map(Breaker::new);
     }
 
-    /// Whether one more delivery may be kept in memory. An empty queue always takes one, however large.
-    pub(super) fn has_room(&self) -> bool {
-        self.items == 0 || (self.items < QUEUE_WINDOW && self.bytes < self.max_bytes)
+    /// Whether one more delivery may be kept in memory; `common` is the room that all queues share beside their own. An
+    /// empty queue always takes one, however large.
+    pub(super) fn has_room(&self, common: &Common) -> bool {
+        let has_bytes = self.bytes < self.max_bytes || common.used < common.room;
+        self.items == 0 || (self.items < QUEUE_WINDOW && has_bytes)
     }
 
     /// Whether it would run dry before the next read from the store.
-    pub(super) fn is_hungry(&self) -> bool {
-        self.items == 0 || (self.items < QUEUE_WINDOW / 2 && self.bytes < self.max_bytes / 2)
+    pub(super) fn is_hungry(&self, common: &Common) -> bool {
+        let has_bytes = self.bytes < self.max_bytes / 2 || common.used < common.room / 2;
+        self.items == 0 || (self.items < QUEUE_WINDOW / 2 && has_bytes)
     }
 
     pub(super) fn charge(&mut self, bytes: usize) {
