@@ -10,7 +10,6 @@ use reactor_runtime::json;
 use reactor_runtime::pipeline::decode::{Settings, decode, encode_native};
 
 const ROUNDS: usize = 20;
-const PER_ROUND: u32 = 5_000;
 
 fn main() {
     let filler = r#"{"sku":"A-1000-XL","quantity":2,"price":19.99,"tags":["new","sale"]}"#;
@@ -54,17 +53,18 @@ fn main() {
 
 /// The median round.
 fn measure<T>(mut run: impl FnMut() -> T) -> f64 {
+    let per_round = if std::env::args().any(|arg| arg == "--smoke") { 50 } else { 5_000 };
     let mut rounds: Vec<Duration> = (0..ROUNDS)
         .map(|_| {
             let start = Instant::now();
-            for _ in 0..PER_ROUND {
+            for _ in 0..per_round {
                 black_box(run());
             }
             start.elapsed()
         })
         .collect();
     rounds.sort_unstable();
-    rounds[ROUNDS / 2].as_secs_f64() * 1e9 / f64::from(PER_ROUND)
+    rounds[ROUNDS / 2].as_secs_f64() * 1e9 / f64::from(per_round)
 }
 
 fn channel(format: Format) -> ChannelConfig {

@@ -12,7 +12,6 @@ use reactor_runtime::pipeline::route::Routes;
 use reactor_runtime::subscription::{Condition, Filter, Pointer, Scalar, TypePattern};
 
 const ROUNDS: usize = 20;
-const PER_ROUND: u32 = 5_000;
 
 /// The Nth reactor of a kind.
 type Make = fn(usize) -> ReactorConfig;
@@ -49,17 +48,18 @@ fn main() {
 
 /// The median round.
 fn measure<T>(mut run: impl FnMut() -> T) -> f64 {
+    let per_round = if std::env::args().any(|arg| arg == "--smoke") { 50 } else { 5_000 };
     let mut rounds: Vec<Duration> = (0..ROUNDS)
         .map(|_| {
             let start = Instant::now();
-            for _ in 0..PER_ROUND {
+            for _ in 0..per_round {
                 black_box(run());
             }
             start.elapsed()
         })
         .collect();
     rounds.sort_unstable();
-    rounds[ROUNDS / 2].as_secs_f64() * 1e9 / f64::from(PER_ROUND)
+    rounds[ROUNDS / 2].as_secs_f64() * 1e9 / f64::from(per_round)
 }
 
 fn event() -> Event {

@@ -1,4 +1,4 @@
-//! What an event costs the store: `cargo bench -p reactor-runtime --bench store`.
+//! What an event costs the store: `cargo xtask bench store`. `--smoke`: little of it, to see that it runs.
 #![allow(clippy::print_stdout, reason = "a bench prints")]
 #![allow(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
@@ -12,7 +12,6 @@ use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{Admission, Admitted, Commit, Committed, Ending, NewDelivery, Place, Store};
 
 const BATCH: usize = 256;
-const EVENTS: usize = 200 * BATCH;
 const BODY: usize = 500;
 const KEYS: u64 = 10_000;
 
@@ -33,6 +32,7 @@ fn measure(what: &str, events: usize, work: impl FnOnce()) {
 }
 
 struct Bench {
+    events: usize,
     store: SqliteStore,
     channel: ChannelId,
     reactor: ReactorId,
@@ -44,7 +44,7 @@ struct Bench {
 impl Bench {
     fn append(&self, depth: usize) {
         let messages = vec![Message::from_body(vec![b'x'; BODY]); BATCH];
-        for _ in 0..EVENTS / BATCH / depth {
+        for _ in 0..self.events / BATCH / depth {
             let answers = join_all((0..depth).map(|_| self.store.append(self.channel, messages.clone())));
             assert!(self.wait.block_on(answers).iter().all(Result::is_ok));
         }
@@ -116,34 +116,36 @@ impl Bench {
     }
 }
 
-fn plain_file(dir: &std::path::Path) {
+fn plain_file(dir: &std::path::Path, events: usize) {
     let mut file = File::create(dir.join("plain")).unwrap();
     let batch = vec![b'x'; BODY * BATCH];
-    for _ in 0..EVENTS / BATCH {
+    for _ in 0..events / BATCH {
         file.write_all(&batch).unwrap();
         file.sync_data().unwrap();
     }
 }
 
 fn main() {
+    let scale = if std::env::args().any(|arg| arg == "--smoke") { 50 } else { 1 };
+    let events = 200 / scale * BATCH;
     let dir = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
     let path = dir.path().join("data");
     let store = SqliteStore::open(&path, &OpenOptions::owner(64)).unwrap();
     let (channel, reactor) = (store.channel_id("bench").unwrap(), store.reactor_id("bench").unwrap());
     let wait = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut bench = Bench { store, channel, reactor, wait, key: 0, commit: 0 };
+    let mut bench = Bench { events, store, channel, reactor, wait, key: 0, commit: 0 };
 
     println!("batches of {BATCH}, bodies of {BODY} bytes, one state write to one of {KEYS} keys, every batch synced");
-    measure("a plain file, one write and fdatasync a batch", EVENTS, || plain_file(dir.path()));
-    measure("append", EVENTS, || bench.append(1));
-    measure("append, 4 batches at once", EVENTS, || bench.append(4));
-    bench.process(2 * BATCH * 40, BATCH, 1, true);
-    measure("admit + commit, empty ledger", EVENTS, || bench.process(EVENTS, BATCH, 1, true));
-    measure("admit + commit, empty ledger, 4 batches at once", EVENTS, || bench.process(EVENTS, BATCH, 4, true));
-    let fill = 1_000_000;
+    measure("a plain file, one write and fdatasync a batch", events, || plain_file(dir.path(), events));
+    measure("append", events, || bench.append(1));
+    measure("append, 4 batches at once", events, || bench.append(4));
+    bench.process(2 * BATCH * 40 / scale, BATCH, 1, true);
+    measure("admit + commit, empty ledger", events, || bench.process(events, BATCH, 1, true));
+    measure("admit + commit, empty ledger, 4 batches at once", events, || bench.process(events, BATCH, 4, true));
+    let fill = 1_000_000 / scale;
     measure("  (filling the ledger: batches of 4000, no state)", fill, || bench.process(fill, 4_000, 1, false));
-    measure("admit + commit, a million in the ledger", EVENTS, || bench.process(EVENTS, BATCH, 1, true));
-    measure("admit + commit, a million in the ledger, 4 at once", EVENTS, || bench.process(EVENTS, BATCH, 4, true));
+    measure("admit + commit, a million in the ledger", events, || bench.process(events, BATCH, 1, true));
+    measure("admit + commit, a million in the ledger, 4 at once", events, || bench.process(events, BATCH, 4, true));
     let log = fs::metadata(path.join("reactor.db-wal")).map_or(0, |meta| meta.len());
     println!("write-ahead log: {} MiB", log >> 20);
     drop(bench);

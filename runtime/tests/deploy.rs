@@ -126,7 +126,6 @@ impl World {
         let messages: Vec<_> = ids.map(|id| Message::from_body(event(id))).collect();
         self.store.append(channel, messages).await.expect("accepted");
         // The host learns of what its own process appends only when it looks.
-        self.tell(Control::Nudge).await;
     }
 
     fn counts(&self, name: &str) -> ReactorStats {

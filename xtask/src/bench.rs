@@ -1,19 +1,69 @@
-//! The programs that print figures.
+//! The programs that print figures, and the page that they go into.
 
-use anyhow::{Result, bail};
+use std::fs;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
 
 use crate::emulator::{Emulator, fauxqs, localstack};
 use crate::foreground::{self, Ended};
-use crate::run::{cargo, cargo_command, joined, say};
+use crate::run::{cargo, cargo_command, joined, root, say, show};
 use crate::toolchain;
 
-/// Those that need nothing but this machine.
-pub(crate) fn bench() -> Result<()> {
+/// Those that need nothing but this machine, in the order of the page.
+const BENCHES: &[&str] = &["end_to_end", "shapes", "growth", "density", "observe", "store", "decode", "route"];
+const PAGE: &str = "docs/PERFORMANCE.md";
+
+/// Runs some of them, or all. With `--smoke` it is only about whether they run: nobody should wait for an optimised
+/// build. With `--write` what they print goes into the page.
+pub(crate) fn bench(options: &[&str]) -> Result<()> {
+    let (flags, names): (Vec<&str>, Vec<&str>) = options.iter().copied().partition(|option| option.starts_with("--"));
+    if let Some(unknown) = flags.iter().find(|flag| !["--smoke", "--write"].contains(flag)) {
+        bail!("there is no option {unknown}; there are --smoke and --write");
+    }
+    if let Some(unknown) = names.iter().find(|name| !BENCHES.contains(name)) {
+        bail!("there is no bench {unknown}; there are {} and sqs", BENCHES.join(", "));
+    }
+    let (smoke, write) = (flags.contains(&"--smoke"), flags.contains(&"--write"));
+    let names = if names.is_empty() { BENCHES.to_vec() } else { names };
     toolchain::ready()?;
     say("building the guests");
     toolchain::build_guests()?;
-    say("building for release (some minutes at the first time), then measuring");
-    cargo(&["bench", "--package", "reactor-runtime", "--benches"])
+    say("building the benches (some minutes at the first time), then measuring");
+    let mut what = vec!["bench", "--package", "reactor-runtime"];
+    what.extend(smoke.then_some(["--profile", "dev"]).into_iter().flatten());
+    let selected: Vec<&str> = names.iter().flat_map(|name| ["--bench", name]).collect();
+    cargo(&[what.as_slice(), &selected, &["--no-run"]].concat())?;
+    for name in names {
+        let smoke = if smoke { ["--", "--smoke"].as_slice() } else { &[] };
+        let mut bench = cargo_command(&[what.as_slice(), &["--bench", name], smoke].concat());
+        say(name);
+        let output = bench.current_dir(root()).stderr(Stdio::inherit()).output()?;
+        let figures = String::from_utf8_lossy(&output.stdout);
+        print!("{figures}");
+        if !output.status.success() {
+            bail!("`{}` failed: {}", show(&bench), output.status);
+        }
+        if figures.trim().is_empty() {
+            bail!("`{}` has printed nothing", show(&bench));
+        }
+        if write {
+            put(name, figures.trim())?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts figures into the page, in the block that follows the mark of this name.
+fn put(name: &str, figures: &str) -> Result<()> {
+    let path = root().join(PAGE);
+    let page = fs::read_to_string(&path).with_context(|| format!("cannot read {PAGE}"))?;
+    let mark = format!("<!-- {name} -->\n```text\n");
+    let missing = || format!("{PAGE} has no block marked <!-- {name} -->");
+    let begin = page.find(&mark).with_context(missing)? + mark.len();
+    let end = begin + page[begin..].find("```").with_context(missing)?;
+    let page = format!("{}{figures}\n{}", &page[..begin], &page[end..]);
+    fs::write(&path, page).with_context(|| format!("cannot write {PAGE}"))
 }
 
 /// The one that reads a queue.

@@ -15,7 +15,8 @@ const USAGE: &str = "\
 cargo xtask demo              build everything, run the order flow on the embedded store, show what happened
 cargo xtask test [FILTER...]  build everything, start LocalStack, run every test
 cargo xtask localstack        run the order flow on a topic and queues of LocalStack, until ctrl-c
-cargo xtask bench             print figures: end to end, store, sandbox, decode and route
+cargo xtask bench [NAME...]   print figures: end_to_end, shapes, growth, density, observe, store, decode, route;
+                                --smoke: little of everything, to see that they run; --write: into docs/PERFORMANCE.md
 cargo xtask bench sqs [OPTION...]  the same for queues, on fauxqs, or on LocalStack with --localstack;
                                 --smoke: a few messages, to see that it runs
 
@@ -28,8 +29,8 @@ fn main() -> Result<()> {
         ["demo"] => demo::demo(),
         ["test", filter @ ..] => test::test(filter),
         ["localstack"] => localstack::localstack(),
-        ["bench"] => bench::bench(),
         ["bench", "sqs", options @ ..] => bench::sqs(options),
+        ["bench", options @ ..] => bench::bench(options),
         ["help" | "--help" | "-h"] => {
             eprintln!("{USAGE}");
             Ok(())

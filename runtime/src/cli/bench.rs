@@ -26,7 +26,7 @@ use super::project::Project;
 /// published as fast as it goes, then at a steady pace. In the same run it measures what bounds a host: the disk, the
 /// store, and the sandbox, each alone. Compare figures within one run; machines differ and are noisy.
 ///
-/// Example: reactor bench inventory examples/orders/order.json --vary /orderId --seconds 2
+/// Example: reactor bench notifications examples/orders/order.json --vary /orderId --seconds 2
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     /// Which

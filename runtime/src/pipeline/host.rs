@@ -73,8 +73,6 @@ pub enum Control {
     Drain,
     /// End as soon as there is nothing left to do and nothing waits.
     WhenIdle,
-    /// Look into the logs of all channels: something was appended by this process.
-    Nudge,
     /// Take over a configuration and its modules.
     Deploy(Box<Deployment>),
 }
@@ -239,8 +237,11 @@ impl Host {
 
     fn obey(&mut self, asked: Control) {
         match asked {
-            Control::WhenIdle => self.until_idle = true,
-            Control::Nudge => self.channels.iter_mut().for_each(|intake| intake.pending = true),
+            Control::WhenIdle => {
+                self.until_idle = true;
+                // What was appended before may have rung, and not been heard yet.
+                self.channels.iter_mut().for_each(|intake| intake.pending = true);
+            }
             Control::Deploy(deployment) if !self.stopping => self.deploy(deployment),
             Control::Deploy(_) => {}
             Control::Drain => {
