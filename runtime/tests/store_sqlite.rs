@@ -81,6 +81,29 @@ fn a_file_where_the_directory_should_be() {
     assert!(fails(&path.join("below")).to_string().contains("cannot make the data directory"));
 }
 
+#[tokio::test]
+async fn whoever_appends_or_requests_is_heard() {
+    let dir = tempdir().unwrap();
+    let (owner, client) = (owner(dir.path()), client(dir.path()));
+    let channel = owner.channel_id("shop").unwrap();
+    let heard = async || tokio::time::timeout(Duration::from_secs(30), owner.rung()).await.is_ok();
+    for store in [&owner, &client] {
+        store.append(channel, vec![message("a")]).await.unwrap();
+        assert!(heard().await, "an append");
+        store.request(Request::Drop(7)).unwrap();
+        assert!(heard().await, "a request");
+    }
+}
+
+/// The flags in `.cargo/config.toml` are for a store that is synced with `fdatasync`; this one of them can be asked for.
+#[test]
+fn sqlite_was_compiled_as_the_project_wants_it() {
+    let conn = Connection::open_in_memory().unwrap();
+    let mut select = conn.prepare("PRAGMA compile_options").unwrap();
+    let options: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(options.iter().any(|option| option == "DEFAULT_MEMSTATUS=0"), "built without the flags: {options:?}");
+}
+
 #[test]
 fn other_files_are_refused_untouched() {
     let sqlite = |sql: &str| {

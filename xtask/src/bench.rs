@@ -1,6 +1,7 @@
 //! The programs that print figures, and the page that they go into.
 
 use std::fs;
+use std::io::Write;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
@@ -40,7 +41,7 @@ pub(crate) fn bench(options: &[&str]) -> Result<()> {
         say(name);
         let output = bench.current_dir(root()).stderr(Stdio::inherit()).output()?;
         let figures = String::from_utf8_lossy(&output.stdout);
-        print!("{figures}");
+        std::io::stdout().write_all(&output.stdout)?;
         if !output.status.success() {
             bail!("`{}` failed: {}", show(&bench), output.status);
         }

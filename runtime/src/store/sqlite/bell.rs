@@ -50,8 +50,9 @@ impl Bell {
             }
         };
         tokio::select! {
-            () = inside => {}
+            biased; // The pipe is there after the first call, whoever has rung.
             () = self.rung_outside() => {}
+            () = inside => {}
         }
     }
 
