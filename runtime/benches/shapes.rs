@@ -1,5 +1,5 @@
 //! How the shape of the work counts: one event for ten reactors beside ten events for one, and one hot key in order beside
-//! no order at all, in turns in one run. Prints medians; asserts nothing.
+//! no order at all, in turns in one run, from publishing on. Prints medians; asserts nothing.
 //!
 //! Options: `--events N`, `--rounds N`; `--smoke` for a few, to see that it runs.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]

@@ -2,21 +2,22 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::Stdio;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::emulator::{Emulator, fauxqs, localstack};
 use crate::foreground::{self, Ended};
-use crate::run::{cargo, cargo_command, joined, root, say, show};
+use crate::run::{cargo, cargo_command, joined, root, say, show, target_dir};
 use crate::toolchain;
 
 /// Those that need nothing but this machine, in the order of the page.
 const BENCHES: &[&str] = &["end_to_end", "shapes", "growth", "density", "observe", "store", "decode", "route"];
+/// A smoke run is about whether they run: nobody should wait for an optimised build.
+const DEV: [&str; 2] = ["--profile", "dev"];
 const PAGE: &str = "docs/PERFORMANCE.md";
 
-/// Runs some of them, or all. With `--smoke` it is only about whether they run: nobody should wait for an optimised
-/// build. With `--write` what they print goes into the page.
+/// Runs some of them, or all. With `--write` what they print goes into the page.
 pub(crate) fn bench(options: &[&str]) -> Result<()> {
     let (flags, names): (Vec<&str>, Vec<&str>) = options.iter().copied().partition(|option| option.starts_with("--"));
     if let Some(unknown) = flags.iter().find(|flag| !["--smoke", "--write"].contains(flag)) {
@@ -32,27 +33,30 @@ pub(crate) fn bench(options: &[&str]) -> Result<()> {
     toolchain::build_guests()?;
     say("building the benches (some minutes at the first time), then measuring");
     let mut what = vec!["bench", "--package", "reactor-runtime"];
-    what.extend(smoke.then_some(["--profile", "dev"]).into_iter().flatten());
+    what.extend(smoke.then_some(DEV).into_iter().flatten());
     let selected: Vec<&str> = names.iter().flat_map(|name| ["--bench", name]).collect();
     cargo(&[what.as_slice(), &selected, &["--no-run"]].concat())?;
     for name in names {
         let smoke = if smoke { ["--", "--smoke"].as_slice() } else { &[] };
-        let mut bench = cargo_command(&[what.as_slice(), &["--bench", name], smoke].concat());
         say(name);
-        let output = bench.current_dir(root()).stderr(Stdio::inherit()).output()?;
-        let figures = String::from_utf8_lossy(&output.stdout);
-        std::io::stdout().write_all(&output.stdout)?;
-        if !output.status.success() {
-            bail!("`{}` failed: {}", show(&bench), output.status);
-        }
-        if figures.trim().is_empty() {
-            bail!("`{}` has printed nothing", show(&bench));
-        }
-        if write {
-            put(name, figures.trim())?;
-        }
+        measure(name, &mut cargo_command(&[what.as_slice(), &["--bench", name], smoke].concat()), write)?;
     }
     Ok(())
+}
+
+/// Runs one, and shows what it has printed.
+fn measure(name: &str, bench: &mut Command, write: bool) -> Result<()> {
+    let path = target_dir().join(format!("bench-{name}.txt"));
+    let file = fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    if foreground::run(bench.stdout(file))? == Ended::Stopped {
+        bail!("the bench was interrupted");
+    }
+    let figures = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    std::io::stdout().write_all(figures.as_bytes())?;
+    if figures.trim().is_empty() {
+        bail!("`{}` has printed nothing", show(bench));
+    }
+    if write { put(name, figures.trim()) } else { Ok(()) }
 }
 
 /// Puts figures into the page, in the block that follows the mark of this name.
@@ -70,12 +74,13 @@ fn put(name: &str, figures: &str) -> Result<()> {
 /// The one that reads a queue.
 pub(crate) fn sqs(options: &[&str]) -> Result<()> {
     toolchain::ready()?;
-    // A smoke run is about whether it runs: nobody should wait for an optimised build.
+    let (own, options): (Vec<&str>, Vec<&str>) =
+        options.iter().copied().partition(|option| ["--localstack", "--write"].contains(option));
     let smoke = options.contains(&"--smoke");
     let start: fn() -> Result<Emulator> =
-        if options.contains(&"--localstack") { || localstack::start(0) } else { fauxqs::start };
+        if own.contains(&"--localstack") { || localstack::start(0) } else { fauxqs::start };
     let mut what = vec!["bench", "--package", "reactor-runtime", "--bench", "sqs"];
-    what.extend(smoke.then_some(["--profile", "dev"]).into_iter().flatten());
+    what.extend(smoke.then_some(DEV).into_iter().flatten());
     let emulator = std::thread::scope(|scope| {
         let emulator = scope.spawn(start);
         say("building the guests");
@@ -84,11 +89,8 @@ pub(crate) fn sqs(options: &[&str]) -> Result<()> {
         cargo(&[what.as_slice(), &["--no-run"]].concat())?;
         joined(emulator)
     })?;
-    let mut bench = cargo_command(&[what.as_slice(), &["--"], options].concat());
+    let mut bench = cargo_command(&[what.as_slice(), &["--"], &options].concat());
     emulator.serve(&mut bench).env("REACTOR_BENCH_ENDPOINT", emulator.url());
     bench.env("REACTOR_BENCH_EMULATOR", emulator.process().to_string());
-    match foreground::run(&mut bench)? {
-        Ended::Done => Ok(()),
-        Ended::Stopped => bail!("the bench was interrupted"),
-    }
+    measure("sqs", &mut bench, own.contains(&"--write"))
 }

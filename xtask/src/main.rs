@@ -18,7 +18,7 @@ cargo xtask localstack        run the order flow on a topic and queues of LocalS
 cargo xtask bench [NAME...]   print figures: end_to_end, shapes, growth, density, observe, store, decode, route;
                                 --smoke: little of everything, to see that they run; --write: into docs/PERFORMANCE.md
 cargo xtask bench sqs [OPTION...]  the same for queues, on fauxqs, or on LocalStack with --localstack;
-                                --smoke: a few messages, to see that it runs
+                                --smoke and --write as above
 
 LocalStack needs Python 3.11, fauxqs Node.js 20; both are installed below target at their first use.";
 

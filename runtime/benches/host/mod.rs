@@ -78,21 +78,21 @@ pub(crate) fn event(id: usize, account: usize) -> Message {
     ))
 }
 
-/// What a host took for events that were there when it started.
+/// What events took, from their publishing to their end.
 pub(crate) struct Flood {
     pub(crate) took: Duration,
     pub(crate) cpu: Duration,
     pub(crate) done: u64,
 }
 
-/// Publishes events, then measures a host until it is through with them.
+/// Publishes events while a host runs, and measures until it is through with them.
 pub(crate) fn flood(rig: Rig, events: impl ExactSizeIterator<Item = Message>) -> Flood {
     let store = Arc::clone(rig.store());
     let channel = store.channel_id("in").expect("a channel");
     let before = done(&*store);
-    append(&*store, channel, events);
     let (meter, start) = (Meter::now(), Instant::now());
     let mut running = rig.run().expect("a host");
+    append(&*store, channel, events);
     running.until_idle().expect("the host ends");
     Flood { took: start.elapsed(), cpu: meter.used().cpu_in_all(), done: done(&*store) - before }
 }
