@@ -4,15 +4,18 @@
 //! machine that is slow for a while is slow for all of them. Printed are medians of messages/s and of this process's CPU
 //! time, and their ratio to the first side. CPU time is ours only; the emulator shares the machine, and the last column
 //! says how many cores both together kept busy: where that is all there are, a side is as fast as its CPU time lets it.
+//! Then all of it again as if the emulator were as far away as SQS is, where time goes by without anybody being busy.
 //!
-//! Options: `--messages N`, `--loops N` (receivers at once), `--rounds N`; `--smoke` for a few messages, to see that it
-//! runs.
+//! Options: `--messages N`, `--loops N` (receivers at once), `--rounds N`, `--away MS`; `--smoke` for a few messages, to
+//! see that it runs.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
+mod distance;
 #[allow(dead_code, reason = "each program uses its part of it")]
 mod host;
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -45,22 +48,48 @@ struct Side {
 /// The first is what the others are compared with.
 const SIDES: &[Side] = &[Side { name: "SDK loop", empty: sdk_loop }, Side { name: "Reactor", empty: reactor }];
 
+/// Where the server is.
+const ENDPOINT: &str = "REACTOR_BENCH_ENDPOINT";
+/// What a program is started with that only measures: how long answers take on their way, in milliseconds.
+const AWAY: &str = "REACTOR_BENCH_AWAY";
+
 /// What is the same for all sides.
 struct Setting {
     endpoint: String,
+    away: String,
     messages: usize,
     loops: usize,
     rounds: usize,
 }
 
 fn main() {
-    let Ok(endpoint) = std::env::var("REACTOR_BENCH_ENDPOINT") else {
+    let Ok(endpoint) = std::env::var(ENDPOINT) else {
         println!("queues: left out; `cargo xtask bench sqs` starts an emulator for them");
         return;
     };
+    match std::env::var(AWAY) {
+        Ok(away) => measure(endpoint, away),
+        Err(_) => [0, host::number("--away", 10)].iter().for_each(|away| from_afar(&endpoint, *away)),
+    }
+}
+
+/// Measures in a process of its own, so that the CPU time of forwarding is not in the figures.
+fn from_afar(endpoint: &str, away: usize) {
+    let server = endpoint.strip_prefix("http://").and_then(|address| address.parse().ok());
+    let forwarder = distance::forward(server.expect("an address"), Duration::from_millis(away as u64)).expect("a port");
+    let endpoint = if away == 0 { endpoint.to_owned() } else { format!("http://{}", forwarder.address) };
+    let mut program = Command::new(std::env::current_exe().expect("this program"));
+    program.args(std::env::args().skip(1)).env(AWAY, away.to_string());
+    // The second is where the host looks, as it does when it is the program.
+    let status = program.env(ENDPOINT, &endpoint).env("AWS_ENDPOINT_URL", &endpoint).status();
+    assert!(status.expect("it can be started").success(), "measuring failed");
+}
+
+fn measure(endpoint: String, away: String) {
     let (messages, rounds) = if host::is_smoke() { (200, 1) } else { (20_000, 5) };
     let setting = Setting {
         endpoint,
+        away,
         messages: host::number("--messages", messages),
         loops: host::number("--loops", 16),
         rounds: host::number("--rounds", rounds),
@@ -68,7 +97,8 @@ fn main() {
     let mut spent: Vec<Vec<Spent>> = SIDES.iter().map(|_| Vec::new()).collect();
     for round in 0..setting.rounds {
         for (side, spent) in SIDES.iter().zip(&mut spent) {
-            let queue = filled(&setting, &format!("{}-{round}", side.name.replace(' ', "-")));
+            let name = format!("{}-{round}-{}", side.name.replace(' ', "-"), setting.away);
+            let queue = filled(&setting, &name);
             spent.push((side.empty)(&setting, &queue));
         }
     }
@@ -76,9 +106,9 @@ fn main() {
 }
 
 fn print(setting: &Setting, spent: &[Vec<Spent>]) {
-    let Setting { messages, loops, rounds, .. } = setting;
+    let Setting { messages, away, loops, rounds, .. } = setting;
     println!(
-        "{messages} messages of {} bytes, {loops} receivers, {BATCH} messages a call, medians of {rounds} rounds",
+        "{messages} messages of {} bytes, {away} ms away, {loops} loops, {BATCH} messages a call, medians of {rounds} rounds",
         body(0).len()
     );
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
