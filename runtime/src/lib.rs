@@ -11,7 +11,7 @@
 //! - [`store`]: the durable state behind it, as a trait, in `SQLite`, and in memory.
 //! - [`wasm`]: the sandbox behind [`pipeline::invoke`].
 //! - [`admin`] and [`otlp`]: what the host tells about itself: metrics and health, and traces.
-//! - [`bench`]: what an event costs on this machine, and what it could cost at least.
+//! - [`mod@bench`]: what an event costs on this machine, and what it could cost at least.
 //! - [`cli`]: one file a command, and the only place that wires the parts together.
 //!
 //! Dependencies point one way: the pipeline knows the nouns and the traits, and nothing behind them. [`json`] is the
