@@ -64,11 +64,18 @@ fn what_ends_badly_is_counted_or_told() {
     let sandbox = Sandbox::moody("");
     let events = [mood("x", &json!({ "do": "reject" })), mood("y", &json!({ "do": "emit" }))].join("\n");
     sandbox.write("mixed.jsonl", &events);
-    let report = bench(&sandbox, &["moody", "mixed.jsonl"]);
+    let ran = sandbox.run(&[&["--json", "bench", "moody", "mixed.jsonl"], SHORT].concat()).ok();
+    assert!(
+        !ran.stderr.contains("WARN") && !ran.stderr.contains("ERROR"),
+        "a line for each event would hide the figures"
+    );
+    let report = ran.json();
     let throughput = &report["throughput"];
     assert!(throughput["done"].as_u64() >= Some(300) && throughput["dead"] == json!(300), "{throughput}");
     sandbox.write("bad.json", mood("x", &json!({ "do": "reject" })));
     sandbox.run(&["bench", "moody", "bad.json"]).code(1).says("does not end well on any of these events: reject");
+    let sandbox = sandbox.with_env("RUST_LOG", "info");
+    sandbox.run(&[&["bench", "moody", "mixed.jsonl"], SHORT].concat()).ok().says("dead letter");
 }
 
 #[test]

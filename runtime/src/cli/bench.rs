@@ -19,12 +19,16 @@ use super::exit::{self, Exit};
 use super::modules::Modules;
 use super::project::Project;
 
+/// A line for each event would hide the figures, and be in them.
+pub(super) const LOGGED: &str = "off";
+
 /// Measure what an event costs a reactor on this machine, and what it could cost at least
 ///
 /// The reactor runs alone in a host of its own, with a store in a new folder in the data directory that is removed at
 /// the end; nothing of the project's own data is read or changed, and requests by HTTP are denied. First events are
 /// published as fast as it goes, then at a steady pace. In the same run it measures what bounds a host: the disk, the
-/// store, and the sandbox, each alone. Compare figures within one run; machines differ and are noisy.
+/// store, and the sandbox, each alone. Compare figures within one run; machines differ and are noisy. Nothing is logged,
+/// unless RUST_LOG says what.
 ///
 /// Example: reactor bench notifications examples/orders/order.json --vary /orderId --seconds 2
 #[derive(Debug, Args)]

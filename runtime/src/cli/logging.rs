@@ -5,12 +5,13 @@ use tracing_subscriber::fmt;
 
 use super::{Global, LogFormat};
 
-/// The SDK tells at length which places it looked for a region and credentials in; what comes of it is told at first use.
-const FILTER: &str = "info,aws_config=error,aws_smithy_runtime=error,aws_runtime=error";
+/// What an operator needs: information and above. The SDK tells at length which places it looked for a region and
+/// credentials in; what comes of it is told at first use.
+pub(super) const USUAL: &str = "info,aws_config=error,aws_smithy_runtime=error,aws_runtime=error";
 
-/// Begins to log. Without `RUST_LOG`, what an operator needs: information and above.
-pub(super) fn start(global: &Global) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
+/// Begins to log what `RUST_LOG` says, or else this.
+pub(super) fn start(global: &Global, filter: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     let lines = fmt().with_env_filter(filter).with_writer(super::status::Above::default).with_ansi(global.colored());
     match global.log {
         LogFormat::Text => lines.with_target(false).compact().init(),

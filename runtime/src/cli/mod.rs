@@ -122,7 +122,8 @@ enum Command {
 /// Runs the program and answers with its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::start(&cli.global);
+    let filter = if matches!(cli.command, Command::Bench(_)) { bench::LOGGED } else { logging::USUAL };
+    logging::start(&cli.global, filter);
     let ended = match cli.command {
         Command::New(command) => command.run(&cli.global),
         Command::Build(command) => command.run(&cli.global),
