@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -126,23 +125,21 @@ impl Engine {
     /// Loads modules, on all cores. The answers are in the order of the requests; see [`Engine::load`].
     pub fn load_all(&self, requests: Vec<(&Path, GuestSpec)>) -> Vec<Result<LoadedModule, LoadError>> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(requests.len());
-        let requests: Vec<_> = requests.into_iter().map(|request| Mutex::new(Some(request))).collect();
-        let answers: Vec<_> = requests.iter().map(|_| OnceLock::new()).collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some((request, answer)) = {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                requests.get(at).zip(answers.get(at))
-            } {
-                let request = request.lock().unwrap_or_else(PoisonError::into_inner).take();
-                request.into_iter().for_each(|(path, spec)| drop(answer.set(self.load(path, spec))));
+        let requests = Mutex::new(requests.into_iter().enumerate());
+        // Whoever loads does not hold the lock.
+        let next = || requests.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work =
+            || std::iter::from_fn(next).map(|(at, (path, spec))| (at, self.load(path, spec))).collect::<Vec<_>>();
+        let mut loaded = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut loaded = work();
+            for other in others {
+                loaded.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
             }
-        };
-        std::thread::scope(|scope| {
-            (1..threads).for_each(|_| drop(scope.spawn(work)));
-            work();
+            loaded
         });
-        answers.into_iter().filter_map(OnceLock::into_inner).collect()
+        loaded.sort_unstable_by_key(|(at, _)| *at);
+        loaded.into_iter().map(|(_, module)| module).collect()
     }
 
     /// Reads, checks, compiles and links a module. Blocking: up to seconds for a large module that is not in the cache.
