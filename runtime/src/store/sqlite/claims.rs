@@ -1,9 +1,10 @@
 //! Which attempts have begun: a small file that survives the process, not a power cut, and costs no sync.
 
 use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::event::DeliveryId;
 use crate::store::{Mark, Result, StoreError};
@@ -27,7 +28,7 @@ pub(super) struct Claims {
     file: File,
     slots: usize,
     epoch: u64,
-    /// The slots as they are in the file.
+    /// What is in the file, which may have more slots than this owner uses.
     image: Mutex<Vec<[u8; RECORD]>>,
 }
 
@@ -37,17 +38,15 @@ impl Claims {
         let path = dir.join("claims");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|e| broken(&path, &e))?;
-        let this = Self { path, file, slots, epoch, image: Mutex::default() };
-        let needed = (slots * RECORD) as u64;
-        let length = this.file.metadata().map_err(|e| this.broken(&e))?.len();
-        if length < needed {
+        let mut bytes = Vec::new();
+        (&file).read_to_end(&mut bytes).map_err(|e| broken(&path, &e))?;
+        if let Some(missing) = (slots * RECORD).checked_sub(bytes.len()) {
             // Written, not just lengthened: a claim must not fail for want of room.
-            let zeros = vec![0; usize::try_from(needed - length).unwrap_or(0)];
-            this.file.write_all_at(&zeros, length).map_err(|e| this.broken(&e))?;
+            file.write_all_at(&vec![0; missing], bytes.len() as u64).map_err(|e| broken(&path, &e))?;
+            bytes.resize(slots * RECORD, 0);
         }
-        let mut image = vec![[0; RECORD]; slots];
-        this.file.read_exact_at(image.as_flattened_mut(), 0).map_err(|e| this.broken(&e))?;
-        Ok(Self { image: Mutex::new(image), ..this })
+        let image = Mutex::new(bytes.as_chunks().0.to_vec());
+        Ok(Self { path, file, slots, epoch, image })
     }
 
     /// Notes attempts that begin and slots that are free again, in one write.
@@ -56,7 +55,7 @@ impl Claims {
             let slots = self.slots;
             return Err(StoreError::Other(format!("there is no slot {slot}: the store was opened with {slots}")));
         }
-        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut image = self.image();
         let (mut first, mut end) = (self.slots, 0);
         for (slot, attempt) in marks {
             image[*slot] = attempt.map_or([0; RECORD], |(delivery, attempt)| self.record(delivery, attempt));
@@ -66,7 +65,7 @@ impl Claims {
             return Ok(());
         }
         let bytes = image[first..end].as_flattened();
-        self.file.write_all_at(bytes, (first * RECORD) as u64).map_err(|e| self.broken(&e))
+        self.file.write_all_at(bytes, (first * RECORD) as u64).map_err(|e| broken(&self.path, &e))
     }
 
     fn record(&self, delivery: DeliveryId, attempt: u32) -> [u8; RECORD] {
@@ -80,11 +79,8 @@ impl Claims {
     }
 
     /// What earlier owners left.
-    pub(super) fn left(&self) -> Result<Vec<Claim>> {
-        let length = self.file.metadata().map_err(|e| self.broken(&e))?.len();
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-        self.file.read_exact_at(&mut bytes, 0).map_err(|e| self.broken(&e))?;
-        Ok(bytes.as_chunks::<RECORD>().0.iter().filter_map(|record| self.claim(record)).collect())
+    pub(super) fn left(&self) -> Vec<Claim> {
+        self.image().iter().filter_map(|record| self.claim(record)).collect()
     }
 
     fn claim(&self, record: &[u8; RECORD]) -> Option<Claim> {
@@ -97,22 +93,13 @@ impl Claims {
 
     /// Forgets what earlier owners left.
     pub(super) fn clear(&self) -> Result<()> {
-        let length = self.file.metadata().map_err(|e| self.broken(&e))?.len();
-        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
-        for slot in 0..usize::try_from(length).unwrap_or(0) / RECORD {
-            let mut record = [0; RECORD];
-            let at = (slot * RECORD) as u64;
-            self.file.read_exact_at(&mut record, at).map_err(|e| self.broken(&e))?;
-            if self.claim(&record).is_some() {
-                self.file.write_all_at(&[0; RECORD], at).map_err(|e| self.broken(&e))?;
-                image.get_mut(slot).into_iter().for_each(|record| *record = [0; RECORD]);
-            }
-        }
-        Ok(())
+        let mut image = self.image();
+        image.iter_mut().filter(|record| self.claim(record).is_some()).for_each(|record| *record = [0; RECORD]);
+        self.file.write_all_at(image.as_flattened(), 0).map_err(|e| broken(&self.path, &e))
     }
 
-    fn broken(&self, error: &std::io::Error) -> StoreError {
-        broken(&self.path, error)
+    fn image(&self) -> MutexGuard<'_, Vec<[u8; RECORD]>> {
+        self.image.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,14 +123,14 @@ mod tests {
         let first = Claims::open(dir.path(), 4, 1).unwrap();
         first.mark(&[(0, Some((DeliveryId(7), 1))), (1, Some((DeliveryId(8), 2)))]).unwrap();
         first.mark(&[(0, None)]).unwrap();
-        assert!(first.left().unwrap().is_empty(), "its own are not left over");
+        assert!(first.left().is_empty(), "its own are not left over");
         let second = Claims::open(dir.path(), 2, 2).unwrap();
         second.mark(&[(0, Some((DeliveryId(9), 1)))]).unwrap();
-        assert_eq!(second.left().unwrap(), [Claim { delivery: DeliveryId(8), attempt: 2 }]);
+        assert_eq!(second.left(), [Claim { delivery: DeliveryId(8), attempt: 2 }]);
         second.clear().unwrap();
-        assert!(second.left().unwrap().is_empty());
+        assert!(second.left().is_empty());
         let third = Claims::open(dir.path(), 2, 3).unwrap();
-        assert_eq!(third.left().unwrap(), [Claim { delivery: DeliveryId(9), attempt: 1 }]);
+        assert_eq!(third.left(), [Claim { delivery: DeliveryId(9), attempt: 1 }]);
         assert!(third.mark(&[(2, Some((DeliveryId(1), 1)))]).is_err());
     }
 
@@ -155,6 +142,6 @@ mod tests {
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[9] ^= 1;
         std::fs::write(&path, bytes).unwrap();
-        assert!(Claims::open(dir.path(), 1, 2).unwrap().left().unwrap().is_empty());
+        assert!(Claims::open(dir.path(), 1, 2).unwrap().left().is_empty());
     }
 }

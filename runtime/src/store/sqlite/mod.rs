@@ -206,7 +206,7 @@ impl Store for SqliteStore {
 
     fn recover(&self, leased: &[ChannelId]) -> Result<Recovered> {
         let claims = self.owned()?;
-        let (left, leased) = (claims.left()?, leased.to_vec());
+        let (left, leased) = (claims.left(), leased.to_vec());
         let recovered = self.queue.wait(DURABLE, move |group| deliveries::recover(group, &left, &leased))?;
         claims.clear()?;
         Ok(recovered)
