@@ -125,7 +125,6 @@ impl World {
         let event = |id| format!(r#"{{"eventId":"e{id}","eventType":"t","source":"s","data":{{"n":{id}}}}}"#);
         let messages: Vec<_> = ids.map(|id| Message::from_body(event(id))).collect();
         self.store.append(channel, messages).await.expect("accepted");
-        // The host learns of what its own process appends only when it looks.
     }
 
     fn counts(&self, name: &str) -> ReactorStats {

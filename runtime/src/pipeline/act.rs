@@ -27,8 +27,7 @@ impl Host {
                 if self.was_guessed(delivery, after)? {
                     return Ok(());
                 }
-                let Some(active) = self.active.get(&delivery) else { return Ok(()) };
-                let guesses = self.guesses(active.reactor, active.lane, delivery);
+                let guesses = self.guesses(delivery);
                 let Some(active) = self.active.get_mut(&delivery) else { return Ok(()) };
                 let reactor = &self.reactors[active.reactor];
                 active.ran_by = Some(Arc::clone(&reactor.guest));

@@ -5,6 +5,7 @@
 //! which reports them together; and more of them than may run at once, so that no thread waits for the host. A gate per
 //! reactor sees to it that no more run at once than its `concurrency` says, and what has not passed it has not begun.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -22,7 +23,7 @@ use crate::event::{DeliveryId, Event, Fault, Outcome};
 use crate::store::{Mark, Store, StoreError};
 
 use super::guess::{Guessed, Guesses};
-use super::invoke::{Call, Run, Usage};
+use super::invoke::{Call, Run, StateView, Usage};
 use super::reactor::Reactor;
 use super::{Active, Input};
 
@@ -116,13 +117,7 @@ impl Slots {
         let attempt = active.attempt();
         let span = span(&reactor.config.name, &active.event, attempt);
         reactor.signals.started();
-        let run = reactor.guest.run(Call {
-            event: active.event.clone(),
-            identity: active.identity,
-            attempt,
-            max_attempts: reactor.config.retry.max_attempts,
-            state: reactor.state.clone(),
-        });
+        let run = reactor.guest.run(active.call(reactor, reactor.state.clone()));
         let (handle, abort) = AbortHandle::new_pair();
         self.running[slot] = Some((id, handle));
         self.starting.push(Starting {
@@ -155,13 +150,12 @@ impl Slots {
         let threads = self.threads();
         // Runs of a reactor that may run on fewer threads than there are would only wait for each other there.
         let starting = std::mem::take(&mut self.starting);
-        let (mut narrow, wide): (Vec<_>, Vec<_>) = starting.into_iter().partition(|one| one.at_once < threads);
-        narrow.sort_by_key(|one| Arc::as_ptr(&one.gate));
-        while let Some(first) = narrow.first() {
-            let end = narrow.partition_point(|one| Arc::as_ptr(&one.gate) <= Arc::as_ptr(&first.gate));
-            let at_once = first.at_once;
-            self.hand_over(narrow.drain(..end).collect(), at_once);
+        let (narrow, wide): (Vec<_>, Vec<_>) = starting.into_iter().partition(|one| one.at_once < threads);
+        let mut by_gate: BTreeMap<_, (usize, Vec<_>)> = BTreeMap::new();
+        for one in narrow {
+            by_gate.entry(Arc::as_ptr(&one.gate)).or_insert((one.at_once, Vec::new())).1.push(one);
         }
+        by_gate.into_values().for_each(|(at_once, runs)| self.hand_over(runs, at_once));
         self.hand_over(wide, threads);
         Ok(())
     }
@@ -198,6 +192,19 @@ impl Slots {
     /// Gives up all runs that are under way; each reports back without a result.
     pub(super) fn cancel_all(&self) {
         self.running.iter().flatten().for_each(|(_, run)| run.abort());
+    }
+}
+
+impl Active {
+    /// What its guest is called with at the next attempt.
+    pub(super) fn call(&self, reactor: &Reactor, state: Arc<dyn StateView>) -> Call {
+        Call {
+            event: Arc::clone(&self.event),
+            identity: self.identity,
+            attempt: self.attempt(),
+            max_attempts: reactor.config.retry.max_attempts,
+            state,
+        }
     }
 }
 

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-use crate::event::{DeliveryId, LaneKey, Outcome, Version};
+use crate::event::{DeliveryId, Outcome, Version};
 use crate::store::{Store, StoreError};
 
 use super::claim;
 use super::host::Host;
-use super::invoke::{Call, Guest, Run, StateView};
+use super::invoke::{Call, Guest, Run};
 use super::state::Ahead;
 
 /// Most guesses behind a head.
@@ -85,14 +85,16 @@ impl Guesses {
 impl Host {
     /// What may be guessed behind a head that is about to start; gives the head the number of its commit. Nothing where
     /// runs are long, or where they could be seen from outside, or must not come sooner than they are started.
-    pub(super) fn guesses(&mut self, index: usize, lane: Option<LaneKey>, head: DeliveryId) -> Option<Guesses> {
+    pub(super) fn guesses(&mut self, head: DeliveryId) -> Option<Guesses> {
+        let active = self.active.get(&head)?;
+        let (index, lane) = (active.reactor, active.lane?);
         let reactor = &self.reactors[index];
         let config = &reactor.config;
         let is_seen = !config.allow.http.is_empty() || self.signals.tracer().is_some();
         if is_seen || config.rate.is_some() || config.breaker.is_some() || !reactor.pace.is_short() {
             return None;
         }
-        let followers = self.scheduler.next_in_lane(index, lane?, MOST);
+        let followers = self.scheduler.next_in_lane(index, lane, MOST);
         if followers.is_empty() {
             return None;
         }
@@ -103,15 +105,8 @@ impl Host {
         for delivery in followers {
             let number = self.next_number();
             let (Some(active), reactor) = (self.active.get(&delivery), &self.reactors[index]) else { break };
-            let call = Call {
-                event: Arc::clone(&active.event),
-                identity: active.identity,
-                attempt: active.attempt(),
-                max_attempts: reactor.config.retry.max_attempts,
-                state: Arc::clone(&state) as Arc<dyn StateView>,
-            };
-            let guest = Arc::clone(&reactor.guest);
-            list.push(Guess { delivery, guest, call, number });
+            let call = active.call(reactor, state.clone());
+            list.push(Guess { delivery, guest: Arc::clone(&reactor.guest), call, number });
         }
         Some(Guesses { reactor: self.reactors[index].config.name.clone(), state, head: number, list })
     }

@@ -135,6 +135,12 @@ impl Committing {
     }
 }
 
+/// How bytes of memory are divided among reactors: half of them evenly, as each one's own, and the other half for whoever
+/// needs it, so that idle reactors take nothing from a busy one, and a busy one cannot take what is theirs.
+fn divide(memory: usize, reactors: usize) -> (usize, usize) {
+    (memory / 2 / reactors.max(1), memory / 2)
+}
+
 /// Where the messages of a commit go, and how many bytes of bodies.
 fn fed_by(commit: &Commit) -> Vec<(Target, usize)> {
     let forwarded = match &commit.ending {

@@ -75,9 +75,12 @@ impl Reactor {
         Self { id, config, guest, state: Arc::new(state), signals, pace: Pace::default(), gate, destinations }
     }
 
-    /// Takes over a new policy. What has been started by the old one passes the old gate.
+    /// Takes over a new policy. Where it lets through more or fewer, what has been started by the old one passes the old
+    /// gate.
     pub(super) fn adopt(&mut self, config: ReactorConfig) {
-        self.gate = Arc::new(Semaphore::new(config.concurrency));
+        if config.concurrency != self.config.concurrency {
+            self.gate = Arc::new(Semaphore::new(config.concurrency));
+        }
         self.config = config;
     }
 

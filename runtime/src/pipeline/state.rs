@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::event::{ReactorId, Version};
 use crate::store::Store;
 
+use super::divide;
 use super::invoke::{Run, StateView};
 
 /// One reactor's state, with its uncommitted writes. This process is the only one that writes it.
@@ -36,9 +37,9 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Half of the memory is divided evenly, the other half is for whoever needs it.
     pub(super) fn new(memory: usize, reactors: usize) -> Self {
-        Self { share: memory / 2 / reactors.max(1), common: memory / 2, used: AtomicUsize::new(0) }
+        let (share, common) = divide(memory, reactors);
+        Self { share, common, used: AtomicUsize::new(0) }
     }
 
     fn changed(&self, before: usize, after: usize) {

@@ -25,6 +25,8 @@ pub use breaker::Effect;
 use lane::Lane;
 use queue::{Common, Queue, Ready};
 
+use super::divide;
+
 /// Most deliveries of one reactor in memory.
 pub const QUEUE_WINDOW: usize = 2_048;
 /// Most queued deliveries of one lane loaded from the store at a time.
@@ -151,13 +153,13 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// `permits` attempts at once over all reactors; `memory` bytes of events over all queues: half of it divided evenly,
-    /// the other half for whoever needs it (an empty queue takes one event however large).
+    /// `permits` attempts at once over all reactors; `memory` bytes of events over all queues, divided as all memory of
+    /// reactors is (an empty queue takes one event however large).
     pub fn new(reactors: &[ReactorSpec], permits: usize, memory: usize) -> Self {
-        let share = memory / 2 / reactors.len().max(1);
+        let (share, room) = divide(memory, reactors.len());
         Self {
             reactors: reactors.iter().map(|spec| Queue::new(spec, share)).collect(),
-            common: Common { used: 0, room: memory / 2 },
+            common: Common { used: 0, room },
             free: permits,
             runnable: VecDeque::new(),
             freed: (0..reactors.len()).collect(),
