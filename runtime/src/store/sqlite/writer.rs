@@ -241,11 +241,9 @@ impl Writer {
     /// Checkpoints are the checkpointer's work; only where it cannot keep up does the writer lend a hand.
     fn shorten_log(&mut self) {
         let frames = self.frames.load(Ordering::Relaxed);
-        if frames < self.shortening.tried {
-            self.shortening.tried = 0;
-        }
-        if frames < self.shortening.woken {
-            self.shortening.woken = 0;
+        if frames < self.shortening.woken.max(self.shortening.tried) {
+            // It has started over.
+            self.shortening = Shortening::default();
         }
         if frames >= checkpoint::START.max(self.shortening.woken + checkpoint::AGAIN)
             && let Some(wake) = &self.wake
@@ -254,10 +252,10 @@ impl Writer {
             // A full channel means that it is awake already.
             let _ = wake.try_send(());
         }
-        if frames < self.shortening.tried.max(checkpoint::HELP) {
+        if frames < checkpoint::HELP.max(self.shortening.tried + checkpoint::START) {
             return;
         }
-        self.shortening.tried = frames + checkpoint::START;
+        self.shortening.tried = frames;
         let how = if frames >= checkpoint::FORCE { "TRUNCATE" } else { "PASSIVE" };
         if let Err(error) = checkpoint::run(&self.conn, how, &self.file) {
             tracing::warn!(store = %self.file.display(), %error, "the write-ahead log could not be shortened");
