@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use reactor_tests::{Sandbox, added, counts};
+use reactor_tests::{Sandbox, added, counts, mood};
+use serde_json::json;
 
 const ACCOUNTS: usize = 20;
 const BATCH: usize = 400;
@@ -76,4 +77,85 @@ fn nothing_is_lost_or_done_twice() {
 #[test]
 fn nor_in_lanes() {
     kill_again_and_again("order-by = \"/data/account\"");
+}
+
+const KEYS: usize = 3;
+
+/// A host that orders by key, with as many events of each key as a kill will find under way.
+fn ordered(events: usize, extra: &str) -> Sandbox {
+    let sandbox = Sandbox::moody(&format!("order-by = \"/data/key\"\n{extra}"));
+    let event = |n| mood(&format!("m{n:04}"), &json!({ "do": "ok", "key": format!("k{}", n % KEYS) }));
+    sandbox.publish("in", &(0..events).map(event).collect::<Vec<_>>());
+    sandbox
+}
+
+/// Which events of a key have been done, in the order in which they were; the log has them in the order of their ids.
+fn done(sandbox: &Sandbox, key: usize) -> Vec<String> {
+    let list = sandbox.state("moody", &format!("k{key}"));
+    list.map_or_else(Vec::new, |list| serde_json::from_str(&list).expect("a list of ids"))
+}
+
+fn published(events: usize, key: usize) -> Vec<String> {
+    (0..events).filter(|n| n % KEYS == key).map(|n| format!("m{n:04}")).collect()
+}
+
+/// Deliveries that have not ended.
+fn left(sandbox: &Sandbox) -> i64 {
+    sandbox.store().query_row("SELECT count(*) FROM deliveries", [], |row| row.get(0)).expect("a count")
+}
+
+#[test]
+fn each_key_keeps_its_order_over_kills() {
+    let (kills, events) = (kills(), 900);
+    let mut killed_at_work = 0;
+    for round in 0..kills {
+        let sandbox =
+            ordered(events, "[reactors.moody.retry]\nmax-attempts = 1000\ninitial = \"20ms\"\nmax = \"200ms\"\n");
+        let up = sandbox.up(&[]);
+        std::thread::sleep(jitter(150));
+        up.kill();
+        let before: usize = (0..KEYS).map(|key| done(&sandbox, key).len()).sum();
+        killed_at_work += usize::from(0 < before && before < events);
+        let summary = sandbox.until_idle();
+        assert_eq!(left(&sandbox), 0, "round {round}: it ended although there is something left: {summary}");
+        for key in 0..KEYS {
+            assert_eq!(done(&sandbox, key), published(events, key), "round {round}, killed after {before}: {summary}");
+        }
+    }
+    // A kill before or after all the work shows nothing.
+    assert!(killed_at_work > 0, "no host was killed at work");
+    eprintln!("{kills} kills, {killed_at_work} of them while events were under way");
+}
+
+#[test]
+fn a_kill_parks_no_key_before_earlier_events() {
+    let events = 900;
+    let policy =
+        "[reactors.moody.retry]\nmax-attempts = 1\n[reactors.moody.dead-letter]\non-exhausted = \"park-key\"\n";
+    let mut parked = 0;
+    for round in 0..kills() {
+        let sandbox = ordered(events, policy);
+        let up = sandbox.up(&[]);
+        std::thread::sleep(jitter(150));
+        up.kill();
+        sandbox.until_idle();
+        let dead = sandbox.dead(&[]);
+        for key in 0..KEYS {
+            let (done, all) = (done(&sandbox, key), published(events, key));
+            assert_eq!(done, all[..done.len()], "round {round}: out of order");
+            let next = all.get(done.len());
+            let letters = dead.iter().filter_map(|letter| letter["eventId"].as_str());
+            let letters: Vec<&str> = letters.filter(|id| all.iter().any(|one| one == id)).collect();
+            assert_eq!(letters, next.map(String::as_str).into_iter().collect::<Vec<_>>(), "round {round}: {dead:?}");
+        }
+        parked += dead.len();
+        if !dead.is_empty() {
+            sandbox.run(&["dead", "redrive", "--all"]).ok();
+        }
+        sandbox.until_idle();
+        assert_eq!(left(&sandbox), 0);
+        (0..KEYS)
+            .for_each(|key| assert_eq!(done(&sandbox, key), published(events, key), "round {round}: after redrive"));
+    }
+    eprintln!("{parked} keys were parked");
 }

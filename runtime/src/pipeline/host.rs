@@ -275,12 +275,13 @@ impl Host {
         }
         self.until_idle
             && self.active.is_empty()
-            && self.scheduler.is_idle()
+            && self.holding == 0
             && !self.scheduler.is_waiting()
             && self.channels.iter().all(|intake| !intake.busy && !intake.pending)
             && self.inlets.iter().enumerate().all(|(number, inlet)| inlet.is_idle(self.leases.busy(number)))
             && self.resending.is_empty()
             && self.outbox.0 == 0
+            && self.scheduler.is_idle()
     }
 
     /// Whether no write is under way that the next host could miss.

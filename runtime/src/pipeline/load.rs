@@ -25,30 +25,43 @@ impl Host {
         match load {
             Load::Spilled { reactor, after } => {
                 let found = self.store.spilled(self.reactors[reactor].id, after, BATCH)?;
-                let loaded = Loaded::Spilled(found.last().map(|last| last.id), found.len() == BATCH);
-                self.activate_all(found, Arrival::Fresh)?;
-                self.scheduler.loaded(reactor, loaded);
+                let (last, more) = self.activate_some(reactor, found, Arrival::Fresh)?;
+                self.scheduler.loaded(reactor, Loaded::Spilled(last.map(|(_, id)| id), more));
             }
             Load::Due { reactor, after } => {
                 let id = self.reactors[reactor].id;
                 let found = self.store.due(id, after, self.now(), BATCH)?;
-                let last = found.last().map(|last| (last.due, last.id));
+                let (last, _) = self.activate_some(reactor, found, Arrival::Due)?;
                 let next = self.store.next_due(id, last.unwrap_or(after))?;
-                self.activate_all(found, Arrival::Due)?;
                 self.scheduler.loaded(reactor, Loaded::Due(last, next));
             }
             Load::Lane { reactor, lane, after } => {
                 let found = self.store.held(self.reactors[reactor].id, lane, after, BATCH)?;
-                let loaded = Loaded::Lane(lane, found.last().map(|last| last.id), found.len() == BATCH);
-                self.activate_all(found, Arrival::Held)?;
-                self.scheduler.loaded(reactor, loaded);
+                let (last, more) = self.activate_some(reactor, found, Arrival::Held)?;
+                self.scheduler.loaded(reactor, Loaded::Lane(lane, last.map(|(_, id)| id), more));
             }
         }
         Ok(())
     }
 
-    fn activate_all(&mut self, found: Vec<StoredDelivery>, arrival: Arrival) -> Result<(), StoreError> {
-        found.into_iter().try_for_each(|stored| self.activate(stored, arrival))
+    /// Puts as many of a batch into memory as there is room for, by number and bytes. Answers the last one that has been
+    /// dealt with, and whether there may be more.
+    fn activate_some(
+        &mut self,
+        reactor: usize,
+        found: Vec<StoredDelivery>,
+        arrival: Arrival,
+    ) -> Result<(Option<(HostTime, DeliveryId)>, bool), StoreError> {
+        let (mut last, mut more) = (None, found.len() == BATCH);
+        for stored in found {
+            if !self.scheduler.has_room(reactor) {
+                more = true;
+                break;
+            }
+            last = Some((stored.due, stored.id));
+            self.activate(stored, arrival)?;
+        }
+        Ok((last, more))
     }
 
     /// Puts a delivery into memory, unless it is there already.
@@ -196,10 +209,16 @@ impl Host {
                 lanes.entry(index).or_default().insert(lane, state);
             }
         }
+        let mut ahead: HashMap<usize, Vec<(LaneKey, DeliveryId)>> = HashMap::new();
+        for (reactor, lane, delivery) in recovered.ahead {
+            if let Some(index) = self.by_id.get(&reactor) {
+                ahead.entry(*index).or_default().push((lane, delivery));
+            }
+        }
         for index in 0..self.reactors.len() {
             let lanes: Vec<_> = lanes.remove(&index).unwrap_or_default().into_iter().collect();
             let next = self.store.next_due(self.reactors[index].id, (HostTime(0), DeliveryId(0)))?;
-            self.scheduler.recovered(index, &lanes, next);
+            self.scheduler.recovered(index, &lanes, &ahead.remove(&index).unwrap_or_default(), next);
         }
         Ok(())
     }

@@ -130,9 +130,10 @@ pub trait Store: Send + Sync + 'static {
 
     // --- load: the owner, for deliveries that are not in memory ------------------------------------------------
 
-    /// Makes deliveries that were in memory when the last owner stopped loadable again (as held ones where their lane
-    /// has held deliveries, which are younger; else as spilled ones), and says what it left. Deliveries that were received
-    /// under a lease, from one of the channels in `leased`, are away from then on; from another, they need none any more.
+    /// Makes deliveries that were in memory when the last owner stopped loadable again: as spilled ones or, in a lane that
+    /// something blocks or that has held deliveries, as held ones, so that each lane is in one place and in its order. Says
+    /// what that owner left. Deliveries that were received under a lease, from one of the channels in `leased`, are away from
+    /// then on; from another, they need none any more.
     fn recover(&self, leased: &[ChannelId]) -> Result<Recovered>;
     /// Spilled deliveries of a reactor with an id above `after`, ascending.
     fn spilled(&self, reactor: ReactorId, after: DeliveryId, limit: usize) -> Result<Vec<StoredDelivery>>;

@@ -346,8 +346,13 @@ pub enum Request {
 /// What the last owner left.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// Deliveries whose attempt had begun when the process died, with that attempt's number.
+    /// Deliveries whose attempt had begun when the process died, with that attempt's number. Of a lane, only its head can
+    /// be among them.
     pub interrupted: Vec<(StoredDelivery, u32)>,
+    /// Deliveries that had been run ahead: their attempt had begun while another delivery of their lane had not ended. It
+    /// is void and does not count, since they are not next. If one of them ended the process, it would do so again; as the
+    /// head of its lane, its attempt counts.
+    pub ahead: Vec<(ReactorId, LaneKey, DeliveryId)>,
     /// Every lane that something keeps from running (held deliveries, a waiting head, a dead letter that parks it),
     /// and what that is. A lane that is not named here has nothing in its way.
     pub lanes: Vec<(ReactorId, LaneKey, LaneState)>,

@@ -20,6 +20,9 @@ pub(super) struct Lane {
     settling: bool,
     block: Block,
     pub(super) held: Held,
+    /// Until this delivery has ended, each one starts only when those before it are durable: it had been run ahead of
+    /// its turn when a host died, and may be what that host died of.
+    careful: Option<DeliveryId>,
     /// The lane stands in its reactor's list of things to start.
     pub(super) listed: bool,
 }
@@ -52,6 +55,8 @@ pub(super) struct Held {
     pub(super) loading: bool,
     /// Writes under way that turn deliveries into held ones; loading before they are done would miss them.
     pub(super) writing: usize,
+    /// The lane stands in its reactor's list of lanes that wait for room in memory.
+    pub(super) starved: bool,
 }
 
 impl Lane {
@@ -59,6 +64,16 @@ impl Lane {
     pub(super) fn recovered(state: LaneState) -> Self {
         let state = (state != LaneState::Free).then_some(state);
         Self { block: Block { state, head: None }, held: Held { more: true, ..Held::default() }, ..Self::default() }
+    }
+
+    /// From now on, and until this delivery has ended, nothing runs on uncommitted writes.
+    pub(super) fn be_careful(&mut self, until: DeliveryId) {
+        self.careful = self.careful.max(Some(until));
+    }
+
+    /// A delivery has ended or left memory.
+    fn passed(&mut self, id: DeliveryId) {
+        self.careful = self.careful.filter(|until| *until > id);
     }
 
     /// Whether a new delivery has to go behind others that are only in the store.
@@ -93,7 +108,8 @@ impl Lane {
 
     /// What may start now.
     pub(super) fn startable(&self) -> Option<DeliveryId> {
-        if self.running.is_some() || self.settling {
+        let must_wait = self.careful.is_some() && !self.committing.is_empty();
+        if self.running.is_some() || self.settling || must_wait {
             return None;
         }
         if self.block.state.is_some() {
@@ -117,7 +133,7 @@ impl Lane {
 
     /// Those that come next, if nothing is in their way.
     pub(super) fn next(&self, most: usize) -> Vec<DeliveryId> {
-        if self.block.state.is_some() || self.settling {
+        if self.block.state.is_some() || self.settling || self.careful.is_some() {
             return Vec::new();
         }
         self.queue.iter().copied().take(most).collect()
@@ -125,11 +141,15 @@ impl Lane {
 
     /// Whether held deliveries should be read from the store now.
     pub(super) fn wants_held(&self) -> bool {
-        self.held.more
+        self.has_work_in_store()
             && !self.held.loading
             && self.held.writing == 0
-            && self.block.state.is_none()
             && self.queue.len() < super::LANE_WINDOW / 2
+    }
+
+    /// Whether deliveries that are only in the store, or on their way there, can go on without a person or a due time.
+    pub(super) fn has_work_in_store(&self) -> bool {
+        self.block.state.is_none() && (self.held.more || self.held.writing > 0)
     }
 
     /// The running delivery has ended and its commit is on its way.
@@ -161,6 +181,7 @@ impl Lane {
 
     /// The delivery has left memory without having ended, and the lane does not wait for it.
     pub(super) fn withdrawn(&mut self, id: DeliveryId) {
+        self.passed(id);
         if self.running == Some(id) {
             self.running = None;
             self.settle();
@@ -174,6 +195,7 @@ impl Lane {
     pub(super) fn committed(&mut self, id: DeliveryId) -> Vec<DeliveryId> {
         let Some(position) = self.committing.iter().position(|entry| entry.id == id) else { return Vec::new() };
         let Some(entry) = self.committing.remove(position) else { return Vec::new() };
+        self.passed(id);
         self.settle();
         if !entry.blocks {
             return Vec::new();
@@ -208,5 +230,6 @@ impl Lane {
             && self.block.state.is_none()
             && !self.held.more
             && self.held.writing == 0
+            && self.careful.is_none()
     }
 }

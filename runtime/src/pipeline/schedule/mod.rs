@@ -169,10 +169,20 @@ impl Scheduler {
         }
     }
 
-    /// Takes over what the last owner left: blocked lanes and the first due time of each reactor.
-    pub fn recovered(&mut self, reactor: usize, lanes: &[(LaneKey, LaneState)], next_due: Option<HostTime>) {
+    /// Takes over what the last owner left: blocked lanes, deliveries that must not be run ahead of their turn again, and
+    /// the first due time of each reactor.
+    pub fn recovered(
+        &mut self,
+        reactor: usize,
+        lanes: &[(LaneKey, LaneState)],
+        ahead: &[(LaneKey, DeliveryId)],
+        next_due: Option<HostTime>,
+    ) {
         let queue = &mut self.reactors[reactor];
         queue.lanes.extend(lanes.iter().map(|&(key, state)| (key, Lane::recovered(state))));
+        for &(key, delivery) in ahead {
+            queue.lanes.entry(key).or_default().be_careful(delivery);
+        }
         for (key, _) in lanes {
             self.refill_lane(reactor, *key);
         }
@@ -199,9 +209,17 @@ impl Scheduler {
         !queue.spilled && queue.is_hungry(&self.common)
     }
 
-    /// Nothing in memory, nothing to load at once. Waiting and parked deliveries do not count.
+    /// Whether one more delivery of this reactor may be loaded into memory.
+    pub fn has_room(&self, reactor: usize) -> bool {
+        self.reactors[reactor].has_room(&self.common)
+    }
+
+    /// Nothing in memory, and nothing in the store that could go on by itself, now or as soon as a write under way is done:
+    /// what is left waits for its time, or, in a parked lane, for a person.
     pub fn is_idle(&self) -> bool {
-        self.reactors.iter().all(|queue| queue.items == 0 && !queue.spilled)
+        self.reactors
+            .iter()
+            .all(|queue| queue.items == 0 && !queue.spilled && !queue.lanes.values().any(Lane::has_work_in_store))
     }
 
     /// The first time at which [`Scheduler::tick`] has something to do.
@@ -270,6 +288,8 @@ impl Scheduler {
         if let Some(lane) = self.reactors[reactor].lanes.get_mut(&key) {
             lane.held.writing -= 1;
             lane.held.after = DeliveryId(0);
+            // A load that was on its way meanwhile has not seen it.
+            lane.held.more = true;
         }
         self.refill_lane(reactor, key);
     }
@@ -299,6 +319,7 @@ impl Scheduler {
                     lane.held.more = more;
                 }
                 self.refresh(reactor, key);
+                self.freed(reactor);
             }
         }
     }
@@ -514,6 +535,21 @@ impl Scheduler {
             self.actions.push(Action::Load(Load::Spilled { reactor, after: queue.spilled_after }));
         }
         self.refill_due(reactor, now);
+        self.feed_starved(reactor);
+    }
+
+    /// Loads held deliveries of the next lane that found no room for them; the others follow as room is left.
+    fn feed_starved(&mut self, reactor: usize) {
+        let queue = &mut self.reactors[reactor];
+        while queue.has_room(&self.common)
+            && let Some(key) = queue.starved.pop_front()
+        {
+            let Some(lane) = queue.lanes.get_mut(&key) else { continue };
+            lane.held.starved = false;
+            if lane.wants_held() {
+                return self.refill_lane(reactor, key);
+            }
+        }
     }
 
     fn refill_due(&mut self, reactor: usize, now: HostTime) {
@@ -529,11 +565,16 @@ impl Scheduler {
     }
 
     fn refill_lane(&mut self, reactor: usize, key: LaneKey) {
-        let Some(lane) = self.reactors[reactor].lanes.get_mut(&key) else { return };
-        if lane.wants_held() {
+        let queue = &mut self.reactors[reactor];
+        let has_room = queue.has_room(&self.common);
+        let Some(lane) = queue.lanes.get_mut(&key).filter(|lane| lane.wants_held()) else { return };
+        if has_room {
             lane.held.loading = true;
             let load = Load::Lane { reactor, lane: key, after: lane.held.after };
             self.actions.push(Action::Load(load));
+        } else if !lane.held.starved {
+            lane.held.starved = true;
+            queue.starved.push_back(key);
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Queue {
     /// What has to run while nothing else of this reactor does, first of all; and whether it runs now.
     alone: Option<(Ready, bool)>,
     pub(super) lanes: HashMap<LaneKey, Lane>,
+    /// Lanes with held deliveries to load, for which there was no room.
+    pub(super) starved: VecDeque<LaneKey>,
     /// Spilled deliveries may be in the store, above `spilled_after`.
     pub(super) spilled: bool,
     pub(super) spilled_after: DeliveryId,
@@ -71,6 +73,7 @@ impl Queue {
             ready: VecDeque::new(),
             alone: None,
             lanes: HashMap::new(),
+            starved: VecDeque::new(),
             spilled: true,
             spilled_after: DeliveryId(0),
             loading_spilled: false,

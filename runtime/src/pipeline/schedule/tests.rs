@@ -41,9 +41,12 @@ struct World {
     done: Vec<(Option<LaneKey>, DeliveryId)>,
     parked: BTreeSet<(LaneKey, DeliveryId)>,
     holds: Vec<(LaneKey, DeliveryId)>,
+    /// Run ahead when a host died; each with its lane.
+    ahead: BTreeSet<(LaneKey, DeliveryId)>,
     now: HostTime,
     next_id: u64,
     next_number: u64,
+    most_memory: usize,
     tape: std::vec::IntoIter<u8>,
 }
 
@@ -60,12 +63,14 @@ impl World {
             done: Vec::new(),
             parked: BTreeSet::new(),
             holds: Vec::new(),
+            ahead: BTreeSet::new(),
             now: HostTime(1_000),
             next_id: 1,
             next_number: 1,
+            most_memory: memory,
             tape: tape.into_iter(),
         };
-        world.scheduler.recovered(0, &[], None);
+        world.scheduler.recovered(0, &[], &[], None);
         world.act();
         world
     }
@@ -100,13 +105,27 @@ impl World {
             }
         }
         assert!(self.running.len() <= CONCURRENCY.min(PERMITS));
+        self.check_idle();
+    }
+
+    /// Who says that nothing is left to do has nothing left that could be done without a person.
+    fn check_idle(&self) {
+        if self.scheduler.is_idle() && !self.scheduler.is_waiting() {
+            let left = self.rows.iter().filter(|(_, row)| !self.parked.iter().any(|(lane, _)| row.lane == Some(*lane)));
+            let left: Vec<_> = left.collect();
+            assert!(left.is_empty(), "idle, and left are {left:?}: {:#?}", self.scheduler);
+        }
     }
 
     /// D6: everything before it in the lane has ended, or has run and its commit is what this run builds on.
     fn started(&mut self, id: DeliveryId, after: Option<Version>) {
         assert!(self.memory.contains(&id), "started what is not in memory");
         let lane = self.rows[&id].lane;
-        if lane.is_some() {
+        if let Some(key) = lane {
+            if self.ahead.iter().any(|(careful, until)| *careful == key && id <= *until) {
+                let open = self.sent.iter().any(|sent| self.rows[&sent.id].lane == lane);
+                assert!(!open, "{id} runs ahead although it had, when a host died");
+            }
             let redriven = self.parked.iter().any(|(key, head)| Some(*key) == lane && *head == id);
             for (earlier, row) in self.rows.range(..id) {
                 if row.lane == lane && !redriven {
@@ -128,15 +147,15 @@ impl World {
         match load {
             Load::Spilled { after, .. } => {
                 let found = pick(&self.rows, &|id, row| row.place == Place::Spilled && *id > after);
-                self.offer_all(&found, Arrival::Fresh);
-                self.scheduler.loaded(0, Loaded::Spilled(found.last().copied(), found.len() == LIMIT));
+                let (last, more) = self.offer_some(&found, Arrival::Fresh);
+                self.scheduler.loaded(0, Loaded::Spilled(last, more || found.len() == LIMIT));
             }
             Load::Lane { lane, after, .. } => {
                 let held =
                     |id: &DeliveryId, row: &Row| row.place == Place::Held && row.lane == Some(lane) && *id > after;
                 let found = pick(&self.rows, &held);
-                self.offer_all(&found, Arrival::Held);
-                self.scheduler.loaded(0, Loaded::Lane(lane, found.last().copied(), found.len() == LIMIT));
+                let (last, more) = self.offer_some(&found, Arrival::Held);
+                self.scheduler.loaded(0, Loaded::Lane(lane, last, more || found.len() == LIMIT));
             }
             Load::Due { after, .. } => {
                 let mut due: Vec<_> = self
@@ -147,19 +166,34 @@ impl World {
                     .collect();
                 due.sort();
                 let ready: Vec<_> = due.iter().copied().filter(|(at, _)| *at <= self.now).take(LIMIT).collect();
-                self.offer_all(&ready.iter().map(|(_, id)| *id).collect::<Vec<_>>(), Arrival::Due);
-                let next = due.get(ready.len()).map(|(at, _)| *at);
-                self.scheduler.loaded(0, Loaded::Due(ready.last().copied(), next));
+                let (last, _) = self.offer_some(&ready.iter().map(|(_, id)| *id).collect::<Vec<_>>(), Arrival::Due);
+                let last = ready.iter().copied().find(|(_, id)| Some(*id) == last);
+                let next = due.iter().find(|at| last.is_none_or(|last| **at > last)).map(|(at, _)| *at);
+                self.scheduler.loaded(0, Loaded::Due(last, next));
             }
         }
     }
 
-    fn offer_all(&mut self, ids: &[DeliveryId], arrival: Arrival) {
-        for id in ids {
+    /// Offers as many as there is room for; answers the last, and whether any are left.
+    fn offer_some(&mut self, ids: &[DeliveryId], arrival: Arrival) -> (Option<DeliveryId>, bool) {
+        for (index, id) in ids.iter().enumerate() {
+            if !self.scheduler.has_room(0) {
+                return (index.checked_sub(1).map(|before| ids[before]), true);
+            }
             if self.memory.insert(*id) {
+                let redriven = arrival == Arrival::Fresh && self.is_parking(self.rows[id].lane, *id);
+                let arrival = if redriven { Arrival::Redriven } else { arrival };
                 self.scheduler.offer(0, *id, self.rows[id].lane, BYTES, arrival);
             }
         }
+        // Letters that run again come into memory whether there is room or not.
+        let most = self.most_memory / 2 + BYTES * (1 + self.parked.len());
+        assert!(self.memory.len() * BYTES <= most, "{} deliveries in memory", self.memory.len());
+        (ids.last().copied(), false)
+    }
+
+    fn is_parking(&self, lane: Option<LaneKey>, id: DeliveryId) -> bool {
+        self.parked.iter().any(|(key, head)| Some(*key) == lane && *head == id)
     }
 
     fn admit(&mut self) {
@@ -252,6 +286,54 @@ impl World {
         }
     }
 
+    /// The host dies, and another one takes over: what was in memory is gone, and what had begun is known.
+    fn crash(&mut self) {
+        let claimed: BTreeSet<_> = self.running.keys().copied().collect();
+        (self.memory, self.running, self.sent) = (HashSet::new(), HashMap::new(), Vec::new());
+        (self.holds, self.refused) = (Vec::new(), HashSet::new());
+        self.ahead.clear();
+        let mut lanes: BTreeMap<LaneKey, Vec<DeliveryId>> = BTreeMap::new();
+        for (id, row) in &self.rows {
+            row.lane.iter().for_each(|lane| lanes.entry(*lane).or_default().push(*id));
+        }
+        let mut found = Vec::new();
+        for (lane, ids) in &lanes {
+            let parking = self.parked.iter().find(|(key, _)| key == lane).map(|(_, head)| *head);
+            let waiting = ids.iter().find(|id| self.rows[id].place == Place::Waiting);
+            let head = parking.or(waiting.copied()).unwrap_or(ids[0]);
+            let begun = ids.iter().filter(|id| claimed.contains(id));
+            self.ahead.extend(begun.filter(|id| **id != head).map(|id| (*lane, *id)));
+            if claimed.contains(&head) {
+                let row = self.rows.get_mut(&head).expect("the head's row");
+                (row.place, row.due) = (Place::Waiting, self.now.after(std::time::Duration::from_millis(7)));
+            }
+            let blocked = ids.iter().any(|id| matches!(self.rows[id].place, Place::Held | Place::Waiting));
+            for id in ids {
+                let row = self.rows.get_mut(id).expect("a row");
+                let is_held = (blocked || parking.is_some()) && parking != Some(*id);
+                row.place = match row.place {
+                    Place::Waiting => Place::Waiting,
+                    _ if is_held => Place::Held,
+                    _ => Place::Spilled,
+                };
+            }
+            let waits = ids.iter().any(|id| self.rows[id].place == Place::Waiting);
+            let is_held = ids.iter().any(|id| self.rows[id].place == Place::Held);
+            let blocked = if waits { Some(LaneState::Waiting) } else { is_held.then_some(LaneState::Free) };
+            found.extend(blocked.filter(|_| parking.is_none()).map(|state| (*lane, state)));
+        }
+        found.extend(self.parked.iter().map(|(lane, _)| (*lane, LaneState::Parked)));
+        for row in self.rows.values_mut().filter(|row| row.lane.is_none() && row.place == Place::Memory) {
+            row.place = Place::Spilled;
+        }
+        let next = self.rows.values().filter(|row| row.place == Place::Waiting).map(|row| row.due).min();
+        let ahead: Vec<_> = self.ahead.iter().copied().collect();
+        let spec = ReactorSpec { concurrency: CONCURRENCY, rate: None, breaker: None };
+        self.scheduler = Scheduler::new(&[spec], PERMITS, self.most_memory);
+        self.scheduler.recovered(0, &found, &ahead, next);
+        self.act();
+    }
+
     /// Redrives or drops a parked head.
     fn unpark(&mut self) {
         let Some(&(lane, id)) = self.parked.iter().next() else { return };
@@ -271,7 +353,15 @@ impl World {
     }
 
     fn step(&mut self, calm: bool) {
-        match self.choose(7) {
+        match self.choose(64) {
+            0 if !calm => self.crash(),
+            n => self.small_step(n % 7, calm),
+        }
+        self.act();
+    }
+
+    fn small_step(&mut self, which: usize, calm: bool) {
+        match which {
             0 | 1 if !calm => self.admit(),
             2 => self.now.0 += self.choose(40) as u64,
             3 | 4 => self.end_a_run(calm),
@@ -281,7 +371,6 @@ impl World {
                 self.unpark();
             }
         }
-        self.act();
     }
 
     /// Lets everything end.

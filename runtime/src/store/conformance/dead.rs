@@ -22,7 +22,7 @@ fn parked(f: &Fixture<'_>) -> DeliveryId {
 }
 
 /// Asks for a redrive and carries it out.
-fn redrive(f: &Fixture<'_>, dead: u64) -> Option<StoredDelivery> {
+pub(super) fn redrive(f: &Fixture<'_>, dead: u64) -> Option<StoredDelivery> {
     f.store.request(Request::Redrive(dead)).unwrap();
     let (request, _) = f.store.requests().unwrap()[0];
     let delivery = f.store.redrive(request, dead).unwrap();

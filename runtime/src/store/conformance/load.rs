@@ -1,9 +1,10 @@
 //! Deliveries that are in the store only, and recovery.
 #![allow(missing_docs, reason = "each case is named after what it shows")]
 
+use super::dead::redrive;
 use super::fixture::*;
 use crate::event::{DeliveryId, HostTime};
-use crate::store::{Commit, Committed, DeadLetter, Ending, LaneState, Place};
+use crate::store::{Commit, Committed, DeadFilter, DeadLetter, Ending, LaneState, Place, Recovered};
 
 pub fn spilled_in_order(harness: &mut dyn Harness) {
     let f = fixture(harness);
@@ -134,6 +135,88 @@ pub fn ended_attempts_are_not_interrupted(harness: &mut dyn Harness) {
     f.commit(f.failed(1, id, 1, at(10)));
     harness.crash();
     assert!(fixture(harness).store.recover(&[]).unwrap().interrupted.is_empty(), "the commit came first");
+}
+
+/// The claims that are found after a crash: of the delivery, and which attempt.
+fn interrupted(recovered: &Recovered) -> Vec<(DeliveryId, u32)> {
+    recovered.interrupted.iter().map(|(delivery, attempt)| (delivery.id, *attempt)).collect()
+}
+
+pub fn a_claim_behind_the_head_is_void(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let ids: Vec<DeliveryId> = (0..4).map(|n| f.admit_one(f.in_lane(n, 7, Place::Memory))).collect();
+    let elsewhere = f.admit_one(f.in_lane(9, 8, Place::Memory));
+    let claim = |slot: usize, delivery| (slot, Some((delivery, 1)));
+    f.store.mark(&[claim(0, ids[1]), claim(1, ids[2]), claim(2, elsewhere)]).unwrap();
+    harness.crash();
+    let f = fixture(harness);
+    let recovered = f.store.recover(&[]).unwrap();
+    assert_eq!(interrupted(&recovered), [(elsewhere, 1)], "the only one that was next in its lane");
+    assert_eq!(recovered.ahead, [(f.reactor, key(7), ids[1]), (f.reactor, key(7), ids[2])]);
+    assert_eq!(f.spilled(), [&ids[..], &[elsewhere]].concat());
+    f.commit(f.done(1, ids[0]));
+    harness.crash();
+    let f = fixture(harness);
+    let recovered = f.store.recover(&[]).unwrap();
+    assert_eq!((interrupted(&recovered), recovered.ahead), (vec![(elsewhere, 1)], Vec::new()), "void for good");
+}
+
+pub fn a_claim_of_the_head_counts_and_the_others_stay_behind_it(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let ids: Vec<DeliveryId> =
+        (0..4).map(|n| f.admit_one(f.in_lane(n, 7, if n == 2 { Place::Spilled } else { Place::Memory }))).collect();
+    f.store.mark(&[(0, Some((ids[0], 1))), (1, Some((ids[2], 1)))]).unwrap();
+    harness.crash();
+    let f = fixture(harness);
+    let recovered = f.store.recover(&[]).unwrap();
+    assert_eq!(interrupted(&recovered), [(ids[0], 1)]);
+    assert_eq!(recovered.ahead, [(f.reactor, key(7), ids[2])]);
+    assert_eq!(recovered.lanes, [(f.reactor, key(7), LaneState::Free)]);
+    assert_eq!((f.spilled(), f.held(7)), (vec![ids[0]], ids[1..].to_vec()));
+}
+
+pub fn a_waiting_head_is_the_head(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let ids: Vec<DeliveryId> = (0..3).map(|n| f.admit_one(f.in_lane(n, 7, Place::Memory))).collect();
+    let ending = Ending::Wait { due: at(5), record: record(1), hold: vec![ids[1]] };
+    f.commit(Commit { ending, ..f.done(1, ids[0]) });
+    f.store.mark(&[(0, Some((ids[0], 2))), (1, Some((ids[1], 1)))]).unwrap();
+    harness.crash();
+    let f = fixture(harness);
+    let recovered = f.store.recover(&[]).unwrap();
+    assert_eq!(interrupted(&recovered), [(ids[0], 2)]);
+    assert_eq!(recovered.ahead, [(f.reactor, key(7), ids[1])]);
+    assert_eq!((f.spilled(), f.held(7)), (Vec::new(), ids[1..].to_vec()), "what was in memory is behind it, too");
+}
+
+pub fn what_was_loaded_stays_before_what_is_held(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let places = [Place::Spilled, Place::Memory, Place::Held, Place::Spilled];
+    let ids: Vec<DeliveryId> = (0..).zip(places).map(|(n, at)| f.admit_one(f.in_lane(n, 7, at))).collect();
+    let elsewhere = f.admit_one(f.in_lane(9, 8, Place::Spilled));
+    harness.crash();
+    let f = fixture(harness);
+    f.store.recover(&[]).unwrap();
+    assert_eq!((f.held(7), f.spilled()), (ids, vec![elsewhere]), "a lane is in one place, and in its order");
+}
+
+pub fn a_parked_lane_waits_for_the_letter_that_runs_again(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let ids: Vec<DeliveryId> = (0..3).map(|n| f.admit_one(f.in_lane(n, 7, Place::Memory))).collect();
+    let letter = DeadLetter { parks: Some(key(7)), ..f.letter(0) };
+    let ending = Ending::Dead { letter, forward: Vec::new(), hold: ids[1..].to_vec() };
+    f.commit(Commit { ending, ..f.done(1, ids[0]) });
+    let letter = f.store.dead_letters(&DeadFilter::default()).unwrap()[0].id;
+    let again = redrive(&f, letter).unwrap().id;
+    harness.crash();
+    let f = fixture(harness);
+    assert_eq!(f.store.recover(&[]).unwrap().lanes, [(f.reactor, key(7), LaneState::Parked)]);
+    assert_eq!((f.spilled(), f.held(7)), (vec![again], ids[1..].to_vec()), "it can be loaded, and goes first");
+    f.store.mark(&[(0, Some((again, 1))), (1, Some((ids[1], 1)))]).unwrap();
+    harness.crash();
+    let recovered = fixture(harness).store.recover(&[]).unwrap();
+    assert_eq!(interrupted(&recovered), [(again, 1)], "its number is higher, and it is the head");
+    assert_eq!(recovered.ahead.iter().map(|(.., delivery)| *delivery).collect::<Vec<_>>(), [ids[1]]);
 }
 
 pub fn lanes_are_recovered(harness: &mut dyn Harness) {

@@ -98,6 +98,18 @@ pub fn leased_deliveries_are_away_after_a_crash(harness: &mut dyn Harness) {
     assert!(f.spilled().contains(&own) && f.spilled().contains(&ids[0]), "what has no lease cannot lose it");
 }
 
+pub fn what_was_away_stands_in_no_ones_way(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let ids: Vec<_> = (1..4).map(|n| new_id(&receive_one(&f, f.in_lane(n, 7, Place::Memory)))).collect();
+    wait(f.store.away(vec![ids[0]])).unwrap();
+    f.store.mark(&[(0, Some((ids[1], 1))), (1, Some((ids[2], 1)))]).unwrap();
+    harness.crash();
+    let f = fixture(harness);
+    let recovered = f.store.recover(&[f.channel]).unwrap();
+    assert_eq!(recovered.interrupted.iter().map(|(delivery, _)| delivery.id).collect::<Vec<_>>(), [ids[1]]);
+    assert_eq!(recovered.ahead.iter().map(|(.., delivery)| *delivery).collect::<Vec<_>>(), [ids[2]]);
+}
+
 pub fn away_for_ever_is_somebody_elses(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let id = new_id(&receive_one(&f, f.new_delivery(1, Place::Memory)));

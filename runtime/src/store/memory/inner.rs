@@ -1,6 +1,6 @@
 //! What the model store keeps, and the rules by which it changes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -324,6 +324,7 @@ impl Inner {
             }
         }
         self.claims.retain(|_, (claimed, ..)| *claimed >= epoch);
+        let mut recovered = Recovered { ahead: self.void_claims(), ..Recovered::default() };
         for row in self.deliveries.values_mut() {
             let stored = &mut row.stored;
             if stored.leased && leased.contains(&stored.origin.channel) {
@@ -333,26 +334,78 @@ impl Inner {
                 stored.place = if stored.place == Place::Away { Place::Spilled } else { stored.place };
             }
         }
-        let mut recovered = Recovered::default();
+        self.put_lanes_in_order();
+        let interrupted = self.deliveries.values().filter_map(|row| Some((row.stored.clone(), row.started?)));
+        recovered.interrupted = interrupted.collect();
+        recovered.lanes = self.lanes();
+        recovered
+    }
+
+    /// Forgets the attempts of deliveries that were not the heads of their lanes, and answers which these are.
+    fn void_claims(&mut self) -> Vec<(ReactorId, LaneKey, DeliveryId)> {
+        let started = self.deliveries.values().filter(|row| row.started.is_some()).map(|row| &row.stored);
+        let ahead =
+            started.filter_map(|stored| Some((stored.lane.filter(|lane| !self.is_head(stored, *lane))?, stored)));
+        let ahead: Vec<_> = ahead.map(|(lane, stored)| (stored.reactor, lane, stored.id)).collect();
+        for (_, _, delivery) in &ahead {
+            self.deliveries.entry(*delivery).and_modify(|row| row.started = None);
+        }
+        ahead
+    }
+
+    /// Whether a delivery is the next of its lane: in a parked one, the dead letter that runs again; else the one that waits
+    /// for its next attempt; else the oldest.
+    fn is_head(&self, stored: &StoredDelivery, lane: LaneKey) -> bool {
+        let parking: Vec<u64> = self.parking(stored.reactor, lane).collect();
+        if !parking.is_empty() {
+            return stored.redrive_of.is_some_and(|letter| parking.contains(&letter));
+        }
+        let lane =
+            self.deliveries.values().map(|row| &row.stored).filter(|other| {
+                (other.reactor, other.lane) == (stored.reactor, Some(lane)) && other.place != Place::Away
+            });
+        let first = lane.min_by_key(|other| (other.place != Place::Waiting, other.id));
+        first.is_some_and(|first| first.id == stored.id)
+    }
+
+    /// The dead letters that park a lane.
+    fn parking(&self, reactor: ReactorId, lane: LaneKey) -> impl Iterator<Item = u64> {
+        let letters = self.dead.values().map(|dead| &dead.stored);
+        let parks = move |dead: &&StoredDead| (dead.letter.reactor, dead.letter.parks) == (Some(reactor), Some(lane));
+        letters.filter(parks).map(|dead| dead.id)
+    }
+
+    /// What was in memory is held in lanes that something blocks, or that have held deliveries, and spilled elsewhere.
+    fn put_lanes_in_order(&mut self) {
+        let lanes = self.lanes().into_iter().map(|(reactor, lane, _)| ((reactor, lane), None));
+        let mut behind: HashMap<_, Option<DeliveryId>> = lanes.collect();
+        for row in self.deliveries.values().filter(|row| row.started.is_some()) {
+            if let Some(lane) = row.stored.lane {
+                behind.entry((row.stored.reactor, lane)).or_insert(Some(row.stored.id));
+            }
+        }
+        let place = |stored: &StoredDelivery| {
+            let head = stored.lane.and_then(|lane| behind.get(&(stored.reactor, lane)));
+            let runs_again = stored
+                .lane
+                .is_some_and(|lane| self.parking(stored.reactor, lane).any(|letter| stored.redrive_of == Some(letter)));
+            match stored.place {
+                Place::Memory | Place::Spilled | Place::Held if runs_again => Place::Spilled,
+                Place::Memory | Place::Spilled if head.is_some_and(|head| *head != Some(stored.id)) => Place::Held,
+                Place::Memory => Place::Spilled,
+                place => place,
+            }
+        };
+        let places: Vec<_> = self.deliveries.values().map(|row| place(&row.stored)).collect();
+        self.deliveries.values_mut().zip(places).for_each(|(row, place)| row.stored.place = place);
+    }
+
+    fn lanes(&self) -> Vec<(ReactorId, LaneKey, LaneState)> {
         let mut lanes = BTreeMap::new();
-        let held: HashSet<_> = self
-            .deliveries
-            .values()
-            .filter(|row| row.stored.place == Place::Held)
-            .map(|row| (row.stored.reactor, row.stored.lane))
-            .collect();
-        for row in self.deliveries.values_mut() {
-            if row.stored.place == Place::Memory {
-                // What was in memory of a lane that has held deliveries is older than those: it must come before them.
-                let has_held = row.stored.lane.is_some() && held.contains(&(row.stored.reactor, row.stored.lane));
-                row.stored.place = if has_held { Place::Held } else { Place::Spilled };
-            }
-            if let Some(attempt) = row.started {
-                recovered.interrupted.push((row.stored.clone(), attempt));
-            }
-            match (row.stored.place, row.stored.lane) {
-                (Place::Held, Some(lane)) => drop(lanes.entry((row.stored.reactor, lane)).or_insert(LaneState::Free)),
-                (Place::Waiting, Some(lane)) => drop(lanes.insert((row.stored.reactor, lane), LaneState::Waiting)),
+        for Row { stored, .. } in self.deliveries.values() {
+            match (stored.place, stored.lane) {
+                (Place::Held, Some(lane)) => drop(lanes.entry((stored.reactor, lane)).or_insert(LaneState::Free)),
+                (Place::Waiting, Some(lane)) => drop(lanes.insert((stored.reactor, lane), LaneState::Waiting)),
                 _ => {}
             }
         }
@@ -361,8 +414,7 @@ impl Inner {
                 lanes.insert((reactor, lane), LaneState::Parked);
             }
         }
-        recovered.lanes = lanes.into_iter().map(|((reactor, lane), state)| (reactor, lane, state)).collect();
-        recovered
+        lanes.into_iter().map(|((reactor, lane), state)| (reactor, lane, state)).collect()
     }
 
     pub(super) fn redrive(&mut self, request: u64, id: u64) -> Option<StoredDelivery> {

@@ -128,7 +128,8 @@ fn set_leased(group: &mut Group<'_>, leased: &[ChannelId]) -> Sql<()> {
     away(group, &moved)
 }
 
-/// See [`crate::store::Store::recover`]. Done again, it answers the same until the attempts are accounted for.
+/// See [`crate::store::Store::recover`]. Done again, it answers the same until the attempts are accounted for, but for those
+/// that were run ahead.
 pub(super) fn recover(group: &mut Group<'_>, claims: &[Claim], leased: &[ChannelId]) -> Sql<Recovered> {
     for claim in claims {
         group
@@ -136,25 +137,86 @@ pub(super) fn recover(group: &mut Group<'_>, claims: &[Claim], leased: &[Channel
             .prepare_cached("UPDATE deliveries SET started = ?2 WHERE id = ?1 AND attempts + 1 = ?2")?
             .execute(params![int(claim.delivery.0), claim.attempt])?;
     }
-    set_leased(group, leased)?;
-    // What was in memory of a lane that has held deliveries is older than those: it must come before them.
-    group.conn.execute(
-        "UPDATE deliveries SET place = 2 WHERE place = 0 AND lane IS NOT NULL AND EXISTS (
-             SELECT 1 FROM deliveries held
-             WHERE held.place = 2 AND held.reactor = deliveries.reactor AND held.lane = deliveries.lane)",
-        [],
-    )?;
     group.conn.execute("UPDATE deliveries SET place = 1 WHERE place = 0", [])?;
-    let tail = "started IS NOT NULL AND started = attempts + 1 ORDER BY id";
+    // Before anything else is put away: what was away already stood in nobody's way.
+    let ahead = void_claims(group)?;
+    set_leased(group, leased)?;
+    put_lanes_in_order(group.conn)?;
     let mut interrupted = Vec::new();
-    for delivery in select(group.conn, tail, [])? {
+    for delivery in select(group.conn, STARTED, [])? {
         let attempt =
             group
                 .conn
                 .query_row("SELECT started FROM deliveries WHERE id = ?1", [int(delivery.id.0)], |row| row.get(0))?;
         interrupted.push((delivery, attempt));
     }
-    Ok(Recovered { interrupted, lanes: lanes(group.conn)? })
+    Ok(Recovered { interrupted, ahead, lanes: lanes(group.conn)? })
+}
+
+/// Deliveries with an attempt that had begun.
+const STARTED: &str = "started IS NOT NULL AND started = attempts + 1 ORDER BY id";
+
+/// Forgets the attempts of deliveries that were not the heads of their lanes, and answers which these are.
+fn void_claims(group: &Group<'_>) -> Sql<Vec<(ReactorId, LaneKey, DeliveryId)>> {
+    let mut ahead = Vec::new();
+    for delivery in select(group.conn, STARTED, [])? {
+        if let Some(lane) = delivery.lane
+            && !is_head(group.conn, &delivery, lane)?
+        {
+            ahead.push((delivery.reactor, lane, delivery.id));
+        }
+    }
+    for (_, _, delivery) in &ahead {
+        group.conn.execute("UPDATE deliveries SET started = NULL WHERE id = ?1", [int(delivery.0)])?;
+    }
+    Ok(ahead)
+}
+
+/// Whether a delivery is the next of its lane: in a parked one, the dead letter that runs again; else the one that waits
+/// for its next attempt; else the oldest. Nothing is in memory any more.
+fn is_head(conn: &Connection, delivery: &StoredDelivery, lane: LaneKey) -> Sql<bool> {
+    let exists = |sql: &str, tail: Option<u64>| -> Sql<Option<bool>> {
+        let tail = tail.map(int);
+        let row = conn.prepare_cached(sql)?.query_row(params![delivery.reactor.0, lane.0, tail], |row| row.get(0));
+        Ok(row.optional()?)
+    };
+    let parking = "SELECT max(id IS ?3) FROM dead WHERE reactor = ?1 AND parks = ?2 HAVING count(*) > 0";
+    let waiting =
+        "SELECT min(id) = ?3 FROM deliveries WHERE place = 3 AND reactor = ?1 AND lane = ?2 HAVING count(*) > 0";
+    let older = "SELECT 0 FROM deliveries WHERE place = ";
+    let older = |place: u8| format!("{older}{place} AND reactor = ?1 AND lane = ?2 AND id < ?3 LIMIT 1");
+    if let Some(is_it) = exists(parking, delivery.redrive_of)? {
+        return Ok(is_it);
+    }
+    if let Some(is_it) = exists(waiting, Some(delivery.id.0))? {
+        return Ok(is_it);
+    }
+    Ok(exists(&older(2), Some(delivery.id.0))?.is_none() && exists(&older(1), Some(delivery.id.0))?.is_none())
+}
+
+/// Makes spilled deliveries held ones in every lane that something blocks, or will when the interrupted attempt of its head
+/// has been counted, or that has held deliveries: the scheduler reads spilled and held ones side by side. The dead letter
+/// that a parked lane waits for, and that runs again, must not be held behind itself.
+fn put_lanes_in_order(conn: &Connection) -> Sql<()> {
+    let lane_in = |table: &str, lane: &str, which: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM {table} x
+                     WHERE x.reactor = deliveries.reactor AND x.{lane} = deliveries.lane AND {which})"
+        )
+    };
+    let runs_again = lane_in("dead", "parks", "x.id = deliveries.redrive");
+    let (held, waiting) = (lane_in("deliveries", "lane", "x.place = 2"), lane_in("deliveries", "lane", "x.place = 3"));
+    let (parked, behind) = (lane_in("dead", "parks", "1"), lane_in("interrupted", "lane", "x.head <> deliveries.id"));
+    conn.execute_batch(&format!(
+        "CREATE TEMP TABLE interrupted (reactor INTEGER, lane BLOB, head INTEGER, PRIMARY KEY (reactor, lane)) WITHOUT ROWID;
+         INSERT INTO interrupted SELECT reactor, lane, id FROM deliveries WHERE lane IS NOT NULL AND {STARTED};
+         UPDATE deliveries SET place = 1 WHERE place = 2 AND redrive IS NOT NULL AND {runs_again};
+         UPDATE deliveries SET place = 2
+         WHERE place = 1 AND lane IS NOT NULL AND ({held} OR {waiting} OR {parked} OR {behind})
+           AND (redrive IS NULL OR NOT {runs_again});
+         DROP TABLE interrupted;"
+    ))?;
+    Ok(())
 }
 
 fn lanes(conn: &Connection) -> Sql<Vec<(ReactorId, LaneKey, LaneState)>> {
