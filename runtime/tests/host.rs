@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -15,7 +15,7 @@ use reactor_runtime::pipeline::invoke::{Call, Guest, Run, Usage};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{DeadFilter, ReactorStats, Store, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 const CONFIG: &str = r#"
 [channels.in]
@@ -108,7 +108,9 @@ impl Bench {
         let run = tokio::time::timeout(Duration::from_secs(20), host.run(told)).await;
         assert!(run.is_ok(), "not idle in time: {:?}", self.store.stats());
         run.expect("it ends in time").expect("it runs");
-        self.counts()
+        let counts = self.counts();
+        assert_eq!(counts.active, 0, "it was idle, and something is left: {counts:?}");
+        counts
     }
 
     fn counts(&self) -> ReactorStats {
@@ -159,6 +161,60 @@ async fn a_lane_keeps_its_order_through_failures() {
         let expected: String = (0..400).filter(|n| n % 7 == lane).map(|n| format!("{n} ")).collect();
         assert_eq!(bench.state(&format!("lane{lane}")), expected);
     }
+}
+
+/// An event that ends the process is run ahead of its turn, behind others that are well: each time, what it was run with is
+/// lost, too. It must not go on like that for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 16)]
+async fn an_event_that_ends_the_process_is_found_however_it_was_run() {
+    const POISON: u64 = 30;
+    let lane = "order-by = \"/data/lane\"\n[reactors.r.retry]\ninitial = \"1ms\"\nmax-attempts = 2\n";
+    let store = MemoryStore::new(256);
+    let mut bench = Bench { store: Arc::new(store.reopen()), config: format!("{CONFIG}{lane}") };
+    bench.publish((0..40).map(|n| serde_json::json!({ "lane": "a", "n": n }))).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut lives = 0;
+    loop {
+        bench.store = Arc::new(store.reopen());
+        let (over, died) = (Arc::clone(&is_over), Arc::new(Notify::new()));
+        let dies = Arc::clone(&died);
+        let (host, tell, told) = bench
+            .host(move |call| {
+                let (over, dies) = (Arc::clone(&over), Arc::clone(&dies));
+                Box::pin(async move {
+                    let data: serde_json::Value = serde_json::from_slice(&call.event.data).expect("JSON");
+                    let n = data["n"].as_u64().expect("a number");
+                    if n == POISON {
+                        // Nothing of this thread is heard of any more.
+                        dies.notify_one();
+                        while !over.load(Ordering::SeqCst) {
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
+                    }
+                    append(call, "done", format!("{n} ")).await
+                })
+            })
+            .await;
+        tell.send(Control::WhenIdle).await.expect("the host listens");
+        let mut running = tokio::spawn(host.run(told));
+        let ended = tokio::select! {
+            () = died.notified() => None,
+            ended = &mut running => Some(ended),
+        };
+        if let Some(ended) = ended {
+            ended.expect("no panic").expect("it runs");
+            break;
+        }
+        running.abort();
+        drop(running.await);
+        lives += 1;
+        assert!(lives < 8, "it goes on like that for ever");
+    }
+    is_over.store(true, Ordering::SeqCst);
+    let dead = bench.store.dead_letters(&DeadFilter::default()).expect("dead letters").remove(0).letter;
+    assert_eq!((dead.reason.as_str(), dead.history.len()), ("host", 2));
+    let others: String = (0..40).filter(|n| *n != POISON).map(|n| format!("{n} ")).collect();
+    assert_eq!(bench.state("done"), others);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

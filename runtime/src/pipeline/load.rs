@@ -223,15 +223,20 @@ impl Host {
         Ok(())
     }
 
-    /// Ends an attempt that its host did not live to see end. Answers what that means for the lane.
+    /// Ends an attempt that its host did not live to see end. Answers how that leaves its lane; nothing, if the delivery
+    /// cannot be judged now and stays as it is.
     async fn count_interrupted(
         &mut self,
         stored: StoredDelivery,
         attempt: u32,
     ) -> Result<Option<LaneState>, StoreError> {
         let Some(&index) = self.by_id.get(&stored.reactor) else { return Ok(None) };
-        let id = stored.id;
-        let Some(active) = self.restore(index, stored)? else { return Ok(None) };
+        let (id, channel) = (stored.id, stored.origin.channel);
+        let Some(active) = self.restore(index, stored)? else {
+            // With its channel there, it could not be read, and has become a dead letter.
+            let is_configured = self.channels.iter().any(|intake| intake.channel.id == channel);
+            return Ok(is_configured.then_some(LaneState::Free));
+        };
         let (now, number) = (self.now(), self.next_number());
         let reactor = &self.reactors[index];
         let outcome = judge::interrupted();
@@ -244,9 +249,9 @@ impl Host {
         let from = self.channel_name(active.origin.channel);
         let built = commit::build(id, &active, reactor, run, judged, from, || self.original(&active))?;
         let state = match &built.ending {
-            Ending::Wait { .. } => Some(LaneState::Waiting),
-            Ending::Dead { letter, .. } if letter.parks.is_some() => Some(LaneState::Parked),
-            Ending::Done | Ending::Dead { .. } => None,
+            Ending::Wait { .. } => LaneState::Waiting,
+            Ending::Dead { letter, .. } if letter.parks.is_some() => LaneState::Parked,
+            Ending::Done | Ending::Dead { .. } => LaneState::Free,
         };
         let fed = fed_by(&built);
         let sent = vec![built];
@@ -256,6 +261,6 @@ impl Host {
         } else {
             tracing::warn!(delivery = id.0, ?answers, "an interrupted attempt could not be counted");
         }
-        Ok(state)
+        Ok(Some(state))
     }
 }
