@@ -288,3 +288,10 @@ pub struct AttemptRecord {
     /// blake3 of the module that ran, in hex.
     pub module: String,
 }
+
+impl AttemptRecord {
+    /// Bytes this record is charged with where memory is budgeted.
+    pub fn weight(&self) -> usize {
+        self.code.len() + self.error.len() + self.module.len() + 64
+    }
+}

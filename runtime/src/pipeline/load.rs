@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::event::{DeliveryId, HostTime, LaneKey, Message, Origin};
+use crate::event::{AttemptRecord, DeliveryId, HostTime, LaneKey, Message, Origin};
 use crate::store::{
     Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, StoreError, StoredDead, StoredDelivery,
 };
@@ -112,7 +112,7 @@ impl Host {
         };
         Ok(Some(Active {
             reactor,
-            weight: decoded.event.weight(),
+            weight: decoded.event.weight() + stored.history.iter().map(AttemptRecord::weight).sum::<usize>(),
             event: Arc::new(decoded.event),
             identity: decoded.identity,
             key: stored.key,
