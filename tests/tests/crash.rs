@@ -81,10 +81,14 @@ fn nor_in_lanes() {
 
 const KEYS: usize = 3;
 
-/// A host that orders by key, with as many events of each key as a kill will find under way.
-fn ordered(events: usize, extra: &str) -> Sandbox {
+/// A host that orders by key, with enough events of each key for a kill to find some under way; of every `failing` events, one fails at first.
+fn ordered(events: usize, failing: Option<usize>, extra: &str) -> Sandbox {
     let sandbox = Sandbox::moody(&format!("order-by = \"/data/key\"\n{extra}"));
-    let event = |n| mood(&format!("m{n:04}"), &json!({ "do": "ok", "key": format!("k{}", n % KEYS) }));
+    let event = |n: usize| {
+        let fails = failing.is_some_and(|every| n.is_multiple_of(every));
+        let wish = if fails { "retry" } else { "ok" };
+        mood(&format!("m{n:04}"), &json!({ "do": wish, "times": 1, "key": format!("k{}", n % KEYS) }))
+    };
     sandbox.publish("in", &(0..events).map(event).collect::<Vec<_>>());
     sandbox
 }
@@ -104,27 +108,42 @@ fn left(sandbox: &Sandbox) -> i64 {
     sandbox.store().query_row("SELECT count(*) FROM deliveries", [], |row| row.get(0)).expect("a count")
 }
 
-#[test]
-fn each_key_keeps_its_order_over_kills() {
-    let (kills, events) = (kills(), 900);
-    let mut killed_at_work = 0;
-    for round in 0..kills {
-        let sandbox =
-            ordered(events, "[reactors.moody.retry]\nmax-attempts = 1000\ninitial = \"20ms\"\nmax = \"200ms\"\n");
+/// Kills a host at work, again and again, and answers how many events were done each time.
+fn kill_at_work(sandbox: &Sandbox, kills: usize) -> Vec<usize> {
+    let kill = |_| {
         let up = sandbox.up(&[]);
         std::thread::sleep(jitter(150));
         up.kill();
-        let before: usize = (0..KEYS).map(|key| done(&sandbox, key).len()).sum();
-        killed_at_work += usize::from(0 < before && before < events);
+        (0..KEYS).map(|key| done(sandbox, key).len()).sum()
+    };
+    (0..kills).map(kill).collect()
+}
+
+#[test]
+fn each_key_keeps_its_order_over_kills() {
+    let events = 900;
+    let policy = "[reactors.moody.retry]\nmax-attempts = 1000\ninitial = \"20ms\"\nmax = \"200ms\"\n";
+    let mut progress = Vec::new();
+    for round in 0..kills() {
+        // A healthy guest, killed once; and one that fails now and then, killed twice.
+        let failing = (round % 2 == 1).then_some(7);
+        let sandbox = ordered(events, failing, policy);
+        let before = kill_at_work(&sandbox, 1 + round % 2);
         let summary = sandbox.until_idle();
         assert_eq!(left(&sandbox), 0, "round {round}: it ended although there is something left: {summary}");
         for key in 0..KEYS {
-            assert_eq!(done(&sandbox, key), published(events, key), "round {round}, killed after {before}: {summary}");
+            assert_eq!(
+                done(&sandbox, key),
+                published(events, key),
+                "round {round}, killed after {before:?}: {summary}"
+            );
         }
+        progress.extend(before);
     }
     // A kill before or after all the work shows nothing.
-    assert!(killed_at_work > 0, "no host was killed at work");
-    eprintln!("{kills} kills, {killed_at_work} of them while events were under way");
+    let at_work = progress.iter().filter(|done| (1..events).contains(done)).count();
+    assert!(at_work > 0, "no host was killed at work");
+    eprintln!("{} kills, {at_work} of them while events were under way", progress.len());
 }
 
 #[test]
@@ -134,10 +153,8 @@ fn a_kill_parks_no_key_before_earlier_events() {
         "[reactors.moody.retry]\nmax-attempts = 1\n[reactors.moody.dead-letter]\non-exhausted = \"park-key\"\n";
     let mut parked = 0;
     for round in 0..kills() {
-        let sandbox = ordered(events, policy);
-        let up = sandbox.up(&[]);
-        std::thread::sleep(jitter(150));
-        up.kill();
+        let sandbox = ordered(events, None, policy);
+        kill_at_work(&sandbox, 1);
         sandbox.until_idle();
         let dead = sandbox.dead(&[]);
         for key in 0..KEYS {
