@@ -29,8 +29,10 @@ pub struct Flaw {
 /// The kinds of flaws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlawKind {
-    /// No JSON, or a string with a lone surrogate, or a number outside the range of a double.
+    /// No JSON.
     Syntax,
+    /// The grammar allows it, but there is no such value: half of a surrogate pair, or a number beyond the range of a double.
+    Value,
     /// Deeper than [`MAX_DEPTH`].
     Depth,
     /// An object has a key twice.
@@ -46,13 +48,53 @@ pub fn check(text: &str) -> Result<(), Flaw> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Check { state: &mut state, depth: 0 }.deserialize(&mut deserializer).and_then(|()| deserializer.end()).map_err(
         |error| {
+            let no_value = if state.kind == FlawKind::Syntax { no_value(text, &error) } else { None };
+            let (kind, what) = match no_value {
+                Some(what) => (FlawKind::Value, format!("{what} at line {} column {}", error.line(), error.column())),
+                None => (state.kind, error.to_string()),
+            };
             let place = path_text(&state.path);
-            Flaw {
-                kind: state.kind,
-                text: if place.is_empty() { error.to_string() } else { format!("{error}, {place}") },
-            }
+            Flaw { kind, text: if place.is_empty() { what } else { format!("{what}, {place}") } }
         },
     )
+}
+
+/// What stands where an error was met, if it is written right and still is no value.
+fn no_value(text: &str, error: &serde_json::Error) -> Option<String> {
+    /// Longest piece of a number that is shown.
+    const SHOWN: usize = 24;
+    let start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let before = &text.as_bytes()[..text.len().min(start + error.column())];
+    if let Some(escape) = lone_half(before) {
+        let escape = String::from_utf8_lossy(escape);
+        return Some(format!("half of a surrogate pair, {escape}, which is no character (a text was cut within one)"));
+    }
+    let is_of_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
+    let from = before.iter().rposition(|byte| !is_of_number(byte)).map_or(0, |at| at + 1);
+    let rest = &text.as_bytes()[from..];
+    let number = &rest[..rest.iter().position(|byte| !is_of_number(byte)).unwrap_or(rest.len())];
+    let number = std::str::from_utf8(number).ok()?;
+    let is_beyond = number.parse::<f64>().is_ok_and(f64::is_infinite);
+    is_beyond.then(|| format!("a number beyond the range of a double, {}", &number[..number.len().min(SHOWN)]))
+}
+
+/// The escape of half of a surrogate pair that has no other half, at the end of what was read of a text. The reader stops in
+/// or right behind the place where the other half should be.
+fn lone_half(read: &[u8]) -> Option<&[u8]> {
+    const ESCAPE: usize = br"\ud83d".len();
+    let half = |escape: &[u8]| match escape {
+        [b'\\', b'u', b'd' | b'D', half, a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => match half {
+            b'8' | b'9' | b'a' | b'b' | b'A' | b'B' => Some(true),
+            b'c'..=b'f' | b'C'..=b'F' => Some(false),
+            _ => None,
+        },
+        _ => None,
+    };
+    let from = read.len().saturating_sub(2 * ESCAPE + 2);
+    let at = (from..(read.len() + 1).saturating_sub(ESCAPE)).rev().find(|at| half(&read[*at..]).is_some())?;
+    let before = at.checked_sub(ESCAPE).map(|before| &read[before..]);
+    let has_other = half(&read[at..]) == Some(false) && before.and_then(half) == Some(true);
+    (!has_other).then(|| &read[at..at + ESCAPE])
 }
 
 /// Tokens come innermost first.
@@ -212,29 +254,33 @@ mod tests {
 
     #[test]
     fn text_that_no_reader_agrees_on_is_refused() {
-        for text in [
-            "",
-            " ",
-            "{",
-            "nul",
-            "[1,]",
-            "{\"a\":1,}",
-            "1 2",
-            "'a'",
-            "NaN",
-            "01",
-            "\u{feff}{}",
-            "\"\0\"",
-            "\"\n\"",
-            r#""\ud800""#,
-            r#""\udc00""#,
-            r#""\ud800\u0041""#,
-            r#"{"\ud800":1}"#,
-            "1e999",
-        ] {
+        for text in
+            ["", " ", "{", "nul", "[1,]", "{\"a\":1,}", "1 2", "'a'", "NaN", "01", "\u{feff}{}", "\"\0\"", "\"\n\""]
+        {
             assert_eq!(flaw(text).kind, FlawKind::Syntax, "{text:?}");
         }
         assert_eq!(check(r#"{"a":"\ud83d\ude00 \u0000","b":[1e308,-0.0,true,null]}"#), Ok(()));
+    }
+
+    #[test]
+    fn what_is_written_right_and_is_no_value_is_told_apart() {
+        for (text, what) in [
+            (r#""\ud800""#, r"\ud800"),
+            (r#""\udc00""#, r"\udc00"),
+            (r#""\uD83D\u0041""#, r"\uD83D"),
+            (r#"{"\ud800":1}"#, r"\ud800"),
+            (r#"{"a":"cut \ud83d"}"#, r"\ud83d"),
+            (r#"{"a":"cut \ud83d and on"}"#, r"\ud83d"),
+            ("1e999", "1e999"),
+            ("[-1e400, 2]", "-1e400"),
+            (r#"{"a": 1e309}"#, "1e309"),
+        ] {
+            let flaw = flaw(text);
+            assert_eq!(flaw.kind, FlawKind::Value, "{text}: {}", flaw.text);
+            assert!(flaw.text.contains(what), "{text}: {}", flaw.text);
+        }
+        assert_eq!(flaw(r#""\ud83""#).kind, FlawKind::Syntax);
+        assert_eq!(flaw(r#"["\ud83d\ude00", tru]"#).kind, FlawKind::Syntax, "a whole pair");
     }
 
     #[test]

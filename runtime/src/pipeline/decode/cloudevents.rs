@@ -7,6 +7,7 @@ use super::draft::{Draft, Input};
 use super::error::{DecodeError, Reason};
 use super::fields;
 use super::payload::{self, Names};
+use crate::event::Event;
 use crate::json::{Object, elements};
 
 const ENVELOPE: &str = "CloudEvents";
@@ -62,22 +63,13 @@ pub(super) fn decode_batch(input: &Input<'_>, batch: &[&str]) -> Result<Vec<Draf
 
 pub(super) fn decode_structured(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, DecodeError> {
     check_specversion(&fields::required(object, ENVELOPE, "specversion")?)?;
-    let id = fields::required(object, ENVELOPE, "id")?;
+    let id = fields::id(object, ENVELOPE, "id")?;
     let mut draft = Draft::new(input, id, fields::required(object, ENVELOPE, "type")?);
     let event = &mut draft.event;
     event.source = fields::required(object, ENVELOPE, "source")?;
     event.time = fields::time(object, "time")?;
     event.subject = fields::text(object, "subject")?;
-    event.causation_id = fields::text(object, "causationid")?;
-    event.partition_key = fields::key(object, "partitionkey")?;
-    event.trace_parent = fields::text(object, "traceparent")?;
-    event.hop = fields::hop(object)?;
-    if let Some(name) = VERSIONS.into_iter().find(|name| object.has(name)) {
-        event.version = fields::version(object, name)?;
-    }
-    if let Some(correlation) = fields::text(object, "correlationid")? {
-        event.correlation_id = correlation;
-    }
+    extensions(event, |name| fields::extension(object, name));
     (event.content_type, event.data) = payload::of_envelope(input, object, &DATA)?;
     Ok(draft)
 }
@@ -94,24 +86,27 @@ pub(super) fn decode_binary(input: &Input<'_>) -> Result<Draft, DecodeError> {
     event.source = required("source")?;
     event.time = text("time")?.map(|time| fields::parse_time("ce-time", &time)).transpose()?;
     event.subject = text("subject")?;
-    event.causation_id = text("causationid")?;
-    event.partition_key = text("partitionkey")?;
-    event.trace_parent = text("traceparent")?;
-    event.hop = text("hop")?.map_or(Ok(0), |hop| fields::parse_hop(&hop))?;
-    for name in VERSIONS.into_iter().rev() {
-        if let Some(version) = text(name)? {
-            event.version = fields::parse_version(name, &version)?;
-        }
-    }
-    if let Some(correlation) = text("correlationid")? {
-        event.correlation_id = correlation;
-    }
+    extensions(event, |name| text(name).ok().flatten());
     let declared = text("datacontenttype")?;
     let declared = declared.as_deref().or_else(|| payload::declared_type(input));
     if !input.message.body.is_empty() {
         (event.content_type, event.data) = payload::of_body(input, declared)?;
     }
     Ok(draft)
+}
+
+/// What extensions say that mean something here. Any producer may use their names for something else, so none of them makes
+/// a valid event invalid.
+fn extensions(event: &mut Event, value: impl Fn(&str) -> Option<String>) {
+    event.causation_id = value("causationid");
+    event.partition_key = value("partitionkey");
+    event.trace_parent = value("traceparent");
+    event.hop = value("hop").and_then(|hop| fields::parse_hop(&hop).ok()).unwrap_or(0);
+    let version = VERSIONS.iter().find_map(|name| fields::parse_version(name, &value(name)?).ok());
+    event.version = version.unwrap_or(1);
+    if let Some(correlation) = value("correlationid") {
+        event.correlation_id = correlation;
+    }
 }
 
 /// The first attribute with this `CloudEvents` name: its whole name and its value.

@@ -74,6 +74,10 @@ impl From<Flaw> for DecodeError {
                 Reason::InvalidJson,
                 format!("not valid JSON: {}; send JSON, or set the channel's `format` to \"raw\"", flaw.text),
             ),
+            FlawKind::Value => Self::new(
+                Reason::InvalidJson,
+                format!("no reader can take this JSON: it has {}; mend the producer", flaw.text),
+            ),
             FlawKind::Depth => Self::new(Reason::TooDeep, format!("{}; send flatter JSON", flaw.text)),
             FlawKind::DuplicateKey => Self::new(
                 Reason::DuplicateKey,

@@ -13,7 +13,7 @@ pub(super) fn is(object: &Object<'_>) -> bool {
 
 /// The detail is the data, the detail type the type, and the first of the resources the subject.
 pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, DecodeError> {
-    let id = fields::required(object, ENVELOPE, "id")?;
+    let id = fields::id(object, ENVELOPE, "id")?;
     let event_type = fields::required(object, ENVELOPE, "detail-type")?;
     let mut draft = Draft::new(input, id, event_type);
     let event = &mut draft.event;

@@ -46,6 +46,21 @@ pub(super) fn required(object: &Object<'_>, envelope: &str, name: &str) -> Resul
     text(object, name)?.ok_or_else(|| DecodeError::missing(envelope, name))
 }
 
+/// An id that must be there. Databases count, so it may be written as a number; its digits are the id.
+pub(super) fn id(object: &Object<'_>, envelope: &str, name: &str) -> Result<String, DecodeError> {
+    key(object, name)?.ok_or_else(|| DecodeError::missing(envelope, name))
+}
+
+/// A `CloudEvents` extension that means something here. Everyone may give an extension any name and type, so one that does
+/// not fit is as good as absent.
+pub(super) fn extension(object: &Object<'_>, name: &str) -> Option<String> {
+    match object.value(name)? {
+        Value::String(text) | Value::Number(text) => check_text(name, text).ok(),
+        Value::Bool(value) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
 /// A key that may be written as a string or a number.
 pub(super) fn key(object: &Object<'_>, name: &str) -> Result<Option<String>, DecodeError> {
     match object.value(name) {
@@ -91,26 +106,58 @@ pub(super) fn parse_hop(digits: &str) -> Result<u32, DecodeError> {
     digits.parse().map_err(|_| DecodeError::bad("hop", "is no whole number from 0 on; leave it out"))
 }
 
-/// A time: an RFC 3339 string or milliseconds since 1970; `None` if it is absent.
+/// A time: RFC 3339 text, or seconds or milliseconds since 1970; `None` if it is absent.
 pub(super) fn time(object: &Object<'_>, name: &str) -> Result<Option<Timestamp>, DecodeError> {
     match object.value(name) {
         None => Ok(None),
         Some(Value::String(text)) => parse_time(name, &text).map(Some),
-        Some(Value::Number(digits)) => {
-            let time = digits.parse().ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
-            let problem = || format!("is {}, which is no time in whole milliseconds since 1970", shown(&digits));
-            time.map(Some).ok_or_else(|| DecodeError::bad(name, problem()))
-        }
+        Some(Value::Number(digits)) => number_time(name, &digits).map(Some),
         Some(other) => Err(DecodeError::bad(
             name,
-            format_args!("is {}; write RFC 3339 text or milliseconds since 1970", other.kind()),
+            format_args!("is {}; write RFC 3339 text, or seconds or milliseconds since 1970", other.kind()),
         )),
     }
 }
 
-/// An RFC 3339 time.
+/// Seconds or milliseconds since 1970, told apart by their size: both read as a time between 1973 and 5138. What could only
+/// be microseconds, nanoseconds or a time in 1970, which is what a forgotten unit looks like, is refused.
+fn number_time(name: &str, digits: &str) -> Result<Timestamp, DecodeError> {
+    const SECONDS: std::ops::Range<f64> = 1e8..1e11;
+    const MILLISECONDS: std::ops::Range<f64> = 1e11..1e14;
+    let bad = |why: &str| {
+        DecodeError::bad(
+            name,
+            format_args!(
+                "is {}, which {why}; write RFC 3339 text, or seconds or milliseconds since 1970",
+                shown(digits)
+            ),
+        )
+    };
+    let value: f64 = digits.parse().map_err(|_| bad("is no time"))?;
+    let millis = match value {
+        _ if SECONDS.contains(&value) => value * 1_000.0,
+        _ if MILLISECONDS.contains(&value) => value,
+        _ if value >= MILLISECONDS.end => {
+            return Err(bad("is too large for milliseconds, as micro- and nanoseconds are"));
+        }
+        _ => return Err(bad("would be a time before 1973")),
+    };
+    // A double holds whole microseconds of these years, and no more.
+    #[expect(clippy::cast_possible_truncation, reason = "the ranges are within an i64")]
+    let micros = (millis * 1_000.0).round() as i64;
+    Timestamp::from_microsecond(micros).map_err(|_| bad("is no time"))
+}
+
+/// An RFC 3339 time. It may have any number of digits after the second; those below the nanosecond are left out.
 pub(super) fn parse_time(name: &str, text: &str) -> Result<Timestamp, DecodeError> {
-    text.parse().map_err(|_| {
+    const NANOSECONDS: usize = 9;
+    let parsed = text.parse().or_else(|error| {
+        let Some((whole, rest)) = text.split_once('.') else { return Err(error) };
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (fraction, zone) = rest.split_at(end);
+        format!("{whole}.{}{zone}", &fraction[..fraction.len().min(NANOSECONDS)]).parse()
+    });
+    parsed.map_err(|_| {
         DecodeError::bad(
             name,
             format_args!("is \"{}\", which is no RFC 3339 time; write 2026-01-31T12:00:00Z", shown(text)),
@@ -155,14 +202,32 @@ mod tests {
     }
 
     #[test]
-    fn times_are_text_or_milliseconds() {
+    fn times_are_text_seconds_or_milliseconds() {
         let expected: Timestamp = "2026-01-31T12:00:00.5Z".parse().expect("time");
-        for text in
-            [r#"{"t":"2026-01-31T12:00:00.5Z"}"#, r#"{"t":"2026-01-31T14:00:00.5+02:00"}"#, r#"{"t":1769860800500}"#]
-        {
+        for text in [
+            r#"{"t":"2026-01-31T12:00:00.5Z"}"#,
+            r#"{"t":"2026-01-31T14:00:00.5+02:00"}"#,
+            r#"{"t":"2026-01-31T12:00:00.500000000000Z"}"#,
+            r#"{"t":1769860800500}"#,
+            r#"{"t":1.7698608005e12}"#,
+            r#"{"t":1769860800.5}"#,
+        ] {
             assert_eq!(time(&object(text), "t"), Ok(Some(expected)), "{text}");
         }
-        for text in [r#"{"t":"yesterday"}"#, r#"{"t":1e99}"#, r#"{"t":99999999999999999}"#, r#"{"t":[]}"#] {
+        let picoseconds = time(&object(r#"{"t":"2018-04-05T03:56:24.123456789012+01:00"}"#), "t");
+        assert_eq!(picoseconds, Ok(Some("2018-04-05T02:56:24.123456789Z".parse().expect("time"))));
+        assert_eq!(time(&object(r#"{"t":1769860800}"#), "t"), Ok(Some("2026-01-31T12:00:00Z".parse().expect("time"))));
+        for text in [
+            r#"{"t":"yesterday"}"#,
+            r#"{"t":"2026-01-31T12:00:00.5x"}"#,
+            r#"{"t":"2026-01-31T12:00:00.Z"}"#,
+            r#"{"t":1e99}"#,
+            r#"{"t":99999999999999999}"#,
+            r#"{"t":1769860800500000}"#,
+            r#"{"t":0}"#,
+            r#"{"t":-1769860800}"#,
+            r#"{"t":[]}"#,
+        ] {
             assert!(time(&object(text), "t").is_err(), "{text}");
         }
     }
@@ -176,5 +241,6 @@ mod tests {
             assert!(text(&object(bad), "a").is_err(), "{bad}");
         }
         assert_eq!(key(&object(r#"{"a":7}"#), "a"), Ok(Some("7".to_owned())));
+        assert_eq!(id(&object(r#"{"a":7}"#), "native", "a"), Ok("7".to_owned()));
     }
 }

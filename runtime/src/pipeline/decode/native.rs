@@ -1,12 +1,35 @@
 //! Format `native`: `eventId`, `eventType`, `eventVersion`, `timestamp`, `source`, `correlationId`, `data` and a few more.
+//!
+//! Without `data`, the members that are no part of the envelope are the data.
+
+use bytes::Bytes;
 
 use super::draft::{Draft, Input};
 use super::error::DecodeError;
 use super::fields;
 use super::payload::{self, Names};
 use crate::json::Object;
+use crate::pipeline::view::is_json;
 
 const ENVELOPE: &str = "native";
+
+/// What belongs to the envelope.
+const MEMBERS: [&str; 14] = [
+    "eventId",
+    "eventType",
+    "eventVersion",
+    "timestamp",
+    "source",
+    "subject",
+    "correlationId",
+    "causationId",
+    "partitionKey",
+    "traceparent",
+    "hop",
+    "contentType",
+    "data",
+    "dataBase64",
+];
 
 /// Where the data is.
 const DATA: Names = Names { data: "data", base64: "dataBase64", content_type: "contentType" };
@@ -17,7 +40,7 @@ pub(super) fn is(object: &Object<'_>) -> bool {
 }
 
 pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, DecodeError> {
-    let id = fields::required(object, ENVELOPE, "eventId")?;
+    let id = fields::id(object, ENVELOPE, "eventId")?;
     let event_type = fields::required(object, ENVELOPE, "eventType")?;
     let mut draft = Draft::new(input, id, event_type);
     let event = &mut draft.event;
@@ -35,5 +58,27 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
         event.correlation_id = correlation;
     }
     (event.content_type, event.data) = payload::of_envelope(input, object, &DATA)?;
+    if !object.has(DATA.data) && !object.has(DATA.base64) && is_json(&event.content_type) {
+        event.data = flat(object).unwrap_or_else(|| event.data.clone());
+    }
     Ok(draft)
+}
+
+/// The members that are no part of the envelope, as one object. Many write an event flat, and its consumer must not be
+/// given `null` for it.
+fn flat(object: &Object<'_>) -> Option<Bytes> {
+    let own = object.members().filter(|(name, _)| !MEMBERS.contains(name));
+    let mut text = String::new();
+    for (name, value) in own {
+        text.push(if text.is_empty() { '{' } else { ',' });
+        // Writing a string to memory cannot fail.
+        text.push_str(&serde_json::to_string(name).unwrap_or_default());
+        text.push(':');
+        text.push_str(value);
+    }
+    if text.is_empty() {
+        return None;
+    }
+    text.push('}');
+    Some(Bytes::from(text))
 }

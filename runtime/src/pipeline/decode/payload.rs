@@ -17,7 +17,12 @@ pub(super) struct Names {
     pub(super) content_type: &'static str,
 }
 
-/// Bytes as checked JSON text, without the space around it.
+/// Text without the byte order mark that it may begin with: a reader of JSON may ignore one (RFC 8259, section 8.1).
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Bytes as checked JSON text, without a byte order mark and the space around it.
 pub(super) fn checked_json(bytes: &[u8]) -> Result<&str, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let detail = format!(
@@ -27,6 +32,7 @@ pub(super) fn checked_json(bytes: &[u8]) -> Result<&str, DecodeError> {
         );
         DecodeError::new(Reason::NotUtf8, detail)
     })?;
+    let text = without_mark(text);
     if text.trim_ascii().is_empty() {
         return Err(DecodeError::new(Reason::Empty, "the message has no body; send an event in it"));
     }
@@ -83,9 +89,9 @@ pub(super) fn of_body(input: &Input<'_>, declared: Option<&str>) -> Result<(Stri
         }
         None => match std::str::from_utf8(body) {
             Err(_) => Ok(("application/octet-stream".to_owned(), body.clone())),
-            Ok(text) => match json::check(text) {
-                Ok(()) => Ok((JSON.to_owned(), input.slice(text.trim_ascii()))),
-                Err(flaw) if flaw.kind == FlawKind::Syntax => {
+            Ok(text) => match json::check(without_mark(text)) {
+                Ok(()) => Ok((JSON.to_owned(), input.slice(without_mark(text).trim_ascii()))),
+                Err(flaw) if matches!(flaw.kind, FlawKind::Syntax | FlawKind::Value) => {
                     Ok(("text/plain; charset=utf-8".to_owned(), body.clone()))
                 }
                 Err(flaw) => Err(flaw.into()),

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::draft::{Draft, Input};
 use super::error::DecodeError;
+use super::payload::without_mark;
 use super::{auto, cloudevents, fields, one};
 use crate::event::{Message, SystemAttributes};
 use crate::json::{self, FlawKind, Object, Value};
@@ -45,17 +46,28 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Vec<Draft
 }
 
 /// Decodes what a notification carries; `Ok(None)` if that is no known envelope. Text that only looks like JSON is
-/// text, but JSON that could be read in two ways is refused here as everywhere.
+/// text, but an object that breaks off or holds what JSON cannot was meant to be one, and JSON that could be read in two
+/// ways is refused here as everywhere.
 fn decode_carried(carried: &Input<'_>) -> Result<Option<Vec<Draft>>, DecodeError> {
     if cloudevents::is_binary(carried) {
         return one(cloudevents::decode_binary(carried)).map(Some);
     }
     let Ok(text) = std::str::from_utf8(&carried.message.body) else { return Ok(None) };
+    let text = without_mark(text);
     match json::check(text) {
         Ok(()) => auto::decode_known(carried, text.trim_ascii(), false),
-        Err(flaw) if flaw.kind == FlawKind::Syntax => Ok(None),
-        Err(flaw) => Err(flaw.into()),
+        Err(flaw) if matches!(flaw.kind, FlawKind::Syntax | FlawKind::Value) && !is_meant_as_json(text) => Ok(None),
+        Err(flaw) => {
+            let DecodeError { reason, detail } = flaw.into();
+            Err(DecodeError { reason, detail: format!("in the `Message` of the SNS notification: {detail}") })
+        }
     }
+}
+
+/// Whether text begins as an object with a member does, or an array of such.
+fn is_meant_as_json(text: &str) -> bool {
+    let inside = text.trim_ascii_start().trim_start_matches('[').trim_ascii_start();
+    inside.strip_prefix('{').is_some_and(|rest| rest.trim_ascii_start().starts_with('"'))
 }
 
 /// A notification without an envelope inside. An object or array is the data; anything else becomes a JSON string.
@@ -66,7 +78,7 @@ fn notification(carried: &Input<'_>, object: &Object<'_>) -> Result<Draft, Decod
     event.time = fields::time(object, "Timestamp")?;
     event.subject = fields::text(object, "Subject")?;
     let body = &carried.message.body;
-    let text = std::str::from_utf8(body).unwrap_or_default().trim_ascii();
+    let text = without_mark(std::str::from_utf8(body).unwrap_or_default()).trim_ascii();
     let container = text.starts_with(['{', '[']) && json::check(text).is_ok();
     event.data = if container { carried.slice(text) } else { json_string(body) };
     Ok(draft)

@@ -31,7 +31,7 @@ fn native_errors_name_the_field() {
         (r#"{"eventId":"e"}"#, Reason::MissingField, "`eventType`"),
         (r#"{"eventType":"t"}"#, Reason::MissingField, "`eventId`"),
         (r#"{"eventId":null,"eventType":"t"}"#, Reason::MissingField, "`eventId`"),
-        (r#"{"eventId":5,"eventType":"t"}"#, Reason::BadField, "`eventId` is a number"),
+        (r#"{"eventId":[5],"eventType":"t"}"#, Reason::BadField, "`eventId` is an array"),
         (r#"{"eventId":"e","eventType":""}"#, Reason::MissingField, "`eventType`"),
         (r#"{"eventId":"e","eventType":"t","timestamp":"noon"}"#, Reason::BadField, "`timestamp`"),
         (r#"{"eventId":"e","eventType":"t","hop":-1}"#, Reason::BadField, "`hop`"),
@@ -49,6 +49,48 @@ fn native_errors_name_the_field() {
         assert_eq!(error.reason, reason, "{body}: {error}");
         assert!(error.detail.contains(word), "{body}: {error}");
     }
+}
+
+#[test]
+fn native_events_may_be_flat_and_their_ids_numbers() {
+    let event = only(auto(
+        r#"{"eventId":7,"eventType":"order.placed","source":"s","orderId":"o-1","total": 12.50, "a\"b":[1]}"#,
+    ));
+    assert_eq!((event.id.as_str(), data(&event)), ("7", r#"{"orderId":"o-1","total":12.50,"a\"b":[1]}"#));
+    let event = only(auto(r#"{"eventId":"e","eventType":"t","data":null,"orderId":"o-1"}"#));
+    assert_eq!(data(&event), "null", "it is there, and so it counts");
+    let event = only(auto(r#"{"eventId":"e","eventType":"t","timestamp":1769860800}"#));
+    assert_eq!(event.time.map(|time| time.to_string()).as_deref(), Some("2026-01-31T12:00:00Z"));
+}
+
+#[test]
+fn a_byte_order_mark_is_ignored() {
+    let bare = r#"{"eventId":"e1","eventType":"t","data":{"a":1}}"#;
+    let marked = format!("\u{feff}{bare}");
+    assert_eq!(only(auto(&marked)), only(auto(bare)));
+    assert_eq!(only(auto(&sns(&marked))), only(auto(&sns(bare))));
+    let data = |body: &str| only(run(raw(RawField::Constant("t".into()), None, None), &message(body, &[]))).data;
+    assert_eq!(data("\u{feff}{\"a\":1}"), data("{\"a\":1}"));
+}
+
+#[test]
+fn extensions_that_mean_something_here_refuse_nothing() {
+    let with = |rest: &str| format!(r#"{{"specversion":"1.0","type":"t","source":"s","id":"i"{rest}}}"#);
+    let event =
+        only(auto(&with(r#","correlationid":12345,"dataversion":"2024-05-06","hop":"many","traceparent":true"#)));
+    assert_eq!((event.correlation_id.as_str(), event.version, event.hop), ("12345", 1, 0));
+    let event = only(auto(&with(r#","eventversion":"x","dataversion":"3","correlationid":[1],"partitionkey":{}"#)));
+    assert_eq!((event.correlation_id.as_str(), event.version, event.partition_key), ("i", 3, None));
+    let attributes = [
+        ("ce-specversion", "1.0"),
+        ("ce-type", "t"),
+        ("ce-source", "s"),
+        ("ce-id", "i"),
+        ("ce-hop", "x"),
+        ("ce-dataversion", "2024-05-06"),
+    ];
+    let event = only(run(Format::Auto, &message("{}", &attributes)));
+    assert_eq!((event.version, event.hop), (1, 0));
 }
 
 const CLOUD_EVENT: &str = r#"{"specversion":"1.0","type":"com.example.someevent","source":"/mycontext","id":"C1","time":"2018-04-05T17:31:00Z",
@@ -152,6 +194,15 @@ fn sns_notification_without_envelope() {
     let twice = only(auto(&sns(&sns("x"))));
     assert_eq!(twice.event_type, "aws.sns.notification");
     assert_eq!(data(&twice), sns("x"), "a wrapper inside a wrapper stays closed");
+    for broken in [
+        r#"{"eventId":"e","eventType":"t","title":"cut \ud83d"}"#,
+        r#"{"eventId":"e","eventType":"t","dat"#,
+        r#" { "eventId":"e","n":1e400}"#,
+        r#"[{"specversion":"1.0","#,
+    ] {
+        let error = auto(&sns(broken)).expect_err(broken);
+        assert!(error.reason == Reason::InvalidJson && error.detail.contains("`Message`"), "{broken}: {error}");
+    }
     assert_eq!(reason(auto(&sns(r#"{"a":1,"a":2}"#))), Reason::DuplicateKey);
     assert_eq!(reason(auto(&sns(&"[".repeat(100_000)))), Reason::TooDeep);
 }
