@@ -47,7 +47,8 @@ fn main() {
     }
     let check = measure(|| json::check(black_box(&native)));
     println!("{:<24} {:>7} {check:>10.0}", "of native: the check", native.len());
-    let event = decode(&Message::from_body(native), &Settings::new(&channel(Format::Native))).unwrap().remove(0).event;
+    let event =
+        decode(&Message::from_body(native), &Settings::new(&channel(Format::Native))).unwrap().events.remove(0).event;
     println!("{:<24} {:>7} {:>10.0}", "encode native", event.data.len(), measure(|| encode_native(black_box(&event))));
 }
 

@@ -21,7 +21,7 @@ fn main() {
     let (config, mut modules) = host::load(host::TALLY);
     let settings = Settings::new(&config.channels["in"]);
     let decoded = decode(&host::event(0, 0), &settings).expect("an event");
-    let events: Vec<Event> = decoded.into_iter().map(|decoded| decoded.event).collect();
+    let events: Vec<Event> = decoded.events.into_iter().map(|decoded| decoded.event).collect();
     let samples = Samples::new(&events, Some("/account")).expect("samples");
     let tally = modules.remove("tally").expect("its module");
     let subject = Subject::new(config, "tally", tally, samples);
@@ -53,7 +53,7 @@ impl Native {
     }
 
     fn handle(&mut self, message: &Message) {
-        for decoded in decode(message, &self.settings).expect("an event") {
+        for decoded in decode(message, &self.settings).expect("an event").events {
             let Added { account, amount } = serde_json::from_slice(&decoded.event.data).expect("what the guest takes");
             let old = self.state.get(&account).map(|old| serde_json::from_slice(old).expect("a number"));
             let total = old.unwrap_or(0_u64) + amount;

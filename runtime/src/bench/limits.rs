@@ -81,7 +81,7 @@ impl<'s> Sandbox<'s> {
 
     fn decoded(&self, n: usize) -> anyhow::Result<Decoded> {
         let decoded = decode(&self.subject.samples.message(n), &self.settings)?;
-        decoded.into_iter().next().context("a message without an event")
+        decoded.events.into_iter().next().context("a message without an event")
     }
 
     fn call(&self, event: Event, identity: Identity) -> Call {
@@ -94,7 +94,7 @@ impl<'s> Sandbox<'s> {
         let mut runs = Vec::new();
         let (start, mut n) = (Instant::now(), 0);
         while n < VALUES && (n == 0 || start.elapsed() < self.subject.phase() / 2) {
-            let Decoded { event, identity } = self.decoded(n)?;
+            let Decoded { event, identity, .. } = self.decoded(n)?;
             let run = self.subject.module.guest.run(self.call(event, identity)).await;
             self.state.keep(&run);
             runs.push(run);
@@ -113,7 +113,8 @@ impl<'s> Sandbox<'s> {
                 let start = Instant::now();
                 let found = crate::pipeline::decode::decode(&message, &self.settings)?;
                 decode += start.elapsed();
-                let Decoded { event, identity } = found.into_iter().next().context("a message without an event")?;
+                let Decoded { event, identity, .. } =
+                    found.events.into_iter().next().context("a message without an event")?;
                 let call = self.call(event, identity);
                 let again = call.clone();
                 let start = Instant::now();
@@ -136,7 +137,7 @@ impl<'s> Sandbox<'s> {
             runtime.block_on(async {
                 let mut n = 0;
                 while n == 0 || start.elapsed() < self.subject.phase() {
-                    let Decoded { event, identity } = self.decoded(first + n)?;
+                    let Decoded { event, identity, .. } = self.decoded(first + n)?;
                     drop(self.subject.module.guest.run(self.call(event, identity)).await);
                     n += 1;
                 }

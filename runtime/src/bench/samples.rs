@@ -92,7 +92,7 @@ mod tests {
     fn event(body: &str) -> Event {
         let config = config::parse("[channels.in]\nkind = \"local\"\n", "r.toml".as_ref(), &|_| None).unwrap().config;
         let decoded = decode(&Message::from_body(body.to_owned()), &Settings::new(&config.channels["in"])).unwrap();
-        decoded.into_iter().next().unwrap().event
+        decoded.events.into_iter().next().unwrap().event
     }
 
     #[test]

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use crate::bench::{Plan, Samples, Subject, VALUES, measure};
 use crate::clock::{Clock, SystemClock};
 use crate::event::{Event, Message};
-use crate::pipeline::decode::{Settings, decode};
+use crate::pipeline::decode::{Contents, Settings, decode};
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -103,7 +103,7 @@ impl Bench {
         for (number, body) in (1..).zip(bodies) {
             let mut message = Message::from_body(body.to_vec());
             message.system.message_id = Some(format!("bench/{number}"));
-            let decoded = decode(&message, settings).map_err(|error| {
+            let decoded = decode(&message, settings).and_then(Contents::whole).map_err(|error| {
                 let code = error.reason.code();
                 Exit::new(exit::FAILURE, anyhow!("{path}: event {number}: {code}: {error}"))
             })?;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::{ChannelConfig, ReactorConfig};
 use crate::event::{Event, Message, Outcome, ReactorId, Version};
-use crate::pipeline::decode::{Settings, decode};
+use crate::pipeline::decode::{Contents, Settings, decode};
 use crate::pipeline::invoke::{Call, Emit, Run, StateView, emitted_id};
 use crate::pipeline::judge::describe;
 use crate::pipeline::route::Routes;
@@ -67,7 +67,7 @@ impl Invoke {
         let channel = project.channel(self.channel.as_ref().unwrap_or(&reactor.from[0]))?;
         let message = self.message()?;
         let settings = Settings::new(channel);
-        let events = decode(&message, &settings).map_err(|error| {
+        let events = decode(&message, &settings).and_then(Contents::whole).map_err(|error| {
             let (file, code) = (self.file.display(), error.reason.code());
             Exit::new(exit::FAILURE, anyhow!("{file}: {code}: {error}; published, it would become a dead letter"))
         })?;

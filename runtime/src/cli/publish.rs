@@ -230,9 +230,16 @@ impl Batch<'_> {
             return Ok(());
         }
         match decode(&message, &self.settings) {
-            Ok(events) => {
+            Ok(contents) => {
+                if let Some(error) = contents.broken {
+                    self.report.undecodable += 1;
+                    let why = error.reason.code();
+                    let say =
+                        format!("line {line}: accepted, but a part of it will become a dead letter: {why}: {error}");
+                    self.name(self.report.undecodable, &say);
+                }
                 // A FIFO channel knows events by their ids and orders them by their keys.
-                let event = events.into_iter().next().map(|decoded| decoded.event);
+                let event = contents.events.into_iter().next().map(|decoded| decoded.event);
                 message.system.group_id = event.as_ref().and_then(|event| event.partition_key.clone());
                 message.system.dedup_id = event.map(|event| event.id);
             }

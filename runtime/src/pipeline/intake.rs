@@ -8,7 +8,7 @@ use crate::config::model::Unrouted;
 use crate::event::{ChannelId, Event, Identity, LaneKey, Message, Offset, Origin, ReactorId};
 use crate::store::{DeadLetter, LogRecord};
 
-use super::decode::{DecodeError, Decoded, Settings, decode};
+use super::decode::{Contents, DecodeError, Decoded, Settings, decode};
 use super::forward;
 use super::route::Routes;
 
@@ -82,8 +82,8 @@ impl Channel {
         let mut sorted = Sorted::default();
         let (message, note) = forward::sent_back(std::mem::take(&mut record.message));
         record.message = message;
-        let events = match self.decode(&mut record) {
-            Ok(events) => events,
+        let contents = match self.decode(&mut record) {
+            Ok(contents) => contents,
             Err(error) => {
                 sorted.dead.push(self.undecodable(record, &error, at));
                 return sorted;
@@ -92,8 +92,8 @@ impl Channel {
         // In a FIFO channel, the messages of a group are in order unless the reactor says by what else.
         let group = record.message.system.group_id.as_ref().map(|group| group_lane(&self.name, group));
         let mut matches = Vec::new();
-        for (part, decoded) in (0..).zip(events) {
-            let origin = Origin { channel: self.id, offset: record.offset, part };
+        for decoded in contents.events {
+            let origin = Origin { channel: self.id, offset: record.offset, part: decoded.part };
             let event = Arc::new(decoded.event);
             self.routes.matching(&event, &mut matches);
             if matches.is_empty() {
@@ -111,7 +111,8 @@ impl Channel {
                 lane: found.lane.or(group),
             }));
         }
-        sorted.is_unwanted = sorted.candidates.is_empty();
+        sorted.is_unwanted = sorted.candidates.is_empty() && contents.broken.is_none();
+        sorted.dead.extend(contents.broken.map(|error| self.undecodable(record, &error, at)));
         sorted.sent_back_to = note.map(|note| note.reactor);
         sorted
     }
@@ -119,12 +120,12 @@ impl Channel {
     /// Reads one event of a record again; an error says why it cannot be.
     pub(super) fn event(&self, mut record: LogRecord, part: u32) -> Result<Decoded, String> {
         record.message = forward::sent_back(record.message).0;
-        let events = self.decode(&mut record).map_err(|error| format!("{}: {error}", error.reason.code()))?;
-        let found = events.into_iter().nth(part as usize);
+        let contents = self.decode(&mut record).map_err(|error| format!("{}: {error}", error.reason.code()))?;
+        let found = contents.events.into_iter().find(|decoded| decoded.part == part);
         found.ok_or_else(|| format!("the message does not hold an event number {} any more", part + 1))
     }
 
-    fn decode(&self, record: &mut LogRecord) -> Result<Vec<Decoded>, DecodeError> {
+    fn decode(&self, record: &mut LogRecord) -> Result<Contents, DecodeError> {
         record.message.system.message_id.get_or_insert_with(|| format!("{}/{}", self.name, record.offset));
         decode(&record.message, &self.settings)
     }

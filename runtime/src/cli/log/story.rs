@@ -205,7 +205,7 @@ impl Channel {
         message.system.message_id.get_or_insert_with(|| format!("{}/{}", self.name, record.offset));
         let decoded = decode(&message, &self.settings).map_err(|error| format!("{}: {error}", error.reason.code()))?;
         let mut events = Vec::new();
-        for decoded in decoded {
+        for decoded in decoded.events {
             let mut matches = Vec::new();
             self.routes.matching(&decoded.event, &mut matches);
             let keys = matches.iter().map(|found| (found.reactor, found.key.unwrap_or(decoded.identity))).collect();

@@ -5,8 +5,8 @@
 
 use super::draft::{Draft, Input};
 use super::error::{DecodeError, Reason};
-use super::fields;
 use super::payload::{self, Names};
+use super::{Drafts, fields};
 use crate::event::Event;
 use crate::json::{Object, elements};
 
@@ -25,16 +25,12 @@ pub(super) fn is_structured(object: &Object<'_>) -> bool {
     object.has("specversion") && object.has("type")
 }
 
-pub(super) fn is_structured_text(text: &str) -> bool {
-    Object::read(text).is_some_and(|object| is_structured(&object))
-}
-
 pub(super) fn is_binary(input: &Input<'_>) -> bool {
     let has = |name| attribute(input, name).is_some();
     has("specversion") || has("type") && has("id")
 }
 
-pub(super) fn decode(input: &Input<'_>) -> Result<Vec<Draft>, DecodeError> {
+pub(super) fn decode(input: &Input<'_>) -> Drafts {
     if is_binary(input) {
         return super::one(decode_binary(input));
     }
@@ -45,20 +41,17 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Vec<Draft>, DecodeError> {
     super::one(decode_structured(input, &input.object(ENVELOPE)?))
 }
 
-pub(super) fn decode_batch(input: &Input<'_>, batch: &[&str]) -> Result<Vec<Draft>, DecodeError> {
+fn decode_batch(input: &Input<'_>, batch: &[&str]) -> Drafts {
     if batch.is_empty() {
         return Err(DecodeError::new(Reason::Empty, "the CloudEvents batch has no events; send at least one"));
     }
     let read = |(index, text): (usize, &&str)| {
-        let object = Object::read(text).ok_or_else(|| {
-            DecodeError::new(Reason::UnknownEnvelope, format!("element {index} of the batch is no JSON object"))
-        })?;
-        decode_structured(input, &object).map_err(|error| DecodeError {
-            detail: format!("element {index} of the batch: {error}"),
-            reason: error.reason,
-        })
+        let object =
+            Object::read(text).ok_or_else(|| DecodeError::new(Reason::UnknownEnvelope, "it is no JSON object"));
+        let draft = object.and_then(|object| decode_structured(input, &object));
+        draft.map_err(|error| error.at(format_args!("element {index} of the batch")))
     };
-    batch.iter().enumerate().map(read).collect()
+    Ok(batch.iter().enumerate().map(read).collect())
 }
 
 pub(super) fn decode_structured(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, DecodeError> {

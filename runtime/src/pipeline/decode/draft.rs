@@ -81,7 +81,7 @@ impl Draft {
     }
 
     /// Adds what the transport says where the envelope is silent, and the identity.
-    pub(super) fn finish(mut self, message: &Message, settings: &Settings) -> Decoded {
+    pub(super) fn finish(mut self, part: u32, message: &Message, settings: &Settings) -> Decoded {
         let event = &mut self.event;
         if event.partition_key.is_none() {
             event.partition_key.clone_from(&message.system.group_id);
@@ -91,6 +91,6 @@ impl Draft {
             event.trace_parent = attribute.and_then(|text| fields::check_text("traceparent", text.into()).ok());
         }
         let identity = identity::of(&self, message, settings);
-        Decoded { event: self.event, identity }
+        Decoded { part, event: self.event, identity }
     }
 }

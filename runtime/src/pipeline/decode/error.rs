@@ -62,6 +62,27 @@ impl DecodeError {
         Self::new(Reason::MissingField, detail)
     }
 
+    /// One error for several bad elements of a batch, each of which says where it is.
+    pub(super) fn of_several(errors: Vec<Self>) -> Option<Self> {
+        /// Most that are told one by one.
+        const TOLD: usize = 4;
+        let more = errors.len().saturating_sub(TOLD);
+        let mut errors = errors.into_iter();
+        let mut all = errors.next()?;
+        for error in errors.take(TOLD - 1) {
+            all.detail = format!("{}; {}", all.detail, error.detail);
+        }
+        if more > 0 {
+            all.detail = format!("{}; and {more} more", all.detail);
+        }
+        Some(all)
+    }
+
+    /// The same error, of an element at this place.
+    pub(super) fn at(self, place: impl std::fmt::Display) -> Self {
+        Self { reason: self.reason, detail: format!("{place}: {}", self.detail) }
+    }
+
     pub(super) fn bad(field: &str, problem: impl std::fmt::Display) -> Self {
         Self::new(Reason::BadField, format!("`{field}` {problem}"))
     }

@@ -45,9 +45,30 @@ enum Prepared {
     Raw(raw::Plan),
 }
 
-/// One event of a message; its place in the answer is the `part` of its origin.
+/// What a message holds: at least one event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contents {
+    /// Its events, in order.
+    pub events: Vec<Decoded>,
+    /// What is wrong with the other elements of a batch, and which these are.
+    pub broken: Option<DecodeError>,
+}
+
+impl Contents {
+    /// The events, for those who want all that a message holds or nothing of it.
+    ///
+    /// # Errors
+    /// An element is broken.
+    pub fn whole(self) -> Result<Vec<Decoded>, DecodeError> {
+        self.broken.map_or(Ok(self.events), Err)
+    }
+}
+
+/// One event of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
+    /// Which element of its message it is, from 0: the `part` of its origin.
+    pub part: u32,
     /// The event. Its data is a slice of the message's body wherever that is possible.
     pub event: Event,
     /// Equal exactly for events that count as the same. Taken from the first of these that is there: the configured
@@ -77,11 +98,11 @@ impl Settings {
     }
 }
 
-/// Decodes a message into its events, at least one.
+/// Decodes a message into its events, at least one. A bad element of a batch takes none of the good ones with it.
 ///
 /// # Errors
-/// The message cannot be used, as a whole: one bad record of several makes it a dead letter with all of them.
-pub fn decode(message: &Message, settings: &Settings) -> Result<Vec<Decoded>, DecodeError> {
+/// There is no event in it that can be used.
+pub fn decode(message: &Message, settings: &Settings) -> Result<Contents, DecodeError> {
     let size = message.size();
     if size > settings.max_event {
         let limit = settings.max_event;
@@ -104,11 +125,27 @@ pub fn decode(message: &Message, settings: &Settings) -> Result<Vec<Decoded>, De
         Prepared::S3 => input.object("S3").and_then(|object| s3::decode(&input, &object)),
         Prepared::Raw(plan) => one(raw::decode(&input, plan)),
     }?;
-    Ok(drafts.into_iter().map(|draft| draft.finish(message, settings)).collect())
+    let (mut events, mut broken) = (Vec::with_capacity(drafts.len()), Vec::new());
+    for (part, draft) in (0..).zip(drafts) {
+        match draft {
+            Ok(draft) => events.push(draft.finish(part, message, settings)),
+            Err(error) => broken.push(error),
+        }
+    }
+    let broken = DecodeError::of_several(broken);
+    if events.is_empty()
+        && let Some(error) = broken
+    {
+        return Err(error);
+    }
+    Ok(Contents { events, broken })
 }
 
-fn one(draft: Result<Draft, DecodeError>) -> Result<Vec<Draft>, DecodeError> {
-    draft.map(|draft| vec![draft])
+/// What a message turns into: its elements, each good or bad; or nothing of it can be used.
+type Drafts = Result<Vec<Result<Draft, DecodeError>>, DecodeError>;
+
+fn one(draft: Result<Draft, DecodeError>) -> Drafts {
+    draft.map(|draft| vec![Ok(draft)])
 }
 
 #[cfg(test)]

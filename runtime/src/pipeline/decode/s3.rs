@@ -2,7 +2,7 @@
 
 use super::draft::{Draft, Input};
 use super::error::{DecodeError, Reason};
-use super::{fields, one};
+use super::{Drafts, fields, one};
 use crate::event::Identity;
 use crate::json::{Object, elements};
 
@@ -11,18 +11,18 @@ const ENVELOPE: &str = "S3";
 /// What S3 sends when notifications are switched on.
 const TEST: &str = "s3:TestEvent";
 
-/// Whether an object is a notification: its first record is S3's, or it is the test message.
+/// Whether an object is a notification: one of its records is S3's, or it is the test message.
 pub(super) fn is(object: &Object<'_>) -> bool {
     let records = object.text("Records").map(elements).unwrap_or_default();
-    let first = records.first().and_then(|text| Object::read(text));
-    is_test(object) || first.is_some_and(|record| record.has("s3") && record.has("eventName"))
+    let is_record = |text: &&str| Object::read(text).is_some_and(|record| record.has("s3") && record.has("eventName"));
+    is_test(object) || records.iter().any(is_record)
 }
 
 fn is_test(object: &Object<'_>) -> bool {
     object.string("Event").is_some_and(|event| event == TEST)
 }
 
-pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Vec<Draft>, DecodeError> {
+pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Drafts {
     if is_test(object) {
         return one(test_message(input, object));
     }
@@ -30,11 +30,9 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Vec<Draft
     if records.is_empty() {
         return Err(DecodeError::new(Reason::Empty, "`Records` of the S3 notification has no entries"));
     }
-    let read = |(index, text): (usize, &&str)| {
-        record(input, text)
-            .map_err(|error| DecodeError { detail: format!("/Records/{index}: {error}"), reason: error.reason })
-    };
-    records.iter().enumerate().map(read).collect()
+    let read =
+        |(index, text): (usize, &&str)| record(input, text).map_err(|error| error.at(format_args!("/Records/{index}")));
+    Ok(records.iter().enumerate().map(read).collect())
 }
 
 fn record(input: &Input<'_>, text: &str) -> Result<Draft, DecodeError> {

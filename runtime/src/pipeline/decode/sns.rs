@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::draft::{Draft, Input};
 use super::error::DecodeError;
 use super::payload::without_mark;
-use super::{auto, cloudevents, fields, one};
+use super::{Drafts, auto, cloudevents, fields, one};
 use crate::event::{Message, SystemAttributes};
 use crate::json::{self, FlawKind, Object, Value};
 
@@ -20,11 +20,11 @@ pub(super) fn is(object: &Object<'_>) -> bool {
 }
 
 /// A channel of this format takes wrapped messages and, since that is a switch on the subscription, bare ones.
-pub(super) fn decode_or_raw_delivery(input: &Input<'_>) -> Result<Vec<Draft>, DecodeError> {
+pub(super) fn decode_or_raw_delivery(input: &Input<'_>) -> Drafts {
     auto::decode(input)
 }
 
-pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Vec<Draft>, DecodeError> {
+pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Drafts {
     let id = fields::required(object, ENVELOPE, "MessageId")?;
     let kind = fields::required(object, ENVELOPE, "Type")?;
     if kind != "Notification" {
@@ -48,7 +48,7 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Vec<Draft
 /// Decodes what a notification carries; `Ok(None)` if that is no known envelope. Text that only looks like JSON is
 /// text, but an object that breaks off or holds what JSON cannot was meant to be one, and JSON that could be read in two
 /// ways is refused here as everywhere.
-fn decode_carried(carried: &Input<'_>) -> Result<Option<Vec<Draft>>, DecodeError> {
+fn decode_carried(carried: &Input<'_>) -> Result<Option<Vec<Result<Draft, DecodeError>>>, DecodeError> {
     if cloudevents::is_binary(carried) {
         return one(cloudevents::decode_binary(carried)).map(Some);
     }

@@ -276,6 +276,34 @@ fn s3_odd_notifications() {
     assert!(error.reason == Reason::MissingField && error.detail.contains("/Records/1"), "{error}");
 }
 
+/// What is good of a message, by ids and parts, and what is said of the rest.
+fn split(format: Format, body: &str) -> (Vec<(u32, String)>, String) {
+    let contents = decode(&message(body, &[]), &Settings::new(&channel(format))).expect("something is good");
+    let good = contents.events.into_iter().map(|decoded| (decoded.part, decoded.event.id)).collect();
+    (good, contents.broken.map(|error| format!("{}: {error}", error.reason.code())).unwrap_or_default())
+}
+
+#[test]
+fn a_bad_element_takes_no_good_one_with_it() {
+    let bad = s3_record("b", "02").replace("\"object\"", "\"thing\"");
+    let body = format!(r#"{{"Records":[{bad},{},7,{}]}}"#, s3_record("a", "01"), s3_record("c", "03"));
+    for format in [Format::Auto, Format::S3] {
+        let (good, broken) = split(format, &body);
+        assert_eq!(good.iter().map(|(part, _)| *part).collect::<Vec<_>>(), [1, 3]);
+        assert!(broken.starts_with("missing-field: /Records/0: ") && broken.contains("; /Records/2: "), "{broken}");
+    }
+    let (good, broken) = split(Format::CloudEvents, &format!(r#"[{CLOUD_EVENT},{{"id":"x"}},null]"#));
+    assert_eq!(good, [(0, "C1".to_owned())]);
+    assert!(broken.contains("element 1 of the batch") && broken.contains("element 2 of the batch"), "{broken}");
+    let native = |id| format!(r#"{{"eventId":"{id}","eventType":"t"}}"#);
+    let (good, broken) = split(Format::Auto, &format!(r#"[{},{{"a":1}},{},{CLOUD_EVENT}]"#, native("a"), native("b")));
+    assert_eq!(good.iter().map(|(part, id)| (*part, id.as_str())).collect::<Vec<_>>(), [(0, "a"), (2, "b"), (3, "C1")]);
+    assert!(broken.starts_with("unknown-envelope: element 1 of the array"), "{broken}");
+    let many = format!("[{},{}]", native("a"), vec!["1"; 1_000].join(","));
+    let (_, broken) = split(Format::Auto, &many);
+    assert!(broken.ends_with("and 996 more") && broken.len() < 500, "{broken}");
+}
+
 fn raw(event_type: RawField, id: Option<RawField>, source: Option<RawField>) -> Format {
     Format::Raw(RawFormat { event_type, id, source })
 }
@@ -328,8 +356,10 @@ fn unknown_envelopes_are_told_what_was_looked_for() {
         (r#"{"foo":1,"bar":2}"#, "`foo`, `bar`"),
         (r#"{"eventType":"t"}"#, "no `eventId`"),
         (r#"{"eventId":"t"}"#, "no `eventType`"),
-        ("[]", "no members"),
-        ("7", "no members"),
+        ("[]", "it is an array"),
+        (r#"[{"a":1},2]"#, "one event a line"),
+        ("{}", "it is an object without members"),
+        ("7", "it is a number"),
     ] {
         let error = auto(body).expect_err(body);
         assert_eq!(error.reason, Reason::UnknownEnvelope);

@@ -7,7 +7,7 @@ fn system(message_id: &str, dedup_id: Option<&str>) -> SystemAttributes {
 
 fn identity(config: &ChannelConfig, body: &str, system: SystemAttributes) -> Identity {
     let message = Message { system, ..Message::from_body(body.to_owned()) };
-    decode(&message, &Settings::new(config)).expect("decodes")[0].identity
+    decode(&message, &Settings::new(config)).expect("decodes").events[0].identity
 }
 
 fn native(id: &str, source: &str, order: &str) -> String {

@@ -8,7 +8,7 @@ mod samples;
 
 use std::time::Duration;
 
-use super::{DecodeError, Decoded, Reason, Settings, decode};
+use super::{Contents, DecodeError, Decoded, Reason, Settings, decode};
 use crate::config::model::{ChannelConfig, ChannelKind, Format, RawField, RawFormat, Unrouted};
 use crate::event::{Event, Message};
 use crate::subscription::Pointer;
@@ -48,7 +48,7 @@ fn message(body: &str, attributes: &[(&str, &str)]) -> Message {
 }
 
 fn run(format: Format, message: &Message) -> Result<Vec<Decoded>, DecodeError> {
-    decode(message, &Settings::new(&channel(format)))
+    decode(message, &Settings::new(&channel(format))).and_then(Contents::whole)
 }
 
 fn auto(body: &str) -> Result<Vec<Decoded>, DecodeError> {
