@@ -14,6 +14,7 @@ pub(super) const PAGES: &[(&str, &str)] = pages![
     "cancelled",
     "cpu-above-timeout",
     "cpu-limit",
+    "dead-letter-circle",
     "dead-letter-loop",
     "denied",
     "done",

@@ -1,5 +1,6 @@
 //! What is odd when sections meet. Called only for a file without errors, so that indexes are those of the file.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Places;
@@ -8,6 +9,8 @@ use super::problem::Problem;
 use super::reader::Reader;
 use super::units::show_duration;
 use super::versions::overlap;
+use crate::pipeline::forward::DEAD_LETTER_TYPE;
+use crate::subscription::TypePattern;
 
 /// How long SQS can keep a message, and therefore deliver it again.
 const SQS_KEEPS: Duration = Duration::from_secs(14 * 86_400);
@@ -17,6 +20,67 @@ pub(super) fn check(config: &Config, places: &Places, reader: &mut Reader<'_>) {
         emits_to_itself(places, reader, reactor);
         window_is_short(config, places, reader, reactor);
         lease_is_short(config, places, reader, reactor);
+    }
+    dead_letters_go_round(config, places, reader);
+}
+
+/// The reactors that get the dead letters of a reactor: a local channel hands out an event about it, another one the message
+/// that it was.
+fn takers<'c>(config: &'c Config, reactor: &'c ReactorConfig) -> impl Iterator<Item = &'c ReactorConfig> {
+    let channel = reactor.dead_letter.channel.as_ref();
+    let is_event = channel.and_then(|name| config.channels.get(name)).is_some_and(|to| is_local(&to.kind));
+    config.reactors.values().filter(move |other| {
+        let wants = |pattern: &TypePattern| {
+            if is_event {
+                pattern.matches(DEAD_LETTER_TYPE, 1)
+            } else {
+                reactor.on.iter().any(|on| overlap(on, pattern))
+            }
+        };
+        channel.is_some_and(|channel| other.from.contains(channel)) && other.on.iter().any(wants)
+    })
+}
+
+/// The shortest way on which dead letters of a reactor come back to it, without that reactor at its end.
+fn circle<'c>(config: &'c Config, start: &'c ReactorConfig) -> Option<Vec<&'c ReactorConfig>> {
+    let mut ways = VecDeque::from([vec![start]]);
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    while let Some(way) = ways.pop_front() {
+        for next in way.last().into_iter().flat_map(|last| takers(config, last)) {
+            if next.name == start.name {
+                return Some(way);
+            }
+            if seen.insert(&next.name) {
+                ways.push_back(way.iter().copied().chain([next]).collect());
+            }
+        }
+    }
+    None
+}
+
+/// Warns once of each circle; one reactor alone is refused already.
+fn dead_letters_go_round(config: &Config, places: &Places, reader: &mut Reader<'_>) {
+    let mut told: BTreeSet<&str> = BTreeSet::new();
+    for reactor in config.reactors.values() {
+        if told.contains(reactor.name.as_str()) {
+            continue;
+        }
+        let Some(circle) = circle(config, reactor).filter(|circle| circle.len() > 1) else { continue };
+        let mut way = String::new();
+        for one in &circle {
+            told.insert(&one.name);
+            let channel = one.dead_letter.channel.as_deref().unwrap_or_default();
+            way.push_str(&format!("`{}`, through `{channel}` to ", one.name));
+        }
+        let title = format!("dead letters can go round: from {way}`{}`", reactor.name);
+        let place = places.at(&["reactors", &reactor.name, "dead-letter", "channel"]);
+        let mut problem = Problem::at(place, "dead-letter-circle", title).warning();
+        for other in &circle[1..] {
+            let place = places.at(&["reactors", &other.name, "dead-letter", "channel"]);
+            problem = problem.related(place, format!("where `{}` sends those that it cannot deal with", other.name));
+        }
+        let problem = problem.note("after `runtime.hop-limit` reactors a dead letter is not forwarded any more");
+        reader.warnings.push(problem.help("let one of them forward to a channel that none of the others reads"));
     }
 }
 

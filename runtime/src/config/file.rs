@@ -1,9 +1,12 @@
 //! Reading the file itself.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+
+use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::{Place, Problem, Problems, Source};
 
@@ -28,16 +31,24 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
         };
         fail(String::new(), 0, format!("cannot read {shown}: {error}"), help)
     };
-    let file = File::open(path).map_err(unreadable)?;
+    // A pipe without a writer would keep the opening waiting for ever; opened like this, it is read as empty.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.is_dir() {
         return Err(fail(String::new(), 0, format!("{shown} is a folder"), "name the file in it"));
     }
+    fcntl_setfl(&file, OFlags::empty()).map_err(|error| unreadable(error.into()))?;
+    let is_pipe = file.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
     let mut bytes = Vec::new();
     // What a pipe or a device has is known only by reading.
     file.take(MOST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MOST {
         let title = format!("{shown} is larger than 1MiB");
         return Err(fail(String::new(), 0, title, "is it really a configuration?"));
+    }
+    if bytes.is_empty() && is_pipe {
+        let title = format!("{shown} is a pipe that nothing has been written to");
+        return Err(fail(String::new(), 0, title, "name a file, or write the configuration into the pipe"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

@@ -66,9 +66,9 @@ pub(super) fn build(
             (Vec::new(), Vec::new(), Ending::Wait { due, record: record(), hold: judged.followers })
         }
         Verdict::Dead { reason } => {
-            let letter = dead_letter(active, reactor, record(), reason, message()?, judged.wall);
+            let mut letter = dead_letter(active, reactor, record(), reason, message()?, judged.wall);
             let hold = if letter.parks.is_some() { judged.followers } else { Vec::new() };
-            let forward = reactor.forward(active, &letter, from).into_iter().collect();
+            let forward = reactor.forward(active, &mut letter, from).into_iter().collect();
             (Vec::new(), Vec::new(), Ending::Dead { letter, forward, hold })
         }
     };

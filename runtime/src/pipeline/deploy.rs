@@ -136,7 +136,7 @@ impl Host {
                 tracing::info!(reactor = name, "configuration changed");
             }
             reactor.guest = guest;
-            reactor.adopt(new.clone());
+            reactor.adopt(new.clone(), config.runtime.hop_limit);
             self.scheduler.adopt(index, &ReactorSpec::of(new));
         }
         self.config = config;

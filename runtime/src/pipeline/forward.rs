@@ -59,9 +59,20 @@ pub struct Note {
     /// See above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_id: Option<String>,
+    /// How many reactors have emitted or forwarded it on its way, this one included.
+    #[serde(default)]
+    pub hops: u32,
     /// The body is base64, because it is no text.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub base64: bool,
+}
+
+impl Note {
+    /// How many reactors have emitted or forwarded a message that is received from this channel. Back where it came from, it
+    /// is what it was before: somebody has moved it, which is no step of a chain.
+    pub(super) fn hops_to(&self, channel: &str) -> u32 {
+        self.hops.saturating_sub(u32::from(self.channel == channel))
+    }
 }
 
 /// A dead letter as an event: what failed, why, how often, and the message itself.
@@ -90,8 +101,20 @@ pub(super) fn as_event(parent: &Event, reactor: &str, id: String, letter: &DeadL
     Message::from_body(encode_native(&emitted(parent, reactor, id, &emit, letter.at, parent.trace_parent.clone())))
 }
 
-/// A dead letter as the message that it was, with a note. Where both are more than `limit` bytes, the note gets shorter.
-pub(super) fn as_message(reactor: &str, channel: &str, id: String, letter: &DeadLetter, limit: usize) -> Message {
+/// Where a dead letter as a message goes, and on its way from where.
+pub(super) struct Way<'w> {
+    /// The reactor that could not deal with it.
+    pub(super) reactor: &'w str,
+    /// The channel that it was received from.
+    pub(super) from: &'w str,
+    /// How many reactors have emitted or forwarded it, this one included.
+    pub(super) hops: u32,
+    /// The largest message of the channel that it goes to, in bytes.
+    pub(super) limit: usize,
+}
+
+/// A dead letter as the message that it was, with a note. Where both are more than the limit, the note gets shorter.
+pub(super) fn as_message(way: &Way<'_>, id: String, letter: &DeadLetter) -> Message {
     let mut message = letter.message.clone();
     message.attributes.retain(|(name, _)| name != DEAD_LETTER_ATTRIBUTE);
     let overflow = message.attributes.split_off(message.attributes.len().min(MAX_ATTRIBUTES - 1));
@@ -101,10 +124,10 @@ pub(super) fn as_message(reactor: &str, channel: &str, id: String, letter: &Dead
     }
     let (message_id, dedup_id) = (message.system.message_id.take(), message.system.dedup_id.replace(id));
     let note = Note {
-        reactor: reactor.to_owned(),
+        reactor: way.reactor.to_owned(),
         reason: letter.reason.clone(),
         detail: letter.detail.clone(),
-        channel: channel.to_owned(),
+        channel: way.from.to_owned(),
         event_id: letter.event_id.clone(),
         event_type: letter.event_type.clone(),
         correlation_id: letter.correlation_id.clone(),
@@ -114,9 +137,10 @@ pub(super) fn as_message(reactor: &str, channel: &str, id: String, letter: &Dead
         attributes: overflow,
         message_id,
         dedup_id,
+        hops: way.hops,
         base64,
     };
-    let room = limit.saturating_sub(message.size() + DEAD_LETTER_ATTRIBUTE.len()).min(MAX_NOTE);
+    let room = way.limit.saturating_sub(message.size() + DEAD_LETTER_ATTRIBUTE.len()).min(MAX_NOTE);
     message.attributes.push((DEAD_LETTER_ATTRIBUTE.to_owned(), fit(note, room)));
     message
 }
@@ -200,13 +224,15 @@ mod tests {
     fn what_is_sent_back_is_what_was_received() {
         for (body, attributes) in [(&b"{\"a\":1}"[..], 0), (b"text", 9), (b"text", 10), (b"\xff\x00", 3)] {
             let letter = letter(body, attributes, 10);
-            let message = as_message("r", "shop", "id".into(), &letter, 1 << 18);
+            let message =
+                as_message(&Way { reactor: "r", from: "shop", hops: 3, limit: 1 << 18 }, "id".into(), &letter);
             assert!(message.attributes.len() <= MAX_ATTRIBUTES && std::str::from_utf8(&message.body).is_ok());
             let (back, note) = sent_back(message);
             let note = note.expect("a note");
             assert_eq!((back.body, back.attributes), (letter.message.body, letter.message.attributes));
             assert_eq!((note.reactor.as_str(), note.channel.as_str(), note.attempts), ("r", "shop", 5));
-            assert_eq!((note.module.as_deref(), note.history.len()), (Some("m5"), 5));
+            assert_eq!((note.module.as_deref(), note.history.len(), note.hops), (Some("m5"), 5, 3));
+            assert_eq!((note.hops_to("shop"), note.hops_to("audit")), (2, 3));
             assert_eq!(back.system, letter.message.system, "it is known by what it was known by");
         }
     }
@@ -214,7 +240,8 @@ mod tests {
     #[test]
     fn a_note_fits_where_there_is_room_for_the_least_of_it() {
         for (body, limit) in [(10, 64 << 10), (60 << 10, 64 << 10), (10, 4 << 10), (100, 700)] {
-            let message = as_message("r", "shop", "id".into(), &letter(&vec![b'x'; body], 3, 8_000), limit);
+            let way = Way { reactor: "r", from: "shop", hops: 1, limit };
+            let message = as_message(&way, "id".into(), &letter(&vec![b'x'; body], 3, 8_000));
             assert!(message.size() <= limit, "{} of {limit}", message.size());
             assert_eq!(sent_back(message).1.expect("a note").attempts, 5);
         }

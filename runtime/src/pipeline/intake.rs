@@ -92,8 +92,10 @@ impl Channel {
         // In a FIFO channel, the messages of a group are in order unless the reactor says by what else.
         let group = record.message.system.group_id.as_ref().map(|group| group_lane(&self.name, group));
         let mut matches = Vec::new();
-        for decoded in contents.events {
+        let hops = note.as_ref().map_or(0, |note| note.hops_to(&self.name));
+        for mut decoded in contents.events {
             let origin = Origin { channel: self.id, offset: record.offset, part: decoded.part };
+            decoded.event.hop = decoded.event.hop.max(hops);
             let event = Arc::new(decoded.event);
             self.routes.matching(&event, &mut matches);
             if matches.is_empty() {
@@ -119,9 +121,13 @@ impl Channel {
 
     /// Reads one event of a record again; an error says why it cannot be.
     pub(super) fn event(&self, mut record: LogRecord, part: u32) -> Result<Decoded, String> {
-        record.message = forward::sent_back(record.message).0;
+        let (message, note) = forward::sent_back(record.message);
+        record.message = message;
         let contents = self.decode(&mut record).map_err(|error| format!("{}: {error}", error.reason.code()))?;
-        let found = contents.events.into_iter().find(|decoded| decoded.part == part);
+        let mut found = contents.events.into_iter().find(|decoded| decoded.part == part);
+        if let (Some(decoded), Some(note)) = (&mut found, note) {
+            decoded.event.hop = decoded.event.hop.max(note.hops_to(&self.name));
+        }
         found.ok_or_else(|| format!("the message does not hold an event number {} any more", part + 1))
     }
 

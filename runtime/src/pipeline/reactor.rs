@@ -29,6 +29,8 @@ pub(super) struct Reactor {
     pub(super) pace: Pace,
     /// Lets as many runs through at once as may run.
     pub(super) gate: Arc<Semaphore>,
+    /// How many reactors may emit or forward, one after the other.
+    hop_limit: u32,
     destinations: Destinations,
 }
 
@@ -65,19 +67,30 @@ impl Destination {
 impl Reactor {
     pub(super) fn new(
         id: ReactorId,
-        config: ReactorConfig,
+        (config, hop_limit): (ReactorConfig, u32),
         guest: Arc<dyn Guest>,
         state: ReactorState,
         signals: ReactorSignals,
         destinations: Destinations,
     ) -> Self {
         let gate = Arc::new(Semaphore::new(config.concurrency));
-        Self { id, config, guest, state: Arc::new(state), signals, pace: Pace::default(), gate, destinations }
+        Self {
+            id,
+            config,
+            guest,
+            state: Arc::new(state),
+            signals,
+            pace: Pace::default(),
+            gate,
+            hop_limit,
+            destinations,
+        }
     }
 
     /// Takes over a new policy. Where it lets through more or fewer, what has been started by the old one passes the old
     /// gate.
-    pub(super) fn adopt(&mut self, config: ReactorConfig) {
+    pub(super) fn adopt(&mut self, config: ReactorConfig, hop_limit: u32) {
+        self.hop_limit = hop_limit;
         if config.concurrency != self.config.concurrency {
             self.gate = Arc::new(Semaphore::new(config.concurrency));
         }
@@ -115,17 +128,32 @@ impl Reactor {
         Ok(messages)
     }
 
-    /// The copy of a dead letter that the policy wants in a channel. `from` is the channel it was received from.
-    pub(super) fn forward(&self, active: &Active, letter: &DeadLetter, from: &str) -> Option<(Target, Message)> {
+    /// The copy of a dead letter that the policy wants in a channel. `from` is the channel it was received from. A letter
+    /// that has come as far as a chain of events may is not forwarded, and says so: two reactors can send each other what
+    /// neither can deal with.
+    pub(super) fn forward(&self, active: &Active, letter: &mut DeadLetter, from: &str) -> Option<(Target, Message)> {
         let name = self.config.dead_letter.channel.as_ref()?;
         let destination = self.destinations.get(name)?;
+        if active.event.hop >= self.hop_limit {
+            let hops = active.event.hop;
+            let note = format!("not forwarded to `{name}`: {hops} reactors have emitted or forwarded it already");
+            tracing::warn!(
+                reactor = self.config.name,
+                event = active.event.id,
+                code = "hop-limit",
+                "dead letter {note}"
+            );
+            letter.detail = format!("{} ({note})", letter.detail);
+            return None;
+        }
         let (reactor, id) = (&self.config.name, emitted_id(active.identity, &self.config.name, FORWARD_INDEX));
         let message = match destination.target {
             Target::Log(_) => forward::as_event(&active.event, reactor, id, letter),
             Target::Outbox(_) => {
                 // A FIFO queue must not take the second death of a redriven event for the first.
                 let id = format!("{id}-{}", letter.at.as_millisecond());
-                forward::as_message(reactor, from, id, letter, destination.max_event)
+                let (hops, limit) = (active.event.hop + 1, destination.max_event);
+                forward::as_message(&forward::Way { reactor, from, hops, limit }, id, letter)
             }
         };
         Some((destination.target, message))

@@ -45,7 +45,14 @@ impl Host {
             let id = store.reactor_id(name)?;
             let state = ReactorState::new(Arc::clone(&store), id, Arc::clone(&room));
             let told = signals.reactor(name);
-            reactors.push(Reactor::new(id, reactor.clone(), guest, state, told, Arc::clone(&destinations)));
+            reactors.push(Reactor::new(
+                id,
+                (reactor.clone(), config.runtime.hop_limit),
+                guest,
+                state,
+                told,
+                Arc::clone(&destinations),
+            ));
         }
         let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
         let permits = config.runtime.concurrency;
