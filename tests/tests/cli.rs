@@ -1,7 +1,9 @@
 //! What the program says, and with which exit code it ends, when something is wrong.
 
+use std::process::Command;
+
 use reactor_tests::fake_sqs::FakeSqs;
-use reactor_tests::{Sandbox, added, counts, guest};
+use reactor_tests::{Sandbox, added, counts, guest, program};
 use serde_json::{Value, json};
 
 const LOCAL: &str = "[channels.in]\nkind = \"local\"\n";
@@ -11,6 +13,18 @@ fn no_configuration() {
     let sandbox = Sandbox::new(LOCAL);
     sandbox.run(&["check", "--config", "other.toml"]).code(3).says("other.toml");
     sandbox.run(&["publish", "in", "--config", "nowhere/other.toml"]).code(3).says("nowhere/other.toml");
+}
+
+#[test]
+fn a_configuration_may_be_a_pipe_and_one_that_nothing_writes_to_is_an_error() {
+    let sandbox = Sandbox::new(LOCAL);
+    let made = Command::new("mkfifo").arg(sandbox.path("silent.toml")).status().expect("mkfifo can be run");
+    assert!(made.success());
+    sandbox.run(&["check", "--config", "silent.toml"]).code(3).says("silent.toml is a pipe").says("name a file");
+    let piped = format!("cat reactors.toml | '{}' check --config /dev/stdin", program().display());
+    let told = Command::new("sh").args(["-c", &piped]).current_dir(sandbox.path("")).output().expect("sh can be run");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    sandbox.run(&["check", "--config", "/dev/zero"]).code(3).says("larger than 1MiB");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every way in which an attempt can end, and what becomes of the event.
 
-use reactor_tests::{Sandbox, counts, mood};
+use reactor_tests::{Sandbox, counts, guest, mood};
 use serde_json::{Value, json};
 
 const QUICK: &str = "cpu = \"100ms\"\nmemory = \"8MiB\"\nretry = { max-attempts = 2, initial = \"1ms\" }\n";
@@ -83,4 +83,26 @@ fn what_nobody_wants_is_counted_and_kept_or_dropped() {
         let found: u32 = store.query_row(&sql, [], |row| row.get(0)).expect("its log");
         assert_eq!(found, records, "{name}");
     }
+}
+
+#[test]
+fn dead_letters_that_go_round_come_to_an_end() {
+    let reactor = |name: &str, from: &str, to: &str| {
+        format!(
+            "[reactors.{name}]\nmodule = \"moody.wasm\"\nfrom = [\"{from}\"]\non = [\"mood\", \"reactor.dead-letter\"]\n\
+             emit = {{ mood = \"{from}\" }}\nallow = {{ state = true }}\ndead-letter = {{ channel = \"{to}\" }}\n"
+        )
+    };
+    let channels = "[runtime]\nhop-limit = 4\n[channels.a]\nkind = \"local\"\n[channels.b]\nkind = \"local\"\n";
+    let sandbox = Sandbox::new(&format!("{channels}{}{}", reactor("one", "a", "b"), reactor("two", "b", "a")));
+    std::fs::copy(guest("guest-moody"), sandbox.path("moody.wasm")).expect("the module can be copied");
+    sandbox.run(&["check"]).ok().says("warning[dead-letter-circle]").says("from `one`, through `b` to `two`");
+    sandbox.publish("a", &[mood("first", &json!({ "do": "reject" }))]);
+    sandbox.until_idle();
+    let dead = sandbox.dead(&[]);
+    let hops: Vec<_> = dead.iter().map(|letter| letter["reactor"].as_str().unwrap_or_default()).collect();
+    assert_eq!(hops, ["one", "two", "one", "two", "one"], "the newest first");
+    let last = dead[0]["detail"].as_str().expect("text");
+    assert!(last.contains("not forwarded to `b`: 4 reactors"), "{last}");
+    assert!(dead[1..].iter().all(|letter| !letter["detail"].to_string().contains("not forwarded")), "{dead:?}");
 }
