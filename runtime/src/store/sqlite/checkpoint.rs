@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use rusqlite::Connection;
 
+use super::create;
 use super::fault::Fault;
 use super::identity::Files;
 use crate::store::{Result, StoreError};
@@ -29,20 +30,25 @@ pub(super) fn serve(
     broken: &Arc<OnceLock<StoreError>>,
 ) {
     while wake.recv().is_ok() {
+        if broken.get().is_some() {
+            continue;
+        }
         if let Err(error) = run(conn, file, files)
             && is_fatal(&error, file)
         {
             // Set already: the first failure is the one to tell.
             let _ = broken.set(error);
-            return;
         }
+    }
+    if broken.get().is_some() {
+        let _ = create::keep_log(conn, true);
     }
 }
 
 /// One checkpoint. It never waits: what readers still need stays in the log, which grows meanwhile.
 pub(super) fn run(conn: &Connection, file: &Path, files: &Files) -> Result<()> {
     let passive = || conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    files.during(conn, || passive().map_err(|e| Fault::from(e).at(file)))
+    files.during(|| passive().map_err(|e| Fault::from(e).at(file)))
 }
 
 /// Whether a failed checkpoint ends the store; if not, it is said.
@@ -58,5 +64,22 @@ pub(super) fn is_fatal(error: &StoreError, file: &Path) -> bool {
             tracing::error!(store = %file.display(), %error, "a checkpoint failed; the store stops");
             true
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_passes_lets_the_store_go_on() {
+        let (path, detail) = (|| "reactor.db".to_owned(), || "it was seen".to_owned());
+        let is_fatal = |error| is_fatal(&error, Path::new("reactor.db"));
+        assert!(!is_fatal(StoreError::Full));
+        assert!(!is_fatal(StoreError::Busy { path: path(), who: detail() }));
+        assert!(is_fatal(StoreError::Broken { detail: detail() }));
+        assert!(is_fatal(StoreError::Damaged { path: path(), detail: detail() }));
+        assert!(is_fatal(StoreError::Gone { path: path(), detail: detail() }));
+        assert!(is_fatal(StoreError::Other(detail())));
     }
 }

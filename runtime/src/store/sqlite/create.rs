@@ -1,11 +1,8 @@
 //! Making a store, and making sure that a file is one.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -106,16 +103,8 @@ pub(super) fn check_header(file: &Path) -> Result<()> {
     check_stamp(file, number(68), i64::from(number(60)))
 }
 
-/// Reads the first bytes. A file that is closed takes all of SQLite's locks on it in this process away, so one that was
-/// opened here stays open.
 fn read_head(file: &Path, head: &mut [u8]) -> std::io::Result<usize> {
-    static OPENED: Mutex<BTreeMap<(u64, u64), File>> = Mutex::new(BTreeMap::new());
-    let meta = fs::metadata(file)?;
-    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    let file = match opened.entry((meta.dev(), meta.ino())) {
-        Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => entry.insert(folder::open_to_look(file)?),
-    };
+    let file = folder::keep_open(file)?;
     let mut read = 0;
     while read < head.len() {
         match file.read_at(&mut head[read..], read as u64)? {

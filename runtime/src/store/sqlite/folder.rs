@@ -6,11 +6,13 @@
 //! that is no file is refused by name before anything is written to it. The path of the directory itself may lead
 //! through links: that is the decision of the person who configured it.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 
@@ -220,6 +222,18 @@ pub(super) fn make_new(path: &Path) -> io::Result<File> {
 /// Opens a file only to read it, without waiting for what is no file.
 pub(super) fn open_to_look(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
+}
+
+/// Opens a file that SQLite locks only to read it, and keeps it open: a file that is closed takes all locks on it away
+/// that this process has, SQLite's too.
+pub(super) fn keep_open(path: &Path) -> io::Result<Arc<File>> {
+    static KEPT: Mutex<BTreeMap<(u64, u64), Arc<File>>> = Mutex::new(BTreeMap::new());
+    let meta = fs::metadata(path)?;
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    match kept.entry((meta.dev(), meta.ino())) {
+        Entry::Occupied(entry) => Ok(Arc::clone(entry.get())),
+        Entry::Vacant(entry) => Ok(Arc::clone(entry.insert(Arc::new(open_to_look(path)?)))),
+    }
 }
 
 /// Opens an end of a named pipe of the directory without waiting for the other.

@@ -125,8 +125,7 @@ impl SqliteStore {
             return Err(error.clone());
         }
         let Some(files) = &self.files else { return Ok(()) };
-        let file = self.readers.file();
-        let found = files.look_inside(|| create::connect(file, self.queue.patience()).map_err(|e| e.at(file)));
+        let found = files.look_inside();
         // Set already: the first failure is the one to tell.
         found.inspect_err(|error| drop(self.broken.set(error.clone())))
     }

@@ -45,7 +45,6 @@ impl SqliteStore {
         let mut conn = create::connect(&file, &patience).map_err(|e| e.at(&file))?;
         create::check(&conn, &file)?;
         create::migrate(&conn).map_err(|e| e.at(&file))?;
-        let files = Arc::new(Files::of(dir, &conn, options.owner)?);
 
         let mut live = Live::default();
         live.ledger.segment_rows = options.segment_rows;
@@ -58,6 +57,7 @@ impl SqliteStore {
         } else {
             Reserve::of_client(dir, options.reserve, options.size_limit, &conn)
         };
+        let files = Arc::new(Files::of(dir, options.owner)?);
         let claims = match live.epoch {
             Some(epoch) => Some(Claims::open(dir, options.slots, epoch)?),
             None => None,

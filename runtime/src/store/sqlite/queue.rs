@@ -39,11 +39,6 @@ impl Queue {
         Self { sender: None, threads: Vec::new(), patience }
     }
 
-    /// How long other processes are waited for.
-    pub(super) fn patience(&self) -> &Patience {
-        &self.patience
-    }
-
     /// Lets nothing wait for other processes any more.
     pub(super) fn give_up(&self) {
         self.patience.give_up();

@@ -149,8 +149,9 @@ impl Writer {
             }
             self.shorten_log();
         }
-        if self.stopped.is_some() {
-            // What has been damaged or replaced stays as it is.
+        if let Some(error) = &self.stopped {
+            // What has been damaged or replaced stays as it is, also when the checkpointer's connection is closed.
+            let _ = self.broken.set(error.clone());
             let _ = create::keep_log(&self.conn, true);
         }
     }
