@@ -334,6 +334,14 @@ fn an_owner_that_gives_up_waits_for_nobody() {
 }
 
 #[test]
+fn a_command_that_owns_the_store_for_a_moment_gives_up() {
+    let dir = sample();
+    let _other = Other::that("writes", dir.path());
+    let opened = SqliteStore::open(dir.path(), &OpenOptions { endless: false, ..owned() });
+    assert!(matches!(opened, Err(StoreError::Busy { .. })), "{opened:?}");
+}
+
+#[test]
 fn a_store_that_is_closed_while_it_waits_is_closed() {
     let dir = sample();
     let store = open(dir.path(), &owned());

@@ -101,7 +101,7 @@ impl Project {
 
     /// Opens the store next to a host that may be running.
     pub(super) fn client(&self) -> Result<Arc<dyn Store>, Exit> {
-        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, &OpenOptions::client())?))
+        self.open(&OpenOptions::client())
     }
 
     /// Opens the store only to look at it, if there is one.
@@ -109,11 +109,11 @@ impl Project {
         Ok(Arc::new(SqliteStore::look(&self.config.runtime.data_dir)?))
     }
 
-    /// Opens the store as its owner, and waits for as long as there is no room for it.
+    /// Opens the store as its owner, for a host: waits for as long as other processes keep it busy, or its disk is full.
     pub(super) fn owner_when_there_is_room(&self) -> Result<Arc<dyn Store>, Exit> {
         let mut told = false;
         loop {
-            match self.owner() {
+            match self.open(&OpenOptions::owner(self.config.runtime.concurrency)) {
                 Err(Exit { error: Some(error), .. }) if matches!(error.downcast_ref(), Some(StoreError::Full)) => {
                     if !std::mem::replace(&mut told, true) {
                         let dir = self.config.runtime.data_dir.display();
@@ -128,10 +128,13 @@ impl Project {
         }
     }
 
-    /// Opens the store as its owner.
+    /// Opens the store as its owner, for a command.
     pub(super) fn owner(&self) -> Result<Arc<dyn Store>, Exit> {
-        let slots = self.config.runtime.concurrency;
-        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, &OpenOptions::owner(slots))?))
+        self.open(&OpenOptions { endless: false, ..OpenOptions::owner(self.config.runtime.concurrency) })
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Store>, Exit> {
+        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, options)?))
     }
 }
 

@@ -61,6 +61,7 @@ fn make(file: &Path, reserve: u64) -> Result<()> {
     for entry in fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_name().to_string_lossy().starts_with("reactor.db.tmp-") {
+            let failed = |e| StoreError::Other(format!("cannot remove {} ({e}); remove it", entry.path().display()));
             fs::remove_file(entry.path()).map_err(failed)?;
         }
     }

@@ -59,8 +59,11 @@ pub fn make(dir: &Path) -> Result<()> {
     }
     // Each new directory's entry is in its parent, which must reach the disk as well.
     let new: Vec<&Path> = dir.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| cannot("make", &e))?;
-    for part in new {
+    for part in new.into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(part) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
+            made => made.map_err(|e| cannot("make", &e))?,
+        }
         // A umask may take rights from this user, too.
         fs::set_permissions(part, Permissions::from_mode(0o700)).map_err(|e| cannot("make", &e))?;
         let parent = part.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

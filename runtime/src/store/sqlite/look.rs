@@ -58,7 +58,7 @@ fn explain(dir: &Path, error: StoreError) -> StoreError {
     }
     let (dir, index) = (dir.display(), index.display());
     StoreError::Other(format!(
-        "{dir} holds a write-ahead log, and its index {index} is missing and cannot be made there ({error}); copy the \
-         folder to a place that can be written, and use --data-dir"
+        "{dir} holds a write-ahead log, and its index {index} is missing and cannot be made there; copy the folder to a \
+         place that can be written, and use --data-dir"
     ))
 }

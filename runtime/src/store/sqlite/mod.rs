@@ -75,19 +75,29 @@ pub struct OpenOptions {
     pub segment_rows: usize,
     /// Bytes of the database at which the disk counts as full, for tests.
     pub size_limit: Option<u64>,
-    /// How long a client waits for another process before it gives up. An owner waits for as long as it takes.
+    /// How long another process is waited for.
     pub patience: Duration,
+    /// Wait for as long as it takes instead.
+    pub endless: bool,
 }
 
 impl OpenOptions {
     /// An owner that runs up to `slots` attempts at once.
     pub fn owner(slots: usize) -> Self {
-        Self { owner: true, slots, reserve: 8 << 20, segment_rows: 65_536, size_limit: None, patience: PATIENCE }
+        Self {
+            owner: true,
+            slots,
+            reserve: 8 << 20,
+            segment_rows: 65_536,
+            size_limit: None,
+            patience: PATIENCE,
+            endless: true,
+        }
     }
 
     /// A client.
     pub fn client() -> Self {
-        Self { owner: false, slots: 0, ..Self::owner(0) }
+        Self { owner: false, slots: 0, endless: false, ..Self::owner(0) }
     }
 }
 

@@ -38,7 +38,7 @@ impl SqliteStore {
         folder::make(dir)?;
         folder::survey(dir)?;
         let file = dir.join(DATABASE);
-        let patience = Patience::new(&file, options.owner, options.patience);
+        let patience = Patience::new(&file, options.endless, options.patience);
         let lock = if options.owner { Some(OwnerLock::take(dir)?) } else { None };
         let turn = Turn::open(dir, options.owner, patience.clone())?;
         create::database(&file, &turn, options.reserve)?;

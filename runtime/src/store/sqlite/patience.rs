@@ -1,7 +1,7 @@
 //! How long a connection waits for another process, and what it says meanwhile.
 //!
-//! An owner waits for as long as it takes, since a back-up or a curious `sqlite3` is no reason to end; it says who keeps it
-//! waiting. A client gives up after its limit, with nothing written. Both end at once when the host gives up.
+//! A host waits for as long as it takes, since a back-up or a curious `sqlite3` is no reason to end; it says who keeps it
+//! waiting. A command gives up after its limit, with nothing written. Both end at once when the host gives up.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,6 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// How a store's waits end.
 #[derive(Clone, Debug)]
 pub(super) struct Patience {
-    /// How long a client waits, and an owner that is being closed.
     limit: Duration,
     /// Whether the limit does not count, as long as the store is not being closed.
     endless: bool,
@@ -41,9 +40,9 @@ impl Patience {
         Self { limit: self.limit.min(limit), ..self.clone() }
     }
 
-    /// Of an owner or a client.
-    pub(super) fn new(database: &Path, owner: bool, limit: Duration) -> Self {
-        Self { limit, endless: owner, database: database.to_owned(), end: Arc::new(AtomicU8::new(OPEN)) }
+    /// Of a store that was opened like this.
+    pub(super) fn new(database: &Path, endless: bool, limit: Duration) -> Self {
+        Self { limit, endless, database: database.to_owned(), end: Arc::new(AtomicU8::new(OPEN)) }
     }
 
     /// From here on nothing waits longer than the limit.

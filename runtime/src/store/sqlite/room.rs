@@ -38,7 +38,10 @@ impl Reserve {
     /// one.
     pub(super) fn of_owner(dir: &Path, bytes: u64, limit: Option<u64>, conn: &Connection) -> Self {
         let mut this = Self { path: dir.join(NAME), bytes, used: true, limit, owner: true };
-        this.restore(conn);
+        if !this.restore(conn) {
+            let path = this.path.display();
+            tracing::warn!(%path, "there is no room for the reserve: new events are refused until some space is free");
+        }
         this
     }
 
@@ -76,10 +79,6 @@ impl Reserve {
             None => is_there(&self.path, self.bytes) || free(&self.path).is_none_or(|free| free >= 2 * self.bytes),
         };
         let taken = is_room && fill(&self.path, self.bytes);
-        if self.owner && !taken {
-            let path = self.path.display();
-            tracing::warn!(%path, "there is no room for the reserve: new events are refused until some space is free");
-        }
         self.used = self.owner && !taken;
         self.apply_limit(conn);
         taken

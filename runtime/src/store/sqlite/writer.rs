@@ -250,7 +250,11 @@ impl Writer {
 
     /// Takes the reserve again, if there is room, and lets new events in.
     fn look_for_room(&mut self) {
+        let had_room = !self.reserve.is_used();
         let has_room = self.reserve.restore(&self.conn);
+        if has_room && !had_room {
+            tracing::info!(store = %self.file.display(), "there is room again: new events are accepted");
+        }
         let told = (|| {
             if room::is_refusing(&self.conn)? == has_room {
                 self.conn.execute_batch("BEGIN IMMEDIATE")?;
