@@ -124,7 +124,7 @@ fn other_files_are_refused_untouched() {
     assert!(matches!(fails(dir.path()), StoreError::Damaged { .. }));
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(matches!(fails(dir.path()), StoreError::Foreign { .. }));
+    assert!(matches!(fails(dir.path()), StoreError::Refused { .. }));
 }
 
 #[test]

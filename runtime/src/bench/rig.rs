@@ -17,7 +17,7 @@ use crate::pipeline::host::{Control, Host, Parts};
 use crate::pipeline::invoke::Guest;
 use crate::pipeline::signal::Signals;
 use crate::store::Store;
-use crate::store::sqlite::{OpenOptions, SqliteStore};
+use crate::store::sqlite::{OpenOptions, SqliteStore, make_directory};
 
 /// A host that is ready to run.
 pub struct Rig {
@@ -142,7 +142,7 @@ impl Running {
 
 /// A folder that is removed when it is dropped.
 pub(super) fn folder(parent: &Path) -> anyhow::Result<TempDir> {
-    let made =
-        std::fs::create_dir_all(parent).and_then(|()| tempfile::Builder::new().prefix("bench-").tempdir_in(parent));
+    make_directory(parent)?;
+    let made = tempfile::Builder::new().prefix("bench-").tempdir_in(parent);
     made.with_context(|| format!("cannot make a folder in {}", parent.display()))
 }

@@ -84,7 +84,17 @@ pub(super) struct Select {
 impl Dead {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
         let project = Project::load(global)?;
-        let store = project.client()?;
+        // Looking and choosing changes nothing; what is asked for then is written by another connection.
+        let store = match (self, project.look()) {
+            (Self::List(_), Err(exit)) if exit.is_missing_store() => {
+                // A list of none, for scripts.
+                exit.error.iter().for_each(|error| eprintln!("{error}"));
+                return list(&[], &BTreeMap::new(), global.json);
+            }
+            // The dead letters are in the queue; the store only knows which of them are its own.
+            (Self::Redrive { from: Some(_), .. }, Err(exit)) if exit.is_missing_store() => project.client()?,
+            (_, store) => store?,
+        };
         let names: BTreeMap<_, _> = store.reactor_names()?.into_iter().collect();
         match self {
             Self::List(select) => list(&select.find(&*store, &names)?, &names, global.json),
@@ -96,7 +106,7 @@ impl Dead {
                 show(&dead, &names, &from.unwrap_or_else(|| channel.to_string()), global.json)
             }
             Self::Redrive { from: Some(channel), .. } => {
-                super::dead_from::redrive(&project, &store, &names, channel, global.json)
+                super::dead_from::redrive(&project, &project.client()?, &names, channel, global.json)
             }
             Self::Redrive { select, from: None } => {
                 ask(&project, select.chosen(&*store, &names)?, Request::Redrive, global.json)

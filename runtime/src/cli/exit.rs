@@ -14,7 +14,7 @@ pub const USAGE: u8 = 2;
 pub const CONFIG: u8 = 3;
 /// A module is missing, broken, or imports what it was not granted; or its build failed.
 pub const MODULE: u8 = 4;
-/// The data directory is locked, foreign, newer, damaged or not writable.
+/// The data directory is locked, foreign, newer, damaged, not safe, not writable, or not there.
 pub const STORE: u8 = 5;
 /// Some of the input was refused; the rest was accepted.
 pub const PARTIAL: u8 = 6;
@@ -32,6 +32,12 @@ impl Exit {
     /// An error to be printed.
     pub fn new(code: u8, error: impl Into<anyhow::Error>) -> Self {
         Self { code, error: Some(error.into()) }
+    }
+
+    /// Whether it is that there is no store yet.
+    pub fn is_missing_store(&self) -> bool {
+        let store = self.error.as_ref().and_then(|error| error.downcast_ref());
+        matches!(store, Some(StoreError::Missing { .. }))
     }
 
     /// An error that has been printed.

@@ -114,11 +114,13 @@ impl Invoke {
     /// The state that the run sees. A store that is not there yet is not made.
     fn view(&self, project: &Project, name: &str) -> Result<View, Exit> {
         let given = self.state.iter().map(|(key, value)| (key.clone(), Bytes::from(value.clone()))).collect();
-        let there = project.config.runtime.data_dir.join("reactor.db").exists();
-        if self.fresh || !there {
+        if self.fresh {
             return Ok(View { store: None, given });
         }
-        let store = project.client()?;
+        let store = match project.look() {
+            Err(exit) if exit.is_missing_store() => return Ok(View { store: None, given }),
+            store => store?,
+        };
         let id = store.reactor_names()?.into_iter().find(|(_, known)| known == name).map(|(id, _)| id);
         Ok(View { store: id.map(|id| (store, id)), given })
     }

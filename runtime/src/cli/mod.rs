@@ -7,6 +7,7 @@ macro_rules! out {
     ($($words:tt)*) => { $crate::cli::print_line(format_args!($($words)*)) };
 }
 
+mod backstop;
 mod bench;
 mod build;
 mod check;

@@ -9,14 +9,17 @@ use crate::channel::aws::Aws;
 use crate::channel::{self, Remote};
 use crate::config::model::{ChannelConfig, Config, ReactorConfig};
 use crate::config::{self, Places};
-use crate::store::Store;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
+use crate::store::{Store, StoreError};
 
 use super::Global;
 use super::exit::{self, Exit};
 
 /// Where the codes in brackets are explained.
 const SAYS_MORE: &str = "`reactor explain CODE` says more about what stands in brackets";
+
+/// How often it is looked whether there is room.
+const FOR_ROOM: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A checked configuration.
 pub(super) struct Project {
@@ -98,13 +101,40 @@ impl Project {
 
     /// Opens the store next to a host that may be running.
     pub(super) fn client(&self) -> Result<Arc<dyn Store>, Exit> {
-        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, &OpenOptions::client())?))
+        self.open(&OpenOptions::client())
     }
 
-    /// Opens the store as its owner.
+    /// Opens the store only to look at it, if there is one.
+    pub(super) fn look(&self) -> Result<Arc<dyn Store>, Exit> {
+        Ok(Arc::new(SqliteStore::look(&self.config.runtime.data_dir)?))
+    }
+
+    /// Opens the store as its owner, for a host: waits for as long as other processes keep it busy, or its disk is full.
+    pub(super) fn owner_when_there_is_room(&self) -> Result<Arc<dyn Store>, Exit> {
+        let mut told = false;
+        loop {
+            match self.open(&OpenOptions::owner(self.config.runtime.concurrency)) {
+                Err(Exit { error: Some(error), .. }) if matches!(error.downcast_ref(), Some(StoreError::Full)) => {
+                    if !std::mem::replace(&mut told, true) {
+                        let dir = self.config.runtime.data_dir.display();
+                        tracing::warn!(
+                            "the disk that holds {dir} is full, and nothing is left of the reserve; waiting until some space is free"
+                        );
+                    }
+                    std::thread::sleep(FOR_ROOM);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Opens the store as its owner, for a command.
     pub(super) fn owner(&self) -> Result<Arc<dyn Store>, Exit> {
-        let slots = self.config.runtime.concurrency;
-        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, &OpenOptions::owner(slots))?))
+        self.open(&OpenOptions { endless: false, ..OpenOptions::owner(self.config.runtime.concurrency) })
+    }
+
+    fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Store>, Exit> {
+        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, options)?))
     }
 }
 

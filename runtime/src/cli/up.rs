@@ -15,6 +15,7 @@ use crate::pipeline::host::{Control, Host, Parts};
 use crate::pipeline::signal::Signals;
 use crate::store::{Store, StoreError};
 
+use super::backstop::Backstop;
 use super::check::print_topology;
 use super::exit::{self, Exit};
 use super::modules::Modules;
@@ -62,7 +63,7 @@ impl Up {
             super::build::build_missing(&project)?;
         }
         // The lock comes first: a second host should not compile for a minute before it is refused.
-        let store = project.owner()?;
+        let store = project.owner_when_there_is_room()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let modules = Modules::load(&project, global, &clock)?;
         if !global.json {
@@ -84,6 +85,10 @@ impl Up {
             signals: Arc::new(Signals::traced(exporter.as_ref().map(Exporter::tracer))),
         };
         let ended = control.block_on(self.until_told(global, &project, modules, parts));
+        if ended.is_err() {
+            // Nothing that waits for another process keeps this one from ending.
+            store.give_up();
+        }
         status::clear();
         guests.shutdown_background();
         exporter.into_iter().for_each(Exporter::flush);
@@ -103,20 +108,19 @@ impl Up {
         }
         let (tell, told) = mpsc::channel(4);
         let host = tokio::spawn(async move { Host::new(parts).await?.run(told).await });
+        let backstop = Backstop::new(project.config.runtime.drain, Arc::clone(&store), Arc::clone(&signals));
         if self.until_idle {
             let _ = tell.send(Control::WhenIdle).await;
         }
         let (ask, asked) = mpsc::channel(1);
         let reloader = Reloader::new(global, project, modules, Arc::clone(&store), tell.clone());
         tokio::spawn(reloader.run(asked, self.watch));
-        tokio::spawn(obey_signals(tell, ask));
+        tokio::spawn(obey_signals(tell, ask, Arc::clone(&backstop)));
         if status::wanted(global.log == LogFormat::Text) {
             tokio::spawn(status::show(signals, store));
         }
         tracing::info!("up");
-        let ended =
-            host.await.unwrap_or_else(|panic| Err(StoreError::Other(format!("the host's task ended: {panic}"))));
-        Ok(ended?)
+        Ok(backstop.wait_for(host).await?)
     }
 }
 
@@ -125,7 +129,7 @@ fn guest_threads() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().thread_name("reactor-guest").enable_all().build()
 }
 
-async fn obey_signals(tell: mpsc::Sender<Control>, reload: mpsc::Sender<()>) {
+async fn obey_signals(tell: mpsc::Sender<Control>, reload: mpsc::Sender<()>, backstop: Arc<Backstop>) {
     let signals = signal(SignalKind::terminate())
         .and_then(|term| Ok((term, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)));
     let Ok((mut term, mut interrupt, mut hangup)) = signals else {
@@ -140,7 +144,10 @@ async fn obey_signals(tell: mpsc::Sender<Control>, reload: mpsc::Sender<()>) {
         }
     }
     let _ = tell.send(Control::Drain).await;
-    either(&mut term, &mut interrupt).await;
+    tokio::select! {
+        () = either(&mut term, &mut interrupt) => {}
+        () = backstop.fall() => either(&mut term, &mut interrupt).await,
+    }
     tracing::warn!("told twice; ending at once");
     // Whatever runs now is a crash to the store, which is what it is made for.
     std::process::exit(i32::from(exit::FAILURE));

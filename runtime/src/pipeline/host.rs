@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::channel::Remote;
@@ -115,7 +115,7 @@ pub struct Host {
     /// The store's clock when this host started, and this process's clock at that moment.
     pub(super) epoch: (HostTime, Duration),
     /// What the store said last of other processes' writes.
-    pub(super) foreign_seen: u64,
+    pub(super) foreign_seen: Option<u64>,
     pub(super) draining: Option<Instant>,
     pub(super) until_idle: bool,
     /// What runs when this host has ended; nothing, once it was told to stop.
@@ -126,6 +126,8 @@ pub struct Host {
     pub(super) signals: Arc<Signals>,
     /// When the gauges were set last.
     pub(super) shown: Option<Instant>,
+    /// Housekeeping that is under way.
+    pub(super) tidying: Option<JoinHandle<()>>,
 }
 
 impl Host {
@@ -192,7 +194,7 @@ impl Host {
         }
         self.hand_back().await;
         self.senders.shutdown().await;
-        self.store.maintain(&self.upkeep())?;
+        self.tidy_at_the_end().await?;
         match self.next.take().filter(|_| !self.stopping) {
             Some(deployment) => Ok((End::Restart(deployment), self.until_idle)),
             None => {
@@ -303,11 +305,15 @@ impl Host {
     /// Looks whether another process has written something without ringing.
     async fn poll_foreign(&mut self) -> Result<(), StoreError> {
         let seen = self.store.foreign_changes()?;
-        if seen == self.foreign_seen {
+        if self.foreign_seen.replace(seen) == Some(seen) {
             return Ok(());
         }
-        self.foreign_seen = seen;
         self.look_around().await
+    }
+
+    /// What is in the store is looked at again with the next look, as if another process had written.
+    pub(super) fn look_again(&mut self) {
+        self.foreign_seen = None;
     }
 
     /// Something was appended or requested.
@@ -386,14 +392,39 @@ impl Host {
         }
     }
 
-    fn tidy(&self) {
+    fn tidy(&mut self) {
+        if self.tidying.as_ref().is_some_and(|under_way| !under_way.is_finished()) {
+            return;
+        }
         let (store, upkeep) = (Arc::clone(&self.store), self.upkeep());
         let inputs = self.to_self.clone();
-        tokio::task::spawn_blocking(move || match store.maintain(&upkeep) {
+        self.tidying = Some(tokio::task::spawn_blocking(move || match store.maintain(&upkeep) {
             Ok(()) => {}
-            Err(StoreError::Full) => tracing::warn!("{}", StoreError::Full),
+            Err(error @ (StoreError::Full | StoreError::Busy { .. })) => tracing::warn!("{error}"),
             Err(error) => drop(inputs.send(Input::Fatal(error))),
-        });
+        }));
+    }
+
+    /// The last time. A store that another process keeps busy is waited for until the drain time is over.
+    async fn tidy_at_the_end(&mut self) -> Result<(), StoreError> {
+        let (store, upkeep) = (Arc::clone(&self.store), self.upkeep());
+        let mut last = tokio::task::spawn_blocking(move || store.maintain(&upkeep));
+        let end = self.draining.unwrap_or_else(|| Instant::now() + self.config.runtime.drain) + GIVE_UP;
+        let ended = match timeout_at(end, &mut last).await {
+            Ok(ended) => ended,
+            Err(_) if self.next.is_some() && !self.stopping => last.await,
+            Err(_) => {
+                self.store.give_up();
+                last.await
+            }
+        };
+        match ended.unwrap_or_else(|panic| Err(StoreError::Other(format!("housekeeping ended: {panic}")))) {
+            Err(error @ (StoreError::Full | StoreError::Busy { .. })) => {
+                tracing::warn!("{error}");
+                Ok(())
+            }
+            ended => ended,
+        }
     }
 
     fn upkeep(&self) -> Upkeep {

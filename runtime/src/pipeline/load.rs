@@ -1,6 +1,7 @@
 //! Bringing deliveries back into memory: spilled ones, due ones, held ones, and what the last owner left behind.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 
 use crate::event::{AttemptRecord, DeliveryId, HostTime, LaneKey, Message, Origin};
@@ -189,7 +190,8 @@ impl Host {
     /// Takes over what the last owner left: attempts that had begun count, blocked lanes stay blocked.
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
         let leased = self.leased();
-        let recovered = self.store.recover(&leased)?;
+        let recover = || ready(self.store.recover(&leased));
+        let recovered = commit::until_there_is_room(&self.signals, recover).await?;
         let mut lanes: HashMap<usize, HashMap<LaneKey, LaneState>> = HashMap::new();
         for (reactor, lane, state) in recovered.lanes {
             if let Some(index) = self.by_id.get(&reactor) {
@@ -202,7 +204,7 @@ impl Host {
             let state = self.count_interrupted(stored, attempt).await?;
             if needs_lease && state != Some(LaneState::Parked) {
                 // Its message comes again, and with it the next attempt.
-                self.store.away(vec![id]).await?;
+                commit::until_there_is_room(&self.signals, || self.store.away(vec![id])).await?;
                 continue;
             }
             if let (Some(index), Some(lane), Some(state)) = (reactor, lane, state) {

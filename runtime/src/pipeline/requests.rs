@@ -10,9 +10,14 @@ impl Host {
     /// Carries out what has been asked for since the last time.
     pub(super) async fn carry_out_requests(&mut self) -> Result<(), StoreError> {
         for (number, request) in self.store.requests()? {
-            match request {
-                Request::Redrive(dead) => self.redrive(number, dead).await?,
-                Request::Drop(dead) => self.drop_dead(number, dead)?,
+            let done = match request {
+                Request::Redrive(dead) => self.redrive(number, dead).await,
+                Request::Drop(dead) => self.drop_dead(number, dead),
+            };
+            match done {
+                // What is new has to wait for room; the others may go on.
+                Err(StoreError::Full) => self.look_again(),
+                done => done?,
             }
         }
         Ok(())

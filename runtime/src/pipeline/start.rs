@@ -1,6 +1,7 @@
 //! Getting a host ready: names, reactors, routes, connections, and what the last owner left.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -13,7 +14,7 @@ use crate::store::StoreError;
 
 use super::admit;
 use super::claim::Slots;
-use super::commit::committer;
+use super::commit::{committer, until_there_is_room};
 use super::host::{Host, Parts};
 use super::inlet::{Inlet, Opening};
 use super::lease::Leases;
@@ -32,7 +33,8 @@ impl Host {
         let (commits, queue) = mpsc::unbounded_channel();
         let mut channel_ids = BTreeMap::new();
         for name in config.channels.keys() {
-            channel_ids.insert(name.clone(), store.channel_id(name)?);
+            let id = until_there_is_room(&signals, || ready(store.channel_id(name))).await?;
+            channel_ids.insert(name.clone(), id);
         }
         let destination = |(name, channel)| (String::clone(name), Destination::of(channel, channel_ids[name]));
         let destinations: Destinations = Arc::new(config.channels.iter().map(destination).collect());
@@ -42,7 +44,7 @@ impl Host {
             let guest = guests
                 .remove(name)
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
-            let id = store.reactor_id(name)?;
+            let id = until_there_is_room(&signals, || ready(store.reactor_id(name))).await?;
             let state = ReactorState::new(Arc::clone(&store), id, Arc::clone(&room));
             let told = signals.reactor(name);
             reactors.push(Reactor::new(
@@ -64,7 +66,7 @@ impl Host {
         let mut host = Self {
             epoch: (store.host_time()?, clock.elapsed()),
             next_commit: store.next_commit()?,
-            foreign_seen: store.foreign_changes()?,
+            foreign_seen: Some(store.foreign_changes()?),
             scheduler: Scheduler::new(&specs, permits, config.runtime.queue_memory),
             slots: Slots::new(permits, guest_threads, Arc::clone(&store), to_self.clone()),
             by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),
@@ -89,6 +91,7 @@ impl Host {
             holding: 0,
             signals,
             shown: None,
+            tidying: None,
             config,
             store,
             clock,

@@ -60,8 +60,45 @@ pub enum StoreError {
         /// What was found, and where.
         detail: String,
     },
+    /// Something in the data directory that is not followed, opened or changed.
+    #[error("{path} is refused: {reason}")]
+    Refused {
+        /// The file or directory.
+        path: String,
+        /// What was found, and what to do.
+        reason: String,
+    },
+    /// There is no store to look at.
+    #[error("there is no store in {path} yet; `reactor up` or `reactor publish` makes it")]
+    Missing {
+        /// The data directory.
+        path: String,
+    },
+    /// Another process has kept a lock for too long. Nothing of the call was applied.
+    #[error("{path} is kept busy by {who}; nothing was written; let that process end, then try again")]
+    Busy {
+        /// The file.
+        path: String,
+        /// The process, if it is known.
+        who: String,
+    },
+    /// The files that are open are not the store any more; the process must stop.
+    #[error(
+        "the store in {path} was removed, moved or replaced while it was in use: {detail}; what was written since is in \
+         the files that were there before, if they still exist; this process must stop (docs/store.md says how to go \
+         back to a copy)"
+    )]
+    Gone {
+        /// The data directory.
+        path: String,
+        /// What was found.
+        detail: String,
+    },
     /// No room. Nothing of the call was applied.
-    #[error("the disk that holds the store is full; free some space, the host carries on by itself")]
+    #[error(
+        "the disk that holds the store is full: nothing of this was written; free some space, then try again (a host \
+         that runs goes on by itself)"
+    )]
     Full,
     /// This owner has been replaced; it must stop at once.
     #[error("another host took over this store; this one must stop")]
@@ -191,7 +228,8 @@ pub trait Store: Send + Sync + 'static {
 
     // --- housekeeping ------------------------------------------------------------------------------------------
 
-    /// A number that changes when another process has committed something.
+    /// A number that changes when another process has committed something. Called often; an error if the store has been
+    /// removed or replaced, or cannot go on for another reason.
     fn foreign_changes(&self) -> Result<u64>;
     /// Waits until something was appended or requested, by this process or another. It may be over without that, and, if
     /// a process dies between its commit and its call, miss one: [`Store::foreign_changes`] misses none.
@@ -201,6 +239,8 @@ pub trait Store: Send + Sync + 'static {
     /// Persists the clock, expires whole ledger segments that are older than `ledger_window` and log records older
     /// than each channel's retention that nobody needs any more, and checkpoints. Called every few seconds.
     fn maintain(&self, upkeep: &Upkeep) -> Result<()>;
+    /// Called when there is no time left: whatever waits for another process answers now, with [`StoreError::Busy`].
+    fn give_up(&self) {}
     /// Counts, for people and tests.
     fn stats(&self) -> Result<Stats>;
 }

@@ -5,11 +5,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use anyhow::anyhow;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::exit::{self, Exit};
+use crate::cli::exit::Exit;
 use crate::cli::project::Project;
 use crate::event::{AttemptRecord, ChannelId, Event, HostTime, Identity, Offset, ReactorId};
 use crate::pipeline::decode::{Settings, decode};
@@ -108,12 +107,7 @@ impl Story {
 impl Teller {
     /// For these channels, or all.
     pub(super) fn new(project: &Project, wanted: &[String]) -> Result<Self, Exit> {
-        let dir = &project.config.runtime.data_dir;
-        if !dir.join("reactor.db").exists() {
-            let why = anyhow!("there is no store in {} yet; `reactor publish` or `reactor up` makes it", dir.display());
-            return Err(Exit::new(exit::STORE, why));
-        }
-        let store = project.client()?;
+        let store = project.look()?;
         let known: BTreeMap<String, ChannelId> =
             store.channel_names()?.into_iter().map(|(id, name)| (name, id)).collect();
         let mut names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();

@@ -112,6 +112,11 @@ impl Signals {
         }
     }
 
+    /// Whether nothing has begun to run yet.
+    pub fn is_starting(&self) -> bool {
+        self.phase.load(Relaxed) == Phase::Starting as u8
+    }
+
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
     }

@@ -3,15 +3,17 @@
 //! Other processes ring through a named pipe in the store's directory. Where there can be none, or nobody is at home,
 //! ringing does nothing, and what was written is found when the owner looks by itself.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
+
+use super::folder;
 
 /// One side of it.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub(super) struct Bell {
 
 impl Bell {
     pub(super) fn new(dir: &Path, owner: bool) -> Self {
-        Self { path: dir.join("bell"), inside: owner.then(Notify::new), outside: OnceLock::new() }
+        Self { path: dir.join(folder::BELL), inside: owner.then(Notify::new), outside: OnceLock::new() }
     }
 
     /// Never blocks, and never fails: a full pipe has been rung already.
@@ -34,8 +36,7 @@ impl Bell {
         match &self.inside {
             Some(inside) => inside.notify_one(),
             None => {
-                let flags = OFlags::NONBLOCK.bits().cast_signed();
-                let pipe = OpenOptions::new().write(true).custom_flags(flags).open(&self.path);
+                let pipe = folder::open_pipe(&self.path, true);
                 let _ = pipe.and_then(|mut pipe| pipe.write(&[1]));
             }
         }
@@ -68,12 +69,14 @@ impl Bell {
 }
 
 fn listen(path: &Path) -> std::io::Result<(pipe::Receiver, File)> {
-    match mkfifoat(CWD, path, Mode::from_raw_mode(0o666)) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+    match mkfifoat(CWD, path, Mode::from_raw_mode(0o600)) {
+        // A umask may take rights from this user, too.
+        Ok(()) => std::fs::set_permissions(path, Permissions::from_mode(0o600))?,
+        Err(rustix::io::Errno::EXIST) => {}
         Err(error) => return Err(error.into()),
     }
-    let receiver = pipe::OpenOptions::new().open_receiver(path)?;
-    let sender = OpenOptions::new().write(true).open(path)?;
+    let receiver = pipe::Receiver::from_file(folder::open_pipe(path, false)?)?;
+    let sender = folder::open_pipe(path, true)?;
     Ok((receiver, sender))
 }
 

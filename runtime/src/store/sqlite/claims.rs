@@ -1,16 +1,19 @@
 //! Which attempts have begun: a small file that survives the process, not a power cut, and costs no sync.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::{folder, room};
 use crate::event::DeliveryId;
 use crate::store::{Mark, Result, StoreError};
 
 /// Bytes of a record: epoch, delivery, attempt, check.
 const RECORD: usize = 24;
+/// More slots than any host is configured to have.
+const MOST: usize = 65_536;
 
 /// An attempt that had begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +39,17 @@ impl Claims {
     /// Opens the file and makes room; what the last owner left stays until [`Claims::clear`].
     pub(super) fn open(dir: &Path, slots: usize, epoch: u64) -> Result<Self> {
         let path = dir.join("claims");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|e| broken(&path, &e))?;
+        let file = folder::open(&path)?;
+        let (most, size) = (slots.max(MOST) * RECORD, file.metadata().map_err(|e| broken(&path, &e))?.len());
+        if size > most as u64 {
+            let reason = format!(
+                "it has {size} bytes, and no host writes more than {most}; remove it: attempts that a crash cut short \
+                 are not counted then"
+            );
+            return Err(StoreError::Refused { path: path.display().to_string(), reason });
+        }
         let mut bytes = Vec::new();
-        (&file).read_to_end(&mut bytes).map_err(|e| broken(&path, &e))?;
+        (&file).take(most as u64).read_to_end(&mut bytes).map_err(|e| broken(&path, &e))?;
         if let Some(missing) = (slots * RECORD).checked_sub(bytes.len()) {
             // Written, not just lengthened: a claim must not fail for want of room.
             file.write_all_at(&vec![0; missing], bytes.len() as u64).map_err(|e| broken(&path, &e))?;
@@ -104,6 +114,9 @@ impl Claims {
 }
 
 fn broken(path: &Path, error: &std::io::Error) -> StoreError {
+    if room::means_full(error) {
+        return StoreError::Full;
+    }
     StoreError::Broken { detail: format!("{}: {error}", path.display()) }
 }
 

@@ -1,14 +1,17 @@
 //! Making a store, and making sure that a file is one.
 
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Fault, Sql};
+use super::folder::{self, Kind};
 use super::lock::Turn;
+use super::patience::Patience;
+use super::room;
 use crate::store::{Result, StoreError};
 
 /// `SQLite`'s application id: "RctR".
@@ -30,73 +33,48 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX deliveries_away ON deliveries (since) WHERE place = 4;"];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// The directory, made if need be.
-pub(super) fn directory(dir: &Path) -> Result<()> {
-    let cannot = |what: &str, e: &std::io::Error| {
-        StoreError::Other(format!(
-            "cannot {what} the data directory {} ({e}); set another runtime.data-dir",
-            dir.display()
-        ))
-    };
-    match fs::metadata(dir) {
-        Ok(meta) if meta.is_dir() => return Ok(()),
-        Ok(_) => {
-            let text =
-                format!("{} is a file, not a directory; move it away, or set another runtime.data-dir", dir.display());
-            return Err(StoreError::Other(text));
-        }
-        Err(_) => {}
+/// The database file; made if there is none.
+pub(super) fn database(file: &Path, turn: &Turn, reserve: u64) -> Result<()> {
+    if !exists(file)? {
+        turn.alone(|| if exists(file)? { Ok(()) } else { make(file, reserve) })?;
     }
-    // Each new directory's entry is in its parent, which must reach the disk as well.
-    let new: Vec<&Path> = dir.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
-    fs::create_dir_all(dir).map_err(|e| cannot("make", &e))?;
-    for part in new {
-        let parent = part.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        sync_directory(parent).map_err(|e| cannot("sync", &e))?;
-    }
-    Ok(())
-}
-
-/// The database file of a directory; made if there is none.
-pub(super) fn database(dir: &Path, turn: &Turn) -> Result<PathBuf> {
-    let file = dir.join("reactor.db");
-    if !exists(&file)? {
-        turn.alone(|| if exists(&file)? { Ok(()) } else { make(dir, &file) })?;
-    }
-    check_header(&file)?;
-    Ok(file)
+    check_header(file)
 }
 
 fn exists(file: &Path) -> Result<bool> {
-    file.try_exists().map_err(|e| StoreError::Other(format!("cannot look at {} ({e})", file.display())))
+    folder::look(file, Kind::File).map(|found| found.is_some())
 }
 
 /// Builds the file aside and moves it into place, so that at every moment there is a whole store or none.
-fn make(dir: &Path, file: &Path) -> Result<()> {
+fn make(file: &Path, reserve: u64) -> Result<()> {
+    let dir = file.parent().unwrap_or(Path::new("."));
     let wal = dir.join("reactor.db-wal");
     if exists(&wal)? {
         let detail = "reactor.db is gone, but its write-ahead log is there".to_owned();
         return Err(StoreError::Damaged { path: file.display().to_string(), detail });
     }
-    let failed = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::StorageFull => StoreError::Full,
-        _ => StoreError::Other(format!("cannot make a store in {} ({e})", dir.display())),
+    let failed = |e: std::io::Error| match e {
+        e if room::means_full(&e) => StoreError::Full,
+        e => StoreError::Other(format!("cannot make a store in {} ({e})", dir.display())),
     };
     // Only one process is here at a time, so what another one left is left for good.
     for entry in fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_name().to_string_lossy().starts_with("reactor.db.tmp-") {
+            let failed = |e| StoreError::Other(format!("cannot remove {} ({e}); remove it", entry.path().display()));
             fs::remove_file(entry.path()).map_err(failed)?;
         }
     }
     let aside = dir.join(format!("reactor.db.tmp-{}", std::process::id()));
-    fill(&aside).map_err(|e| e.at(&aside))?;
-    File::open(&aside).and_then(|f| f.sync_all()).map_err(failed)?;
+    let kept = room::make(dir, reserve);
+    let made = folder::make_new(&aside).map_err(failed)?;
+    fill(&aside, !kept).map_err(|e| e.at(&aside))?;
+    made.sync_all().map_err(failed)?;
     fs::rename(&aside, file).map_err(failed)?;
-    sync_directory(dir).map_err(failed)
+    folder::sync(dir).map_err(failed)
 }
 
-fn fill(aside: &Path) -> Sql<()> {
+fn fill(aside: &Path, refusing: bool) -> Sql<()> {
     let conn = Connection::open(aside)?;
     conn.execute_batch(&format!(
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
@@ -104,22 +82,17 @@ fn fill(aside: &Path) -> Sql<()> {
     ))?;
     let start = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     conn.execute("UPDATE meta SET value = ?1 WHERE name = 'host'", [super::rows::int(start)])?;
+    room::set_refusing(&conn, refusing)?;
     conn.close().map_err(|(_, e)| Fault::from(e))
 }
 
-fn sync_directory(dir: &Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
 /// What can be told without `SQLite`: that it is a database, ours, and of a version we know.
-fn check_header(file: &Path) -> Result<()> {
+pub(super) fn check_header(file: &Path) -> Result<()> {
     let path = || file.display().to_string();
     let unreadable = |e: std::io::Error| StoreError::Other(format!("cannot read {} ({e})", path()));
-    if !fs::metadata(file).map_err(unreadable)?.is_file() {
-        return Err(StoreError::Foreign { path: path(), reason: "it is not a file".into() });
-    }
-    let mut header = Vec::new();
-    File::open(file).map_err(unreadable)?.take(100).read_to_end(&mut header).map_err(unreadable)?;
+    let mut header = [0; 100];
+    let read = read_head(file, &mut header).map_err(unreadable)?;
+    let header = &header[..read];
     if header.len() < 100 {
         let detail = format!("it has {} bytes, too few for a database", header.len());
         return Err(StoreError::Damaged { path: path(), detail });
@@ -129,6 +102,18 @@ fn check_header(file: &Path) -> Result<()> {
     }
     let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     check_stamp(file, number(68), i64::from(number(60)))
+}
+
+fn read_head(file: &Path, head: &mut [u8]) -> std::io::Result<usize> {
+    let file = folder::keep_open(file)?;
+    let mut read = 0;
+    while read < head.len() {
+        match file.read_at(&mut head[read..], read as u64)? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
 }
 
 fn check_stamp(file: &Path, application: u32, version: i64) -> Result<()> {
@@ -146,11 +131,23 @@ fn check_stamp(file: &Path, application: u32, version: i64) -> Result<()> {
     }
 }
 
+/// That the tables of a store are those of this version.
+pub(super) fn is_current(file: &Path, version: i64) -> Result<()> {
+    if version >= VERSION {
+        return check_stamp(file, APPLICATION, version);
+    }
+    let file = file.display();
+    Err(StoreError::Other(format!(
+        "{file} was written by an older Reactor (store version {version}, this one reads {VERSION}); `reactor up` or \
+         `reactor publish` brings it up to date"
+    )))
+}
+
 /// The connection that writes.
-pub(super) fn connect(file: &Path) -> Sql<Connection> {
+pub(super) fn connect(file: &Path, patience: &Patience) -> Sql<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(file, flags)?;
-    super::writer::set_patience(&mut conn)?;
+    patience.set(&mut conn)?;
     conn.set_prepared_statement_cache_capacity(128);
     conn.execute_batch(
         "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
@@ -189,7 +186,8 @@ pub(super) fn migrate(conn: &Connection) -> Sql<()> {
     Ok(applied?)
 }
 
-fn keep_log(conn: &Connection, keep: bool) -> Sql<()> {
+/// Whether the log is left alone when the last connection is closed.
+pub(super) fn keep_log(conn: &Connection, keep: bool) -> Sql<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)?;
     Ok(())
 }

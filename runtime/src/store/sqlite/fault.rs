@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
+use super::{holder, room};
 use crate::store::StoreError;
 
 /// An error on its way out of the tables; it learns the file's name at the edge.
@@ -53,14 +54,22 @@ fn translate(error: &rusqlite::Error, file: &Path) -> StoreError {
     match error {
         rusqlite::Error::SqliteFailure(code, _) => match code.code {
             ErrorCode::DiskFull => StoreError::Full,
+            // SQLite says so of what it writes, but not of the files that it makes, and of the log's index.
+            ErrorCode::SystemIoFailure
+                if matches!(code.extended_code, ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMOPEN)
+                    && room::is_full(file) =>
+            {
+                StoreError::Full
+            }
+            ErrorCode::CannotOpen if room::is_full(file) => StoreError::Full,
             ErrorCode::SystemIoFailure => {
                 StoreError::Broken { detail: format!("{}: {error} (code {})", file.display(), code.extended_code) }
             }
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => damaged(),
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Other(format!(
-                "{} was kept busy by another process for too long; try again",
-                file.display()
-            )),
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+                let who = holder::name(&holder::of_database(file));
+                StoreError::Busy { path: file.display().to_string(), who }
+            }
             ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
                 StoreError::Other(format!("cannot write {} ({error}); check who owns it", file.display()))
             }

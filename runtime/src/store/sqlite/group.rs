@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::{Fault, Sql};
 use super::ledger::Ledger;
+use super::room;
 use super::rows::{int, num};
 use crate::event::{ChannelId, HostTime, ReactorId};
 use crate::store::StoreError;
@@ -31,6 +32,8 @@ pub(super) struct Live {
     pub(super) commit_written: u64,
     /// Try to take the reserve again after this group.
     pub(super) restore_reserve: bool,
+    /// Whether new events are refused, as the file said when this client's transaction began.
+    pub(super) refusing: bool,
 }
 
 impl Live {
@@ -79,6 +82,7 @@ impl<'a> Group<'a> {
             }
         } else {
             live.host = HostTime(meta(conn, "host")?);
+            live.refusing = room::is_refusing(conn)?;
         }
         let wall = Timestamp::now().as_millisecond();
         Ok(Self { conn, live, wall, counts: HashMap::new(), tails: HashMap::new() })

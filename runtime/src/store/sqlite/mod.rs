@@ -15,24 +15,30 @@ mod dead;
 mod deliveries;
 mod fates;
 mod fault;
+mod folder;
 mod group;
+mod holder;
+mod identity;
 mod ledger;
 mod lock;
 mod log;
+mod look;
 mod names;
 mod open;
 mod outbox;
+mod patience;
 mod queue;
 mod readers;
 mod receive;
-mod reserve;
+mod room;
 mod rows;
 mod stats;
 mod upkeep;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -41,6 +47,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use self::bell::Bell;
 use self::claims::Claims;
 use self::fault::Fault;
+pub use self::folder::make as make_directory;
+use self::identity::Files;
 use self::names::Kind;
 use self::queue::Queue;
 use self::readers::Readers;
@@ -50,6 +58,9 @@ use super::{
     OutboxRecord, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
+
+/// How long a client waits for another process.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -64,17 +75,29 @@ pub struct OpenOptions {
     pub segment_rows: usize,
     /// Bytes of the database at which the disk counts as full, for tests.
     pub size_limit: Option<u64>,
+    /// How long another process is waited for.
+    pub patience: Duration,
+    /// Wait for as long as it takes instead.
+    pub endless: bool,
 }
 
 impl OpenOptions {
     /// An owner that runs up to `slots` attempts at once.
     pub fn owner(slots: usize) -> Self {
-        Self { owner: true, slots, reserve: 8 << 20, segment_rows: 65_536, size_limit: None }
+        Self {
+            owner: true,
+            slots,
+            reserve: 8 << 20,
+            segment_rows: 65_536,
+            size_limit: None,
+            patience: PATIENCE,
+            endless: true,
+        }
     }
 
     /// A client.
     pub fn client() -> Self {
-        Self { owner: false, slots: 0, ..Self::owner(0) }
+        Self { owner: false, slots: 0, endless: false, ..Self::owner(0) }
     }
 }
 
@@ -92,6 +115,10 @@ pub struct SqliteStore {
     bell: Arc<Bell>,
     queue: Queue,
     claims: Option<Claims>,
+    /// Which files these are; not asked of what is only looked at.
+    files: Option<Arc<Files>>,
+    /// Why the store cannot go on.
+    broken: Arc<OnceLock<StoreError>>,
     next_commit: AtomicU64,
     // Released last, when nothing can be written any more.
     _lock: Option<lock::OwnerLock>,
@@ -100,6 +127,17 @@ pub struct SqliteStore {
 impl SqliteStore {
     fn owned(&self) -> Result<&Claims> {
         self.claims.as_ref().ok_or_else(|| StoreError::Other("only the store's owner can do this".into()))
+    }
+
+    /// That the store can go on, and is what it was when it was opened. What is found ends it.
+    fn is_still_there(&self) -> Result<()> {
+        if let Some(error) = self.broken.get() {
+            return Err(error.clone());
+        }
+        let Some(files) = &self.files else { return Ok(()) };
+        let found = files.look_inside();
+        // Set already: the first failure is the one to tell.
+        found.inspect_err(|error| drop(self.broken.set(error.clone())))
     }
 
     fn name(&self, kind: Kind, name: &str) -> Result<u32> {
@@ -307,6 +345,7 @@ impl Store for SqliteStore {
     }
 
     fn foreign_changes(&self) -> Result<u64> {
+        self.is_still_there()?;
         let conn = self.changes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let version = conn
             .prepare_cached("PRAGMA data_version")
@@ -331,6 +370,10 @@ impl Store for SqliteStore {
             let _ = wake.try_send(());
         }
         Ok(())
+    }
+
+    fn give_up(&self) {
+        self.queue.give_up();
     }
 
     fn stats(&self) -> Result<Stats> {

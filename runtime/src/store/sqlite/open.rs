@@ -4,46 +4,68 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::bell::Bell;
 use super::claims::Claims;
 use super::fault::Sql;
+use super::folder::DATABASE;
 use super::group::{Live, meta, set_meta};
+use super::identity::Files;
 use super::lock::{OwnerLock, Turn};
+use super::patience::Patience;
 use super::queue::Queue;
-use super::readers::{self, Readers};
-use super::reserve::Reserve;
+use super::readers::{self, How, Readers};
+use super::room::{self, Reserve};
 use super::writer::{Shortening, Writer};
-use super::{OpenOptions, SqliteStore, checkpoint, create};
+use super::{OpenOptions, SqliteStore, checkpoint, create, folder, look};
 use crate::store::{Result, StoreError};
 
 impl SqliteStore {
     /// Opens the store of a directory; makes it if there is none.
+    ///
+    /// # Errors
+    /// It cannot be made or opened, or is not safe to use. [`StoreError::Full`]: there is no room even without the reserve.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self> {
-        create::directory(dir)?;
+        match Self::open_once(dir, options) {
+            // The room was kept for this, too.
+            Err(StoreError::Full) if options.owner && room::give_up(dir) => Self::open_once(dir, options),
+            opened => opened,
+        }
+    }
+
+    fn open_once(dir: &Path, options: &OpenOptions) -> Result<Self> {
+        folder::make(dir)?;
+        folder::survey(dir)?;
+        let file = dir.join(DATABASE);
+        let patience = Patience::new(&file, options.endless, options.patience);
         let lock = if options.owner { Some(OwnerLock::take(dir)?) } else { None };
-        let turn = Turn::open(dir, options.owner)?;
-        let file = create::database(dir, &turn)?;
-        let mut conn = create::connect(&file).map_err(|e| e.at(&file))?;
+        let turn = Turn::open(dir, options.owner, patience.clone())?;
+        create::database(&file, &turn, options.reserve)?;
+        let mut conn = create::connect(&file, &patience).map_err(|e| e.at(&file))?;
         create::check(&conn, &file)?;
         create::migrate(&conn).map_err(|e| e.at(&file))?;
 
         let mut live = Live::default();
         live.ledger.segment_rows = options.segment_rows;
         let reserve = if options.owner {
-            let epoch = take_over(&conn).map_err(|e| e.at(&file))?;
+            let reserve = Reserve::of_owner(dir, options.reserve, options.size_limit, &conn);
+            let epoch = take_over(&conn, reserve.is_used()).map_err(|e| e.at(&file))?;
             live.epoch = Some(epoch);
             live.reload(&conn).map_err(|e| e.at(&file))?;
-            Reserve::new(dir.join("reserve"), options.reserve, options.size_limit, &conn)
+            reserve
         } else {
-            Reserve::none()
+            Reserve::of_client(dir, options.reserve, options.size_limit, &conn)
         };
+        let files = Arc::new(Files::of(dir, options.owner)?);
         let claims = match live.epoch {
             Some(epoch) => Some(Claims::open(dir, options.slots, epoch)?),
             None => None,
         };
-        let changes = readers::open(&file).map_err(|e| e.at(&file))?;
+        let how = How { patience: patience.clone(), still: false };
+        let changes = readers::open(&file, &how).map_err(|e| e.at(&file))?;
+        let usual = |conn: &Connection| conn.pragma_update(None, "journal_size_limit", checkpoint::USUAL);
+        usual(&conn).map_err(|e| super::Fault::from(e).at(&file))?;
         let frames = Arc::new(AtomicU32::new(0));
         let counter = frames.clone();
         let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
@@ -56,15 +78,16 @@ impl SqliteStore {
         let broken = Arc::new(OnceLock::new());
         let mut threads = Vec::new();
         let wake = if options.owner {
-            let conn = create::connect(&file).map_err(|e| e.at(&file))?;
+            let conn = create::connect(&file, &patience).map_err(|e| e.at(&file))?;
             let (wake, woken) = mpsc::sync_channel(1);
-            let (file, broken) = (file.clone(), broken.clone());
-            threads.push(spawn("store-checkpoint", move || checkpoint::serve(&conn, &woken, &file, &broken))?);
+            let (file, broken, files) = (file.clone(), broken.clone(), Arc::clone(&files));
+            let serve = move || checkpoint::serve(&conn, &woken, (&file, &files), &broken);
+            threads.push(spawn("store-checkpoint", serve)?);
             Some(wake)
         } else {
             None
         };
-        let readers = Readers::new(&file);
+        let readers = Readers::new(&file, how);
         let checkpoint = wake.clone();
         let bell = Arc::new(Bell::new(dir, options.owner));
         let writer = Writer {
@@ -76,7 +99,9 @@ impl SqliteStore {
             bell: Arc::clone(&bell),
             frames,
             wake,
-            broken,
+            broken: Arc::clone(&broken),
+            files: Arc::clone(&files),
+            patience: patience.clone(),
             full_sync: true,
             stopped: None,
             shortening: Shortening::default(),
@@ -84,8 +109,10 @@ impl SqliteStore {
         let (sender, queue) = mpsc::channel();
         threads.push(spawn("store-writer", move || writer.run(&queue))?);
         Ok(Self {
-            queue: Queue::new(sender, threads),
+            queue: Queue::new(sender, threads, patience),
             readers,
+            files: Some(files),
+            broken,
             claims,
             changes: Mutex::new(changes),
             bell,
@@ -94,13 +121,41 @@ impl SqliteStore {
             _lock: lock,
         })
     }
+
+    /// Opens the store of a directory only to look at it: nothing is made and nothing is changed, and it works in a
+    /// folder that cannot be written and on a full disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`]: there is none.
+    pub fn look(dir: &Path) -> Result<Self> {
+        let (file, how) = look::at(dir)?;
+        let changes = readers::open(&file, &how).map_err(|e| e.at(&file))?;
+        Ok(Self {
+            queue: Queue::closed(how.patience.clone()),
+            readers: Readers::new(&file, how),
+            files: None,
+            broken: Arc::default(),
+            claims: None,
+            changes: Mutex::new(changes),
+            bell: Arc::new(Bell::new(dir, false)),
+            next_commit: AtomicU64::new(0),
+            checkpoint: None,
+            _lock: None,
+        })
+    }
 }
 
 /// Makes every earlier owner's transactions fail from here on.
-fn take_over(conn: &Connection) -> Sql<u64> {
-    conn.execute_batch("BEGIN IMMEDIATE")?;
+fn take_over(conn: &Connection, refusing: bool) -> Sql<u64> {
+    // An owner waits for as long as it takes; SQLite gives up in between.
+    while let Err(error) = conn.execute_batch("BEGIN IMMEDIATE") {
+        if error.sqlite_error_code() != Some(ErrorCode::FileLockingProtocolFailed) {
+            return Err(error.into());
+        }
+    }
     let epoch = meta(conn, "epoch")? + 1;
     set_meta(conn, "epoch", epoch)?;
+    room::set_refusing(conn, refusing)?;
     conn.execute_batch("COMMIT")?;
     Ok(epoch)
 }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::fault::Sql;
 use super::group::Group;
+use super::patience::Patience;
 use super::writer::{Operation, Task, Terms};
 use crate::store::{Result, StoreError};
 
@@ -16,6 +17,7 @@ use crate::store::{Result, StoreError};
 pub(super) struct Queue {
     sender: Option<mpsc::Sender<Box<dyn Operation>>>,
     threads: Vec<JoinHandle<()>>,
+    patience: Patience,
 }
 
 fn gone() -> StoreError {
@@ -24,8 +26,22 @@ fn gone() -> StoreError {
 
 impl Queue {
     /// A queue to a running writer; `threads` end when the queue is dropped.
-    pub(super) fn new(sender: mpsc::Sender<Box<dyn Operation>>, threads: Vec<JoinHandle<()>>) -> Self {
-        Self { sender: Some(sender), threads }
+    pub(super) fn new(
+        sender: mpsc::Sender<Box<dyn Operation>>,
+        threads: Vec<JoinHandle<()>>,
+        patience: Patience,
+    ) -> Self {
+        Self { sender: Some(sender), threads, patience }
+    }
+
+    /// The queue of a store that was opened only to be looked at: it takes nothing.
+    pub(super) fn closed(patience: Patience) -> Self {
+        Self { sender: None, threads: Vec::new(), patience }
+    }
+
+    /// Lets nothing wait for other processes any more.
+    pub(super) fn give_up(&self) {
+        self.patience.give_up();
     }
 
     fn send<T: Send + 'static>(
@@ -35,7 +51,8 @@ impl Queue {
         reply: impl FnOnce(Result<T>) + Send + 'static,
     ) -> Result<()> {
         let task = Box::new(Task { terms, run, value: None, reply });
-        self.sender.as_ref().ok_or_else(gone)?.send(task).map_err(|_| gone())
+        let read_only = || StoreError::Other("it was opened only to be looked at".into());
+        self.sender.as_ref().ok_or_else(read_only)?.send(task).map_err(|_| gone())
     }
 
     /// Queues an operation at once and answers later; it is written even if nobody waits for the answer.
@@ -72,6 +89,7 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         self.sender = None;
+        self.patience.close();
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to write.
             let _ = thread.join();

@@ -1,27 +1,39 @@
 //! Read-only connections, shared by whoever asks.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Fault, Sql};
+use super::patience::Patience;
 use crate::store::Result;
 
 /// Connections kept open when nobody uses them.
 const IDLE: usize = 8;
 
+/// How connections are opened.
+#[derive(Clone, Debug)]
+pub(super) struct How {
+    /// How long they wait.
+    pub(super) patience: Patience,
+    /// Whether nobody can write the file while it is looked at, so that no lock and no index of the log is needed.
+    pub(super) still: bool,
+}
+
 /// A pool; a connection is opened when all are in use.
 #[derive(Debug)]
 pub(super) struct Readers {
     file: PathBuf,
+    how: How,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
     /// Readers of a database file.
-    pub(super) fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), idle: Mutex::default() }
+    pub(super) fn new(file: &Path, how: How) -> Self {
+        Self { file: file.to_owned(), how, idle: Mutex::default() }
     }
 
     /// The database file.
@@ -32,7 +44,7 @@ impl Readers {
     /// Runs `query`, which sees everything that was committed before.
     pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Sql<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let conn = idle.map_or_else(|| open(&self.file), Ok).map_err(|e| e.at(&self.file))?;
+        let conn = idle.map_or_else(|| open(&self.file, &self.how), Ok).map_err(|e| e.at(&self.file))?;
         let answer = query(&conn).map_err(|e| e.at(&self.file));
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE && conn.is_autocommit() {
@@ -43,11 +55,27 @@ impl Readers {
 }
 
 /// A read-only connection.
-pub(super) fn open(file: &Path) -> Result<Connection, Fault> {
+pub(super) fn open(file: &Path, how: &How) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = Connection::open_with_flags(file, flags)?;
-    super::writer::set_patience(&mut conn)?;
+    let mut conn = if how.still {
+        Connection::open_with_flags(still(file), flags | OpenFlags::SQLITE_OPEN_URI)?
+    } else {
+        Connection::open_with_flags(file, flags)?
+    };
+    how.patience.set(&mut conn)?;
     conn.set_prepared_statement_cache_capacity(64);
     conn.execute_batch("PRAGMA cache_size = -8192; PRAGMA query_only = ON; PRAGMA cell_size_check = ON;")?;
     Ok(conn)
+}
+
+/// The name of a file that does not change, as `SQLite` wants it written.
+fn still(file: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in file.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    uri + "?immutable=1"
 }

@@ -7,6 +7,7 @@
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,       -- epoch: how often an owner has opened the store, and its fencing token
                                   -- host: the store's clock; delivery: ids below are used; commit: numbers up to it are used
+                                  -- refusing: 1 while the disk is full and what is left is not for new events
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
 INSERT INTO meta VALUES ('epoch', 0), ('host', 0), ('delivery', 1), ('commit', 0);

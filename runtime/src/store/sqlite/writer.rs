@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -12,8 +11,11 @@ use super::bell::Bell;
 use super::checkpoint;
 use super::fault::{Fault, Sql};
 use super::group::{Group, Live};
-use super::lock::Turn;
-use super::reserve::Reserve;
+use super::identity::Files;
+use super::lock::{Turn, is_owned};
+use super::patience::Patience;
+use super::room::{self, Reserve};
+use super::{create, holder};
 use crate::event::Version;
 use crate::store::{Result, StoreError};
 
@@ -100,6 +102,10 @@ pub(super) struct Writer {
     pub(super) broken: Arc<std::sync::OnceLock<StoreError>>,
     /// Whether the connection syncs at each commit.
     pub(super) full_sync: bool,
+    /// Which files these are.
+    pub(super) files: Arc<Files>,
+    /// How long other processes are waited for.
+    pub(super) patience: Patience,
     /// Set once, ends everything.
     pub(super) stopped: Option<StoreError>,
     /// What was done about a long log.
@@ -113,6 +119,8 @@ pub(super) struct Shortening {
     woken: u32,
     /// At the last attempt to shorten it here.
     tried: u32,
+    /// It was said that it is long.
+    told: bool,
 }
 
 type Queue = Vec<Box<dyn Operation>>;
@@ -137,9 +145,14 @@ impl Writer {
             }
             self.write(group);
             if std::mem::take(&mut self.live.restore_reserve) {
-                self.reserve.restore(&self.conn);
+                self.look_for_room();
             }
             self.shorten_log();
+        }
+        if let Some(error) = &self.stopped {
+            // What has been damaged or replaced stays as it is, also when the checkpointer's connection is closed.
+            let _ = self.broken.set(error.clone());
+            let _ = create::keep_log(&self.conn, true);
         }
     }
 
@@ -183,11 +196,25 @@ impl Writer {
                 self.refuse(vec![op], &error);
                 return group;
             }
-            (StoreError::Full, _) if self.reserve.release(&self.conn) => {
+            (StoreError::Full, _) if self.reserve.can_be_released() => {
                 tracing::warn!(store = %self.file.display(), "the disk is full: no new events until there is room");
+                if let Err(fault) = self.give_up_reserve() {
+                    let error = fault.at(&self.file);
+                    tracing::warn!(store = %self.file.display(), %error, "other processes cannot be told of it yet");
+                }
                 return group;
             }
-            (StoreError::Broken { .. } | StoreError::Fenced, _) => {
+            (StoreError::Full, None) if self.live.epoch.is_none() && self.live.refusing => {
+                if self.find_room() {
+                    return group;
+                }
+                let (intake, rest): (Queue, Queue) = group.into_iter().partition(|op| op.terms().intake);
+                self.refuse(intake, &error);
+                return rest;
+            }
+            // An owner waits for as long as it takes.
+            (StoreError::Busy { .. }, _) if self.patience.is_endless() => return group,
+            (StoreError::Broken { .. } | StoreError::Fenced | StoreError::Gone { .. }, _) => {
                 tracing::error!(store = %self.file.display(), %error, "the store stops");
                 self.stopped = Some(error.clone());
             }
@@ -213,17 +240,73 @@ impl Writer {
         self.live.reload(&self.conn).map_err(|e| e.at(&self.file))
     }
 
+    /// The room that was kept is for the endings now; nobody gets in between, since the write lock is held.
+    fn give_up_reserve(&mut self) -> Sql<()> {
+        let result = self.conn.execute_batch("BEGIN IMMEDIATE");
+        self.reserve.release(&self.conn);
+        result?;
+        self.set_refusing(true)
+    }
+
+    /// Takes the reserve again, if there is room, and lets new events in.
+    fn look_for_room(&mut self) {
+        let had_room = !self.reserve.is_used();
+        let has_room = self.reserve.restore(&self.conn);
+        if has_room && !had_room {
+            tracing::info!(store = %self.file.display(), "there is room again: new events are accepted");
+        }
+        let told = (|| {
+            if room::is_refusing(&self.conn)? == has_room {
+                self.conn.execute_batch("BEGIN IMMEDIATE")?;
+                self.set_refusing(!has_room)?;
+            }
+            Ok::<_, Fault>(())
+        })();
+        if let Err(error) = told {
+            let error = error.at(&self.file);
+            tracing::warn!(store = %self.file.display(), %error, "whether there is room cannot be noted");
+        }
+    }
+
+    /// Ends the transaction that has begun.
+    fn set_refusing(&self, refusing: bool) -> Sql<()> {
+        let set = room::set_refusing(&self.conn, refusing);
+        let done = set.and_then(|()| Ok(self.conn.execute_batch("COMMIT")?));
+        if done.is_err() && !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        done
+    }
+
+    /// What a client does that is told of a full disk: if no owner is there to find room, it looks itself.
+    fn find_room(&mut self) -> bool {
+        let dir = self.file.parent().unwrap_or(&self.file);
+        !is_owned(dir) && self.reserve.restore(&self.conn) && {
+            let open = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Fault::from);
+            open.and_then(|()| self.set_refusing(false)).is_ok()
+        }
+    }
+
     fn attempt(&mut self, ops: &mut Queue) -> std::result::Result<(), Failure> {
         let alone = |culprit| move |fault: Fault| (fault, culprit);
         let durable = ops.iter().any(|op| op.terms().durable);
+        let intake = ops.iter().any(|op| op.terms().intake);
         let written = (|| {
             self.set_sync(durable).map_err(alone(None))?;
             self.turn.give_way();
+            if self.live.epoch.is_none() {
+                self.files.look().map_err(Fault::from).map_err(alone(None))?;
+            }
             let mut group = Group::begin(&self.conn, &mut self.live).map_err(alone(None))?;
+            if group.live.refusing && intake {
+                return Err((StoreError::Full.into(), None));
+            }
             for (index, op) in ops.iter_mut().enumerate() {
                 op.apply(&mut group).map_err(alone(Some(index)))?;
             }
-            group.commit().map_err(alone(None))
+            group.commit().map_err(alone(None))?;
+            // What was written into files that are not the store any more was not written.
+            self.files.look().map_err(Fault::from).map_err(alone(None))
         })();
         self.turn.done();
         written.map_err(|(fault, culprit)| Failure { error: fault.at(&self.file), culprit })
@@ -238,11 +321,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Checkpoints are the checkpointer's work; only where it cannot keep up does the writer lend a hand.
+    /// Checkpoints are the checkpointer's work; only where it cannot keep up does the writer lend a hand, so that the log
+    /// can start over. Neither waits for readers: while one keeps its snapshot, the log grows.
     fn shorten_log(&mut self) {
         let frames = self.frames.load(Ordering::Relaxed);
         if frames < self.shortening.woken.max(self.shortening.tried) {
-            // It has started over.
+            if self.shortening.told {
+                tracing::info!(store = %self.file.display(), "the write-ahead log has started over");
+            }
             self.shortening = Shortening::default();
         }
         if frames >= checkpoint::START.max(self.shortening.woken + checkpoint::AGAIN)
@@ -252,32 +338,24 @@ impl Writer {
             // A full channel means that it is awake already.
             let _ = wake.try_send(());
         }
-        if frames < checkpoint::HELP.max(self.shortening.tried + checkpoint::START) {
+        if frames < checkpoint::HELP.max(self.shortening.tried + checkpoint::START) || self.stopped.is_some() {
             return;
         }
         self.shortening.tried = frames;
-        let how = if frames >= checkpoint::FORCE { "TRUNCATE" } else { "PASSIVE" };
-        if let Err(error) = checkpoint::run(&self.conn, how, &self.file) {
-            tracing::warn!(store = %self.file.display(), %error, "the write-ahead log could not be shortened");
-            if matches!(error, StoreError::Broken { .. }) {
-                self.stopped = Some(error);
-            }
+        // A client leaves it to the owner, if there is one.
+        if self.wake.is_none() && is_owned(self.file.parent().unwrap_or(&self.file)) {
+            return;
+        }
+        if let Err(error) = checkpoint::run(&self.conn, &self.file, &self.files)
+            && checkpoint::is_fatal(&error, &self.file)
+        {
+            self.stopped = Some(error);
+        }
+        if frames >= checkpoint::LONG && !self.shortening.told {
+            self.shortening.told = true;
+            let (who, mib) = (holder::name(&holder::of_snapshots(&self.file)), u64::from(frames) * 4_096 >> 20);
+            let why = "which keeps it from starting over; it grows until that has ended";
+            tracing::warn!(store = %self.file.display(), "the write-ahead log has {mib} MiB: {who} reads from an old state, {why}");
         }
     }
-}
-
-/// How long anybody waits for another process's transaction.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Short random sleeps, so that two processes that write all the time both get their turn.
-pub(super) fn set_patience(conn: &mut Connection) -> Sql<()> {
-    let mut since = std::time::Instant::now();
-    conn.busy_handler(Some(move |tries| {
-        if tries == 0 {
-            since = std::time::Instant::now();
-        }
-        std::thread::sleep(Duration::from_micros(400 + u64::from(rand::random::<u16>() % 512)));
-        since.elapsed() < PATIENCE
-    }))?;
-    Ok(())
 }

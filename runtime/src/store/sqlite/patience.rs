@@ -1,0 +1,115 @@
+//! How long a connection waits for another process, and what it says meanwhile.
+//!
+//! A host waits for as long as it takes, since a back-up or a curious `sqlite3` is no reason to end; it says who keeps it
+//! waiting. A command gives up after its limit, with nothing written. Both end at once when the host gives up.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::fault::Sql;
+use super::holder;
+
+/// How long a wait lasts before it is told, and how often it is told again.
+const WORD: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// How a store's waits end.
+#[derive(Clone, Debug)]
+pub(super) struct Patience {
+    limit: Duration,
+    /// Whether the limit does not count, as long as the store is not being closed.
+    endless: bool,
+    database: PathBuf,
+    end: Arc<AtomicU8>,
+}
+
+/// Waits as it was opened to.
+const OPEN: u8 = 0;
+/// Nothing waits longer than the limit.
+const CLOSING: u8 = 1;
+/// Nothing waits any more.
+const OVER: u8 = 2;
+
+impl Patience {
+    /// The same with a limit that is not above this.
+    pub(super) fn at_most(&self, limit: Duration) -> Self {
+        Self { limit: self.limit.min(limit), ..self.clone() }
+    }
+
+    /// Of a store that was opened like this.
+    pub(super) fn new(database: &Path, endless: bool, limit: Duration) -> Self {
+        Self { limit, endless, database: database.to_owned(), end: Arc::new(AtomicU8::new(OPEN)) }
+    }
+
+    /// From here on nothing waits longer than the limit.
+    pub(super) fn close(&self) {
+        self.end.fetch_max(CLOSING, Ordering::Relaxed);
+    }
+
+    /// From here on nothing waits.
+    pub(super) fn give_up(&self) {
+        self.end.fetch_max(OVER, Ordering::Relaxed);
+    }
+
+    /// Whether a wait that has come to nothing should begin again.
+    pub(super) fn is_endless(&self) -> bool {
+        self.endless && self.end.load(Ordering::Relaxed) == OPEN
+    }
+
+    fn lasts(&self, waited: Duration) -> bool {
+        match self.end.load(Ordering::Relaxed) {
+            OVER => false,
+            OPEN if self.endless => true,
+            _ => waited < self.limit,
+        }
+    }
+
+    /// Lets a connection wait like this: with short random sleeps, so that two processes that write all the time both get
+    /// their turn.
+    pub(super) fn set(&self, conn: &mut Connection) -> Sql<()> {
+        let this = self.clone();
+        let (mut since, mut told) = (Instant::now(), None);
+        conn.busy_handler(Some(move |tries| {
+            if tries == 0 {
+                (since, told) = (Instant::now(), None);
+            }
+            std::thread::sleep(Duration::from_micros(400 + u64::from(rand::random::<u16>() % 512)));
+            let waited = since.elapsed();
+            if waited >= told.map_or(WORD, |at: Duration| at + AGAIN) {
+                told = Some(waited);
+                let (who, store) = (holder::name(&holder::of_database(&this.database)), this.database.display());
+                tracing::warn!(%store, "{who} keeps the store busy; waiting for it since {:.0?}", waited);
+            }
+            this.lasts(waited)
+        }))?;
+        Ok(())
+    }
+
+    /// Waits until `take` has got a lock on a file; false when the wait has lasted its limit.
+    pub(super) fn wait_for(
+        &self,
+        lock: &Path,
+        mut take: impl FnMut() -> std::io::Result<bool>,
+    ) -> std::io::Result<bool> {
+        let (since, mut told) = (Instant::now(), false);
+        loop {
+            if take()? {
+                return Ok(true);
+            }
+            let waited = since.elapsed();
+            if waited >= self.limit || self.end.load(Ordering::Relaxed) == OVER {
+                return Ok(false);
+            }
+            if waited >= WORD && !told {
+                told = true;
+                let (who, lock) = (holder::name(&holder::of_lock(lock)), lock.display());
+                tracing::warn!(%lock, "{who} holds a lock of the store; waiting for it");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
