@@ -628,7 +628,7 @@ async fn what_is_no_event_is_kept_and_deleted() {
     world.source.inner().resend_faults = vec![Trouble::Throttled];
     let host = world.start(done(), done());
     until("it has run", || world.counts("a").done == 1).await;
-    until("the other is back", || world.store.requests().expect("requests").is_empty()).await;
+    until("the other is back", || world.store.requests(0).expect("requests").is_empty()).await;
     host.until_idle().await;
     let letters = world.store.dead_letters(&DeadFilter::default()).expect("letters");
     assert_eq!(letters.iter().map(|dead| dead.letter.reason.as_str()).collect::<Vec<_>>(), ["invalid-event"]);

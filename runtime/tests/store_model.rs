@@ -248,7 +248,7 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
     let dead = |number: u8| memo.letters.get(usize::from(number) % memo.letters.len().max(1)).copied().unwrap_or(99);
     let request = |request: Request| {
         store.request(request).unwrap();
-        store.requests().unwrap()[0].0
+        store.requests(0).unwrap()[0].0
     };
     match step {
         Step::Append(channel, count) => {
@@ -285,7 +285,7 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
 
 /// Everything that can be read, as text.
 fn picture(store: &dyn Store) -> String {
-    let mut text = format!("{:?}\n{:?}\n", store.stats().unwrap(), store.requests().unwrap());
+    let mut text = format!("{:?}\n{:?}\n", store.stats().unwrap(), store.requests(0).unwrap());
     for channel in [ChannelId(1), ChannelId(2), OUTSIDE] {
         let records = store.read_log(channel, Offset(1), 1_000, 1 << 30).unwrap();
         let records: Vec<_> = records.into_iter().map(|record| (record.offset, record.message)).collect();

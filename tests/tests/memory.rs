@@ -1,8 +1,9 @@
 //! Memory is bounded by bytes, whatever waits in the store.
 
 use std::fmt::Write;
+use std::process::{Command, Output};
 
-use reactor_tests::{Sandbox, Up, guest, mood, wait_until};
+use reactor_tests::{Sandbox, Up, guest, mood, program, wait_until};
 use serde_json::{Value, json};
 
 const REACTORS: usize = 8;
@@ -94,4 +95,32 @@ fn held_events_are_loaded_as_there_is_room() {
     let most = peak(&up);
     eprintln!("{} MiB at most", most / MIB);
     assert!(most < MOST, "it takes more than the queues may");
+}
+
+/// Runs a command that may have so much address space, in kilobytes.
+fn run_within(sandbox: &Sandbox, kilobytes: u64, args: &str) -> Output {
+    let script = format!("ulimit -v {kilobytes}; exec '{}' {args}", program().display());
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(sandbox.path("")).env("NO_COLOR", "1").env("RUST_BACKTRACE", "0");
+    command.output().expect("sh can be run")
+}
+
+#[test]
+fn dead_letters_are_looked_through_without_their_messages() {
+    let sandbox = sandbox(|_| String::new());
+    publish_large(&sandbox, |_| json!({ "do": "reject" }));
+    sandbox.until_idle();
+    // All messages together have some 430 MB.
+    let limit = 400_000;
+    let listed = run_within(&sandbox, limit, "dead list --reason rejected");
+    let text = String::from_utf8_lossy(&listed.stdout);
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    assert_eq!(text.matches("rejected").count(), REACTORS * EVENTS);
+    let whole = run_within(&sandbox, limit, "--json dead list --reactor r1 --limit 20");
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+    let bodies = String::from_utf8_lossy(&whole.stdout);
+    assert!(bodies.lines().count() == 20 && bodies.len() > 20 * 900_000, "with their messages");
+    let asked = run_within(&sandbox, limit, "dead redrive --all");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    assert_eq!(String::from_utf8_lossy(&asked.stdout), "480 to be redriven when `reactor up` runs\n");
 }

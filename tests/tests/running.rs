@@ -229,3 +229,26 @@ fn log_lines_are_json_on_request() {
     );
     assert_eq!(dead["level"], "WARN");
 }
+
+#[test]
+fn a_request_for_a_reactor_that_is_gone_is_told_once_and_kept() {
+    let sandbox = Sandbox::moody("");
+    let config = std::fs::read_to_string(sandbox.path("reactors.toml")).expect("its configuration");
+    sandbox.publish("in", &[mood("m1", &json!({ "do": "reject", "times": 1 }))]);
+    sandbox.until_idle();
+    sandbox.write("reactors.toml", "[channels.in]\nkind = \"local\"\n");
+    sandbox.run(&["dead", "redrive", "1"]).ok();
+    let up = sandbox.up(&[]);
+    up.wait_for_log("its reactor is not in the configuration");
+    for n in 0..10 {
+        sandbox.publish("in", &[mood(&format!("other{n}"), &json!({ "do": "ok" }))]);
+    }
+    assert!(up.terminate().success());
+    let log = std::fs::read_to_string(sandbox.path("up.log")).expect("its log");
+    assert_eq!(log.matches("its reactor is not in the configuration").count(), 1, "{log}");
+    sandbox.write("reactors.toml", config);
+    let summary = sandbox.until_idle();
+    assert!(sandbox.dead(&[]).iter().all(|letter| letter["redriving"] == false), "{summary}");
+    let log = sandbox.run(&["up", "--until-idle"]).ok().stderr;
+    assert!(!log.contains("redriving"), "the request was carried out before: {log}");
+}

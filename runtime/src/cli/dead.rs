@@ -19,6 +19,9 @@ use super::report::{plain, table};
 
 /// How long a command waits for a running host to carry out what it asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How many dead letters are read from the store at a time: a message has up to a mebibyte.
+const PAGE: usize = 256;
+const PAGE_WITH_BODIES: usize = 8;
 
 /// Look at deliveries that ended without success, run them again, or forget them
 ///
@@ -89,7 +92,7 @@ impl Dead {
             (Self::List(_), Err(exit)) if exit.is_missing_store() => {
                 // A list of none, for scripts.
                 exit.error.iter().for_each(|error| eprintln!("{error}"));
-                return list(&[], &BTreeMap::new(), global.json);
+                return list_none(global.json);
             }
             // The dead letters are in the queue; the store only knows which of them are its own.
             (Self::Redrive { from: Some(_), .. }, Err(exit)) if exit.is_missing_store() => project.client()?,
@@ -97,7 +100,7 @@ impl Dead {
         };
         let names: BTreeMap<_, _> = store.reactor_names()?.into_iter().collect();
         match self {
-            Self::List(select) => list(&select.find(&*store, &names)?, &names, global.json),
+            Self::List(select) => select.list(&*store, &names, global.json),
             Self::Show { id } => {
                 let dead = store.dead_letter(*id)?.ok_or_else(|| no_such(*id))?;
                 let channel = dead.letter.origin.channel;
@@ -117,10 +120,19 @@ impl Dead {
 }
 
 impl Select {
-    fn find(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>) -> Result<Vec<StoredDead>, Exit> {
+    /// Hands over the dead letters that are meant, newest first, a page at a time; with their bodies, unless `brief`.
+    fn each(
+        &self,
+        store: &dyn Store,
+        names: &BTreeMap<ReactorId, String>,
+        brief: bool,
+        mut take: impl FnMut(StoredDead),
+    ) -> Result<(), Exit> {
         if !self.ids.is_empty() {
-            let find = |id: &u64| store.dead_letter(*id)?.ok_or_else(|| no_such(*id));
-            return self.ids.iter().map(find).collect();
+            for id in &self.ids {
+                take(store.dead_letter(*id)?.ok_or_else(|| no_such(*id))?);
+            }
+            return Ok(());
         }
         let reactor = self.reactor.as_ref().map(|wanted| {
             let found = names.iter().find(|(_, name)| *name == wanted).map(|(id, _)| *id);
@@ -134,21 +146,51 @@ impl Select {
             reactor: reactor.transpose()?,
             reason: self.reason.clone(),
             since: since.transpose()?,
+            below: None,
             limit: self.limit.unwrap_or(0),
-            brief: false,
+            brief,
         };
-        Ok(store.dead_letters(&filter)?)
+        Ok(each(store, &filter, take)?)
     }
 
-    /// Like `find`, but nothing is chosen by saying nothing.
+    fn list(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
+        if json {
+            return self.each(store, names, false, |dead| out!("{}", to_json(&dead, names)));
+        }
+        let mut rows = table(&HEADS);
+        self.each(store, names, true, |dead| {
+            rows.add_row(row(&dead, names));
+        })?;
+        out!("{rows}");
+        Ok(())
+    }
+
+    /// The numbers of those that are meant; nothing is chosen by saying nothing.
     fn chosen(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
         let narrowed = self.reactor.is_some() || self.reason.is_some() || self.since.is_some() || self.limit.is_some();
         if self.ids.is_empty() && !narrowed && !self.all {
             let error = anyhow!("say which: numbers, --reactor, --reason, --since, or --all");
             return Err(Exit::new(exit::USAGE, error));
         }
-        Ok(self.find(store, names)?.into_iter().map(|dead| dead.id).collect())
+        let mut chosen = Vec::new();
+        self.each(store, names, true, |dead| chosen.push(dead.id))?;
+        Ok(chosen)
     }
+}
+
+/// Hands over dead letters, newest first, without ever holding more than a page of them.
+pub(super) fn each(store: &dyn Store, filter: &DeadFilter, mut take: impl FnMut(StoredDead)) -> Result<(), StoreError> {
+    let page = if filter.brief { PAGE } else { PAGE_WITH_BODIES };
+    let mut left = if filter.limit == 0 { usize::MAX } else { filter.limit };
+    let mut below = filter.below;
+    while left > 0 {
+        let found = store.dead_letters(&DeadFilter { below, limit: page.min(left), ..filter.clone() })?;
+        let Some(last) = found.last() else { break };
+        below = Some(last.id);
+        left -= found.len();
+        found.into_iter().for_each(&mut take);
+    }
+    Ok(())
 }
 
 fn no_such(id: u64) -> Exit {
@@ -159,28 +201,27 @@ fn name(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> String {
     dead.letter.reactor.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "-".into())
 }
 
-fn list(found: &[StoredDead], names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
-    if json {
-        for dead in found {
-            out!("{}", to_json(dead, names));
-        }
-        return Ok(());
+/// The heads of the list.
+const HEADS: [&str; 7] = ["id", "ended", "reactor", "reason", "attempts", "type", "event"];
+
+fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> [String; 7] {
+    let letter = &dead.letter;
+    let reason = if dead.redriving { format!("{} (redriving)", letter.reason) } else { letter.reason.clone() };
+    [
+        dead.id.to_string(),
+        format!("{:.0}", letter.at),
+        name(dead, names),
+        reason,
+        letter.history.len().to_string(),
+        plain(letter.event_type.as_deref().unwrap_or("-")),
+        plain(letter.event_id.as_deref().unwrap_or("-")),
+    ]
+}
+
+fn list_none(json: bool) -> Result<(), Exit> {
+    if !json {
+        out!("{}", table(&HEADS));
     }
-    let mut rows = table(&["id", "ended", "reactor", "reason", "attempts", "type", "event"]);
-    for dead in found {
-        let letter = &dead.letter;
-        let reason = if dead.redriving { format!("{} (redriving)", letter.reason) } else { letter.reason.clone() };
-        rows.add_row([
-            dead.id.to_string(),
-            format!("{:.0}", letter.at),
-            name(dead, names),
-            reason,
-            letter.history.len().to_string(),
-            plain(letter.event_type.as_deref().unwrap_or("-")),
-            plain(letter.event_id.as_deref().unwrap_or("-")),
-        ]);
-    }
-    out!("{rows}");
     Ok(())
 }
 
@@ -252,7 +293,7 @@ fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool
     }
     let done = match alone {
         Some(owner) if dropping => {
-            for (number, asked) in owner.requests()? {
+            for (number, asked) in owner.requests(0)? {
                 if let Request::Drop(id) = asked {
                     owner.drop_dead(number, id)?;
                 }
@@ -281,7 +322,7 @@ fn is_locked(error: &anyhow::Error) -> bool {
 pub(super) fn wait_for_host(store: &dyn Store) -> Result<bool, Exit> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
-        if store.requests()?.is_empty() {
+        if store.requests(0)?.is_empty() {
             return Ok(true);
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -14,7 +14,7 @@ use crate::event::{Message, ReactorId};
 use crate::pipeline::forward::{Note, sent_back};
 use crate::store::{DeadFilter, Request, Store};
 
-use super::dead::wait_for_host;
+use super::dead::{each, wait_for_host};
 use super::exit::{self, Exit};
 use super::project::Project;
 
@@ -56,12 +56,14 @@ pub(super) fn redrive(
             anyhow!("channel `{from}` has no queue outside; `reactor dead list` shows the dead letters of the store");
         Exit::new(exit::USAGE, why)
     })?;
-    let known = store.dead_letters(&DeadFilter { brief: true, ..DeadFilter::default() })?;
-    let known = known.into_iter().filter(|dead| !dead.redriving).filter_map(|dead| {
-        let reactor = names.get(&dead.letter.reactor?)?.clone();
-        Some(((reactor, dead.letter.event_id?), dead.id))
-    });
-    let mut run = Run { project, store, source: &*source, remotes, known: known.collect(), report: Report::default() };
+    let mut known = HashMap::new();
+    each(&**store, &DeadFilter { brief: true, ..DeadFilter::default() }, |dead| {
+        let reactor = dead.letter.reactor.filter(|_| !dead.redriving).and_then(|id| names.get(&id));
+        if let (Some(reactor), Some(event)) = (reactor, dead.letter.event_id) {
+            known.insert((reactor.clone(), event), dead.id);
+        }
+    })?;
+    let mut run = Run { project, store, source: &*source, remotes, known, report: Report::default() };
     let ended = runtime.block_on(run.all());
     let report = run.report;
     let done = report.redriven == 0 || wait_for_host(&**store)?;

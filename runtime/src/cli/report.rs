@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use super::dead::each;
 use crate::event::ReactorId;
 use crate::store::{DeadFilter, Stats, Store, StoreError};
 
@@ -29,10 +30,10 @@ impl Summary {
     pub(super) fn of(store: &dyn Store) -> Result<Self, StoreError> {
         let names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
         let mut counts = BTreeMap::new();
-        for dead in store.dead_letters(&DeadFilter { brief: true, ..DeadFilter::default() })? {
+        each(store, &DeadFilter { brief: true, ..DeadFilter::default() }, |dead| {
             let reactor = dead.letter.reactor.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "-".into());
             *counts.entry((reactor, dead.letter.reason)).or_insert(0) += 1;
-        }
+        })?;
         let dead_by_reason =
             counts.into_iter().map(|((reactor, reason), count)| DeadCount { reactor, reason, count }).collect();
         Ok(Self { stats: store.stats()?, dead_by_reason })

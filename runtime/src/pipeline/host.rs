@@ -14,7 +14,7 @@ use crate::channel::Remote;
 use crate::clock::Clock;
 use crate::config::model::{Config, Settle};
 use crate::event::{ChannelId, DeliveryId, HostTime, ReactorId, Version};
-use crate::store::{Commit, Store, StoreError, Target, Upkeep};
+use crate::store::{Commit, Request, Store, StoreError, Target, Upkeep};
 
 use super::admit::Intake;
 use super::claim::Slots;
@@ -101,6 +101,9 @@ pub struct Host {
     pub(super) left: HashSet<DeliveryId>,
     /// Requests to redrive whose messages are being sent to their queues again.
     pub(super) resending: HashSet<u64>,
+    /// The last request that was looked at, and those before it that are to be looked at again.
+    pub(super) asked: u64,
+    pub(super) put_off: Vec<(u64, Request)>,
     pub(super) acknowledgers: JoinSet<()>,
     /// The channels outside that are sent to, and how many messages and bytes are on their way to them.
     pub(super) outlets: HashMap<ChannelId, Arc<Notify>>,
@@ -341,6 +344,7 @@ impl Host {
             Input::Deleted { inlet, answer } => self.deleted(inlet, answer),
             Input::Depth { inlet, answer } => self.looked(inlet, answer),
             Input::Resent { request, dead, answer } => self.resent(request, dead, answer)?,
+            Input::AskedAgain(number, request) => self.put_off(number, request),
             Input::AwayWritten(delivery) => self.put_away_written(delivery),
             Input::LeftOutbox(messages, bytes) => {
                 self.outbox.0 -= messages.cast_signed();

@@ -54,7 +54,7 @@ use tokio::time::Instant;
 
 use crate::channel::{self, Depth, Receipt, Received};
 use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Origin, Version};
-use crate::store::{Admitted, Commit, Committed, Ending, Entered, StoreError, Target};
+use crate::store::{Admitted, Commit, Committed, Ending, Entered, Request, StoreError, Target};
 
 use invoke::Guest;
 use lease::LeaseId;
@@ -172,6 +172,8 @@ enum Input {
     Depth { inlet: usize, answer: channel::Result<Depth> },
     /// A dead letter, that somebody asked to be redriven, was sent to its queue again, or not.
     Resent { request: u64, dead: u64, answer: channel::Result<()> },
+    /// A request that could not be carried out is to be tried again.
+    AskedAgain(u64, Request),
     /// The store has noted that a delivery is away.
     AwayWritten(DeliveryId),
     /// Messages have left the outbox: their number and bytes.

@@ -3,24 +3,36 @@
 use crate::channel::ChannelError;
 use crate::store::{Request, StoreError, StoredDead, Target, UNDELIVERABLE};
 
+use super::Input;
 use super::host::Host;
+use super::inlet::LONGEST_DELAY;
 use super::schedule::Arrival;
 
 impl Host {
-    /// Carries out what has been asked for since the last time.
+    /// Carries out what has been asked for since the last time, and what was put off then. What cannot be done as long as
+    /// this configuration holds is said once: its request stays in the store for the next host.
     pub(super) async fn carry_out_requests(&mut self) -> Result<(), StoreError> {
-        for (number, request) in self.store.requests()? {
+        let put_off = std::mem::take(&mut self.put_off);
+        let new = self.store.requests(self.asked)?;
+        self.asked = new.last().map_or(self.asked, |(number, _)| *number);
+        for (number, request) in put_off.into_iter().chain(new) {
             let done = match request {
                 Request::Redrive(dead) => self.redrive(number, dead).await,
                 Request::Drop(dead) => self.drop_dead(number, dead),
             };
             match done {
                 // What is new has to wait for room; the others may go on.
-                Err(StoreError::Full) => self.look_again(),
+                Err(StoreError::Full) => self.put_off(number, request),
                 done => done?,
             }
         }
         Ok(())
+    }
+
+    /// A request is to be carried out at the next look.
+    pub(super) fn put_off(&mut self, number: u64, request: Request) {
+        self.put_off.push((number, request));
+        self.look_again();
     }
 
     async fn redrive(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
@@ -47,7 +59,7 @@ impl Host {
             Some(StoredDead { letter, .. }) if letter.reactor.is_some_and(|id| !self.by_id.contains_key(&id)) => {
                 tracing::warn!(
                     dead,
-                    "not redriven: its reactor is not in the configuration; asked again at next start"
+                    "not redriven: its reactor is not in the configuration; the request is kept for when it is"
                 );
                 return Ok(());
             }
@@ -76,7 +88,20 @@ impl Host {
                 self.drop_dead(request, dead)?;
                 tracing::info!(dead, "sent to its queue again");
             }
-            Err(error) => tracing::warn!(dead, code = error.trouble.code(), "not redriven yet: {error}"),
+            Err(error) => {
+                let code = error.trouble.code();
+                tracing::warn!(
+                    dead,
+                    code,
+                    "not redriven yet, and tried again in {}s: {error}",
+                    LONGEST_DELAY.as_secs()
+                );
+                let inputs = self.to_self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(LONGEST_DELAY).await;
+                    let _ = inputs.send(Input::AskedAgain(request, Request::Redrive(dead)));
+                });
+            }
         }
         Ok(())
     }

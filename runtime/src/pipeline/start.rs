@@ -80,6 +80,8 @@ impl Host {
             leaving: HashSet::new(),
             left: HashSet::new(),
             resending: HashSet::new(),
+            asked: 0,
+            put_off: Vec::new(),
             acknowledgers: JoinSet::new(),
             outlets: HashMap::new(),
             senders: JoinSet::new(),

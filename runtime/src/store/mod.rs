@@ -209,7 +209,8 @@ pub trait Store: Send + Sync + 'static {
 
     // --- dead letters and requests -----------------------------------------------------------------------------
 
-    /// Dead letters, newest first, without their messages' bodies where `filter.brief` is set.
+    /// Dead letters, newest first, without their messages' bodies where `filter.brief` is set. There may be many, and each
+    /// may be large: see [`DeadFilter::below`].
     fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<StoredDead>>;
     /// One dead letter.
     fn dead_letter(&self, id: u64) -> Result<Option<StoredDead>>;
@@ -218,8 +219,8 @@ pub trait Store: Send + Sync + 'static {
     fn fates(&self, from: (ChannelId, Offset), asked: &[(ReactorId, Identity)]) -> Result<Vec<Option<Fate>>>;
     /// Asks the owner (this process or another, now or at its next start) to do something. Durable.
     fn request(&self, request: Request) -> Result<()>;
-    /// Requests that have not been carried out, in order.
-    fn requests(&self) -> Result<Vec<(u64, Request)>>;
+    /// Requests that have not been carried out, with a number above `after`, in order.
+    fn requests(&self, after: u64) -> Result<Vec<(u64, Request)>>;
     /// Carries out a redrive: the dead letter becomes a delivery with no attempts, in progress in the ledger, and
     /// the request is removed. `None` if there is no such dead letter or it is on its way already. Durable.
     fn redrive(&self, request: u64, dead: u64) -> Result<Option<StoredDelivery>>;

@@ -327,6 +327,8 @@ pub struct DeadFilter {
     pub reason: Option<String>,
     /// That ended at or after this time.
     pub since: Option<Timestamp>,
+    /// With a number below this one: the last of a page, for the next page.
+    pub below: Option<u64>,
     /// At most so many; 0 = all.
     pub limit: usize,
     /// Leave the messages' bodies out.

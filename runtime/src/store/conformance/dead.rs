@@ -24,9 +24,9 @@ fn parked(f: &Fixture<'_>) -> DeliveryId {
 /// Asks for a redrive and carries it out.
 pub(super) fn redrive(f: &Fixture<'_>, dead: u64) -> Option<StoredDelivery> {
     f.store.request(Request::Redrive(dead)).unwrap();
-    let (request, _) = f.store.requests().unwrap()[0];
+    let (request, _) = f.store.requests(0).unwrap()[0];
     let delivery = f.store.redrive(request, dead).unwrap();
-    assert!(f.store.requests().unwrap().is_empty(), "carried out");
+    assert!(f.store.requests(0).unwrap().is_empty(), "carried out");
     delivery
 }
 
@@ -64,6 +64,9 @@ pub fn dead_letters_are_selected(harness: &mut dyn Harness) {
     assert_eq!(find(DeadFilter { reason: Some("trap".into()), ..any() }), [key(2)]);
     assert_eq!(find(DeadFilter { since: Some(later), ..any() }), [key(3)]);
     assert_eq!(find(DeadFilter { limit: 1, ..any() }), [key(3)]);
+    let newest = f.store.dead_letters(&any()).unwrap()[0].id;
+    assert_eq!(find(DeadFilter { below: Some(newest), limit: 1, ..any() }), [key(2)], "the next page");
+    assert_eq!(find(DeadFilter { below: Some(1), ..any() }), []);
     let brief = f.store.dead_letters(&DeadFilter { brief: true, ..any() }).unwrap();
     assert!(brief.iter().all(|dead| dead.letter.message.body.is_empty()));
     assert_eq!(brief[0].letter.message.attributes, base.message.attributes);
@@ -168,10 +171,10 @@ pub fn drop_removes_the_letter(harness: &mut dyn Harness) {
     parked(&f);
     let dead = all(&f)[0].id;
     f.store.request(Request::Drop(dead)).unwrap();
-    let (request, asked) = f.store.requests().unwrap()[0].clone();
+    let (request, asked) = f.store.requests(0).unwrap()[0].clone();
     assert_eq!(asked, Request::Drop(dead));
     assert_eq!(f.store.drop_dead(request, dead).unwrap(), Some((f.reactor, key(7))));
-    assert!(all(&f).is_empty() && f.store.requests().unwrap().is_empty());
+    assert!(all(&f).is_empty() && f.store.requests(0).unwrap().is_empty());
     assert_eq!(f.store.drop_dead(request, dead).unwrap(), None);
     assert_eq!(f.counts().dead, 1, "it did end without success");
     let id = f.in_memory(5);
@@ -189,7 +192,8 @@ pub fn requests_wait_for_the_owner(harness: &mut dyn Harness) {
     }
     harness.crash();
     let f = fixture(harness);
-    let requests = f.store.requests().unwrap();
+    let requests = f.store.requests(0).unwrap();
+    assert_eq!(f.store.requests(requests[0].0).unwrap(), requests[1..]);
     let asked: Vec<Request> = requests.iter().map(|(_, request)| request.clone()).collect();
     assert_eq!(asked, [Request::Redrive(1), Request::Drop(2), Request::Redrive(3)]);
     assert!(requests.is_sorted_by_key(|(id, _)| *id));

@@ -3,6 +3,7 @@
 mod inner;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -257,6 +258,7 @@ impl Store for MemoryStore {
             filter.reactor.is_none_or(|reactor| dead.letter.reactor == Some(reactor))
                 && filter.reason.as_ref().is_none_or(|reason| dead.letter.reason == *reason)
                 && filter.since.is_none_or(|since| dead.letter.at >= since)
+                && filter.below.is_none_or(|below| dead.id < below)
         });
         let brief = |mut dead: StoredDead| {
             if filter.brief {
@@ -293,8 +295,9 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn requests(&self) -> Result<Vec<(u64, Request)>> {
-        Ok(self.read().requests.iter().map(|(id, request)| (*id, request.clone())).collect())
+    fn requests(&self, after: u64) -> Result<Vec<(u64, Request)>> {
+        let later = (Bound::Excluded(after), Bound::Unbounded);
+        Ok(self.read().requests.range(later).map(|(id, request)| (*id, request.clone())).collect())
     }
 
     fn redrive(&self, request: u64, dead: u64) -> Result<Option<StoredDelivery>> {

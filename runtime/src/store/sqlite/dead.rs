@@ -99,11 +99,13 @@ pub(super) fn list(conn: &Connection, filter: &DeadFilter) -> Sql<Vec<StoredDead
     let body = if filter.brief { "x''" } else { "body" };
     let mut select = conn.prepare_cached(&format!(
         "SELECT {DEAD}, {body} FROM dead
-         WHERE (?1 IS NULL OR reactor = ?1) AND (?2 IS NULL OR reason = ?2) AND (?3 IS NULL OR at >= ?3)
+         WHERE (?1 IS NULL OR reactor = ?1) AND (?2 IS NULL OR reason = ?2) AND (?3 IS NULL OR at >= ?3) AND id < ?5
          ORDER BY id DESC LIMIT ?4"
     ))?;
     let limit = if filter.limit == 0 { -1 } else { int(filter.limit as u64) };
-    let mut rows = select.query(params![filter.reactor.map(|r| r.0), filter.reason, filter.since.map(nanos), limit])?;
+    let below = filter.below.map_or(i64::MAX, int);
+    let mut rows =
+        select.query(params![filter.reactor.map(|r| r.0), filter.reason, filter.since.map(nanos), limit, below])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(dead_of(row)?);
@@ -126,9 +128,9 @@ pub(super) fn request(group: &Group<'_>, request: &Request) -> Sql<()> {
 }
 
 /// See [`crate::store::Store::requests`].
-pub(super) fn requests(conn: &Connection) -> Sql<Vec<(u64, Request)>> {
-    let mut select = conn.prepare_cached("SELECT id, request FROM requests ORDER BY id")?;
-    let rows = select.query_map([], |row| Ok((num(row, 0)?, row.get::<_, String>(1)?)))?;
+pub(super) fn requests(conn: &Connection, after: u64) -> Sql<Vec<(u64, Request)>> {
+    let mut select = conn.prepare_cached("SELECT id, request FROM requests WHERE id > ?1 ORDER BY id")?;
+    let rows = select.query_map([int(after)], |row| Ok((num(row, 0)?, row.get::<_, String>(1)?)))?;
     rows.map(|row| {
         let (id, text) = row?;
         Ok((id, serde_json::from_str(&text).map_err(|e| Fault::Row(format!("request {id}: {e}")))?))

@@ -330,8 +330,8 @@ impl Store for SqliteStore {
         self.queue.wait(Terms { rings: true, ..DURABLE }, move |group| dead::request(group, &request))
     }
 
-    fn requests(&self) -> Result<Vec<(u64, Request)>> {
-        self.readers.read(dead::requests)
+    fn requests(&self, after: u64) -> Result<Vec<(u64, Request)>> {
+        self.readers.read(|conn| dead::requests(conn, after))
     }
 
     fn redrive(&self, request: u64, dead: u64) -> Result<Option<StoredDelivery>> {
