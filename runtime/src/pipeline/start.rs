@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::channel::Remote;
-use crate::store::StoreError;
+use crate::config::model::Config;
+use crate::event::ChannelId;
+use crate::store::{Store, StoreError};
 
 use super::admit;
 use super::claim::Slots;
@@ -21,7 +23,7 @@ use super::lease::Leases;
 use super::outbox::Outlet;
 use super::reactor::{Destination, Destinations, Reactor};
 use super::schedule::{ReactorSpec, Scheduler};
-use super::signal::Phase;
+use super::signal::{Phase, Signals};
 use super::state::{ReactorState, Room};
 
 impl Host {
@@ -31,11 +33,7 @@ impl Host {
         signals.enter(Phase::Starting);
         let (to_self, inputs) = mpsc::unbounded_channel();
         let (commits, queue) = mpsc::unbounded_channel();
-        let mut channel_ids = BTreeMap::new();
-        for name in config.channels.keys() {
-            let id = until_there_is_room(&signals, || ready(store.channel_id(name))).await?;
-            channel_ids.insert(name.clone(), id);
-        }
+        let channel_ids = numbered(&config, &*store, &signals).await?;
         let destination = |(name, channel)| (String::clone(name), Destination::of(channel, channel_ids[name]));
         let destinations: Destinations = Arc::new(config.channels.iter().map(destination).collect());
         let room = Arc::new(Room::new(config.runtime.queue_memory, config.reactors.len()));
@@ -153,4 +151,18 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// The numbers of the channels, which new ones get now.
+async fn numbered(
+    config: &Config,
+    store: &dyn Store,
+    signals: &Signals,
+) -> Result<BTreeMap<String, ChannelId>, StoreError> {
+    let mut numbers = BTreeMap::new();
+    for name in config.channels.keys() {
+        let number = until_there_is_room(signals, || ready(store.channel_id(name))).await?;
+        numbers.insert(name.clone(), number);
+    }
+    Ok(numbers)
 }

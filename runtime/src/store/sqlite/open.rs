@@ -48,15 +48,7 @@ impl SqliteStore {
 
         let mut live = Live::default();
         live.ledger.segment_rows = options.segment_rows;
-        let reserve = if options.owner {
-            let reserve = Reserve::of_owner(dir, options.reserve, options.size_limit, &conn);
-            let epoch = take_over(&conn, reserve.is_used()).map_err(|e| e.at(&file))?;
-            live.epoch = Some(epoch);
-            live.reload(&conn).map_err(|e| e.at(&file))?;
-            reserve
-        } else {
-            Reserve::of_client(dir, options.reserve, options.size_limit, &conn)
-        };
+        let reserve = enter(dir, options, &conn, &mut live).map_err(|e| e.at(&file))?;
         let files = Arc::new(Files::of(dir, options.owner)?);
         let claims = match live.epoch {
             Some(epoch) => Some(Claims::open(dir, options.slots, epoch)?),
@@ -64,15 +56,7 @@ impl SqliteStore {
         };
         let how = How { patience: patience.clone(), still: false };
         let changes = readers::open(&file, &how).map_err(|e| e.at(&file))?;
-        let usual = |conn: &Connection| conn.pragma_update(None, "journal_size_limit", checkpoint::USUAL);
-        usual(&conn).map_err(|e| super::Fault::from(e).at(&file))?;
-        let frames = Arc::new(AtomicU32::new(0));
-        let counter = frames.clone();
-        let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
-            counter.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-            Ok(())
-        };
-        conn.wal_hook(Some(hook)).map_err(|e| super::Fault::from(e).at(&file))?;
+        let frames = count_frames(&mut conn).map_err(|e| e.at(&file))?;
         let next_commit = AtomicU64::new(meta(&conn, "commit").map_err(|e| e.at(&file))?.saturating_add(1));
 
         let broken = Arc::new(OnceLock::new());
@@ -143,6 +127,29 @@ impl SqliteStore {
             _lock: None,
         })
     }
+}
+
+/// Becomes the owner, if that is asked for, and looks how much room there is.
+fn enter(dir: &Path, options: &OpenOptions, conn: &Connection, live: &mut Live) -> Sql<Reserve> {
+    if !options.owner {
+        return Ok(Reserve::of_client(dir, options.reserve, options.size_limit, conn));
+    }
+    let reserve = Reserve::of_owner(dir, options.reserve, options.size_limit, conn);
+    live.epoch = Some(take_over(conn, reserve.is_used())?);
+    live.reload(conn)?;
+    Ok(reserve)
+}
+
+/// Counts the frames of the log after each commit, and keeps its file from staying as long as it once had to be.
+fn count_frames(conn: &mut Connection) -> Sql<Arc<AtomicU32>> {
+    conn.pragma_update(None, "journal_size_limit", checkpoint::USUAL)?;
+    let frames = Arc::new(AtomicU32::new(0));
+    let counter = frames.clone();
+    conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+        counter.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+        Ok(())
+    }))?;
+    Ok(frames)
 }
 
 /// Makes every earlier owner's transactions fail from here on.

@@ -353,7 +353,7 @@ impl Writer {
         }
         if frames >= checkpoint::LONG && !self.shortening.told {
             self.shortening.told = true;
-            let (who, mib) = (holder::name(&holder::of_snapshots(&self.file)), u64::from(frames) * 4_096 >> 20);
+            let (who, mib) = (holder::name(&holder::of_snapshots(&self.file)), u64::from(frames) / 256);
             let why = "which keeps it from starting over; it grows until that has ended";
             tracing::warn!(store = %self.file.display(), "the write-ahead log has {mib} MiB: {who} reads from an old state, {why}");
         }
