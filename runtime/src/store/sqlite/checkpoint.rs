@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::Connection;
 
 use super::fault::Fault;
+use super::guard;
+use super::note::Note;
 use crate::store::{Result, StoreError};
 
 /// Frames (4 KiB pages) at which the checkpointer starts: 16 MiB.
@@ -19,11 +21,17 @@ pub(super) const HELP: u32 = 16_384;
 pub(super) const FORCE: u32 = 65_536;
 
 /// Checkpoints whenever woken, until the other end is gone. A failed sync ends the store.
-pub(super) fn serve(conn: &Connection, wake: &Receiver<()>, file: &Path, broken: &Arc<OnceLock<StoreError>>) {
+pub(super) fn serve(
+    conn: &Connection,
+    wake: &Receiver<()>,
+    file: &Path,
+    broken: &Arc<OnceLock<StoreError>>,
+    note: &Note,
+) {
     while wake.recv().is_ok() {
-        match run(conn, "PASSIVE", file) {
+        match run(conn, "PASSIVE", file).and_then(|()| note.sync().map_err(|e| guard::broken(file, &e))) {
             Ok(()) => {}
-            Err(error @ StoreError::Broken { .. }) => {
+            Err(error @ (StoreError::Broken { .. } | StoreError::Damaged { .. })) => {
                 // Set already: the first failure is the one to tell.
                 let _ = broken.set(error);
                 return;

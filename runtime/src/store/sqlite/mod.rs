@@ -4,8 +4,12 @@
 //! one transaction and syncs once. Everything is read through a pool of read-only connections (`readers`). Attempts
 //! that have begun stand in a small file beside the database (`claims`), and other processes ring (`bell`) when they have
 //! written something.
+//!
+//! Damage is found: pages of the database have checksums (`seal`, `vfs`), the frames of the log have `SQLite`'s (`frames`), and
+//! a note says how much of the log must be there (`note`, `guard`).
 
 mod admit;
+mod assure;
 mod bell;
 mod checkpoint;
 mod claims;
@@ -15,11 +19,14 @@ mod dead;
 mod deliveries;
 mod fates;
 mod fault;
+mod frames;
 mod group;
+mod guard;
 mod ledger;
 mod lock;
 mod log;
 mod names;
+mod note;
 mod open;
 mod outbox;
 mod queue;
@@ -27,10 +34,13 @@ mod readers;
 mod receive;
 mod reserve;
 mod rows;
+mod seal;
 mod stats;
 mod upkeep;
+mod vfs;
 mod writer;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -64,18 +74,24 @@ pub struct OpenOptions {
     pub segment_rows: usize,
     /// Bytes of the database at which the disk counts as full, for tests.
     pub size_limit: Option<u64>,
+    /// How the folder is synced; another way is for tests.
+    pub sync_folder: fn(&Path) -> std::io::Result<()>,
 }
 
 impl OpenOptions {
     /// An owner that runs up to `slots` attempts at once.
     pub fn owner(slots: usize) -> Self {
-        Self { owner: true, slots, reserve: 8 << 20, segment_rows: 65_536, size_limit: None }
+        Self { owner: true, slots, reserve: 8 << 20, segment_rows: 65_536, size_limit: None, sync_folder }
     }
 
     /// A client.
     pub fn client() -> Self {
         Self { owner: false, slots: 0, ..Self::owner(0) }
     }
+}
+
+fn sync_folder(dir: &Path) -> std::io::Result<()> {
+    std::fs::File::open(dir)?.sync_all()
 }
 
 /// A store in a directory of its own; any number of processes may have it open, one of them as its owner.

@@ -9,13 +9,15 @@ use rusqlite::Connection;
 use super::bell::Bell;
 use super::claims::Claims;
 use super::fault::Sql;
+use super::assure::Assurance;
 use super::group::{Live, meta, set_meta};
 use super::lock::{OwnerLock, Turn};
+use super::note::Note;
 use super::queue::Queue;
 use super::readers::{self, Readers};
 use super::reserve::Reserve;
 use super::writer::{Shortening, Writer};
-use super::{OpenOptions, SqliteStore, checkpoint, create};
+use super::{OpenOptions, SqliteStore, checkpoint, create, guard};
 use crate::store::{Result, StoreError};
 
 impl SqliteStore {
@@ -25,9 +27,8 @@ impl SqliteStore {
         let lock = if options.owner { Some(OwnerLock::take(dir)?) } else { None };
         let turn = Turn::open(dir, options.owner)?;
         let file = create::database(dir, &turn)?;
-        let mut conn = create::connect(&file).map_err(|e| e.at(&file))?;
-        create::check(&conn, &file)?;
-        create::migrate(&conn).map_err(|e| e.at(&file))?;
+        let mut conn = guard::open(dir, &file, &turn, options.owner)?;
+        let note = Arc::new(Note::open(dir, None).map_err(|e| guard::broken(dir, &e))?);
 
         let mut live = Live::default();
         live.ledger.segment_rows = options.segment_rows;
@@ -58,8 +59,8 @@ impl SqliteStore {
         let wake = if options.owner {
             let conn = create::connect(&file).map_err(|e| e.at(&file))?;
             let (wake, woken) = mpsc::sync_channel(1);
-            let (file, broken) = (file.clone(), broken.clone());
-            threads.push(spawn("store-checkpoint", move || checkpoint::serve(&conn, &woken, &file, &broken))?);
+            let (file, broken, note) = (file.clone(), broken.clone(), note.clone());
+            threads.push(spawn("store-checkpoint", move || checkpoint::serve(&conn, &woken, &file, &broken, &note))?);
             Some(wake)
         } else {
             None
@@ -80,6 +81,7 @@ impl SqliteStore {
             full_sync: true,
             stopped: None,
             shortening: Shortening::default(),
+            assurance: Assurance::new(dir, note, options.sync_folder),
         };
         let (sender, queue) = mpsc::channel();
         threads.push(spawn("store-writer", move || writer.run(&queue))?);

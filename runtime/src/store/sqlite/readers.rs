@@ -45,7 +45,7 @@ impl Readers {
 /// A read-only connection.
 pub(super) fn open(file: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = Connection::open_with_flags(file, flags)?;
+    let mut conn = super::vfs::open(file, flags)?;
     super::writer::set_patience(&mut conn)?;
     conn.set_prepared_statement_cache_capacity(64);
     conn.execute_batch("PRAGMA cache_size = -8192; PRAGMA query_only = ON; PRAGMA cell_size_check = ON;")?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::assure::Assurance;
 use super::bell::Bell;
 use super::checkpoint;
 use super::fault::{Fault, Sql};
@@ -104,6 +105,8 @@ pub(super) struct Writer {
     pub(super) stopped: Option<StoreError>,
     /// What was done about a long log.
     pub(super) shortening: Shortening,
+    /// What comes between the sync and the answers.
+    pub(super) assurance: Assurance,
 }
 
 /// Sizes of the log, in frames.
@@ -159,6 +162,12 @@ impl Writer {
             }
             match self.attempt(&mut group) {
                 Ok(()) => {
+                    if group.iter().any(|op| op.terms().durable)
+                        && let Err(error) = self.assurance.give(&self.conn, self.live.group, &self.frames)
+                    {
+                        self.stop(&error);
+                        return self.refuse(group, &error);
+                    }
                     if group.iter().any(|op| op.terms().rings) {
                         self.bell.ring();
                     }
@@ -187,14 +196,16 @@ impl Writer {
                 tracing::warn!(store = %self.file.display(), "the disk is full: no new events until there is room");
                 return group;
             }
-            (StoreError::Broken { .. } | StoreError::Fenced, _) => {
-                tracing::error!(store = %self.file.display(), %error, "the store stops");
-                self.stopped = Some(error.clone());
-            }
+            (StoreError::Broken { .. } | StoreError::Fenced | StoreError::Damaged { .. }, _) => self.stop(&error),
             _ => {}
         }
         self.refuse(group, &error);
         Vec::new()
+    }
+
+    fn stop(&mut self, error: &StoreError) {
+        tracing::error!(store = %self.file.display(), %error, "the store stops");
+        self.stopped = Some(error.clone());
     }
 
     fn refuse(&mut self, group: Queue, error: &StoreError) {
@@ -259,7 +270,7 @@ impl Writer {
         let how = if frames >= checkpoint::FORCE { "TRUNCATE" } else { "PASSIVE" };
         if let Err(error) = checkpoint::run(&self.conn, how, &self.file) {
             tracing::warn!(store = %self.file.display(), %error, "the write-ahead log could not be shortened");
-            if matches!(error, StoreError::Broken { .. }) {
+            if matches!(error, StoreError::Broken { .. } | StoreError::Damaged { .. }) {
                 self.stopped = Some(error);
             }
         }
