@@ -65,7 +65,7 @@ impl SqliteStore {
         } else {
             None
         };
-        let readers = Readers::new(&file);
+        let readers = Readers::new(&file, Arc::clone(&broken));
         let checkpoint = wake.clone();
         let bell = Arc::new(Bell::new(dir, options.owner));
         let writer = Writer {

@@ -1,12 +1,12 @@
 //! Read-only connections, shared by whoever asks.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Fault, Sql};
-use crate::store::Result;
+use crate::store::{Result, StoreError};
 
 /// Connections kept open when nobody uses them.
 const IDLE: usize = 8;
@@ -16,12 +16,14 @@ const IDLE: usize = 8;
 pub(super) struct Readers {
     file: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// Ends the writer: a guest whose state is damaged must not be tried again, or be given up.
+    broken: Arc<OnceLock<StoreError>>,
 }
 
 impl Readers {
     /// Readers of a database file.
-    pub(super) fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), idle: Mutex::default() }
+    pub(super) fn new(file: &Path, broken: Arc<OnceLock<StoreError>>) -> Self {
+        Self { file: file.to_owned(), idle: Mutex::default(), broken }
     }
 
     /// The database file.
@@ -32,8 +34,16 @@ impl Readers {
     /// Runs `query`, which sees everything that was committed before.
     pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Sql<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let conn = idle.map_or_else(|| open(&self.file), Ok).map_err(|e| e.at(&self.file))?;
-        let answer = query(&conn).map_err(|e| e.at(&self.file));
+        let told = |fault: Fault| {
+            let error = fault.at(&self.file);
+            if matches!(error, StoreError::Damaged { .. }) {
+                // Set already: the first one is the one to tell.
+                let _ = self.broken.set(error.clone());
+            }
+            error
+        };
+        let conn = idle.map_or_else(|| open(&self.file), Ok).map_err(told)?;
+        let answer = query(&conn).map_err(told);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE && conn.is_autocommit() {
             idle.push(conn);
