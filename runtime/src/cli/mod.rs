@@ -29,6 +29,7 @@ mod reload;
 mod report;
 mod schema;
 mod status;
+mod store;
 mod up;
 
 use std::io::{IsTerminal, Write};
@@ -114,6 +115,8 @@ enum Command {
     #[command(subcommand)]
     Log(log::Log),
     Graph(graph::Graph),
+    #[command(subcommand)]
+    Store(store::Store),
     Explain(explain::Explain),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -135,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Dead(command) => command.run(&cli.global),
         Command::Log(command) => command.run(&cli.global),
         Command::Graph(command) => command.run(&cli.global),
+        Command::Store(command) => command.run(&cli.global),
         Command::Explain(command) => command.run(&cli.global),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),

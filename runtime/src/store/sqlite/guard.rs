@@ -246,7 +246,7 @@ fn adopt(dir: &Path, file: &Path) -> Result<()> {
     }
     tracing::warn!(store = %file.display(), "another program has written pages without checksums; they are checked and get theirs");
     {
-        let _lenient = Lenient::new();
+        let _lenient = Lenient::unsealed();
         let conn = create::connect(file).map_err(|e| e.at(file))?;
         create::check(&conn, file, |conn| check(conn, dir, file, true))?;
         create::keep_log(&conn, true).map_err(|e| e.at(file))?;

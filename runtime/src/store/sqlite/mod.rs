@@ -22,6 +22,7 @@ mod fault;
 mod frames;
 mod group;
 mod guard;
+mod inspect;
 mod ledger;
 mod lock;
 mod log;
@@ -47,6 +48,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension, params};
+
+pub use self::inspect::{Accepted, Damage, Report, accept_loss, verify};
 
 use self::bell::Bell;
 use self::claims::Claims;

@@ -38,22 +38,36 @@ pub(super) struct Damage {
 
 thread_local! {
     static FOUND: RefCell<Option<Damage>> = const { RefCell::new(None) };
-    static LENIENT: Cell<bool> = const { Cell::new(false) };
+    static LENIENT: Cell<Lenience> = const { Cell::new(Lenience::None) };
 }
 
-/// As long as it lives, pages without a seal may be read by this thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lenience {
+    None,
+    Unsealed,
+    Everything,
+}
+
+/// As long as it lives, this thread may read pages of databases that it may not read otherwise.
 pub(super) struct Lenient;
 
 impl Lenient {
-    pub(super) fn new() -> Self {
-        LENIENT.set(true);
+    /// Pages without a seal.
+    pub(super) fn unsealed() -> Self {
+        LENIENT.set(Lenience::Unsealed);
+        Self
+    }
+
+    /// All.
+    pub(super) fn everything() -> Self {
+        LENIENT.set(Lenience::Everything);
         Self
     }
 }
 
 impl Drop for Lenient {
     fn drop(&mut self) {
-        LENIENT.set(false);
+        LENIENT.set(Lenience::None);
     }
 }
 
@@ -317,7 +331,7 @@ unsafe extern "C" fn x_read(file: *mut sqlite3_file, buffer: *mut c_void, bytes:
         let wrong = match code {
             ffi::SQLITE_OK | ffi::SQLITE_IOERR_SHORT_READ if state.log => state.check_frame(page, at, &read),
             ffi::SQLITE_OK => state.check_page(page, at, &read),
-            ffi::SQLITE_IOERR_SHORT_READ if at > 0 && state.sealed => {
+            ffi::SQLITE_IOERR_SHORT_READ if at > 0 && state.sealed && LENIENT.get() != Lenience::Everything => {
                 Some(format!("page {} (byte {at}) lies beyond the end of the file", at / PAGE as u64 + 1))
             }
             _ => None,
@@ -439,7 +453,8 @@ impl State {
                 seal::strip(page);
                 None
             }
-            Look::Unsealed if LENIENT.get() => None,
+            _ if LENIENT.get() == Lenience::Everything => None,
+            Look::Unsealed if LENIENT.get() == Lenience::Unsealed => None,
             Look::Broken => Some(format!("page {number} (byte {at}) does not have the content that was written")),
             Look::Blank => Some(format!("page {number} (byte {at}) is empty")),
             Look::Unsealed => Some(format!("page {number} (byte {at}) has lost its checksum")),
