@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reactor_runtime::event::{DeliveryId, Offset};
 use reactor_runtime::store::conformance::{DAY, Fixture, at, message, wait};
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore, accept_loss, verify};
 use reactor_runtime::store::{Commit, Committed, DeadFilter, Place, Request, Store, StoreError, Upkeep};
 use tempfile::{TempDir, tempdir};
 
@@ -460,4 +460,212 @@ fn a_migration_that_is_killed_leaves_a_store_that_opens() {
         drop(store);
         assert_eq!(fs::read(dir.path().join("reactor.db")).unwrap()[20], 8);
     }
+}
+
+// --- a look at everything, and the way on ---------------------------------------------------------------------------
+
+#[test]
+fn verify_finds_what_was_done_to_a_store() {
+    let mut random = StdRng::seed_from_u64(seed());
+    let (left, content) = killed(11);
+    let report = verify(left.path()).unwrap();
+    assert_eq!((report.damage.len(), report.checksums), (0, true), "{report:?}");
+    assert!(report.pages > 10 && report.frames > 10, "{report:?}");
+    assert_eq!(outcome(left.path(), &content, "verified"), "whole", "it changes nothing");
+    let closed = fs::read(left.path().join("reactor.db")).unwrap();
+    for _ in 0..times() {
+        let dir = tempdir().unwrap();
+        copy(left.path(), dir.path());
+        let pages = closed.len() / 4_096;
+        let mut places: Vec<usize> = (0..random.random_range(1..4)).map(|_| random.random_range(0..pages)).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut bytes = closed.clone();
+        for page in &places {
+            bytes[page * 4_096 + random.random_range(100..4_096)] ^= 1 << random.random_range(0..8);
+        }
+        fs::write(dir.path().join("reactor.db"), bytes).unwrap();
+        let report = verify(dir.path()).unwrap();
+        let file = dir.path().join("reactor.db");
+        let named = |page: &usize| {
+            let text = format!("page {} (byte {})", page + 1, page * 4_096);
+            report.damage.iter().any(|one| one.file == file && one.detail.contains(&text))
+        };
+        assert!(places.iter().all(named), "{places:?}: {report:?}");
+    }
+}
+
+#[test]
+fn verify_works_beside_a_host() {
+    let dir = tempdir().unwrap();
+    let mut random = StdRng::seed_from_u64(2);
+    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    work(&store, 0, 10, &mut random);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for round in 0..10 {
+                work(&store, 10 + round * 10, 10, &mut StdRng::seed_from_u64(round));
+                store.maintain(&upkeep()).unwrap();
+            }
+        });
+        // In a process of its own, as the command is: a descriptor that is closed gives up the locks of all others.
+        while !writer.is_finished() {
+            let child = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "child_that_verifies", "--nocapture"])
+                .env("ROT_VERIFY_DIR", dir.path())
+                .output()
+                .unwrap();
+            assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+        }
+    });
+}
+
+/// Not a test of its own: the process that looks at another's store.
+#[test]
+fn child_that_verifies() {
+    let Ok(dir) = std::env::var("ROT_VERIFY_DIR") else { return };
+    let report = verify(Path::new(&dir)).unwrap();
+    assert!(report.damage.is_empty(), "{report:?}");
+}
+
+#[test]
+fn a_loss_in_the_log_is_accepted_and_counted() {
+    let mut random = StdRng::seed_from_u64(seed());
+    let killed = killed(13);
+    for _ in 0..times() {
+        let dir = tempdir().unwrap();
+        copy(killed.0.path(), dir.path());
+        let log = dir.path().join("reactor.db-wal");
+        let mut bytes = fs::read(&log).unwrap();
+        let at = random.random_range(0..bytes.len());
+        bytes[at] ^= 1;
+        fs::write(&log, &bytes).unwrap();
+        SqliteStore::open(dir.path(), &options()).unwrap_err();
+        let accepted = accept_loss(dir.path()).unwrap().unwrap();
+        assert_eq!(fs::read(accepted.kept.join("reactor.db-wal")).unwrap(), bytes);
+        assert!(accepted.transactions.unwrap() > 0 && accepted.pages.is_empty(), "{accepted:?}");
+        let store = SqliteStore::open(dir.path(), &options()).unwrap();
+        let found = read(&store).unwrap();
+        assert!(found.bodies.len() < killed.1.bodies.len());
+        assert_eq!(found.bodies[..], killed.1.bodies[..found.bodies.len()], "what is before the damage is there");
+        work(&store, 1_000, 3, &mut random);
+        drop(store);
+        assert!(verify(dir.path()).unwrap().damage.is_empty());
+        assert!(accept_loss(dir.path()).unwrap().is_none(), "nothing is damaged any more");
+    }
+}
+
+#[test]
+fn a_damaged_page_is_used_as_it_is_only_when_asked_for() {
+    let dir = tempdir().unwrap();
+    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    fixture(&store).publish(&["a", "mississippi", "c"]);
+    drop(store);
+    let file = dir.path().join("reactor.db");
+    let mut bytes = fs::read(&file).unwrap();
+    let place = bytes.windows(11).position(|part| part == b"mississippi").unwrap();
+    bytes[place] = b'M';
+    fs::write(&file, &bytes).unwrap();
+    assert!(SqliteStore::open(dir.path(), &options()).and_then(|store| read(&store)).is_err());
+    let accepted = accept_loss(dir.path()).unwrap().unwrap();
+    assert_eq!(accepted.pages, [place as u64 / 4_096 * 4_096]);
+    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    assert_eq!(fixture(&store).bodies(), ["a", "Mississippi", "c"]);
+    drop(store);
+    let page = place / 4_096 * 4_096;
+    bytes[page..page + 4_096].fill(0);
+    fs::write(&file, &bytes).unwrap();
+    let error = accept_loss(dir.path()).unwrap_err();
+    assert!(error.to_string().contains("only a back-up helps"), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), bytes, "nothing was changed");
+}
+
+#[test]
+fn a_loss_is_not_accepted_under_a_running_host() {
+    let dir = tempdir().unwrap();
+    let _store = SqliteStore::open(dir.path(), &options()).unwrap();
+    assert!(matches!(accept_loss(dir.path()).unwrap_err(), StoreError::Locked { .. }));
+}
+
+// --- what is no damage ---------------------------------------------------------------------------------------------
+
+/// Not a test of its own: a host, or a client, that works until it is killed.
+#[test]
+fn child_that_works_until_killed() {
+    let Ok(dir) = std::env::var("ROT_WORK_DIR") else { return };
+    let owner = std::env::var("ROT_WORK_OWNER").is_ok();
+    let options = if owner { options() } else { OpenOptions::client() };
+    let store = match SqliteStore::open(Path::new(&dir), &options) {
+        Ok(store) => store,
+        Err(error) => return println!("failed {error}"),
+    };
+    let f = fixture(&store);
+    for number in 0_u64.. {
+        f.publish(&[&"x".repeat(if number % 3 == 0 { 20_000 } else { 100 })]);
+        println!("acked {number}");
+        if owner {
+            // Not durable, so that the log goes on behind what is noted.
+            f.admit_one(f.new_delivery(rand::random(), Place::Spilled));
+            store.maintain(&upkeep()).unwrap();
+        }
+    }
+}
+
+/// Hosts and clients are killed at any moment, together or one after the other, while checkpoints run: whatever they
+/// leave opens, with all that was answered; and without its log, it opens only if nothing is missing.
+#[test]
+fn what_kills_leave_is_no_damage() {
+    use std::io::{BufRead, BufReader};
+    let mut random = StdRng::seed_from_u64(seed());
+    let dir = tempdir().unwrap();
+    let mut answered = 0;
+    for round in 0..times() {
+        let start = |owner: bool| {
+            let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+            command.args(["--exact", "child_that_works_until_killed", "--nocapture"]).env("ROT_WORK_DIR", dir.path());
+            if owner {
+                command.env("ROT_WORK_OWNER", "1");
+            }
+            command.stdout(std::process::Stdio::piped()).spawn().unwrap()
+        };
+        let mut children = vec![start(true), start(false)];
+        std::thread::sleep(Duration::from_millis(random.random_range(20..400)));
+        if random.random_bool(0.5) {
+            children.reverse();
+        }
+        for child in &mut children {
+            child.kill().unwrap();
+            if random.random_bool(0.5) {
+                std::thread::sleep(Duration::from_millis(random.random_range(0..50)));
+            }
+        }
+        for mut child in children {
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            for line in lines.map_while(Result::ok) {
+                assert!(!line.starts_with("failed"), "round {round}: {line}");
+                answered += usize::from(line.starts_with("acked"));
+            }
+            child.wait().unwrap();
+        }
+        let without = tempdir().unwrap();
+        copy(dir.path(), without.path());
+        let _ = fs::remove_file(without.path().join("reactor.db-wal"));
+        let count = |store: &SqliteStore| {
+            let channel = store.channel_names().unwrap().first().map(|(id, _)| *id);
+            channel.map_or(0, |channel| store.read_log(channel, Offset(1), 1_000_000, usize::MAX).unwrap().len())
+        };
+        match SqliteStore::open(without.path(), &OpenOptions::client()) {
+            Ok(store) => assert!(count(&store) >= answered, "round {round}: {} of {answered}", count(&store)),
+            Err(error) => assert!(matches!(error, StoreError::Damaged { .. }), "round {round}: {error}"),
+        }
+        if random.random_bool(0.3) {
+            let other = rusqlite::Connection::open(dir.path().join("reactor.db")).unwrap();
+            let _: i64 = other.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+        }
+        let store = SqliteStore::open(dir.path(), &OpenOptions::client()).unwrap();
+        assert!(count(&store) >= answered, "round {round}: {} of {answered}", count(&store));
+        drop(store);
+        assert!(verify(dir.path()).unwrap().damage.is_empty());
+    }
+    println!("{} kills, {answered} answers", times());
 }
