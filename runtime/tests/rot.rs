@@ -131,7 +131,10 @@ fn outcome(dir: &Path, content: &Content, what: &str) -> &'static str {
         }
         Err(error) => {
             named(&error);
-            assert!(wait(store.append(reactor_runtime::event::ChannelId(1), vec![message("x")])).is_err(), "{what}: goes on");
+            assert!(
+                wait(store.append(reactor_runtime::event::ChannelId(1), vec![message("x")])).is_err(),
+                "{what}: goes on"
+            );
             "refused when read"
         }
     }
@@ -229,7 +232,8 @@ fn damage_names_file_place_and_what_is_behind() {
     bytes[32 + 4_120 * 3 + 100] ^= 4;
     fs::write(&log, bytes).unwrap();
     let text = SqliteStore::open(dir.path(), &OpenOptions::client()).unwrap_err().to_string();
-    for part in ["reactor.db-wal is damaged", "frame 4 (byte 12392)", "frames behind it", "store verify", "accept-loss"] {
+    for part in ["reactor.db-wal is damaged", "frame 4 (byte 12392)", "frames behind it", "store verify", "accept-loss"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
@@ -289,7 +293,12 @@ fn a_power_cut_loses_nothing_that_was_answered() {
             fs::write(next.path().join("reactor.db-wal"), torn).unwrap();
             fs::write(next.path().join("durable"), &notes[random.random_range(0..=answered)]).unwrap();
             let found = SqliteStore::open(next.path(), &options()).unwrap();
-            assert!(fixture(&found).bodies().len() > answered, "{} of {}", fixture(&found).bodies().len(), answered + 1);
+            assert!(
+                fixture(&found).bodies().len() > answered,
+                "{} of {}",
+                fixture(&found).bodies().len(),
+                answered + 1
+            );
         }
     }
 }

@@ -150,10 +150,9 @@ fn older_stores_are_migrated() {
         select.query_map([], |row| row.get(0)).unwrap().map(|sql| plain(sql.unwrap())).collect()
     };
     // What version 2 added, and what version 3 did; pages had no checksums.
-    for (version, without) in [
-        (1, "DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased;"),
-        (2, ""),
-    ] {
+    for (version, without) in
+        [(1, "DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased;"), (2, "")]
+    {
         let dir = tempdir().unwrap();
         let sql = include_str!("../src/store/sqlite/schema.sql").replace("('group', 0), ", "");
         let conn = Connection::open(dir.path().join("reactor.db")).unwrap();

@@ -61,7 +61,8 @@ fn print_report(report: &Report, json: bool) {
     for one in damage {
         out!("{}: {}", one.file.display(), one.detail);
     }
-    let without = if *checksums { "" } else { "; the pages have no checksums, since the store was made by an earlier version" };
+    let without =
+        if *checksums { "" } else { "; the pages have no checksums, since the store was made by an earlier version" };
     match damage.len() {
         0 => out!("no damage in {pages} pages and {frames} frames of the log{without}"),
         count => out!("{count} damaged places in {pages} pages and {frames} frames of the log{without}"),

@@ -38,7 +38,11 @@ impl Assurance {
             }
             let Some(salts) = vfs::salts(conn) else { return Ok(()) };
             let log = Position { salts, frames: frames.load(Ordering::Relaxed) };
-            self.note.write(&Durable { group, log })
+            match self.note.write(&Durable { group, log }) {
+                // Where writing in place takes room, the note says less than it could until there is some.
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+                written => written,
+            }
         };
         done().map_err(|e| guard::broken(&self.dir, &e))
     }

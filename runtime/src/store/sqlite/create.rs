@@ -18,7 +18,8 @@ const APPLICATION: u32 = 0x5263_7452;
 pub(super) const VERSION: i64 = 3;
 const SCHEMA: &str = include_str!("schema.sql");
 /// What makes a store of version N one of version N + 1, from version 1 on.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE outbox (
         id         INTEGER PRIMARY KEY AUTOINCREMENT,
         channel    INTEGER NOT NULL,
@@ -28,8 +29,10 @@ const MIGRATIONS: &[&str] = &["
     );
     CREATE INDEX outbox_channel ON outbox (channel, id);
     ALTER TABLE deliveries ADD COLUMN leased INTEGER NOT NULL DEFAULT 0;
-    CREATE INDEX deliveries_away ON deliveries (since) WHERE place = 4;", "
-    INSERT INTO meta VALUES ('group', 0);"];
+    CREATE INDEX deliveries_away ON deliveries (since) WHERE place = 4;",
+    "
+    INSERT INTO meta VALUES ('group', 0);",
+];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// The directory, made if need be.

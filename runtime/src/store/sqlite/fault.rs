@@ -54,10 +54,12 @@ fn translate(error: &rusqlite::Error, file: &Path) -> StoreError {
     match error {
         rusqlite::Error::SqliteFailure(code, _) => match code.code {
             ErrorCode::DiskFull => StoreError::Full,
-            ErrorCode::SystemIoFailure if code.extended_code == rusqlite::ffi::SQLITE_IOERR_DATA => match vfs::found() {
-                Some(found) => StoreError::Damaged { path: found.file.display().to_string(), detail: found.detail },
-                None => damaged(),
-            },
+            ErrorCode::SystemIoFailure if code.extended_code == rusqlite::ffi::SQLITE_IOERR_DATA => {
+                match vfs::found() {
+                    Some(found) => StoreError::Damaged { path: found.file.display().to_string(), detail: found.detail },
+                    None => damaged(),
+                }
+            }
             ErrorCode::SystemIoFailure => {
                 StoreError::Broken { detail: format!("{}: {error} (code {})", file.display(), code.extended_code) }
             }

@@ -63,14 +63,7 @@ fn note_first(dir: &Path) -> Result<()> {
     }
 }
 
-fn bring_up_to_date(
-    conn: &Connection,
-    dir: &Path,
-    file: &Path,
-    turn: &Turn,
-    owner: bool,
-    sealed: bool,
-) -> Result<()> {
+fn bring_up_to_date(conn: &Connection, dir: &Path, file: &Path, turn: &Turn, owner: bool, sealed: bool) -> Result<()> {
     let _lock = match (!owner).then(|| OwnerLock::take(dir)).transpose() {
         Ok(lock) => lock,
         Err(StoreError::Locked { path, pid }) => {
@@ -160,6 +153,8 @@ pub(super) fn check(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -
             Reading::Sound(noted) => noted,
             Reading::Missing | Reading::Damaged => return without_note(dir, file, reading, group),
         };
+        // A writer that was killed has left the log's index half written; the next transaction makes it again.
+        let Some(log) = log else { continue };
         let Err(loss) = noted.judge(log, group, foreign) else { return Ok(()) };
         // While others write, the log may have started over more than once between the two looks.
         if last.replace(noted) == Some(noted) {
@@ -170,11 +165,11 @@ pub(super) fn check(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -
 }
 
 /// The log, and the number of the last transaction, in one snapshot.
-fn state(conn: &Connection) -> Sql<(Position, u64)> {
+fn state(conn: &Connection) -> Sql<(Option<Position>, u64)> {
     let tx = conn.unchecked_transaction()?;
     // Opens the log.
     tx.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-    let log = vfs::index(&tx)?.unwrap_or_default();
+    let log = vfs::index(&tx)?;
     let group: Option<u64> =
         tx.query_row("SELECT value FROM meta WHERE name = 'group'", [], |row| num(row, 0)).optional()?;
     tx.finish()?;
@@ -250,15 +245,14 @@ fn adopt(dir: &Path, file: &Path) -> Result<()> {
         let conn = create::connect(file).map_err(|e| e.at(file))?;
         create::check(&conn, file, |conn| check(conn, dir, file, true))?;
         create::keep_log(&conn, true).map_err(|e| e.at(file))?;
-        let sound: String = conn
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(|e| Fault::from(e).at(file))?;
+        let sound: String =
+            conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| Fault::from(e).at(file))?;
         if sound != "ok" {
             return Err(StoreError::Damaged { path: file.display().to_string(), detail: sound });
         }
         if let Reading::Sound(noted) = note::read(dir).map_err(|e| broken(dir, &e))? {
             let (log, group) = state(&conn).map_err(|e| e.at(file))?;
-            if noted.judge(log, group, false).is_err() {
+            if noted.judge(log.unwrap_or_default(), group, false).is_err() {
                 note::settle(dir, group).map_err(|e| broken(dir, &e))?;
             }
         }

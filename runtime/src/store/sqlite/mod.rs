@@ -22,6 +22,7 @@ mod fault;
 mod frames;
 mod group;
 mod guard;
+mod index;
 mod inspect;
 mod ledger;
 mod lock;

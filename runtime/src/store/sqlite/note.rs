@@ -291,7 +291,11 @@ mod tests {
         let done = noted(at(OLD, 9), at(OLD, 9), true);
         assert_eq!(done.judge(none, 5, false), Ok(()));
         assert_eq!(done.judge(none, 4, false), Err(Loss::Older { noted: 5, found: 4 }));
-        assert_eq!(done.judge(at(OLD, 3), 5, false), Err(Loss::Frames { noted: 9, found: 3 }), "old pages in front of new");
+        assert_eq!(
+            done.judge(at(OLD, 3), 5, false),
+            Err(Loss::Frames { noted: 9, found: 3 }),
+            "old pages in front of new"
+        );
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use rusqlite::Connection;
 
+use super::assure::Assurance;
 use super::bell::Bell;
 use super::claims::Claims;
 use super::fault::Sql;
-use super::assure::Assurance;
 use super::group::{Live, meta, set_meta};
 use super::lock::{OwnerLock, Turn};
 use super::note::Note;

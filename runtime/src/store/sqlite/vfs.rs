@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
@@ -18,16 +19,15 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Sql;
 use super::frames::{self, FRAME, FRAME_HEADER, HEADER, Position, Salts};
+use super::index::Index;
 use super::note;
 use super::seal::{self, Look, PAGE, Page};
 
 const NAME: &CStr = c"reactor";
 const OFFSET: usize = size_of::<Shim>();
 const INDEX: c_int = 0x5263_0002;
-/// Bytes of a region of the wal-index, and where in it the numbers are; see `SQLite`'s walformat.html.
+/// Bytes of a region of the wal-index.
 const REGION: c_int = 32_768;
-const INDEX_HEADER: usize = 48;
-const ATTEMPTED: usize = 128;
 
 /// Where a page was that is not what was written.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ struct State {
     sealed: bool,
     /// The database: the checkpoint that is under way, and whether it could be noted.
     moving: Option<note::Moving>,
-    refuse: bool,
+    refuse: Option<c_int>,
     /// The log: what was written last.
     salts: Option<Salts>,
     /// The log: the frame whose header was written just now.
@@ -293,7 +293,16 @@ unsafe extern "C" fn x_open(
             return code;
         }
         let path = PathBuf::from(OsStr::from_bytes(CStr::from_ptr(name).to_bytes()));
-        let state = State { path, log, sealed: false, moving: None, refuse: false, salts: None, written: None, unsettled: u64::MAX };
+        let state = State {
+            path,
+            log,
+            sealed: false,
+            moving: None,
+            refuse: None,
+            salts: None,
+            written: None,
+            unsettled: u64::MAX,
+        };
         (*file.cast::<Shim>()).state = Box::into_raw(Box::new(state));
         (*file).pMethods = &raw const METHODS;
         ffi::SQLITE_OK
@@ -346,8 +355,8 @@ unsafe extern "C" fn x_write(file: *mut sqlite3_file, buffer: *const c_void, byt
     // SAFETY: SQLite gives us so many bytes to write.
     unsafe {
         let (state, real) = parts(file);
-        if state.refuse {
-            return ffi::SQLITE_IOERR_WRITE;
+        if let Some(code) = state.refuse {
+            return code;
         }
         let (Ok(size), Ok(place)) = (usize::try_from(bytes), u64::try_from(at)) else { return ffi::SQLITE_IOERR_WRITE };
         let content = std::slice::from_raw_parts(buffer.cast::<u8>(), size);
@@ -357,6 +366,8 @@ unsafe extern "C" fn x_write(file: *mut sqlite3_file, buffer: *const c_void, byt
         }
         if place == 0 {
             state.sealed = seal::is_sealed(content);
+        } else if !state.sealed {
+            state.sealed = is_sealed(real);
         }
         if !state.sealed || size != PAGE || place % PAGE as u64 != 0 {
             return real!(real, xWrite, buffer, bytes, at);
@@ -390,48 +401,43 @@ unsafe extern "C" fn x_file_control(file: *mut sqlite3_file, op: c_int, argument
         let (state, real) = parts(file);
         match op {
             INDEX if !state.log => {
-                *argument.cast::<Option<Position>>() = wal_index(real).map(|(position, _)| position);
+                *argument.cast::<Option<Position>>() = wal_index(real).and_then(|index| index.position());
                 return ffi::SQLITE_OK;
             }
             ffi::SQLITE_FCNTL_CKPT_START => {
                 state.moving = None;
                 // What is moved is in the log and synced, and the log must not lose it until it is all in the database.
-                match wal_index(real).map(|(position, attempted)| note::moving(&state.path, position.salts, attempted)) {
+                // A log does not start over during a checkpoint, so its salts stay.
+                match wal_index(real).map(|index| note::moving(&state.path, index.salts(), index.attempted())) {
                     Some(Ok(moving)) => state.moving = moving,
-                    Some(Err(_)) | None => state.refuse = true,
+                    Some(Err(error)) if error.kind() == ErrorKind::StorageFull => state.refuse = Some(ffi::SQLITE_FULL),
+                    Some(Err(_)) | None => state.refuse = Some(ffi::SQLITE_IOERR_WRITE),
                 }
             }
-            ffi::SQLITE_FCNTL_CKPT_DONE => state.refuse = false,
+            ffi::SQLITE_FCNTL_CKPT_DONE => state.refuse = None,
             _ => {}
         }
         real!(real, xFileControl, op, argument)
     }
 }
 
-/// The log's salts and length, and how much of it the checkpoint that is under way will have moved.
+/// Whether the pages of a database have got their seals from another connection since it was opened.
 ///
-/// SAFETY: `real` is an open database file of the original file system.
-unsafe fn wal_index(real: *mut sqlite3_file) -> Option<(Position, u32)> {
+/// SAFETY: `real` is an open file of the original file system.
+unsafe fn is_sealed(real: *mut sqlite3_file) -> bool {
+    let mut header = [0_u8; 100];
+    // SAFETY: the buffer has room for what is read.
+    let code = unsafe { real!(real, xRead, header.as_mut_ptr().cast(), 100, 0) };
+    code == ffi::SQLITE_OK && seal::is_sealed(&header)
+}
+
+/// SAFETY: `real` is an open database file of the original file system, and stays open as long as the answer is used.
+unsafe fn wal_index(real: *mut sqlite3_file) -> Option<Index> {
     let mut region: *mut c_void = null_mut();
-    // SAFETY: a region is so many bytes of shared memory, mapped until the file is closed; each number is aligned.
-    unsafe {
-        if real!(real, xShmMap, 0, REGION, 0, &raw mut region) != ffi::SQLITE_OK || region.is_null() {
-            return None;
-        }
-        let word = |at: usize| region.byte_add(at).cast::<u32>().read_volatile();
-        for _ in 0..1_000 {
-            // There are two copies, which differ while a writer is at them.
-            let header = |copy: usize| -> [u32; 12] { std::array::from_fn(|at| word(copy * INDEX_HEADER + at * 4)) };
-            let (first, second) = (header(0), header(1));
-            if first == second {
-                let salts: [[u8; 4]; 2] = [first[8].to_ne_bytes(), first[9].to_ne_bytes()];
-                let salts = Salts(std::array::from_fn(|at| salts[at / 4][at % 4]));
-                return Some((Position { salts, frames: first[4] }, word(ATTEMPTED)));
-            }
-            std::thread::yield_now();
-        }
-        None
-    }
+    // SAFETY: SQLite writes a pointer there, which may be null.
+    let code = unsafe { real!(real, xShmMap, 0, REGION, 0, &raw mut region) };
+    // SAFETY: it is what was asked for, and the caller keeps the file open.
+    (code == ffi::SQLITE_OK && !region.is_null()).then(|| unsafe { Index::new(region) })
 }
 
 impl State {
