@@ -185,6 +185,12 @@ pub(super) fn version(conn: &Connection) -> Sql<i64> {
     Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
+/// Makes sure of the mode that everything here is built on: a copy may have another.
+pub(super) fn keep_in_log(conn: &Connection) -> Sql<()> {
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode == "wal" { Ok(()) } else { Err(Fault::other(format!("the store cannot have a write-ahead log ({mode})"))) }
+}
+
 /// Writes the whole database again, in one transaction, with room for a checksum in every page.
 pub(super) fn make_seals(conn: &Connection) -> Sql<()> {
     vfs::make_room(conn)?;

@@ -42,6 +42,7 @@ pub(super) fn open(dir: &Path, file: &Path, turn: &Turn, owner: bool) -> Result<
     }
     let conn = create::connect(file).map_err(|e| e.at(file))?;
     create::check(&conn, file, |conn| check(conn, dir, file, first.foreign || !first.sealed))?;
+    create::keep_in_log(&conn).map_err(|e| e.at(file))?;
     let version = create::version(&conn).map_err(|e| e.at(file))?;
     if version < create::VERSION || (owner && !first.sealed) {
         bring_up_to_date(&conn, dir, file, turn, owner, first.sealed)?;

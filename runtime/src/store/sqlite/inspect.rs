@@ -191,6 +191,10 @@ pub fn accept_loss(dir: &Path) -> Result<Option<Accepted>> {
             Ok(Some(Accepted { kept: kept.clone(), transactions: noted, pages }))
         });
         let _ = fs::remove_dir_all(&aside);
+        if accepted.is_err() {
+            // Nothing was changed, so the files are where they were.
+            let _ = fs::remove_dir_all(&kept);
+        }
         accepted
     })
 }
@@ -243,8 +247,10 @@ fn put_together(aside: &Path, file: &Path, checksums: bool) -> Result<(u64, Vec<
         }
     }
     let Some((_, with_log)) = best else {
-        let detail = format!("what can be read does not make a database ({why}), so only a back-up helps");
-        return Err(StoreError::Damaged { path: file.display().to_string(), detail });
+        return Err(StoreError::Other(format!(
+            "what can be read of {} does not make a database ({why}), so only a back-up helps; nothing was changed",
+            file.display()
+        )));
     };
     build(aside, file, with_log, checksums)
 }

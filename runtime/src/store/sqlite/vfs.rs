@@ -106,7 +106,7 @@ pub(super) fn salts(conn: &Connection) -> Option<Salts> {
     }
 }
 
-/// How long the log is for this connection, which has to be inside a transaction.
+/// How long the log is for this connection, which has to be inside a transaction; nothing while it cannot be told.
 pub(super) fn index(conn: &Connection) -> Sql<Option<Position>> {
     let mut position: Option<Position> = None;
     control(conn, INDEX, (&raw mut position).cast())?;
@@ -401,7 +401,10 @@ unsafe extern "C" fn x_file_control(file: *mut sqlite3_file, op: c_int, argument
         let (state, real) = parts(file);
         match op {
             INDEX if !state.log => {
-                *argument.cast::<Option<Position>>() = wal_index(real).and_then(|index| index.position());
+                *argument.cast::<Option<Position>>() = match wal_index(real) {
+                    Some(index) => index.position(),
+                    None => Some(Position::default()),
+                };
                 return ffi::SQLITE_OK;
             }
             ffi::SQLITE_FCNTL_CKPT_START => {
