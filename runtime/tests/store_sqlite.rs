@@ -132,18 +132,13 @@ fn newer_stores_are_refused() {
     let dir = sample();
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch("PRAGMA user_version = 7").unwrap();
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 2, .. }), "stamp in the log");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 3, .. }), "stamp in the log");
     drop(conn);
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 2, .. }), "stamp in the file");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 3, .. }), "stamp in the file");
 }
 
 #[test]
 fn older_stores_are_migrated() {
-    let dir = sample();
-    let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
-    // What version 2 added.
-    conn.execute_batch("DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased; PRAGMA user_version = 1").unwrap();
-    drop(conn);
     let tables = "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
     let schema = |dir: &Path| -> Vec<String> {
         let conn = Connection::open(dir.join("reactor.db")).unwrap();
@@ -154,10 +149,32 @@ fn older_stores_are_migrated() {
         };
         select.query_map([], |row| row.get(0)).unwrap().map(|sql| plain(sql.unwrap())).collect()
     };
-    drop(client(dir.path()));
-    assert_eq!(schema(dir.path()), schema(sample().path()), "as if it had been made so");
-    let store = owner(dir.path());
-    assert!(!fixture(&store).bodies().is_empty(), "nothing is lost");
+    // What version 2 added, and what version 3 did; pages had no checksums.
+    for (version, without) in
+        [(1, "DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased;"), (2, "")]
+    {
+        let dir = tempdir().unwrap();
+        let sql = include_str!("../src/store/sqlite/schema.sql").replace("('group', 0), ", "");
+        let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
+        conn.execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA application_id = {}; {sql} {without} PRAGMA user_version = {version};
+             INSERT INTO reactors (name) VALUES ('inventory');",
+            0x5263_7452
+        ))
+        .unwrap();
+        drop(conn);
+        drop(client(dir.path()));
+        assert_eq!(schema(dir.path()), schema(tempdir_with_store().path()), "as if it had been made so");
+        let store = owner(dir.path());
+        assert_eq!(store.reactor_names().unwrap().len(), 1, "nothing is lost");
+        fixture(&store).publish(&["a"]);
+    }
+}
+
+fn tempdir_with_store() -> TempDir {
+    let dir = tempdir().unwrap();
+    drop(owner(dir.path()));
+    dir
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod reload;
 mod report;
 mod schema;
 mod status;
+mod store;
 mod up;
 
 use std::io::{IsTerminal, Write};
@@ -115,6 +116,8 @@ enum Command {
     #[command(subcommand)]
     Log(log::Log),
     Graph(graph::Graph),
+    #[command(subcommand)]
+    Store(store::Store),
     Explain(explain::Explain),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Dead(command) => command.run(&cli.global),
         Command::Log(command) => command.run(&cli.global),
         Command::Graph(command) => command.run(&cli.global),
+        Command::Store(command) => command.run(&cli.global),
         Command::Explain(command) => command.run(&cli.global),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -53,7 +53,10 @@ pub enum StoreError {
         known: i64,
     },
     /// The file is damaged.
-    #[error("{path} is damaged: {detail}; nothing was changed; restore a back-up or move it away")]
+    #[error(
+        "{path} is damaged: {detail}; nothing was changed; `reactor store verify` shows all of it: restore a back-up, or go on \
+         without what is lost with `reactor store accept-loss`"
+    )]
     Damaged {
         /// The file.
         path: String,

@@ -8,7 +8,9 @@ use rusqlite::Connection;
 
 use super::create;
 use super::fault::Fault;
+use super::guard;
 use super::identity::Files;
+use super::note::Note;
 use crate::store::{Result, StoreError};
 
 /// Frames (4 KiB pages) at which the checkpointer starts: 16 MiB.
@@ -28,12 +30,14 @@ pub(super) fn serve(
     wake: &Receiver<()>,
     (file, files): (&Path, &Files),
     broken: &Arc<OnceLock<StoreError>>,
+    note: &Note,
 ) {
     while wake.recv().is_ok() {
         if broken.get().is_some() {
             continue;
         }
-        if let Err(error) = run(conn, file, files)
+        let done = run(conn, file, files).and_then(|()| note.sync().map_err(|e| guard::broken(file, &e)));
+        if let Err(error) = done
             && is_fatal(&error, file)
         {
             // Set already: the first failure is the one to tell.

@@ -11,16 +11,17 @@ use super::fault::{Fault, Sql};
 use super::folder::{self, Kind};
 use super::lock::Turn;
 use super::patience::Patience;
-use super::room;
+use super::{room, vfs};
 use crate::store::{Result, StoreError};
 
 /// `SQLite`'s application id: "RctR".
 const APPLICATION: u32 = 0x5263_7452;
 /// The version of the tables.
-const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 const SCHEMA: &str = include_str!("schema.sql");
 /// What makes a store of version N one of version N + 1, from version 1 on.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE outbox (
         id         INTEGER PRIMARY KEY AUTOINCREMENT,
         channel    INTEGER NOT NULL,
@@ -30,7 +31,10 @@ const MIGRATIONS: &[&str] = &["
     );
     CREATE INDEX outbox_channel ON outbox (channel, id);
     ALTER TABLE deliveries ADD COLUMN leased INTEGER NOT NULL DEFAULT 0;
-    CREATE INDEX deliveries_away ON deliveries (since) WHERE place = 4;"];
+    CREATE INDEX deliveries_away ON deliveries (since) WHERE place = 4;",
+    "
+    INSERT INTO meta VALUES ('group', 0);",
+];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// The database file; made if there is none.
@@ -75,7 +79,8 @@ fn make(file: &Path, reserve: u64) -> Result<()> {
 }
 
 fn fill(aside: &Path, refusing: bool) -> Sql<()> {
-    let conn = Connection::open(aside)?;
+    let conn = vfs::open(aside, OpenFlags::default())?;
+    vfs::make_room(&conn)?;
     conn.execute_batch(&format!(
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
@@ -146,7 +151,7 @@ pub(super) fn is_current(file: &Path, version: i64) -> Result<()> {
 /// The connection that writes.
 pub(super) fn connect(file: &Path, patience: &Patience) -> Sql<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = Connection::open_with_flags(file, flags)?;
+    let mut conn = vfs::open(file, flags)?;
     patience.set(&mut conn)?;
     conn.set_prepared_statement_cache_capacity(128);
     conn.execute_batch(
@@ -156,37 +161,58 @@ pub(super) fn connect(file: &Path, patience: &Patience) -> Sql<Connection> {
     Ok(conn)
 }
 
-/// A bounded look for damage: the stamp as `SQLite` sees it, and both ends of every table and index.
-pub(super) fn check(conn: &Connection, file: &Path) -> Result<()> {
+/// A bounded look for damage: the stamp as `SQLite` sees it, what `first` looks at, and both ends of every table and index.
+pub(super) fn check(conn: &Connection, file: &Path, first: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
     let read = || -> Sql<(u32, i64)> {
         let application = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-        Ok((application, conn.query_row("PRAGMA user_version", [], |row| row.get(0))?))
+        Ok((application, version(conn)?))
     };
     // A file that is refused stays as it is; by default, the last one to close it writes the log into it.
     keep_log(conn, true).map_err(|e| e.at(file))?;
     let (application, version) = read().map_err(|e| e.at(file))?;
     check_stamp(file, application, version)?;
+    first(conn)?;
     ends(conn).map_err(|e| e.at(file))?;
     keep_log(conn, false).map_err(|e| e.at(file))
 }
 
+/// The version of the tables.
+pub(super) fn version(conn: &Connection) -> Sql<i64> {
+    Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Makes sure of the mode that everything here is built on: a copy may have another.
+pub(super) fn keep_in_log(conn: &Connection) -> Sql<()> {
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode == "wal" { Ok(()) } else { Err(Fault::other(format!("the store cannot have a write-ahead log ({mode})"))) }
+}
+
+/// Writes the whole database again, in one transaction, with room for a checksum in every page.
+pub(super) fn make_seals(conn: &Connection) -> Sql<()> {
+    vfs::make_room(conn)?;
+    // The copy may be larger than memory.
+    conn.execute_batch("PRAGMA temp_store = FILE; VACUUM; PRAGMA temp_store = MEMORY;")?;
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
 /// Brings the tables of an older version up to date, in one transaction; whoever opens the store first does it.
 pub(super) fn migrate(conn: &Connection) -> Sql<()> {
-    let version = || conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
-    if version()? == VERSION {
+    if version(conn)? == VERSION {
         return Ok(());
     }
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let applied = (|| {
-        let found = usize::try_from(version()?).unwrap_or(0).saturating_sub(1);
+    let applied = (|| -> Sql<()> {
+        let found = usize::try_from(version(conn)?).unwrap_or(0).saturating_sub(1);
         MIGRATIONS.iter().skip(found).try_for_each(|step| conn.execute_batch(step))?;
-        conn.pragma_update(None, "user_version", VERSION)
+        conn.pragma_update(None, "user_version", VERSION)?;
+        Ok(())
     })();
     conn.execute_batch(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    Ok(applied?)
+    applied
 }
 
-/// Whether the log is left alone when the last connection is closed.
+/// Whether the log stays as it is when the connection is closed last.
 pub(super) fn keep_log(conn: &Connection, keep: bool) -> Sql<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)?;
     Ok(())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{ErrorCode, ffi};
 
-use super::{holder, room};
+use super::{holder, room, vfs};
 use crate::store::StoreError;
 
 /// An error on its way out of the tables; it learns the file's name at the edge.
@@ -62,6 +62,10 @@ fn translate(error: &rusqlite::Error, file: &Path) -> StoreError {
                 StoreError::Full
             }
             ErrorCode::CannotOpen if room::is_full(file) => StoreError::Full,
+            ErrorCode::SystemIoFailure if code.extended_code == ffi::SQLITE_IOERR_DATA => match vfs::found() {
+                Some(found) => StoreError::Damaged { path: found.file.display().to_string(), detail: found.detail },
+                None => damaged(),
+            },
             ErrorCode::SystemIoFailure => {
                 StoreError::Broken { detail: format!("{}: {error} (code {})", file.display(), code.extended_code) }
             }

@@ -21,7 +21,7 @@ use crate::store::{Result, StoreError};
 /// The database.
 pub(super) const DATABASE: &str = "reactor.db";
 /// What may be in the directory, and is a plain file.
-const FILES: [&str; 7] = [DATABASE, "reactor.db-wal", "reactor.db-shm", "lock", "turn", "claims", "reserve"];
+const FILES: [&str; 8] = [DATABASE, "reactor.db-wal", "reactor.db-shm", "lock", "turn", "claims", "reserve", "durable"];
 /// The named pipe.
 pub(super) const BELL: &str = "bell";
 /// What nobody but the owner may do with a file.

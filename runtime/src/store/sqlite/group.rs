@@ -30,6 +30,8 @@ pub(super) struct Live {
     pub(super) rejected: Rejected,
     /// The highest commit number as the file has it.
     pub(super) commit_written: u64,
+    /// The number of the last transaction of this process.
+    pub(super) group: u64,
     /// Try to take the reserve again after this group.
     pub(super) restore_reserve: bool,
     /// Whether new events are refused, as the file said when this client's transaction began.
@@ -110,6 +112,10 @@ impl<'a> Group<'a> {
         if self.live.epoch.is_some() && commit > self.live.commit_written {
             set_meta(self.conn, "commit", commit)?;
         }
+        self.live.group = self
+            .conn
+            .prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'group' RETURNING value")?
+            .query_row([], |row| num(row, 0))?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         self.live.host_written = self.live.host_written.max(host);
         self.live.commit_written = self.live.commit_written.max(commit);

@@ -4,8 +4,12 @@
 //! one transaction and syncs once. Everything is read through a pool of read-only connections (`readers`). Attempts
 //! that have begun stand in a small file beside the database (`claims`), and other processes ring (`bell`) when they have
 //! written something.
+//!
+//! Damage is found: pages of the database have checksums (`seal`, `vfs`), the frames of the log have `SQLite`'s (`frames`), and
+//! a note says how much of the log must be there (`note`, `guard`).
 
 mod admit;
+mod assure;
 mod bell;
 mod checkpoint;
 mod claims;
@@ -16,14 +20,19 @@ mod deliveries;
 mod fates;
 mod fault;
 mod folder;
+mod frames;
 mod group;
+mod guard;
 mod holder;
 mod identity;
+mod index;
+mod inspect;
 mod ledger;
 mod lock;
 mod log;
 mod look;
 mod names;
+mod note;
 mod open;
 mod outbox;
 mod patience;
@@ -32,10 +41,13 @@ mod readers;
 mod receive;
 mod room;
 mod rows;
+mod seal;
 mod stats;
 mod upkeep;
+mod vfs;
 mod writer;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -43,6 +55,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension, params};
+
+pub use self::inspect::{Accepted, Damage, Report, accept_loss, verify};
 
 use self::bell::Bell;
 use self::claims::Claims;
@@ -79,6 +93,8 @@ pub struct OpenOptions {
     pub patience: Duration,
     /// Wait for as long as it takes instead.
     pub endless: bool,
+    /// How the folder is synced; another way is for tests.
+    pub sync_folder: fn(&Path) -> std::io::Result<()>,
 }
 
 impl OpenOptions {
@@ -92,6 +108,7 @@ impl OpenOptions {
             size_limit: None,
             patience: PATIENCE,
             endless: true,
+            sync_folder: folder::sync,
         }
     }
 

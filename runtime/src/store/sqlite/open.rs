@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::assure::Assurance;
 use super::bell::Bell;
 use super::claims::Claims;
 use super::fault::Sql;
@@ -13,12 +14,13 @@ use super::folder::DATABASE;
 use super::group::{Live, meta, set_meta};
 use super::identity::Files;
 use super::lock::{OwnerLock, Turn};
+use super::note::Note;
 use super::patience::Patience;
 use super::queue::Queue;
 use super::readers::{self, How, Readers};
 use super::room::{self, Reserve};
 use super::writer::{Shortening, Writer};
-use super::{OpenOptions, SqliteStore, checkpoint, create, folder, look};
+use super::{OpenOptions, SqliteStore, checkpoint, create, folder, guard, look};
 use crate::store::{Result, StoreError};
 
 impl SqliteStore {
@@ -42,9 +44,8 @@ impl SqliteStore {
         let lock = if options.owner { Some(OwnerLock::take(dir)?) } else { None };
         let turn = Turn::open(dir, options.owner, patience.clone())?;
         create::database(&file, &turn, options.reserve)?;
-        let mut conn = create::connect(&file, &patience).map_err(|e| e.at(&file))?;
-        create::check(&conn, &file)?;
-        create::migrate(&conn).map_err(|e| e.at(&file))?;
+        let mut conn = guard::open(dir, &file, &turn, options.owner, &patience)?;
+        let note = Arc::new(Note::open(dir, None).map_err(|e| guard::broken(dir, &e))?);
 
         let mut live = Live::default();
         live.ledger.segment_rows = options.segment_rows;
@@ -65,13 +66,14 @@ impl SqliteStore {
             let conn = create::connect(&file, &patience).map_err(|e| e.at(&file))?;
             let (wake, woken) = mpsc::sync_channel(1);
             let (file, broken, files) = (file.clone(), broken.clone(), Arc::clone(&files));
-            let serve = move || checkpoint::serve(&conn, &woken, (&file, &files), &broken);
+            let note = Arc::clone(&note);
+            let serve = move || checkpoint::serve(&conn, &woken, (&file, &files), &broken, &note);
             threads.push(spawn("store-checkpoint", serve)?);
             Some(wake)
         } else {
             None
         };
-        let readers = Readers::new(&file, how);
+        let readers = Readers::new(&file, how, Arc::clone(&broken));
         let checkpoint = wake.clone();
         let bell = Arc::new(Bell::new(dir, options.owner));
         let writer = Writer {
@@ -89,6 +91,7 @@ impl SqliteStore {
             full_sync: true,
             stopped: None,
             shortening: Shortening::default(),
+            assurance: Assurance::new(dir, note, options.sync_folder),
         };
         let (sender, queue) = mpsc::channel();
         threads.push(spawn("store-writer", move || writer.run(&queue))?);
@@ -116,7 +119,7 @@ impl SqliteStore {
         let changes = readers::open(&file, &how).map_err(|e| e.at(&file))?;
         Ok(Self {
             queue: Queue::closed(how.patience.clone()),
-            readers: Readers::new(&file, how),
+            readers: Readers::new(&file, how, Arc::default()),
             files: None,
             broken: Arc::default(),
             claims: None,

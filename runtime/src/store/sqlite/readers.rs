@@ -2,13 +2,13 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Fault, Sql};
 use super::patience::Patience;
-use crate::store::Result;
+use crate::store::{Result, StoreError};
 
 /// Connections kept open when nobody uses them.
 const IDLE: usize = 8;
@@ -28,12 +28,14 @@ pub(super) struct Readers {
     file: PathBuf,
     how: How,
     idle: Mutex<Vec<Connection>>,
+    /// Ends the writer: a guest whose state is damaged must not be tried again, or be given up.
+    broken: Arc<OnceLock<StoreError>>,
 }
 
 impl Readers {
     /// Readers of a database file.
-    pub(super) fn new(file: &Path, how: How) -> Self {
-        Self { file: file.to_owned(), how, idle: Mutex::default() }
+    pub(super) fn new(file: &Path, how: How, broken: Arc<OnceLock<StoreError>>) -> Self {
+        Self { file: file.to_owned(), how, idle: Mutex::default(), broken }
     }
 
     /// The database file.
@@ -44,8 +46,16 @@ impl Readers {
     /// Runs `query`, which sees everything that was committed before.
     pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Sql<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let conn = idle.map_or_else(|| open(&self.file, &self.how), Ok).map_err(|e| e.at(&self.file))?;
-        let answer = query(&conn).map_err(|e| e.at(&self.file));
+        let told = |fault: Fault| {
+            let error = fault.at(&self.file);
+            if matches!(error, StoreError::Damaged { .. }) {
+                // Set already: the first one is the one to tell.
+                let _ = self.broken.set(error.clone());
+            }
+            error
+        };
+        let conn = idle.map_or_else(|| open(&self.file, &self.how), Ok).map_err(told)?;
+        let answer = query(&conn).map_err(told);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE && conn.is_autocommit() {
             idle.push(conn);
@@ -58,9 +68,9 @@ impl Readers {
 pub(super) fn open(file: &Path, how: &How) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = if how.still {
-        Connection::open_with_flags(still(file), flags | OpenFlags::SQLITE_OPEN_URI)?
+        super::vfs::open(Path::new(&still(file)), flags | OpenFlags::SQLITE_OPEN_URI)?
     } else {
-        Connection::open_with_flags(file, flags)?
+        super::vfs::open(file, flags)?
     };
     how.patience.set(&mut conn)?;
     conn.set_prepared_statement_cache_capacity(64);

@@ -1,4 +1,4 @@
--- The tables of a Reactor store, version 2. Times are milliseconds unless a column says otherwise:
+-- The tables of a Reactor store, version 3. Times are milliseconds unless a column says otherwise:
 -- `*_host` on the store's own clock, which starts at the wall clock and runs only while a host does; `*_wall` since 1970.
 -- Nothing on the path of an ordinary event inserts at random places: every table below that grows with events
 -- grows at its end, and indexes are partial, so that they hold only what is out of the ordinary.
@@ -6,11 +6,12 @@
 -- Single numbers.
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,       -- epoch: how often an owner has opened the store, and its fencing token
+                                  -- group: how many transactions there were; each writes this table
                                   -- host: the store's clock; delivery: ids below are used; commit: numbers up to it are used
                                   -- refusing: 1 while the disk is full and what is left is not for new events
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO meta VALUES ('epoch', 0), ('host', 0), ('delivery', 1), ('commit', 0);
+INSERT INTO meta VALUES ('epoch', 0), ('group', 0), ('host', 0), ('delivery', 1), ('commit', 0);
 
 -- Reactor names and their numbers.
 CREATE TABLE reactors (

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use rusqlite::Connection;
 
+use super::assure::Assurance;
 use super::bell::Bell;
 use super::checkpoint;
 use super::fault::{Fault, Sql};
@@ -110,6 +111,8 @@ pub(super) struct Writer {
     pub(super) stopped: Option<StoreError>,
     /// What was done about a long log.
     pub(super) shortening: Shortening,
+    /// What comes between the sync and the answers.
+    pub(super) assurance: Assurance,
 }
 
 /// Sizes of the log, in frames.
@@ -172,6 +175,12 @@ impl Writer {
             }
             match self.attempt(&mut group) {
                 Ok(()) => {
+                    if group.iter().any(|op| op.terms().durable)
+                        && let Err(error) = self.assurance.give(&self.conn, self.live.group, &self.frames)
+                    {
+                        self.stop(&error);
+                        return self.refuse(group, &error);
+                    }
                     if group.iter().any(|op| op.terms().rings) {
                         self.bell.ring();
                     }
@@ -214,14 +223,19 @@ impl Writer {
             }
             // An owner waits for as long as it takes.
             (StoreError::Busy { .. }, _) if self.patience.is_endless() => return group,
-            (StoreError::Broken { .. } | StoreError::Fenced | StoreError::Gone { .. }, _) => {
-                tracing::error!(store = %self.file.display(), %error, "the store stops");
-                self.stopped = Some(error.clone());
-            }
+            (
+                StoreError::Broken { .. } | StoreError::Fenced | StoreError::Gone { .. } | StoreError::Damaged { .. },
+                _,
+            ) => self.stop(&error),
             _ => {}
         }
         self.refuse(group, &error);
         Vec::new()
+    }
+
+    fn stop(&mut self, error: &StoreError) {
+        tracing::error!(store = %self.file.display(), %error, "the store stops");
+        self.stopped = Some(error.clone());
     }
 
     fn refuse(&mut self, group: Queue, error: &StoreError) {

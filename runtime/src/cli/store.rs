@@ -1,0 +1,92 @@
+//! `reactor store verify|accept-loss`
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::store::sqlite::{self, Accepted, Report};
+
+use super::Global;
+use super::exit::{self, Exit};
+use super::project::Project;
+
+/// Look for damage in the data directory, and go on without what is lost
+#[derive(Debug, Subcommand)]
+pub(super) enum Store {
+    /// Read the whole store, and say what is damaged and where; exit code 5 if anything is
+    ///
+    /// Every page of the database, every frame of its write-ahead log, and all tables and indexes. Nothing is changed, and a
+    /// host may run meanwhile. It takes time in proportion to the file.
+    ///
+    /// Example: reactor store verify
+    Verify,
+    /// Go on without what is damaged
+    ///
+    /// What stands in the write-ahead log behind a damaged place is dropped. Pages of the database that are not what was
+    /// written are used as they are, if they still make a database; otherwise nothing is changed, and only a back-up
+    /// helps. Says what was lost. Copies of the damaged files stay in the data directory. No host, and no other command,
+    /// may run meanwhile.
+    ///
+    /// Example: reactor store accept-loss
+    AcceptLoss,
+}
+
+impl Store {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
+        let project = Project::load(global)?;
+        let dir = &project.config.runtime.data_dir;
+        match self {
+            Self::Verify => {
+                let report = sqlite::verify(dir)?;
+                print_report(&report, global.json);
+                if report.damage.is_empty() { Ok(()) } else { Err(Exit::printed(exit::STORE)) }
+            }
+            Self::AcceptLoss => {
+                print_accepted(sqlite::accept_loss(dir)?.as_ref(), global.json);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn print_report(report: &Report, json: bool) {
+    let Report { damage, pages, checksums, frames } = report;
+    if json {
+        let damage: Vec<_> = damage
+            .iter()
+            .map(|one| json!({ "file": one.file.display().to_string(), "byte": one.byte, "detail": one.detail }))
+            .collect();
+        out!("{}", json!({ "damage": damage, "pages": pages, "checksums": checksums, "frames": frames }));
+        return;
+    }
+    for one in damage {
+        out!("{}: {}", one.file.display(), one.detail);
+    }
+    let without =
+        if *checksums { "" } else { "; the pages have no checksums, since the store was made by an earlier version" };
+    match damage.len() {
+        0 => out!("no damage in {pages} pages and {frames} frames of the log{without}"),
+        count => out!("{count} damaged places in {pages} pages and {frames} frames of the log{without}"),
+    }
+}
+
+fn print_accepted(accepted: Option<&Accepted>, json: bool) {
+    if json {
+        let said = accepted.map(|one| {
+            json!({ "kept": one.kept.display().to_string(), "transactions_lost": one.transactions, "pages_as_they_are": one.pages })
+        });
+        out!("{}", json!({ "accepted": said }));
+        return;
+    }
+    let Some(Accepted { kept, transactions, pages }) = accepted else {
+        out!("nothing is damaged; nothing was changed");
+        return;
+    };
+    match transactions {
+        Some(count) => out!("transactions lost: {count}"),
+        None => out!("transactions lost: unknown, since the note of what was durable is gone"),
+    }
+    for byte in pages {
+        out!("used as it is, and possibly wrong: page {} (byte {byte}) of reactor.db", byte / 4_096 + 1);
+    }
+    out!("the damaged files are kept in {}", kept.display());
+}
