@@ -15,11 +15,15 @@ fn looking_makes_no_store() {
         "{}",
         listed.stderr
     );
-    for look in
-        [&["dead", "show", "1"][..], &["log", "tail"], &["log", "show", "in/1"], &["dead", "drop", "1"], &["graph"]]
-    {
-        let ran = sandbox.run(look);
-        assert_eq!(ran.code, if look == ["graph"] { 0 } else { 5 }, "{look:?}: {}", ran.stderr);
+    for (look, code) in [
+        (&["dead", "show", "1"][..], 1),
+        (&["dead", "drop", "--all"], 0),
+        (&["dead", "redrive", "--all"], 0),
+        (&["log", "tail"], 5),
+        (&["log", "show", "in/1"], 5),
+        (&["graph"], 0),
+    ] {
+        assert_eq!(sandbox.run(look).code, code, "{look:?}");
         assert!(!sandbox.path(".reactor").exists(), "{look:?} made a store");
     }
 }

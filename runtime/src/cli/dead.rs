@@ -1,6 +1,7 @@
 //! `reactor dead list|show|redrive|drop`
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::config::units;
 use crate::event::ReactorId;
+use crate::store::memory::MemoryStore;
 use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
 
 use super::Global;
@@ -89,13 +91,13 @@ impl Dead {
         let project = Project::load(global)?;
         // Looking and choosing changes nothing; what is asked for then is written by another connection.
         let store = match (self, project.look()) {
-            (Self::List(_), Err(exit)) if exit.is_missing_store() => {
-                // A list of none, for scripts.
-                exit.error.iter().for_each(|error| eprintln!("{error}"));
-                return list_none(global.json);
-            }
             // The dead letters are in the queue; the store only knows which of them are its own.
             (Self::Redrive { from: Some(_), .. }, Err(exit)) if exit.is_missing_store() => project.client()?,
+            (_, Err(exit)) if exit.is_missing_store() => {
+                // None is made to look at: what scripts get is what an empty one says.
+                exit.error.iter().for_each(|error| eprintln!("{error}"));
+                Arc::new(MemoryStore::new(0))
+            }
             (_, store) => store?,
         };
         let names: BTreeMap<_, _> = store.reactor_names()?.into_iter().collect();
@@ -218,13 +220,6 @@ fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> [String; 7] {
     ]
 }
 
-fn list_none(json: bool) -> Result<(), Exit> {
-    if !json {
-        out!("{}", table(&HEADS));
-    }
-    Ok(())
-}
-
 fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, from: &str, json: bool) -> Result<(), Exit> {
     if json {
         out!("{}", to_json(dead, names));
@@ -282,6 +277,9 @@ fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> Value {
 /// Asks for something to be done with each; a running host does it, and drops need none.
 fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool) -> Result<(), Exit> {
     let dropping = request(0) == Request::Drop(0);
+    if ids.is_empty() {
+        return told(&ids, dropping, true, json);
+    }
     let alone = match project.owner() {
         Ok(owner) => Some(owner),
         Err(Exit { error: Some(error), .. }) if is_locked(&error) => None,
@@ -303,6 +301,11 @@ fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool
         Some(_) => false,
         None => wait_for_host(&*store)?,
     };
+    told(&ids, dropping, done, json)
+}
+
+/// Says what became of the dead letters that were asked for.
+fn told(ids: &[u64], dropping: bool, done: bool, json: bool) -> Result<(), Exit> {
     let (what, later) = if dropping { ("dropped", "to be dropped") } else { ("redriven", "to be redriven") };
     if json {
         out!("{}", json!({ "ids": ids, "carriedOut": done, "request": what }));

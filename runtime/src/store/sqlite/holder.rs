@@ -53,6 +53,11 @@ pub(super) fn of_database(database: &Path) -> Vec<u32> {
     if found.is_empty() { holding(&index, "POSIX", READERS) } else { found }
 }
 
+/// Who moves the log of a database into it.
+pub(super) fn of_checkpoint(database: &Path) -> Vec<u32> {
+    holding(&index_of(database), "POSIX", (121, 121))
+}
+
 /// Who reads from a snapshot of a database.
 pub(super) fn of_snapshots(database: &Path) -> Vec<u32> {
     holding(&index_of(database), "POSIX", READERS)

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use super::folder::{self, DATABASE};
+use super::holder;
 use crate::store::{Result, StoreError};
 
 const LOG: &str = "reactor.db-wal";
@@ -42,8 +43,8 @@ struct Progress {
     frames: u32,
     /// Changes when the log starts over.
     salt: [u8; 8],
-    /// Frames that checkpoints have moved.
-    moved: u32,
+    /// Frames that checkpoints have moved, and have begun to move.
+    moved: (u32, u32),
 }
 
 impl Files {
@@ -95,18 +96,26 @@ impl Files {
         let Some(content) = &self.content else { return work() };
         let mut known = content.lock().unwrap_or_else(PoisonError::into_inner);
         self.compare(&mut known)?;
-        let done = work()?;
+        let done = work();
+        // One that fails, for want of room for instance, may have written some pages.
         (known.stamp, known.progress) = (self.stamp()?, progress(&known.index));
-        Ok(done)
+        done
     }
 
     fn compare(&self, known: &mut Content) -> Result<()> {
         let stamp = self.stamp()?;
         let mut now = progress(&known.index);
         if stamp != known.stamp {
-            // A checkpoint by another program, such as `sqlite3`, can be seen in the index.
-            if (now.salt, now.moved) == (known.progress.salt, known.progress.moved) {
-                return Err(self.gone(DATABASE, "was written over by another program"));
+            // A checkpoint by another program, such as `sqlite3`, can be seen in the index, or is under way.
+            let same = |now: Progress| (now.salt, now.moved) == (known.progress.salt, known.progress.moved);
+            if same(now) {
+                if !holder::of_checkpoint(&self.dir.join(DATABASE)).is_empty() {
+                    return Ok(());
+                }
+                now = progress(&known.index);
+                if same(now) {
+                    return Err(self.gone(DATABASE, "was written over by another program"));
+                }
             }
             known.stamp = stamp;
         }
@@ -137,13 +146,13 @@ impl Files {
 
 /// Reads the index. What cannot be read is like nothing that was known before.
 fn progress(index: &File) -> Progress {
-    let mut bytes = [0; 100];
-    let number = |bytes: &[u8; 100], at: usize| u32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
+    let mut bytes = [0; 132];
+    let number = |bytes: &[u8; 132], at: usize| u32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
     match index.read_exact_at(&mut bytes, 0) {
         Ok(()) => Progress {
             frames: number(&bytes, 16),
             salt: std::array::from_fn(|i| bytes[32 + i]),
-            moved: number(&bytes, 96),
+            moved: (number(&bytes, 96), number(&bytes, 128)),
         },
         Err(_) => Progress::default(),
     }
@@ -159,5 +168,48 @@ fn number(path: &Path) -> Result<(u64, u64), &'static str> {
         Ok(meta) => Ok((meta.dev(), meta.ino())),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(GONE),
         Err(_) => Err("cannot be looked at any more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files of a store, as far as they are looked at.
+    fn files() -> (tempfile::TempDir, Files) {
+        let dir = tempfile::tempdir().unwrap();
+        [DATABASE, LOG, INDEX, "lock"].iter().for_each(|name| fs::write(dir.path().join(name), [0; 132]).unwrap());
+        let files = Files::of(dir.path(), true).unwrap();
+        (dir, files)
+    }
+
+    #[test]
+    fn only_a_checkpoint_may_change_the_database() {
+        let (dir, files) = files();
+        let write = |text: &str| fs::write(dir.path().join(DATABASE), text).unwrap();
+        files.look_inside().unwrap();
+        files.during(|| Ok(write("one"))).unwrap();
+        files.look_inside().unwrap();
+        let failed = files.during(|| {
+            write("a part of two");
+            Err::<(), _>(StoreError::Full)
+        });
+        assert!(matches!(failed, Err(StoreError::Full)));
+        files.look_inside().expect("a checkpoint that fails may have written some pages");
+        write("by another program");
+        assert!(matches!(files.look_inside(), Err(StoreError::Gone { .. })));
+        assert!(matches!(files.during(|| Ok(())), Err(StoreError::Gone { .. })), "and nothing more is moved into it");
+    }
+
+    #[test]
+    fn a_checkpoint_by_another_program_is_seen_in_the_index() {
+        for at in [32, 96, 128] {
+            let (dir, files) = files();
+            let mut index = [0; 132];
+            index[at] = 1;
+            fs::write(dir.path().join(INDEX), index).unwrap();
+            fs::write(dir.path().join(DATABASE), "by another program").unwrap();
+            files.look_inside().unwrap_or_else(|error| panic!("{at}: {error}"));
+        }
     }
 }
