@@ -18,7 +18,7 @@ use reactor_runtime::bench::meter::{self, Meter};
 use reactor_runtime::bench::rig::{Rig, cores};
 use reactor_runtime::clock::{Clock, SystemClock};
 use reactor_runtime::config::{self, model::Config};
-use reactor_runtime::wasm::{Engine, EngineOptions, GuestSpec, LoadedModule};
+use reactor_runtime::wasm::{Compiler, Engine, EngineOptions, GuestSpec, LoadedModule};
 
 use host::reactor;
 
@@ -77,7 +77,8 @@ fn many(dir: &Path, count: usize) -> Config {
 fn load(dir: &Path, config: &Config) -> BTreeMap<String, LoadedModule> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let (instances, cache_dir) = (config.runtime.concurrency, dir.join("cache"));
-    let engine = Engine::new(EngineOptions { cache_dir, instances, max_memory: 64 << 20 }).expect("an engine");
+    let engine = Engine::new(EngineOptions { cache_dir, instances, max_memory: 64 << 20, compiler: Compiler::here() })
+        .expect("an engine");
     let specs = config
         .reactors
         .values()

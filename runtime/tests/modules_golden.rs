@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reactor_runtime::clock::SystemClock;
-use reactor_runtime::wasm::{Engine, EngineOptions, GuestSpec, Limits, LoadError, MAX_MODULE, testing};
+use reactor_runtime::wasm::{Compiler, Engine, EngineOptions, GuestSpec, Limits, LoadError, MAX_MODULE, testing};
 
 const MEMORY: usize = 64 << 20;
 const SOUND: &str = include_str!("modules/import_state.wat");
@@ -50,13 +50,27 @@ fn components_in_components(depth: usize) -> Vec<u8> {
     wat::parse_str(wat).expect("components")
 }
 
+/// A function with many locals and many blocks.
+fn costly_function() -> Vec<u8> {
+    let (locals, blocks) = ("i32 ".repeat(2_000), "(block (br_if 0 (local.get 0)))".repeat(10_000));
+    let uses: String = (0..2_000).map(|at| format!("(local.set {at} (i32.const 1))")).collect();
+    wat::parse_str(format!("(component (core module (func $slow (local {locals}) {uses} {blocks})))")).expect("text")
+}
+
+/// Each makes two instances of the one before it.
+fn costly_components() -> Vec<u8> {
+    let twice = "(instance (instantiate 0)) (instance (instantiate 0))";
+    let more: String = (0..20).map(|at| format!("(component (alias outer 1 {at} (component)) {twice})")).collect();
+    wat::parse_str(format!("(component (component) {more})")).expect("text")
+}
+
 /// Files that have no text form, or too long a one.
 fn generated() -> BTreeMap<String, Case> {
     // As they are, without what the contract adds: places in them stay the same when it grows.
     let sound = wat::parse_str(SOUND).expect("text");
     let component = wat::parse_str(include_str!("modules/import_of_another_type.wat")).expect("text");
     let functions = format!("(component (core module (type (func)) {}))", "(func (type 0))".repeat(100_001));
-    let files: [(&str, Vec<u8>); 17] = [
+    let files: [(&str, Vec<u8>); 19] = [
         ("file_empty", Vec::new()),
         ("file_script", b"#!/bin/sh\nexec true\n".to_vec()),
         ("file_text", SOUND.as_bytes().to_vec()),
@@ -72,6 +86,8 @@ fn generated() -> BTreeMap<String, Case> {
         ("file_garbage_at_the_end", [&sound[..], b"\xff\xff"].concat()),
         ("file_too_large", vec![0; usize::try_from(MAX_MODULE).expect("bytes") + 1]),
         ("too_many_functions", wat::parse_str(functions).expect("functions")),
+        ("costly_function", costly_function()),
+        ("costly_components", costly_components()),
         ("too_deep", components_in_components(17)),
         ("too_many_parts", wat::parse_str(format!("(component {})", "(core module)".repeat(1_000))).expect("modules")),
     ];
@@ -99,7 +115,7 @@ impl Bench {
     fn new() -> Self {
         let dir = tempfile::TempDir::new().expect("a folder");
         let cache_dir = dir.path().join("cache");
-        let options = EngineOptions { cache_dir, instances: 1, max_memory: MEMORY };
+        let options = EngineOptions { cache_dir, instances: 1, max_memory: MEMORY, compiler: Compiler::here() };
         Self { engine: Engine::new(options).expect("an engine"), dir }
     }
 

@@ -11,7 +11,7 @@ use reactor_runtime::clock::{Clock, SystemClock};
 use reactor_runtime::config::{self, model::Config};
 use reactor_runtime::event::{ChannelId, Message};
 use reactor_runtime::store::Store;
-use reactor_runtime::wasm::{Engine, EngineOptions, GuestSpec, LoadedModule};
+use reactor_runtime::wasm::{Compiler, Engine, EngineOptions, GuestSpec, LoadedModule};
 
 /// Accounts that the events are about.
 pub(crate) const ACCOUNTS: usize = 10_000;
@@ -44,8 +44,12 @@ pub(crate) fn load(text: &str) -> (Config, BTreeMap<String, LoadedModule>) {
     let path = dir.join("tally.wasm");
     std::fs::write(&path, tally()).expect("the module");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let options =
-        EngineOptions { cache_dir: dir.join("cache"), instances: config.runtime.concurrency, max_memory: 64 << 20 };
+    let options = EngineOptions {
+        cache_dir: dir.join("cache"),
+        instances: config.runtime.concurrency,
+        max_memory: 64 << 20,
+        compiler: Compiler::here(),
+    };
     let engine = Engine::new(options).expect("an engine");
     let load = |(name, reactor)| {
         let spec = GuestSpec::of(&config, reactor, Arc::clone(&clock));

@@ -125,6 +125,9 @@ enum Command {
 
 /// Runs the program and answers with its exit code.
 pub fn main() -> ExitCode {
+    if let Some(code) = crate::wasm::compiled_for_another() {
+        return code;
+    }
     let cli = Cli::parse();
     let filter = if matches!(cli.command, Command::Bench(_)) { bench::LOGGED } else { logging::USUAL };
     logging::start(&cli.global, filter);

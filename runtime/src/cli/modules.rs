@@ -1,7 +1,9 @@
 //! Loading every reactor's module, off the runtime's threads, with all errors at once.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 
@@ -9,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::model::{Config, ReactorConfig};
 use crate::config::{Place, Problem, Problems};
 use crate::pipeline::invoke::Guest;
-use crate::wasm::{Engine, EngineOptions, GuestSpec, LoadError, LoadedModule};
+use crate::wasm::{CompileLimits, Compiler, Engine, EngineOptions, GuestSpec, LoadError, LoadedModule};
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -21,6 +23,7 @@ pub(super) struct Modules {
     engine: Engine,
     /// The most that any run's memory may have in it.
     max_memory: usize,
+    compiler: Compiler,
     clock: Arc<dyn Clock>,
     pub(super) loaded: BTreeMap<String, LoadedModule>,
 }
@@ -29,8 +32,18 @@ impl Modules {
     /// Compiles, or takes from the cache, every module, and checks what it imports against what it was granted. Prints what
     /// is wrong, if anything is.
     pub(super) fn load(project: &Project, global: &Global, clock: &Arc<dyn Clock>) -> Result<Self, Exit> {
+        Self::load_by(compiler()?, project, global, clock)
+    }
+
+    /// The same, by this compiler. If that is told to stop, the answer is a silent exit with code 0.
+    pub(super) fn load_by(
+        compiler: Compiler,
+        project: &Project,
+        global: &Global,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, Exit> {
         let names: Vec<_> = project.config.reactors.keys().cloned().collect();
-        Self::load_some(project, global, clock, &names, false)
+        Self::load_these(compiler, project, global, clock, &names, false)
     }
 
     /// The same, for these reactors only; in a rehearsal they send no requests.
@@ -41,13 +54,27 @@ impl Modules {
         names: &[String],
         rehearsal: bool,
     ) -> Result<Self, Exit> {
+        Self::load_these(compiler()?, project, global, clock, names, rehearsal)
+    }
+
+    fn load_these(
+        compiler: Compiler,
+        project: &Project,
+        global: &Global,
+        clock: &Arc<dyn Clock>,
+        names: &[String],
+        rehearsal: bool,
+    ) -> Result<Self, Exit> {
         let max_memory = most_memory(&project.config);
-        let engine = engine(&project.config, max_memory).map_err(|error| Exit::new(exit::MODULE, error))?;
+        let engine = engine(&project.config, max_memory, &compiler).map_err(|error| Exit::new(exit::MODULE, error))?;
         let loaded = load_all(project, &engine, clock, names, rehearsal).map_err(|problems| {
+            if compiler.is_stopped() {
+                return Exit::printed(exit::OK);
+            }
             print_problems(global, &problems);
             Exit { code: exit::MODULE, error: Some(anyhow!("not every module can be run")) }
         })?;
-        Ok(Self { engine, max_memory, clock: Arc::clone(clock), loaded })
+        Ok(Self { engine, max_memory, compiler, clock: Arc::clone(clock), loaded })
     }
 
     /// Loads every module anew, for a changed configuration or changed files. Says whether any is another one than before;
@@ -55,7 +82,7 @@ impl Modules {
     pub(super) fn update(&mut self, project: &Project) -> Result<bool, Problems> {
         let needed = most_memory(&project.config);
         if needed > self.max_memory {
-            match engine(&project.config, needed) {
+            match engine(&project.config, needed, &self.compiler) {
                 Ok(engine) => (self.engine, self.max_memory) = (engine, needed),
                 // Loading says which reactor wants more than the old one gives.
                 Err(error) => tracing::warn!("no engine with more memory: {error:#}"),
@@ -71,6 +98,11 @@ impl Modules {
         Ok(changed)
     }
 
+    /// Whether loading was told to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.compiler.is_stopped()
+    }
+
     /// What the host runs.
     pub(super) fn guests(&self) -> BTreeMap<String, Arc<dyn Guest>> {
         self.loaded.iter().map(|(name, module)| (name.clone(), Arc::clone(&module.guest))).collect()
@@ -81,9 +113,34 @@ fn most_memory(config: &Config) -> usize {
     config.reactors.values().map(|reactor| reactor.memory).max().unwrap_or_default()
 }
 
-fn engine(config: &Config, max_memory: usize) -> anyhow::Result<Engine> {
-    let cache_dir = config.runtime.data_dir.join("modules");
-    Engine::new(EngineOptions { cache_dir, instances: config.runtime.concurrency, max_memory })
+fn engine(config: &Config, max_memory: usize, compiler: &Compiler) -> anyhow::Result<Engine> {
+    let (cache_dir, instances) = (config.runtime.data_dir.join("modules"), config.runtime.concurrency);
+    Engine::new(EngineOptions { cache_dir, instances, max_memory, compiler: compiler.clone() })
+}
+
+/// Compiles in children of this program, within what the environment allows.
+pub(super) fn compiler() -> Result<Compiler, Exit> {
+    let usual = CompileLimits::default();
+    let time = Duration::from_secs(number("REACTOR_COMPILE_SECONDS", usual.time.as_secs())?);
+    let memory = number("REACTOR_COMPILE_MEMORY", usual.memory >> 20)? << 20;
+    Ok(Compiler::by_this_program(CompileLimits { time, memory })?)
+}
+
+fn number(variable: &str, usual: u64) -> Result<u64, Exit> {
+    let Some(text) = std::env::var_os(variable) else { return Ok(usual) };
+    let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| Exit::new(exit::USAGE, anyhow!("{variable} has to be a number from 1 to 1000000")))
+}
+
+/// Where a module really is, if a link leads out of the configuration's folder and of those that `REACTOR_MODULE_DIRS`
+/// allows. One that is not there is reported when it is loaded.
+fn escapes(config: &Config, module: &Path) -> Option<PathBuf> {
+    let real = module.canonicalize().ok()?;
+    let root = config.file.parent().filter(|root| !root.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let below = |dir: &Path| dir.canonicalize().is_ok_and(|dir| real.starts_with(dir));
+    let allowed = std::env::var_os("REACTOR_MODULE_DIRS").unwrap_or_default();
+    let mut allowed = std::env::split_paths(&allowed).filter(|dir| dir.is_absolute());
+    (!below(root) && !allowed.any(|dir| below(&dir))).then_some(real)
 }
 
 fn load_all(
@@ -99,7 +156,18 @@ fn load_all(
         let reactor = &config.reactors[name];
         (reactor.module.as_path(), GuestSpec { rehearsal, ..GuestSpec::of(config, reactor, Arc::clone(clock)) })
     };
-    for (name, module) in names.iter().zip(engine.load_all(names.iter().map(request).collect())) {
+    let is_inside = |name: &&String| {
+        let reactor = &config.reactors[*name];
+        let Some(real) = escapes(config, &reactor.module) else { return true };
+        let (module, at) = (reactor.module.display(), project.places.reactor(name, "module"));
+        let title =
+            format!("reactor `{name}`: {module} leads to {}, outside the configuration's folder", real.display());
+        let help = "copy the module, or allow the folder: REACTOR_MODULE_DIRS=DIR[:DIR...] reactor ...";
+        problems.extend([Problem::at(at, "path-escapes", title).help(help)]);
+        false
+    };
+    let names: Vec<&String> = names.iter().filter(is_inside).collect();
+    for (name, module) in names.iter().copied().zip(engine.load_all(names.iter().copied().map(request).collect())) {
         match module {
             Ok(module) => drop(loaded.insert(name.clone(), module)),
             Err(error) => problems.extend(describe(project, name, &config.reactors[name], &error)),

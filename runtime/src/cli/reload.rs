@@ -110,6 +110,7 @@ impl Reloader {
         }
         let modules_changed = match self.modules.update(&project) {
             Ok(changed) => changed,
+            Err(_) if self.modules.is_stopped() => return None,
             Err(problems) => return refuse(&problems),
         };
         if *self.current == *project.config && !modules_changed {

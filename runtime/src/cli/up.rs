@@ -1,11 +1,12 @@
 //! `reactor up`
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
 use crate::clock::{Clock, SystemClock};
@@ -14,6 +15,7 @@ use crate::otlp::Exporter;
 use crate::pipeline::host::{Control, Host, Parts};
 use crate::pipeline::signal::Signals;
 use crate::store::{Store, StoreError};
+use crate::wasm::Compiler;
 
 use super::backstop::Backstop;
 use super::check::print_topology;
@@ -65,13 +67,19 @@ impl Up {
         // The lock comes first: a second host should not compile for a minute before it is refused.
         let store = project.owner_when_there_is_room()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let modules = Modules::load(&project, global, &clock)?;
+        // One thread for the host, and one that keeps the connections to channels outside busy.
+        let control = Builder::new_multi_thread().worker_threads(2).thread_name("reactor-host").enable_all().build()?;
+        let mut told = control.block_on(async { Told::listen() })?;
+        let compiler = super::modules::compiler()?;
+        let load = || Modules::load_by(compiler.clone(), &project, global, &clock);
+        let modules = unless_told(&control, &mut told, &compiler, load)?;
+        if compiler.is_stopped() {
+            return Ok(());
+        }
         if !global.json {
             print_topology(&project, &modules);
         }
         say_orphans(&project.config, &*store)?;
-        // One thread for the host, and one that keeps the connections to channels outside busy.
-        let control = Builder::new_multi_thread().worker_threads(2).thread_name("reactor-host").enable_all().build()?;
         let guests = guest_threads()?;
         let exporter = self.otlp.as_ref().map(|url| Exporter::new(url, control.handle().clone())).transpose();
         let exporter = exporter.map_err(|error| Exit::new(exit::USAGE, error))?;
@@ -84,7 +92,10 @@ impl Up {
             guest_threads: guests.handle().clone(),
             signals: Arc::new(Signals::traced(exporter.as_ref().map(Exporter::tracer))),
         };
-        let ended = control.block_on(self.until_told(global, &project, modules, parts));
+        let told = (told, compiler.clone());
+        let ended = control.block_on(self.until_told(global, &project, modules, parts, told));
+        // A reload that compiles would keep a thread, and with it the end.
+        compiler.stop();
         if ended.is_err() {
             // Nothing that waits for another process keeps this one from ending.
             store.give_up();
@@ -98,7 +109,14 @@ impl Up {
         Ok(())
     }
 
-    async fn until_told(&self, global: &Global, project: &Project, modules: Modules, parts: Parts) -> Result<(), Exit> {
+    async fn until_told(
+        &self,
+        global: &Global,
+        project: &Project,
+        modules: Modules,
+        parts: Parts,
+        (told_to, compiler): (Told, Compiler),
+    ) -> Result<(), Exit> {
         let (store, signals) = (Arc::clone(&parts.store), Arc::clone(&parts.signals));
         if let Some(address) = project.config.runtime.admin {
             let admin = Admin::bind(address, Arc::clone(&signals), Arc::clone(&store)).await;
@@ -115,7 +133,7 @@ impl Up {
         let (ask, asked) = mpsc::channel(1);
         let reloader = Reloader::new(global, project, modules, Arc::clone(&store), tell.clone());
         tokio::spawn(reloader.run(asked, self.watch));
-        tokio::spawn(obey_signals(tell, ask, Arc::clone(&backstop)));
+        tokio::spawn(obey_signals(told_to, compiler, tell, ask, Arc::clone(&backstop)));
         if status::wanted(global.log == LogFormat::Text) {
             tokio::spawn(status::show(signals, store));
         }
@@ -129,35 +147,74 @@ fn guest_threads() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().thread_name("reactor-guest").enable_all().build()
 }
 
-async fn obey_signals(tell: mpsc::Sender<Control>, reload: mpsc::Sender<()>, backstop: Arc<Backstop>) {
-    let signals = signal(SignalKind::terminate())
-        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)));
-    let Ok((mut term, mut interrupt, mut hangup)) = signals else {
-        tracing::error!("signals cannot be received; only SIGKILL will end this process");
-        return;
-    };
-    loop {
+/// Signals that have come, from when this is made.
+struct Told {
+    term: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Told {
+    fn listen() -> std::io::Result<Self> {
+        let (term, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { term, interrupt, hangup: signal(SignalKind::hangup())? })
+    }
+
+    /// Waits for SIGTERM or ctrl-c.
+    async fn to_stop(&mut self) {
         tokio::select! {
-            () = either(&mut term, &mut interrupt) => break,
-            // One that is asked for already reads everything anew, too.
-            _ = hangup.recv() => drop(reload.try_send(())),
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Loads on a thread of its own; a signal stops the compiler, and loading ends at once.
+fn unless_told<T: Send>(control: &Runtime, told: &mut Told, compiler: &Compiler, load: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let (done, ready) = oneshot::channel::<()>();
+        let loading = scope.spawn(move || {
+            let loaded = load();
+            drop(done);
+            loaded
+        });
+        control.block_on(async {
+            tokio::select! {
+                _ = ready => {}
+                () = told.to_stop() => {
+                    tracing::info!("told to stop while modules are loaded");
+                    compiler.stop();
+                }
+            }
+        });
+        loading.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+async fn obey_signals(
+    mut told: Told,
+    compiler: Compiler,
+    tell: mpsc::Sender<Control>,
+    reload: mpsc::Sender<()>,
+    backstop: Arc<Backstop>,
+) {
+    loop {
+        tokio::select! {
+            _ = told.term.recv() => break,
+            _ = told.interrupt.recv() => break,
+            // One that is asked for already reads everything anew, too.
+            _ = told.hangup.recv() => drop(reload.try_send(())),
+        }
+    }
+    compiler.stop();
     let _ = tell.send(Control::Drain).await;
     tokio::select! {
-        () = either(&mut term, &mut interrupt) => {}
-        () = backstop.fall() => either(&mut term, &mut interrupt).await,
+        () = told.to_stop() => {}
+        () = backstop.fall() => told.to_stop().await,
     }
     tracing::warn!("told twice; ending at once");
     // Whatever runs now is a crash to the store, which is what it is made for.
     std::process::exit(i32::from(exit::FAILURE));
-}
-
-async fn either(term: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 /// Says which deliveries nobody will run, because their reactor is not in the configuration any more.

@@ -35,11 +35,7 @@ impl Cache {
             .mode(0o700)
             .create(&dir)
             .with_context(|| format!("cannot create the folder {}", dir.display()))?;
-        let mut hasher = StableHasher(blake3::Hasher::new());
-        wasm.precompile_compatibility_hash().hash(&mut hasher);
-        // A component made from a core module depends on the contract, too.
-        CONTRACT.hash(&mut hasher);
-        let cache = Self { dir, engine: hasher.0.finalize() };
+        let cache = Self { dir, engine: engine_key(wasm) };
         cache.check_private()?;
         Ok(cache)
     }
@@ -63,13 +59,12 @@ impl Cache {
     ///
     /// # Errors
     /// The folder is not private any more, or the disk refuses. Nothing is lost but time.
-    pub(super) fn store(&self, content: &blake3::Hash, component: &Component) -> anyhow::Result<()> {
-        let artefact = component.serialize().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    pub(super) fn store(&self, content: &blake3::Hash, artefact: &[u8]) -> anyhow::Result<()> {
         self.check_private()?;
         let aside = self.aside();
         let written = create_new(&aside).and_then(|mut file| {
-            file.write_all(blake3::hash(&artefact).as_bytes())?;
-            file.write_all(&artefact)
+            file.write_all(blake3::hash(artefact).as_bytes())?;
+            file.write_all(artefact)
         });
         // Not synced: an entry that a power cut tears fails its hash and is made anew.
         let kept = written.and_then(|()| fs::rename(&aside, self.path(content)));
@@ -142,12 +137,33 @@ fn deserialize(wasm: &wasmtime::Engine, bytes: &[u8]) -> anyhow::Result<Componen
     if blake3::hash(artefact) != blake3::Hash::from_bytes(*stored) {
         bail!("its content does not match its hash");
     }
-    // SAFETY: the bytes were written by `store` from `Component::serialize`: they lie in a folder that only this user
-    // can enter (checked just before), under a name derived from the engine, and their hash has just been checked on
-    // this very copy. wasmtime itself checks version and settings.
+    // SAFETY: the bytes were written by `store`, which is given what this program or a child of it compiled: they lie in a
+    // folder that only this user can enter (checked just before), under a name derived from the engine, and their hash has
+    // just been checked on this very copy. wasmtime itself checks version and settings.
     #[allow(unsafe_code)]
     let component = unsafe { Component::deserialize(wasm, artefact) };
     component.map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
+/// What was compiled just now, by this process or by a child.
+///
+/// # Errors
+/// It is for another engine.
+pub(super) fn fresh(wasm: &wasmtime::Engine, artefact: &[u8]) -> anyhow::Result<Component> {
+    // SAFETY: the bytes come from `precompile_component` in this process, or in a child that runs this same program, over a
+    // pipe that this process made and nobody else has.
+    #[allow(unsafe_code)]
+    let component = unsafe { Component::deserialize(wasm, artefact) };
+    component.map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
+/// What compiled code depends on beside the module: version and settings of the engine, and the contract, of which core
+/// modules are made into components.
+pub(super) fn engine_key(wasm: &wasmtime::Engine) -> blake3::Hash {
+    let mut hasher = StableHasher(blake3::Hasher::new());
+    wasm.precompile_compatibility_hash().hash(&mut hasher);
+    CONTRACT.hash(&mut hasher);
+    hasher.0.finalize()
 }
 
 /// Feeds blake3, so that a key means the same in the next process.

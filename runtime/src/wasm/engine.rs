@@ -9,6 +9,8 @@ use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use super::cache::Cache;
+use super::compiler::Compiler;
+use super::shared::Compiled;
 
 /// Guest code gives way to others, and its budget is checked, this often.
 pub(super) const TICK: Duration = Duration::from_millis(5);
@@ -35,6 +37,8 @@ pub struct EngineOptions {
     pub instances: usize,
     /// Most bytes that any run's memory may have.
     pub max_memory: usize,
+    /// Who compiles what is not in the cache.
+    pub compiler: Compiler,
 }
 
 /// Compiles modules and runs them. Clones share everything.
@@ -49,6 +53,9 @@ pub(super) struct Inner {
     /// A permit per slot of the pool, so that a run waits instead of failing for want of a slot.
     pub(super) slots: Arc<Semaphore>,
     pub(super) max_memory: usize,
+    pub(super) compiler: Compiler,
+    /// What is loaded, so that reactors of one module share its code.
+    pub(super) compiled: Compiled,
 }
 
 impl std::fmt::Debug for Engine {
@@ -64,7 +71,7 @@ impl Engine {
     /// # Errors
     /// This machine cannot run WebAssembly, or no thread can be started.
     pub fn new(options: EngineOptions) -> anyhow::Result<Self> {
-        let EngineOptions { cache_dir, instances, max_memory } = options;
+        let EngineOptions { cache_dir, instances, max_memory, compiler } = options;
         let instances = instances.clamp(1, 10_000);
         let max_memory = max_memory.next_multiple_of(64 << 10).clamp(64 << 10, 4 << 30);
         let mut config = config();
@@ -83,11 +90,12 @@ impl Engine {
             .inspect_err(|error| tracing::warn!("modules are compiled anew at each start: {error:#}"))
             .ok();
         let slots = Arc::new(Semaphore::new(instances));
-        Ok(Self { inner: Arc::new(Inner { wasm, cache, slots, max_memory }) })
+        let compiled = Compiled::default();
+        Ok(Self { inner: Arc::new(Inner { wasm, cache, slots, max_memory, compiler, compiled }) })
     }
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)

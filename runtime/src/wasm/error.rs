@@ -32,6 +32,12 @@ pub enum LoadError {
     /// The file is cut short, or breaks the rules of the format.
     #[error("{} is not a valid module ({}); build it again", .0.display(), .1)]
     Invalid(PathBuf, String),
+    /// Compiling the file would take too long or too much memory, by what it declares.
+    #[error("{} would take too long to compile: {}; split large functions, and build it with optimizations", .0.display(), .1)]
+    TooCostly(PathBuf, String),
+    /// Compiling the file took more time or memory than it may.
+    #[error("{} is not compiled: {}", .0.display(), .1)]
+    Compiling(PathBuf, String),
     /// A core module that does not say which component it is.
     #[error("{} is a core module without a component type; build it with the reactor-guest SDK", .0.display())]
     NoComponentType(PathBuf),

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use wasmparser::{BinaryReaderError, Chunk, Encoding, Imports, Parser, Payload, Validator};
 
+use super::compile::Refusal;
 use super::contract;
+use super::cost::{Meter, TooCostly, name_of};
 use super::error::LoadError;
 use super::grants::Grants;
 
@@ -18,8 +20,8 @@ const MAX_FUNCTIONS: u64 = 100_000;
 const MAX_DEPTH: usize = 16;
 const MAX_PARTS: usize = 1_000;
 
-/// The file's content as a component.
-pub(super) fn to_component<'a>(path: &Path, bytes: &'a [u8], grants: Grants) -> Result<Cow<'a, [u8]>, LoadError> {
+/// Refuses a file that is no module, is not granted what it imports, or costs too much to compile; reads it once.
+pub(super) fn inspect(path: &Path, bytes: &[u8], grants: Grants) -> Result<(), LoadError> {
     if bytes.is_empty() {
         return Err(LoadError::Empty(path.to_owned()));
     }
@@ -28,6 +30,9 @@ pub(super) fn to_component<'a>(path: &Path, bytes: &'a [u8], grants: Grants) -> 
     }
     let invalid = |error: &dyn std::fmt::Display| LoadError::Invalid(path.to_owned(), error.to_string());
     let found = survey(bytes).map_err(|error| invalid(&error))?;
+    if let Some(cost) = &found.cost {
+        return Err(LoadError::TooCostly(path.to_owned(), too_costly(bytes, cost)));
+    }
     if found.functions > MAX_FUNCTIONS {
         return Err(invalid(&format!("it has {} functions, and {MAX_FUNCTIONS} are allowed", found.functions)));
     }
@@ -37,7 +42,7 @@ pub(super) fn to_component<'a>(path: &Path, bytes: &'a [u8], grants: Grants) -> 
         )));
     }
     if found.component {
-        return Ok(bytes.into());
+        return Ok(());
     }
     let imports: Vec<String> = found.imports.into_iter().map(str::to_owned).collect();
     let denied = grants.check(&imports);
@@ -47,14 +52,23 @@ pub(super) fn to_component<'a>(path: &Path, bytes: &'a [u8], grants: Grants) -> 
     if !found.typed {
         return Err(LoadError::NoComponentType(path.to_owned()));
     }
-    let core = without_types(bytes).map_err(|error| invalid(&error))?;
     if !found.handle {
         return Err(LoadError::NoHandle(path.to_owned()));
     }
+    Ok(())
+}
+
+/// The file's content as a component.
+pub(super) fn encoded(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    if Parser::is_component(bytes) {
+        return Ok(bytes.into());
+    }
+    let invalid = |error: BinaryReaderError| Refusal::Invalid(error.to_string());
+    let core = without_types(bytes).map_err(invalid)?;
     // The encoder says in one way what is broken and what only does not fit; what to do is not the same.
     contract::encode(core).map(Cow::Owned).map_err(|error| match Validator::new().validate_all(bytes) {
-        Ok(_) => LoadError::Mismatch(path.to_owned(), format!("{:#}", error.root_cause())),
-        Err(broken) => invalid(&broken),
+        Ok(_) => Refusal::Mismatch(format!("{:#}", error.root_cause())),
+        Err(broken) => invalid(broken),
     })
 }
 
@@ -70,14 +84,29 @@ struct Survey<'a> {
     parts: usize,
     /// Modules that core functions are imported from.
     imports: BTreeSet<&'a str>,
+    /// Why it takes too long to compile, if it does.
+    cost: Option<TooCostly>,
 }
 
-/// Walks the sections, without looking into code.
+fn too_costly(bytes: &[u8], cost: &TooCostly) -> String {
+    let TooCostly::Function { module, index, .. } = cost else { return cost.to_string() };
+    match name_of(bytes, *module, *index) {
+        Some(name) => format!("function {index} (`{name}`) {cost}"),
+        None => format!("function {index} {cost}"),
+    }
+}
+
+/// Walks the sections and adds up what they cost to compile, as far as they may.
 fn survey(bytes: &[u8]) -> Result<Survey<'_>, BinaryReaderError> {
     let mut found = Survey::default();
-    let mut level = 0_usize;
+    let (mut level, mut meter) = (0_usize, Meter::default());
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload? {
+        let payload = payload?;
+        found.cost = meter.take(&payload)?;
+        if found.cost.is_some() {
+            break;
+        }
+        match payload {
             Payload::Version { encoding, .. } => {
                 found.component |= level == 0 && encoding == Encoding::Component;
                 level += 1;

@@ -2,7 +2,10 @@
 
 mod bindings;
 mod cache;
+mod compile;
+mod compiler;
 mod contract;
+mod cost;
 mod engine;
 mod error;
 mod format;
@@ -13,12 +16,15 @@ mod limits;
 mod meter;
 mod module;
 mod run;
+mod shared;
 #[doc(hidden)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
 mod wasi;
 
+pub use compile::compiled_for_another;
+pub use compiler::{CompileLimits, Compiler};
 pub use engine::{Engine, EngineOptions};
 pub use error::LoadError;
 pub use grants::DeniedImport;

@@ -11,14 +11,16 @@ use std::time::Duration;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::{ReactorPre, reactor::guest as wit};
+use super::cache::fresh;
 use super::engine::{Engine, Inner};
 use super::error::LoadError;
-use super::format::to_component;
+use super::format::inspect;
 use super::grants::{Grants, is_wasi};
 use super::host::Host;
 use super::http::Http;
 use super::limits::Limits;
 use super::run::{Module, make_instance};
+use super::shared::Code;
 use crate::clock::Clock;
 use crate::config::model::{Config, ReactorConfig};
 use crate::pipeline::invoke::{Call, Guest};
@@ -99,6 +101,12 @@ impl LoadedModule {
     pub async fn make_instance(&self, call: Call) -> anyhow::Result<()> {
         make_instance(&self.module, call).await.map_err(|error| anyhow::anyhow!("{error:#}"))
     }
+
+    /// Where its machine code lies.
+    #[cfg(test)]
+    pub(super) fn code(&self) -> usize {
+        self.module.shared.code.component.image_range().start as usize
+    }
 }
 
 impl std::fmt::Debug for LoadedModule {
@@ -119,6 +127,9 @@ pub(super) struct Shared {
     pub(super) wasi: bool,
     /// For modules that import wasi:http.
     pub(super) http: Option<Arc<Http>>,
+    /// Keeps it for others of the same content.
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is kept, not read"))]
+    pub(super) code: Arc<Code>,
 }
 
 impl Engine {
@@ -152,9 +163,12 @@ impl Engine {
         let http = !spec.allow_http.is_empty();
         let grants = Grants { state: spec.allow_state, emit: !spec.emit.is_empty(), http };
         // A module can make the compiler panic only through a fault in the compiler; it must not end the caller, either.
-        let compiled = catch_unwind(AssertUnwindSafe(|| self.component(path, &bytes, &content, grants)));
-        let (component, from_cache) = compiled
+        let compiled = catch_unwind(AssertUnwindSafe(|| {
+            self.inner.compiled.get(content, || self.code(path, &bytes, &content, grants))
+        }));
+        let code = compiled
             .unwrap_or_else(|_| Err(LoadError::Invalid(path.to_owned(), "the compiler failed on it".to_owned())))?;
+        let (component, from_cache) = (&code.component, code.from_cache);
         let wasm = &self.inner.wasm;
         let ty = component.component_type();
         let imports: Vec<String> = ty.imports(wasm).map(|(name, _)| name.to_owned()).collect();
@@ -165,7 +179,7 @@ impl Engine {
         if ty.get_export(wasm, "handle").is_none() {
             return Err(LoadError::NoHandle(path.to_owned()));
         }
-        check_memory(path, &component, spec.memory, self.inner.max_memory)?;
+        check_memory(path, component, spec.memory, self.inner.max_memory)?;
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(path.to_owned(), format!("{error:#}"));
         let failed = |error: String| LoadError::Host(path.to_owned(), error);
         let is_wasi = imports.iter().any(|import| is_wasi(import));
@@ -174,35 +188,30 @@ impl Engine {
             .then(|| Http::new(&spec).map(Arc::new))
             .transpose()
             .map_err(|error| failed(format!("{error:#}")))?;
-        let ready = linker.instantiate_pre(&component).and_then(ReactorPre::new).map_err(mismatch)?;
+        let ready = linker.instantiate_pre(component).and_then(ReactorPre::new).map_err(mismatch)?;
         let digest = content.to_hex().to_string();
-        let shared = Shared { spec, digest: digest.clone(), engine: self.inner.clone(), wasi: is_wasi, http };
-        let shared = Arc::new(shared);
         let unused_grants = grants.unused(&imports);
+        let shared = Shared { spec, digest: digest.clone(), engine: self.inner.clone(), wasi: is_wasi, http, code };
+        let shared = Arc::new(shared);
         let module = Arc::new(Module { ready, shared });
         let guest = Arc::clone(&module) as Arc<dyn Guest>;
         Ok(LoadedModule { guest, digest, imports, unused_grants, from_cache, module })
     }
 
-    /// The compiled component and whether it came from the cache.
-    fn component(
-        &self,
-        path: &Path,
-        bytes: &[u8],
-        content: &blake3::Hash,
-        grants: Grants,
-    ) -> Result<(Component, bool), LoadError> {
-        let Inner { wasm, cache, .. } = &*self.inner;
-        if let Some(found) = cache.as_ref().and_then(|cache| cache.load(wasm, content)) {
-            return Ok((found, true));
+    /// The compiled code of a file, from the cache or compiled now.
+    fn code(&self, path: &Path, bytes: &[u8], content: &blake3::Hash, grants: Grants) -> Result<Code, LoadError> {
+        let Inner { wasm, cache, compiler, .. } = &*self.inner;
+        if let Some(component) = cache.as_ref().and_then(|cache| cache.load(wasm, content)) {
+            return Ok(Code { component, from_cache: true });
         }
-        let binary = to_component(path, bytes, grants)?;
-        let component = Component::from_binary(wasm, &binary)
-            .map_err(|error| LoadError::Invalid(path.to_owned(), format!("{error:#}")))?;
-        if let Some(Err(error)) = cache.as_ref().map(|cache| cache.store(content, &component)) {
+        inspect(path, bytes, grants)?;
+        let artefact = compiler.compile(wasm, path, bytes)?;
+        let component =
+            fresh(wasm, &artefact).map_err(|error| LoadError::Host(path.to_owned(), format!("{error:#}")))?;
+        if let Some(Err(error)) = cache.as_ref().map(|cache| cache.store(content, &artefact)) {
             tracing::warn!("a compiled module is not kept for the next start: {error:#}");
         }
-        Ok((component, false))
+        Ok(Code { component, from_cache: false })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The sandbox against modules that behave, and modules that do not.
 
+mod bombs;
 mod faults;
 mod loading;
 mod working;
@@ -47,7 +48,13 @@ impl Bench {
 }
 
 fn engine(dir: &TempDir) -> Engine {
-    Engine::new(EngineOptions { cache_dir: dir.path().join("cache"), instances: 16, max_memory: 64 << 20 }).unwrap()
+    Engine::new(EngineOptions {
+        cache_dir: dir.path().join("cache"),
+        instances: 16,
+        max_memory: 64 << 20,
+        compiler: Compiler::here(),
+    })
+    .unwrap()
 }
 
 /// A spec that grants everything, with short limits.

@@ -1,0 +1,281 @@
+//! What one function costs to compile.
+
+use std::fmt;
+
+use wasmparser::{
+    BinaryReaderError, BlockType, CompositeInnerType, ContType, FrameKind, FuncType, FunctionBody, ModuleArity,
+    Operator, RefType, SubType,
+};
+
+use super::{MAX_FUNCTION, Module};
+
+/// More locals than the format allows; reading goes no further.
+const MANY_LOCALS: u64 = 60_000;
+
+/// What one value costs that is handed to a block, a branch or a call: in code from a compiler these are few.
+const HANDED_ON: u64 = 128;
+/// The square of the number of points is divided by this: passes of the compiler grow faster than the function.
+const POINTS_SQUARED: u64 = 64;
+/// The same for loops within one another; code that people write has three or four.
+const LOOPS_SQUARED: u64 = 16;
+
+/// What makes a function dear.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cost {
+    /// Locals that it declares, parameters included.
+    pub(super) declared: u64,
+    /// Locals that it uses.
+    pub(super) used: u64,
+    /// Blocks, branches and calls, as the compiler makes them of the operators.
+    pub(super) points: u64,
+    /// Values that lie on the stack or are handed on at these points, summed; the latter weigh more.
+    pub(super) carried: u64,
+    operators: u64,
+}
+
+impl Cost {
+    /// A local that is used may be alive at every point.
+    pub(super) fn sum(&self) -> u64 {
+        let alive = self.used.saturating_mul(self.points);
+        let points = self.points.saturating_mul(self.points) / POINTS_SQUARED;
+        let values = self.declared.saturating_add(self.carried).saturating_add(alive);
+        self.operators.saturating_add(points).saturating_add(values)
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "uses {} locals, and has {} blocks, branches and calls (those in loops count more) and {} values there, a cost \
+             of {} where {MAX_FUNCTION} is allowed",
+            self.used,
+            self.points,
+            self.carried,
+            self.sum()
+        )
+    }
+}
+
+/// Memory that is used for one function after the other.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// By local: the number of the function that used it last.
+    locals: Vec<u32>,
+    /// By depth: the number of the branch table that named it last.
+    targets: Vec<u32>,
+    functions: u32,
+    tables: u32,
+}
+
+impl Scratch {
+    /// Whether this is the function's first use of a local.
+    fn is_new(&mut self, local: u32) -> bool {
+        mark(&mut self.locals, local, self.functions)
+    }
+}
+
+/// Whether a place has not been marked with this number yet; places beyond what can be are never new.
+fn mark(places: &mut Vec<u32>, at: u32, number: u32) -> bool {
+    let Some(at) = usize::try_from(at).ok().filter(|at| *at < 8_000_000) else { return false };
+    if places.len() <= at {
+        places.resize(at + 1, 0);
+    }
+    std::mem::replace(&mut places[at], number) != number
+}
+
+struct Frame {
+    ty: BlockType,
+    kind: FrameKind,
+    /// Values below it.
+    base: u64,
+    /// Loops around it and itself.
+    loops: u64,
+}
+
+struct Walk<'m> {
+    module: &'m Module,
+    frames: Vec<Frame>,
+    height: u64,
+    cost: Cost,
+}
+
+/// Reads a function once.
+pub(super) fn measure(
+    module: &Module,
+    ty: Option<u32>,
+    body: &FunctionBody<'_>,
+    scratch: &mut Scratch,
+) -> Result<Cost, BinaryReaderError> {
+    scratch.functions = scratch.functions.wrapping_add(1).max(1);
+    let params = ty.and_then(|ty| module.arity(ty)).map_or(0, |(params, _)| u64::from(params));
+    let mut cost = Cost { declared: params, ..Cost::default() };
+    for local in body.get_locals_reader()? {
+        cost.declared += u64::from(local?.0);
+        if cost.declared > MANY_LOCALS {
+            // The validator refuses it, and its message is the better one.
+            return Ok(cost);
+        }
+    }
+    let ty = ty.map_or(BlockType::Empty, BlockType::FuncType);
+    let frames = vec![Frame { ty, kind: FrameKind::Block, base: 0, loops: 0 }];
+    let mut walk = Walk { module, frames, height: 0, cost };
+    let mut reader = body.get_operators_reader()?;
+    while !reader.eof() && walk.cost.sum() <= MAX_FUNCTION {
+        walk.step(&reader.read()?, scratch)?;
+    }
+    Ok(walk.cost)
+}
+
+impl Walk<'_> {
+    fn step(&mut self, operator: &Operator<'_>, scratch: &mut Scratch) -> Result<(), BinaryReaderError> {
+        self.cost.operators += 1;
+        let (takes, gives) = operator.operator_arity(self).unwrap_or_default();
+        let carried = u64::from(takes) + u64::from(gives);
+        if let Operator::LocalGet { local_index }
+        | Operator::LocalSet { local_index }
+        | Operator::LocalTee { local_index } = operator
+        {
+            self.cost.used += u64::from(scratch.is_new(*local_index));
+        }
+        match operator {
+            Operator::Block { blockty } => self.open(*blockty, FrameKind::Block, 1, takes),
+            // The header, and the check of the epoch.
+            Operator::Loop { blockty } => self.open(*blockty, FrameKind::Loop, 3, takes),
+            Operator::If { blockty } => self.open(*blockty, FrameKind::If, 3, takes),
+            Operator::TryTable { try_table } => self.open(try_table.ty, FrameKind::Block, 3, takes),
+            Operator::Else => {
+                self.point(1, carried);
+                self.restart();
+            }
+            Operator::End => {
+                self.point(0, carried);
+                self.close();
+            }
+            Operator::Br { .. } | Operator::Return | Operator::Unreachable => {
+                self.point(1, carried);
+                self.unreachable();
+            }
+            Operator::BrTable { targets } => {
+                self.table(targets, scratch)?;
+                self.unreachable();
+            }
+            Operator::BrIf { .. } => {
+                self.point(2, carried);
+                self.apply(takes, gives);
+            }
+            Operator::Call { .. } => {
+                self.point(1, carried);
+                self.apply(takes, gives);
+            }
+            Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } => {
+                self.point(3, carried);
+                self.unreachable();
+            }
+            // A table's elements are made when they are first asked for.
+            Operator::CallIndirect { .. }
+            | Operator::CallRef { .. }
+            | Operator::TableGet { .. }
+            | Operator::TableSet { .. }
+            | Operator::MemoryGrow { .. } => {
+                self.point(3, carried);
+                self.apply(takes, gives);
+            }
+            _ => self.apply(takes, gives),
+        }
+        Ok(())
+    }
+
+    /// Counts what the compiler makes of a control operator.
+    fn point(&mut self, blocks: u64, carried: u64) {
+        let loops = self.frames.last().map_or(0, |frame| frame.loops);
+        // What is alive in a loop is looked at again for each loop around it.
+        let blocks = blocks.saturating_mul(1 + loops.saturating_mul(loops) / LOOPS_SQUARED);
+        self.cost.points = self.cost.points.saturating_add(blocks);
+        let carried = carried.saturating_mul(HANDED_ON).saturating_add(blocks.saturating_mul(self.height));
+        self.cost.carried = self.cost.carried.saturating_add(carried);
+    }
+
+    fn apply(&mut self, takes: u32, gives: u32) {
+        let base = self.frames.last().map_or(0, |frame| frame.base);
+        self.height = self.height.saturating_sub(u64::from(takes)).max(base) + u64::from(gives);
+    }
+
+    fn open(&mut self, ty: BlockType, kind: FrameKind, blocks: u64, takes: u32) {
+        let (params, results) = self.block_type_arity(ty).unwrap_or_default();
+        self.point(blocks, u64::from(params) + u64::from(results));
+        self.apply(takes, 0);
+        let loops = self.frames.last().map_or(0, |frame| frame.loops) + u64::from(kind == FrameKind::Loop);
+        self.frames.push(Frame { ty, kind, base: self.height, loops });
+        self.height += u64::from(params);
+    }
+
+    fn restart(&mut self) {
+        let Some(frame) = self.frames.last() else { return };
+        self.height = frame.base + u64::from(self.block_type_arity(frame.ty).unwrap_or_default().0);
+    }
+
+    fn close(&mut self) {
+        let Some(frame) = self.frames.pop() else { return };
+        self.height = frame.base + u64::from(self.block_type_arity(frame.ty).unwrap_or_default().1);
+    }
+
+    /// What follows is not reached, and finds no values of this block.
+    fn unreachable(&mut self) {
+        self.height = self.frames.last().map_or(0, |frame| frame.base);
+    }
+
+    /// Each target gets its values by an edge of its own, however often it is named.
+    fn table(&mut self, table: &wasmparser::BrTable<'_>, scratch: &mut Scratch) -> Result<(), BinaryReaderError> {
+        scratch.tables = scratch.tables.wrapping_add(1).max(1);
+        self.point(1, 1);
+        for target in table.targets().chain([Ok(table.default())]) {
+            let target = target?;
+            self.cost.operators += 1;
+            if mark(&mut scratch.targets, target, scratch.tables) {
+                let (ty, kind) = self.label_block(target).unwrap_or((BlockType::Empty, FrameKind::Block));
+                let (params, results) = self.block_type_arity(ty).unwrap_or_default();
+                self.point(1, u64::from(if kind == FrameKind::Loop { params } else { results }));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ModuleArity for Walk<'_> {
+    fn sub_type_at(&self, at: u32) -> Option<&SubType> {
+        self.module.types.get(usize::try_from(at).ok()?)
+    }
+
+    fn tag_type_arity(&self, _: u32) -> Option<(u32, u32)> {
+        None
+    }
+
+    fn type_index_of_function(&self, at: u32) -> Option<u32> {
+        self.module.functions.get(usize::try_from(at).ok()?).copied()
+    }
+
+    fn func_type_of_cont_type(&self, _: &ContType) -> Option<&FuncType> {
+        None
+    }
+
+    fn sub_type_of_ref_type(&self, _: &RefType) -> Option<&SubType> {
+        None
+    }
+
+    fn control_stack_height(&self) -> u32 {
+        u32::try_from(self.frames.len()).unwrap_or(u32::MAX)
+    }
+
+    fn label_block(&self, depth: u32) -> Option<(BlockType, FrameKind)> {
+        let at = self.frames.len().checked_sub(usize::try_from(depth).ok()? + 1)?;
+        let frame = &self.frames[at];
+        Some((frame.ty, frame.kind))
+    }
+
+    fn sub_type_arity(&self, ty: &SubType) -> Option<(u32, u32)> {
+        let CompositeInnerType::Func(function) = &ty.composite_type.inner else { return None };
+        let count = |values: &[wasmparser::ValType]| u32::try_from(values.len()).ok();
+        Some((count(function.params())?, count(function.results())?))
+    }
+}
