@@ -15,7 +15,8 @@ use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
 use super::Global;
 use super::exit::{self, Exit};
 use super::project::Project;
-use super::report::{plain, table};
+use super::report::{add_row, table};
+use super::{print_as_is, print_block, print_json};
 
 /// How long a command waits for a running host to carry out what it asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -152,7 +153,7 @@ fn name(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> String {
 fn list(found: &[StoredDead], names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
     if json {
         for dead in found {
-            out!("{}", to_json(dead, names));
+            print_json(&to_json(dead, names));
         }
         return Ok(());
     }
@@ -160,42 +161,45 @@ fn list(found: &[StoredDead], names: &BTreeMap<ReactorId, String>, json: bool) -
     for dead in found {
         let letter = &dead.letter;
         let reason = if dead.redriving { format!("{} (redriving)", letter.reason) } else { letter.reason.clone() };
-        rows.add_row([
-            dead.id.to_string(),
-            format!("{:.0}", letter.at),
-            name(dead, names),
-            reason,
-            letter.history.len().to_string(),
-            plain(letter.event_type.as_deref().unwrap_or("-")),
-            plain(letter.event_id.as_deref().unwrap_or("-")),
-        ]);
+        let cells = [
+            &*dead.id.to_string(),
+            &format!("{:.0}", letter.at),
+            &name(dead, names),
+            &reason,
+            &letter.history.len().to_string(),
+            letter.event_type.as_deref().unwrap_or("-"),
+            letter.event_id.as_deref().unwrap_or("-"),
+        ];
+        add_row(&mut rows, cells);
     }
-    out!("{rows}");
+    print_as_is(&rows.to_string());
     Ok(())
 }
 
 fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, from: &str, json: bool) -> Result<(), Exit> {
     if json {
-        out!("{}", to_json(dead, names));
+        print_json(&to_json(dead, names));
         return Ok(());
     }
     let letter = &dead.letter;
-    let or_dash = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     out!("dead letter {} of {}: {}", dead.id, name(dead, names), letter.reason);
     out!("ended        {:.3}{}", letter.at, if dead.redriving { " (redriving now)" } else { "" });
     out!("event        {} {}", or_dash(&letter.event_type), or_dash(&letter.event_id));
     out!("correlation  {}", or_dash(&letter.correlation_id));
     out!("from         {from}/{}", letter.origin.offset);
     if letter.history.is_empty() {
-        out!("why          {}", plain(&letter.detail));
+        out!("why          {}", letter.detail);
     }
     for attempt in &letter.history {
-        out!("\nattempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
-        plain(&attempt.error).lines().for_each(|line| out!("    {line}"));
+        out!("");
+        out!("attempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
+        print_block(&attempt.error);
     }
-    out!("\nmessage ({} bytes)", letter.message.body.len());
-    letter.message.attributes.iter().for_each(|(key, value)| out!("    {}: {}", plain(key), plain(value)));
-    out!("{}", plain(&String::from_utf8_lossy(&letter.message.body)));
+    out!("");
+    out!("message ({} bytes)", letter.message.body.len());
+    letter.message.attributes.iter().for_each(|(key, value)| out!("    {key}: {value}"));
+    print_block(&String::from_utf8_lossy(&letter.message.body));
     Ok(())
 }
 
@@ -254,7 +258,7 @@ fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool
     };
     let (what, later) = if dropping { ("dropped", "to be dropped") } else { ("redriven", "to be redriven") };
     if json {
-        out!("{}", json!({ "ids": ids, "carriedOut": done, "request": what }));
+        print_json(&json!({ "ids": ids, "carriedOut": done, "request": what }));
     } else if done {
         out!("{} {what}", ids.len());
     } else {
