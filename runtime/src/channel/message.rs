@@ -105,8 +105,8 @@ mod tests {
         let many: Vec<(&str, &str)> = vec![("a", "b"); 11];
         for (bad, why) in [
             (message("", &[]), "empty"),
-            (message("a\u{0}", &[]), "\\0"),
-            (message("a\u{fffe}", &[]), "fffe"),
+            (message("a\u{0}", &[]), "U+0000"),
+            (message("a\u{fffe}", &[]), "U+FFFE"),
             (message("a", &[("k", "")]), "`k`"),
             (message("a", &[("k", "\u{b}")]), "character"),
             (message("a", &many), "11 attributes"),
