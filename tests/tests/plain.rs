@@ -72,8 +72,8 @@ fn hostile_events_forge_no_line_of_any_command() {
     plain(sandbox.run_with(&publish, lines.join("\n").as_bytes())).ok().says("it will become a dead letter");
     let up = sandbox.command(&["up", "--until-idle"]).env("RUST_LOG", "debug").output().expect("it can be run");
     let up = plain(up.into()).ok();
-    for part in ["reactor::guest", "in the mood for", "forged: line"] {
-        assert!(part == "reactor::guest" || up.stderr.contains(part), "{part} is not in\n{}", up.stderr);
+    for part in ["in the mood for", "\\u{202e}cd\\nforged: line\\r\\nforged"] {
+        assert!(up.stderr.contains(part), "{part} is not in\n{}", up.stderr);
     }
 
     let letters = sandbox.dead(&[]);
@@ -164,8 +164,12 @@ fn a_hostile_configuration_forges_no_line() {
         format!("[channels.in]\nkind = \"local\"\n\"{unseen}\" = 1 # \u{2066}\n"),
         format!("[channels.\"{unseen}\\nforged\"]\nkind = \"local\"\n"),
         format!("[channels.in]\nkind = \"local\u{1b}[2J\rforged\"\n# {unseen}\n"),
-        format!("# {unseen}\n[channels.in]\nkind = \"local\"\n[reactors.a]\nmodule = \"{unseen}\\n\"\nfrom = [\"in\"]\non = [\"a\\nb\", \"{unseen}*\"]\n"),
-        format!("[channels.in]\nkind = \"local\"\n[reactors.a]\nmodule = \"a.wasm\"\nbuild = \"echo '{unseen}' >/dev/null; false\"\nfrom = [\"in\"]\non = [\"**\"]\n"),
+        format!(
+            "# {unseen}\n[channels.in]\nkind = \"local\"\n[reactors.a]\nmodule = \"{unseen}\\n\"\nfrom = [\"in\"]\non = [\"a\\nb\", \"{unseen}*\"]\n"
+        ),
+        format!(
+            "[channels.in]\nkind = \"local\"\n[reactors.a]\nmodule = \"a.wasm\"\nbuild = \"echo '{unseen}' >/dev/null; false\"\nfrom = [\"in\"]\non = [\"**\"]\n"
+        ),
     ] {
         let sandbox = Sandbox::new(&config);
         for command in [&["check"][..], &["--json", "check"], &["check", "--color", "never"], &["build"]] {

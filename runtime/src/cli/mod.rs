@@ -36,7 +36,9 @@ mod schema;
 mod status;
 mod up;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
+use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -128,6 +130,7 @@ enum Command {
 
 /// Runs the program and answers with its exit code.
 pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(say_panic));
     let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     let filter = if matches!(cli.command, Command::Bench(_)) { bench::LOGGED } else { logging::USUAL };
     logging::start(&cli.global, filter);
@@ -189,6 +192,15 @@ fn print_block(text: &str) {
     for line in text.split('\n') {
         let line = if is_json { plain::json(line) } else { plain::line(line) };
         print_as_is(&format!("{MARGIN}{line}"));
+    }
+}
+
+/// The message of a panic may quote what an event had in it.
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    say!("thread `{}` {panic}", std::thread::current().name().unwrap_or("?"));
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        say!("{backtrace}");
     }
 }
 

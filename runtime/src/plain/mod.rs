@@ -27,6 +27,9 @@ pub const MARGIN: &str = "  | ";
 /// without a width, the byte order mark, variation selectors, tags, fillers. The joiner in an emoji is no
 /// exception: an id with a joiner must not look like the id without it, so a family is shown as its members.
 pub fn is_hidden(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     c.is_control()
         || matches!(
             c,
