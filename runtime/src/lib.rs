@@ -15,7 +15,9 @@
 //! - [`cli`]: one file a command, and the only place that wires the parts together.
 //!
 //! Dependencies point one way: the pipeline knows the nouns and the traits, and nothing behind them. [`json`] is the
-//! little that decode and route share.
+//! little that decode and route share; [`plain`] is how text from outside is printed.
+
+#![warn(clippy::print_stderr, reason = "text from outside is escaped: see cli::say")]
 
 pub mod event;
 pub mod subscription;
@@ -41,3 +43,5 @@ pub mod bench;
 pub mod cli;
 
 pub mod json;
+
+pub mod plain;

@@ -60,7 +60,7 @@ fn a_damaged_log_is_refused_by_every_command() {
     sandbox.run_with(&["publish", "in"], b"{}").code(5).says("reactor.db-wal is damaged");
     assert_eq!(std::fs::read(&file).expect("the log"), bytes, "nothing was changed");
     let accepted = sandbox.run(&["store", "accept-loss", "--json"]).ok().json();
-    assert!(accepted["accepted"]["transactions_lost"].is_u64(), "{accepted}");
+    assert!(accepted["accepted"]["transactionsLost"].is_u64(), "{accepted}");
     assert!(
         std::path::Path::new(accepted["accepted"]["kept"].as_str().expect("a folder")).join("reactor.db-wal").exists()
     );

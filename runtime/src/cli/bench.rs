@@ -79,12 +79,12 @@ impl Bench {
         spinner.finish_and_clear();
         let report = report?;
         if global.json {
-            out!("{}", serde_json::to_string(&report).map_err(anyhow::Error::from)?);
+            super::print_json(&serde_json::to_string(&report).map_err(anyhow::Error::from)?);
             return Ok(());
         }
-        out!("{report}");
+        super::print_as_is(&report.to_string());
         if self.vary.is_none() && report.throughput.repeated * 10 > report.throughput.done {
-            eprintln!(
+            say!(
                 "hint: many runs were repeated, because they write the same state keys; --vary POINTER gives a text in \
                  the data {VALUES} different endings"
             );

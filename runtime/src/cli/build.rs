@@ -47,7 +47,7 @@ pub(super) fn build(project: &Project, names: &[String]) -> Result<(), Exit> {
         match &reactor.build {
             Some(command) if done.insert(command) => run(command, &project.config.root, &name)?,
             Some(_) => {}
-            None if reactor.module.exists() => eprintln!("{name}: has no build command; using the module as it is"),
+            None if reactor.module.exists() => say!("{name}: has no build command; using the module as it is"),
             None => {
                 let path = reactor.module.display();
                 let error = anyhow!("reactor `{name}` has no `build` command, and its module {path} does not exist");
@@ -59,7 +59,7 @@ pub(super) fn build(project: &Project, names: &[String]) -> Result<(), Exit> {
 }
 
 fn run(command: &str, root: &Path, name: &str) -> Result<(), Exit> {
-    eprintln!("{name}: {command}");
+    say!("{name}: {command}");
     // A build says on stdout what people want to see, and our stdout is for data.
     let status = Command::new("sh")
         .args(["-c", command])

@@ -14,7 +14,8 @@ use super::connect::{Inspected, connect, verdict};
 use super::exit::Exit;
 use super::modules::Modules;
 use super::project::Project;
-use super::report::table;
+use super::report::{add_row, table};
+use super::{print_as_is, print_json};
 
 /// Check the configuration and the modules: syntax, names, routes, imports against grants
 ///
@@ -43,7 +44,7 @@ impl Check {
             for grant in &module.unused_grants {
                 let drop =
                     if grant == "emit" { "its `emit` table".into() } else { format!("`{grant}` from its `allow`") };
-                eprintln!("note: reactor `{name}` is granted {grant}, but its module does not import it; drop {drop}");
+                say!("note: reactor `{name}` is granted {grant}, but its module does not import it; drop {drop}");
             }
         }
         let channels = self.connect.then(|| connect(&project)).transpose()?;
@@ -66,7 +67,7 @@ impl Check {
             if let Some(channels) = channels {
                 report["channels"] = json!(channels);
             }
-            out!("{report}");
+            print_json(&report);
             return verdict;
         }
         print_topology(&project, &modules);
@@ -84,17 +85,11 @@ pub(super) fn print_topology(project: &Project, modules: &Modules) {
         let on: Vec<_> = reactor.on.iter().map(|pattern| pattern.text.as_str()).collect();
         let emits: Vec<_> = reactor.emit.iter().map(|(pattern, to)| format!("{} > {to}", pattern.text)).collect();
         let digest = modules.loaded.get(name).map_or("", |module| module.digest.get(..12).unwrap_or_default());
-        rows.add_row([
-            name.as_str(),
-            digest,
-            &reactor.from.join(", "),
-            &on.join(", "),
-            &emits.join(", "),
-            &limits(reactor),
-        ]);
+        let (from, on, emits) = (reactor.from.join(", "), on.join(", "), emits.join(", "));
+        add_row(&mut rows, [name.as_str(), digest, &from, &on, &emits, &limits(reactor)]);
     }
     rows.column_iter_mut().for_each(|column| column.set_cell_alignment(comfy_table::CellAlignment::Left));
-    out!("{rows}");
+    print_as_is(&rows.to_string());
 }
 
 /// How much of a reactor may run, in few words.

@@ -23,7 +23,7 @@ impl Completions {
     pub(super) fn run(&self) -> Result<(), Exit> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "reactor", &mut script);
-        out!("{}", String::from_utf8_lossy(&script).trim_end());
+        super::print_as_is(String::from_utf8_lossy(&script).trim_end());
         Ok(())
     }
 }

@@ -13,7 +13,6 @@ use crate::channel::inspect::{Finding, Level, inspect};
 
 use super::exit::{self, Exit};
 use super::project::Project;
-use super::report::plain;
 
 /// How long all channels together may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,7 +30,7 @@ impl Inspected {
         for Finding { level, what, fix } in &self.findings {
             let fix = fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
             // Some of the words are those of the other side, on any number of lines.
-            let line = plain(&format!("{}: {level}: {what}{fix}", self.name));
+            let line = format!("{}: {level}: {what}{fix}", self.name);
             out!("{}", line.split_whitespace().collect::<Vec<_>>().join(" "));
         }
     }

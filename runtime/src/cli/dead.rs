@@ -17,7 +17,8 @@ use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
 use super::Global;
 use super::exit::{self, Exit};
 use super::project::Project;
-use super::report::{plain, table};
+use super::report::{add_row, table};
+use super::{print_as_is, print_block, print_json};
 
 /// How long a command waits for a running host to carry out what it asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -95,7 +96,7 @@ impl Dead {
             (Self::Redrive { from: Some(_), .. }, Err(exit)) if exit.is_missing_store() => project.client()?,
             (_, Err(exit)) if exit.is_missing_store() => {
                 // None is made to look at: what scripts get is what an empty one says.
-                exit.error.iter().for_each(|error| eprintln!("{error}"));
+                exit.error.iter().for_each(|error| say!("{error}"));
                 Arc::new(MemoryStore::new(0))
             }
             (_, store) => store?,
@@ -157,13 +158,13 @@ impl Select {
 
     fn list(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
         if json {
-            return self.each(store, names, false, |dead| out!("{}", to_json(&dead, names)));
+            return self.each(store, names, false, |dead| print_json(&to_json(&dead, names)));
         }
         let mut rows = table(&HEADS);
         self.each(store, names, true, |dead| {
-            rows.add_row(row(&dead, names));
+            add_row(&mut rows, row(&dead, names).each_ref().map(String::as_str));
         })?;
-        out!("{rows}");
+        print_as_is(&rows.to_string());
         Ok(())
     }
 
@@ -215,33 +216,35 @@ fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> [String; 7] {
         name(dead, names),
         reason,
         letter.history.len().to_string(),
-        plain(letter.event_type.as_deref().unwrap_or("-")),
-        plain(letter.event_id.as_deref().unwrap_or("-")),
+        letter.event_type.as_deref().unwrap_or("-").to_owned(),
+        letter.event_id.as_deref().unwrap_or("-").to_owned(),
     ]
 }
 
 fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, from: &str, json: bool) -> Result<(), Exit> {
     if json {
-        out!("{}", to_json(dead, names));
+        print_json(&to_json(dead, names));
         return Ok(());
     }
     let letter = &dead.letter;
-    let or_dash = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     out!("dead letter {} of {}: {}", dead.id, name(dead, names), letter.reason);
     out!("ended        {:.3}{}", letter.at, if dead.redriving { " (redriving now)" } else { "" });
     out!("event        {} {}", or_dash(&letter.event_type), or_dash(&letter.event_id));
     out!("correlation  {}", or_dash(&letter.correlation_id));
     out!("from         {from}/{}", letter.origin.offset);
     if letter.history.is_empty() {
-        out!("why          {}", plain(&letter.detail));
+        out!("why          {}", letter.detail);
     }
     for attempt in &letter.history {
-        out!("\nattempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
-        plain(&attempt.error).lines().for_each(|line| out!("    {line}"));
+        out!("");
+        out!("attempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
+        print_block(&attempt.error);
     }
-    out!("\nmessage ({} bytes)", letter.message.body.len());
-    letter.message.attributes.iter().for_each(|(key, value)| out!("    {}: {}", plain(key), plain(value)));
-    out!("{}", plain(&String::from_utf8_lossy(&letter.message.body)));
+    out!("");
+    out!("message ({} bytes)", letter.message.body.len());
+    letter.message.attributes.iter().for_each(|(key, value)| out!("    {key}: {value}"));
+    print_block(&String::from_utf8_lossy(&letter.message.body));
     Ok(())
 }
 
@@ -308,7 +311,7 @@ fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool
 fn told(ids: &[u64], dropping: bool, done: bool, json: bool) -> Result<(), Exit> {
     let (what, later) = if dropping { ("dropped", "to be dropped") } else { ("redriven", "to be redriven") };
     if json {
-        out!("{}", json!({ "ids": ids, "carriedOut": done, "request": what }));
+        print_json(&json!({ "ids": ids, "carriedOut": done, "request": what }));
     } else if done {
         out!("{} {what}", ids.len());
     } else {

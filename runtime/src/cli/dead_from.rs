@@ -68,7 +68,7 @@ pub(super) fn redrive(
     let report = run.report;
     let done = report.redriven == 0 || wait_for_host(&**store)?;
     if json {
-        out!("{}", serde_json::to_string(&report).map_err(anyhow::Error::from)?);
+        super::print_json(&serde_json::to_string(&report).map_err(anyhow::Error::from)?);
     } else {
         let when = if done { "redriven" } else { "to be redriven when `reactor up` runs" };
         out!("{} {when}, {} sent back, {} left in `{from}`", report.redriven, report.returned, report.skipped);
@@ -104,7 +104,7 @@ impl Run<'_> {
                     Ok(true) => settled.push(receipt),
                     Ok(false) => left.push((receipt, Duration::ZERO)),
                     Err(exit) => {
-                        eprintln!(
+                        say!(
                             "warning: a message stays in the queue: {}",
                             exit.error.map(|error| error.to_string()).unwrap_or_default()
                         );
@@ -157,7 +157,7 @@ impl Run<'_> {
     async fn delete(&self, receipts: &[Receipt]) {
         let answers = if receipts.is_empty() { Vec::new() } else { self.source.delete(receipts).await };
         for error in answers.into_iter().filter_map(Result::err) {
-            eprintln!("warning: a message that is dealt with could not be deleted, and will be seen again: {error}");
+            say!("warning: a message that is dealt with could not be deleted, and will be seen again: {error}");
         }
     }
 }

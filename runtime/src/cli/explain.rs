@@ -42,9 +42,9 @@ fn one(code: &str, as_json: bool) -> Result<(), Exit> {
         return Err(Exit::new(exit::USAGE, error));
     };
     if as_json {
-        out!("{}", json!({ "code": code, "summary": summary(page), "text": page }));
+        super::print_json(&json!({ "code": code, "summary": summary(page), "text": page }));
     } else {
-        out!("{}", page.trim_end());
+        super::print_as_is(page.trim_end());
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ fn all(as_json: bool) -> Result<(), Exit> {
     if as_json {
         let codes: Vec<_> =
             PAGES.iter().map(|(code, page)| json!({ "code": code, "summary": summary(page) })).collect();
-        out!("{}", json!({ "codes": codes }));
+        super::print_json(&json!({ "codes": codes }));
         return Ok(());
     }
     let width = PAGES.iter().map(|(code, _)| code.len()).max().unwrap_or_default();

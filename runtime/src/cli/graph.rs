@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::config::model::{ChannelKind, Config};
+use crate::plain::line;
 
 use super::Global;
 use super::exit::Exit;
@@ -63,11 +64,11 @@ impl Graph {
         let project = Project::load(global)?;
         let (nodes, edges) = (nodes(&project.config), edges(&project.config));
         if global.json {
-            out!("{}", json!({ "nodes": nodes, "edges": edges }));
+            super::print_json(&json!({ "nodes": nodes, "edges": edges }));
         } else if self.dot {
-            out!("{}", dot(&nodes, &edges));
+            super::print_as_is(&dot(&nodes, &edges));
         } else {
-            out!("{}", mermaid(&nodes, &edges));
+            super::print_as_is(&mermaid(&nodes, &edges));
         }
         Ok(())
     }
@@ -129,7 +130,7 @@ fn mermaid(nodes: &[Node], edges: &[Edge]) -> String {
             c if c.is_alphanumeric() || " ._-,()/:".contains(c) => c.to_string(),
             c => format!("#{};", u32::from(c)),
         };
-        format!("\"{}\"", text.chars().map(escape).collect::<String>())
+        format!("\"{}\"", line(text).chars().map(escape).collect::<String>())
     };
     let mut lines = vec!["flowchart LR".to_owned()];
     for node in nodes {
@@ -147,7 +148,11 @@ fn mermaid(nodes: &[Node], edges: &[Edge]) -> String {
 }
 
 fn dot(nodes: &[Node], edges: &[Edge]) -> String {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    // Graphviz reads entities in labels, too.
+    let quoted = |text: &str| {
+        let text = line(text).replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\"");
+        format!("\"{text}\"")
+    };
     let mut lines = vec!["digraph reactor {".to_owned(), "    rankdir=LR;".to_owned()];
     for node in nodes {
         let shape = if node.kind == Kind::Channel { "cylinder" } else { "box" };

@@ -17,6 +17,7 @@ use crate::pipeline::decode::{Contents, Settings, decode};
 use crate::pipeline::invoke::{Call, Emit, Run, StateView, emitted_id};
 use crate::pipeline::judge::describe;
 use crate::pipeline::route::Routes;
+use crate::plain::{json, line};
 use crate::store::Store;
 
 use super::Global;
@@ -24,7 +25,7 @@ use super::exit::{self, Exit};
 use super::modules::Modules;
 use super::project::Project;
 use super::publish::attribute;
-use super::report::plain;
+use super::{print_as_is, print_block, print_json};
 
 /// Run a reactor once on an event from a file, show what it would do, and apply nothing
 ///
@@ -90,7 +91,7 @@ impl Invoke {
             good &= run.outcome == Outcome::Done;
             let report = report(&name, &event, &run, |index| emitted_id(decoded.identity, &name, index));
             if global.json {
-                out!("{report}");
+                print_json(&report);
             } else {
                 print(&report);
             }
@@ -147,7 +148,7 @@ fn warn_unless_wanted(channel: &ChannelConfig, reactor: &ReactorConfig, event: &
     Routes::compile(&channel.name, &[(ReactorId(0), reactor)]).matching(event, &mut found);
     if found.is_empty() {
         let (name, event_type, channel) = (&reactor.name, &event.event_type, &channel.name);
-        eprintln!(
+        say!(
             "warning: `{name}` would not get this event: its `from`, `on` or `when` do not match \
              `{event_type}` version {} from `{channel}`",
             event.version
@@ -201,26 +202,27 @@ fn shown(bytes: &[u8]) -> Value {
 }
 
 fn print(report: &Value) {
-    let text = |key: &str| plain(report[key].as_str().unwrap_or_default());
+    let text = |key: &str| report[key].as_str().unwrap_or_default();
     let list = |key: &str| report[key].as_array().cloned().unwrap_or_default();
     out!("{} {} {}: {}", text("reactor"), text("eventType"), text("event"), text("outcome"));
     if report["error"].is_string() {
-        text("error").lines().for_each(|line| out!("  {line}"));
+        print_block(text("error"));
     }
-    let reads: Vec<String> = list("reads").iter().map(|key| plain(key.as_str().unwrap_or_default())).collect();
+    let reads: Vec<_> = list("reads").iter().filter_map(|key| key.as_str().map(str::to_owned)).collect();
     if !reads.is_empty() {
         out!("  reads   {}", reads.join(", "));
     }
     for write in list("writes") {
-        let key = plain(write["key"].as_str().unwrap_or_default());
+        let key = line(write["key"].as_str().unwrap_or_default());
         match &write["value"] {
-            Value::Null => out!("  deletes {key}"),
-            value => out!("  writes  {key} = {}", plain(&value.to_string())),
+            Value::Null => print_as_is(&format!("  deletes {key}")),
+            value => print_as_is(&format!("  writes  {key} = {}", json(&value.to_string()))),
         }
     }
     for emit in list("emits") {
-        let part = |key: &str| plain(emit[key].as_str().unwrap_or_default());
-        out!("  emits   {} to {}: {}", part("eventType"), part("channel"), plain(&emit["data"].to_string()));
+        let part = |key: &str| line(emit[key].as_str().unwrap_or_default());
+        let (kind, channel) = (part("eventType"), part("channel"));
+        print_as_is(&format!("  emits   {kind} to {channel}: {}", json(&emit["data"].to_string())));
     }
     let (ms, memory, calls) = (report["ms"].as_f64().unwrap_or_default(), &report["memory"], &report["hostCalls"]);
     out!("  took    {ms:.1} ms, {memory} bytes of memory, {calls} host calls; nothing was applied");

@@ -2,9 +2,14 @@
 //!
 //! Data goes to stdout, talk to stderr.
 
-/// Prints a line of data on stdout.
+/// Prints one line of data on stdout, whatever is in it.
 macro_rules! out {
-    ($($words:tt)*) => { $crate::cli::print_line(format_args!($($words)*)) };
+    ($($words:tt)*) => { $crate::cli::print_as_is(&$crate::plain::line(&format!($($words)*))) };
+}
+
+/// Prints talk on stderr; further lines of what is in it stand behind a margin.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::cli::say_as_is(&$crate::plain::lines(&format!($($words)*))) };
 }
 
 mod backstop;
@@ -33,13 +38,17 @@ mod status;
 mod store;
 mod up;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
+use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use exit::Exit;
+
+use crate::plain::{self, MARGIN};
 
 /// Runs sandboxed WebAssembly consumers on events, and commits what each did at most once.
 #[derive(Debug, Parser)]
@@ -128,7 +137,8 @@ pub fn main() -> ExitCode {
     if let Some(code) = crate::wasm::compiled_for_another() {
         return code;
     }
-    let cli = Cli::parse();
+    std::panic::set_hook(Box::new(say_panic));
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     let filter = if matches!(cli.command, Command::Bench(_)) { bench::LOGGED } else { logging::USUAL };
     logging::start(&cli.global, filter);
     let ended = match cli.command {
@@ -156,16 +166,57 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Ends the program with what is wrong about its arguments, or with the help. The parser quotes the arguments as they are,
+/// so it is given escaped ones for its message.
+fn refuse(error: &clap::Error) -> ! {
+    let plain = std::env::args_os().map(|argument| plain::line(&argument.to_string_lossy()).into_owned());
+    match Cli::try_parse_from(plain) {
+        Err(same) if same.kind() == error.kind() => same.exit(),
+        // Only the escapes made it another one, or none.
+        _ => error.exit(),
+    }
+}
+
+/// Prints on stdout what the program itself has put together, on any number of lines; text from outside in it is escaped.
+///
 /// A reader that has gone away, such as `head`, is no reason to stop what is being done.
-fn print_line(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+fn print_as_is(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// The same on stderr.
+fn say_as_is(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Prints JSON on stdout, with hidden characters in JSON's own escapes.
+fn print_json(json: &impl std::fmt::Display) {
+    print_as_is(&plain::json(&json.to_string()));
+}
+
+/// Prints a text from outside on stdout, every line of it behind a margin. JSON keeps its own escapes.
+fn print_block(text: &str) {
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    for line in text.split('\n') {
+        let line = if is_json { plain::json(line) } else { plain::line(line) };
+        print_as_is(&format!("{MARGIN}{line}"));
+    }
+}
+
+/// The message of a panic may quote what an event had in it.
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    say!("thread `{}` {panic}", std::thread::current().name().unwrap_or("?"));
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        say!("{backtrace}");
+    }
 }
 
 fn say_why(exit: &Exit, colored: bool) {
     let Some(error) = &exit.error else { return };
     let (on, off) = if colored { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-    eprintln!("{on}error{off}: {error}");
+    say_as_is(&format!("{on}error{off}: {}", plain::lines(&error.to_string())));
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        say!("  because: {cause}");
     }
 }

@@ -35,7 +35,7 @@ impl Project {
             Exit::printed(exit::CONFIG)
         })?;
         if !warnings.is_empty() {
-            eprintln!("{}", warnings.render(global.colored()));
+            super::say_as_is(&warnings.render(global.colored()));
         }
         Ok(project)
     }
@@ -141,8 +141,8 @@ impl Project {
 /// Prints problems of the configuration: for people on stderr, or as JSON on stdout.
 pub(super) fn print_problems(global: &Global, problems: &config::Problems) {
     if global.json {
-        out!("{}", problems.to_json());
+        super::print_json(&problems.to_json());
     } else {
-        eprintln!("{}\n\n{}", problems.render(global.colored()), SAYS_MORE);
+        super::say_as_is(&format!("{}\n\n{}", problems.render(global.colored()), SAYS_MORE));
     }
 }

@@ -117,13 +117,13 @@ impl Publish {
         batch.progress.finish_and_clear();
         let report = batch.report;
         if global.json {
-            out!("{}", serde_json::to_string(&report).map_err(anyhow::Error::from)?);
+            super::print_json(&serde_json::to_string(&report).map_err(anyhow::Error::from)?);
         } else {
             out!("{} accepted by {}, {} refused", report.accepted, report.channel, report.refused);
         }
         read?;
         if report.undecodable > 0 {
-            eprintln!("warning: {} of them will become dead letters, as warned above", report.undecodable);
+            say!("warning: {} of them will become dead letters, as warned above", report.undecodable);
         }
         if report.refused > 0 { Err(Exit::printed(exit::PARTIAL)) } else { Ok(()) }
     }
@@ -257,8 +257,8 @@ impl Batch<'_> {
 
     fn name(&self, nth: u64, say: &str) {
         match nth {
-            0..=NAMED => self.progress.suspend(|| eprintln!("{say}")),
-            n if n == NAMED + 1 => self.progress.suspend(|| eprintln!("(more such lines are only counted)")),
+            0..=NAMED => self.progress.suspend(|| say!("{say}")),
+            n if n == NAMED + 1 => self.progress.suspend(|| say!("(more such lines are only counted)")),
             _ => {}
         }
     }

@@ -98,7 +98,7 @@ impl Reloader {
         let project = match Project::read(&self.global) {
             Ok((project, warnings)) => {
                 if !warnings.is_empty() {
-                    tracing::warn!("{}", warnings.render(false));
+                    tracing::warn!(diagnostics = %warnings.render(false), "the new configuration has warnings:");
                 }
                 project
             }
@@ -127,7 +127,7 @@ impl Reloader {
 }
 
 fn refuse<T>(problems: &Problems) -> Option<T> {
-    tracing::error!("refused, and what was there runs on:\n{}", problems.render(false));
+    tracing::error!(diagnostics = %problems.render(false), "refused, and what was there runs on:");
     None
 }
 

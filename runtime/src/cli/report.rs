@@ -7,7 +7,10 @@ use serde::Serialize;
 
 use super::dead::each;
 use crate::event::ReactorId;
+use crate::plain;
 use crate::store::{DeadFilter, Stats, Store, StoreError};
+
+use super::{print_as_is, print_json};
 
 /// Counts of a store, with the dead letters by reason.
 #[derive(Debug, Serialize)]
@@ -42,14 +45,14 @@ impl Summary {
     /// Prints the summary on stdout.
     pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
         if json {
-            out!("{}", serde_json::to_string(self)?);
+            print_json(&serde_json::to_string(self)?);
             return Ok(());
         }
         let mut channels = table(&["channel", "published", "unread"]);
         for ((name, published), (_, backlog)) in self.stats.published.iter().zip(&self.stats.backlog) {
-            channels.add_row([name.clone(), published.to_string(), backlog.to_string()]);
+            add_row(&mut channels, [name, &published.to_string(), &backlog.to_string()]);
         }
-        out!("{channels}");
+        print_as_is(&channels.to_string());
         let heads = ["reactor", "delivered", "done", "retried", "duplicates", "dead", "emitted", "waiting"];
         let mut reactors = table(&heads);
         for reactor in &self.stats.reactors {
@@ -63,15 +66,15 @@ impl Summary {
                 reactor.waiting,
             ];
             let cells = std::iter::once(reactor.name.clone()).chain(counts.iter().map(u64::to_string));
-            reactors.add_row(cells);
+            add_row(&mut reactors, cells);
         }
-        out!("{reactors}");
+        print_as_is(&reactors.to_string());
         if !self.dead_by_reason.is_empty() {
             let mut dead = table(&["dead letters of", "reason", "count"]);
             for entry in &self.dead_by_reason {
-                dead.add_row([entry.reactor.clone(), entry.reason.clone(), entry.count.to_string()]);
+                add_row(&mut dead, [&entry.reactor, &entry.reason, &entry.count.to_string()]);
             }
-            out!("{dead}");
+            print_as_is(&dead.to_string());
         }
         for (channel, count) in &self.stats.outbox {
             out!("messages still to be sent to {channel}: {count}");
@@ -81,7 +84,7 @@ impl Summary {
     }
 }
 
-/// A plain table; number columns (all but the first) are aligned to the right.
+/// A table for [`add_row`]; number columns (all but the first) are aligned to the right.
 pub(super) fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
@@ -90,15 +93,7 @@ pub(super) fn table(heads: &[&str]) -> Table {
     table
 }
 
-/// Text from outside, made harmless for a terminal: control characters other than line ends are escaped.
-pub(super) fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
-    }
-    out
+/// Adds a row; text from outside stays in its cell.
+pub(super) fn add_row(table: &mut Table, cells: impl IntoIterator<Item = impl AsRef<str>>) {
+    table.add_row(cells.into_iter().map(|cell| plain::line(cell.as_ref()).into_owned()));
 }

@@ -18,7 +18,7 @@ pub(super) struct Schema {}
 impl Schema {
     pub(super) fn run(self) -> Result<(), Exit> {
         let text = serde_json::to_string_pretty(&schema()).map_err(|error| Exit::new(exit::FAILURE, error))?;
-        out!("{text}");
+        super::print_as_is(&text);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::pipeline::signal::{Signals, Totals};
+use crate::plain;
 use crate::store::{Stats, Store};
 
 /// How often the line is drawn anew.
@@ -17,8 +18,12 @@ const EVERY: Duration = Duration::from_millis(500);
 static LINE: OnceLock<ProgressBar> = OnceLock::new();
 
 /// Writes log lines to stderr, above the status line if there is one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Above;
+
+/// The same for lines of JSON, whose hidden characters get JSON's own escapes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AboveJson;
 
 impl Write for Above {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -32,6 +37,18 @@ impl Write for Above {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+impl Write for AboveJson {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A whole line comes at once.
+        Above.write_all(plain::json(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Above.flush()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::store::sqlite::{self, Accepted, Report};
 
 use super::Global;
 use super::exit::{self, Exit};
+use super::print_json;
 use super::project::Project;
 
 /// Look for damage in the data directory, and go on without what is lost
@@ -55,7 +56,7 @@ fn print_report(report: &Report, json: bool) {
             .iter()
             .map(|one| json!({ "file": one.file.display().to_string(), "byte": one.byte, "detail": one.detail }))
             .collect();
-        out!("{}", json!({ "damage": damage, "pages": pages, "checksums": checksums, "frames": frames }));
+        print_json(&json!({ "damage": damage, "pages": pages, "checksums": checksums, "frames": frames }));
         return;
     }
     for one in damage {
@@ -72,9 +73,9 @@ fn print_report(report: &Report, json: bool) {
 fn print_accepted(accepted: Option<&Accepted>, json: bool) {
     if json {
         let said = accepted.map(|one| {
-            json!({ "kept": one.kept.display().to_string(), "transactions_lost": one.transactions, "pages_as_they_are": one.pages })
+            json!({ "kept": one.kept.display().to_string(), "transactionsLost": one.transactions, "pagesAsTheyAre": one.pages })
         });
-        out!("{}", json!({ "accepted": said }));
+        print_json(&json!({ "accepted": said }));
         return;
     }
     let Some(Accepted { kept, transactions, pages }) = accepted else {

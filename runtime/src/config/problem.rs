@@ -5,6 +5,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use super::place::{Place, Source};
+use crate::plain::{Shown, line, lines};
 
 /// Most problems shown; a file that is something else altogether would fill screens.
 const MOST_SHOWN: usize = 100;
@@ -75,23 +76,25 @@ impl Problem {
         self
     }
 
-    fn report(&self) -> Vec<Group<'_>> {
+    /// With the text of the file as it is shown.
+    fn report<'r>(&'r self, shown: &'r Shown<'_>) -> Vec<Group<'r>> {
         let level = if self.is_warning { Level::WARNING } else { Level::ERROR };
-        let title = level.primary_title(self.title.as_str()).id(self.code);
+        let title = level.primary_title(lines(&self.title)).id(self.code);
         let Source { path, text } = &*self.place.source;
         let mut group = if text.is_empty() {
             Group::with_title(title)
         } else {
-            let mark = AnnotationKind::Primary.span(self.place.span.clone()).label(self.label.as_deref());
+            let mark =
+                AnnotationKind::Primary.span(shown.place(&self.place.span)).label(self.label.as_deref().map(lines));
             let others = self
                 .related
                 .iter()
-                .map(|(place, label)| AnnotationKind::Context.span(place.span.clone()).label(label.as_str()));
-            title.element(Snippet::source(text.as_str()).path(path.as_str()).annotation(mark).annotations(others))
+                .map(|(place, label)| AnnotationKind::Context.span(shown.place(&place.span)).label(lines(label)));
+            title.element(Snippet::source(&*shown.text).path(line(path)).annotation(mark).annotations(others))
         };
-        group = group.elements(self.notes.iter().map(|note| Level::NOTE.message(note.as_str())));
+        group = group.elements(self.notes.iter().map(|note| Level::NOTE.message(lines(note))));
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(lines(help)));
         }
         vec![group]
     }
@@ -167,7 +170,8 @@ impl Problems {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let shown = self.0.iter().take(MOST_SHOWN);
-        let mut texts: Vec<String> = shown.map(|problem| renderer.render(&problem.report())).collect();
+        let mut texts: Vec<String> =
+            shown.map(|problem| renderer.render(&problem.report(&Shown::new(&problem.place.source.text)))).collect();
         if let Some(more @ 1..) = self.0.len().checked_sub(MOST_SHOWN) {
             texts.push(format!("... and {more} more"));
         }

@@ -108,7 +108,7 @@ fn path_text(tokens: &[String]) -> String {
         text.push('/');
         text.push_str(&token.replace('~', "~0").replace('/', "~1"));
     }
-    if text.is_empty() { text } else { format!("in {}", text.escape_debug()) }
+    if text.is_empty() { text } else { format!("in {}", text) }
 }
 
 struct State<'de> {
@@ -135,7 +135,7 @@ impl<'de> Check<'_, 'de> {
     fn duplicate<E: de::Error>(&mut self, key: &str) -> E {
         self.state.kind = FlawKind::DuplicateKey;
         let shown: String = key.chars().take(64).collect();
-        E::custom(format_args!("the key \"{}\" stands twice in one object", shown.escape_debug()))
+        E::custom(format_args!("the key \"{}\" stands twice in one object", shown))
     }
 }
 

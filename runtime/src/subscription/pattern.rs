@@ -135,12 +135,12 @@ fn parse_segment(word: &str, at: usize, last: bool) -> Result<Segment, SyntaxErr
     if let Some(star) = word.find('*') {
         let reason = format!(
             "`{}` mixes a word with a wildcard, but `*` stands for a whole segment; write `*`, or list the types",
-            word.escape_debug()
+            word
         );
         return fail(at + star, reason);
     }
     if let Some((offset, found)) = word.char_indices().find(|(_, c)| c.is_control()) {
-        return fail(at + offset, format!("the control character {} cannot be part of a type", found.escape_debug()));
+        return fail(at + offset, format!("the control character U+{:04X} cannot be part of a type", u32::from(found)));
     }
     Ok(Segment::Exact(word.to_owned()))
 }
@@ -155,7 +155,7 @@ fn parse_versions(text: &str, at: usize) -> Result<Vec<VersionBound>, SyntaxErro
         start += part.len() + 1;
     }
     if version_range(&bounds).is_none() {
-        return fail(at, format!("no version can meet `{}`", text.escape_debug()));
+        return fail(at, format!("no version can meet `{}`", text));
     }
     Ok(bounds)
 }

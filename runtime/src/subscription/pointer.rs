@@ -14,7 +14,7 @@ impl Pointer {
         let Some(path) = text.strip_prefix('/') else {
             let hint = if text.is_empty() || text.contains(char::is_whitespace) { "data/orderId" } else { text };
             let hint = hint.trim_start_matches(['$', '.']).replace('.', "/");
-            return fail(0, format!("a JSON pointer begins with `/`; write `/{}`", hint.escape_debug()));
+            return fail(0, format!("a JSON pointer begins with `/`; write `/{hint}`"));
         };
         if let Some((at, _)) = text.match_indices('~').find(|(at, _)| !text[at + 1..].starts_with(['0', '1'])) {
             return fail(at, "`~` must be followed by 0 or 1; write `~0` for `~` and `~1` for `/`".to_owned());

@@ -29,7 +29,7 @@ pub struct DeniedImport {
 
 impl fmt::Display for DeniedImport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.import.escape_debug(), self.remedy)
+        write!(f, "`{}`: {}", self.import, self.remedy)
     }
 }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wasmtime::CallHook;
 
-pub(super) use self::log::escape;
 use super::bindings::reactor::guest::{attempt, clock, config, random, types};
 use super::http::Requests;
 use super::limits::{HostFault, Limits, MemoryMeter};

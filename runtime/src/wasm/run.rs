@@ -11,7 +11,7 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::bindings::ReactorPre;
 use super::bindings::reactor::guest::types;
-use super::host::{Host, clip, escape};
+use super::host::{Host, clip};
 use super::limits::HostFault;
 use super::meter::{CpuMeter, Metered};
 use super::module::Shared;
@@ -147,10 +147,9 @@ fn faulted(error: &wasmtime::Error, host: &Host) -> Outcome {
     fault(kind, detail)
 }
 
-/// A fault whose detail is safe to show: bounded, and no control characters but line feeds.
+/// A fault whose detail is bounded. What prints it escapes it.
 fn fault(fault: Fault, detail: impl AsRef<str>) -> Outcome {
-    let lines: Vec<String> = clip(detail.as_ref(), MAX_DETAIL).lines().map(escape).collect();
-    Outcome::Fault { fault, detail: lines.join("\n") }
+    Outcome::Fault { fault, detail: clip(detail.as_ref(), MAX_DETAIL).to_owned() }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

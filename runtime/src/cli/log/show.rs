@@ -3,10 +3,9 @@
 use anyhow::anyhow;
 use clap::Args;
 
-use crate::cli::Global;
 use crate::cli::exit::{self, Exit};
 use crate::cli::project::Project;
-use crate::cli::report::plain;
+use crate::cli::{Global, print_block, print_json};
 use crate::event::Offset;
 
 use super::story::{Channel, Outcome, Part, Story, Teller, Told, to_json};
@@ -42,7 +41,7 @@ impl Show {
         }
         for story in &stories {
             if global.json {
-                out!("{}", to_json(story, true));
+                print_json(&to_json(story, true));
             } else {
                 print(story);
             }
@@ -89,14 +88,14 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
 fn print(story: &Story) {
     out!("{}/{}, accepted {:.3}", story.channel, story.offset, story.accepted);
     match &story.events {
-        Err(why) => out!("no event: {}", plain(why)),
+        Err(why) => out!("no event: {why}"),
         Ok(events) => events.iter().for_each(print_event),
     }
 }
 
 fn print_event(told: &Told) {
     let Told { event, parts } = told;
-    let line = |name: &str, value: &str| out!("{name:<12} {}", plain(value));
+    let line = |name: &str, value: &str| out!("{name:<12} {value}");
     line("event", &event.id);
     line("type", &format!("{} version {}", event.event_type, event.version));
     line("source", &event.source);
@@ -116,7 +115,7 @@ fn print_event(told: &Told) {
         serde_json::from_slice::<serde_json::Value>(&event.data).and_then(|data| serde_json::to_string_pretty(&data));
     out!("data ({} bytes)", event.data.len());
     let data = data.unwrap_or_else(|_| String::from_utf8_lossy(&event.data).into_owned());
-    plain(&data).lines().for_each(|line| out!("    {line}"));
+    print_block(&data);
     if parts.is_empty() {
         out!("no reactor wants it");
     }
@@ -133,6 +132,6 @@ fn print_part(part: &Part) {
     out!("{}: {}{more}", part.reactor, part.outcome.word());
     for attempt in part.outcome.history() {
         out!("    attempt {} at {:.3}: {}", attempt.number, attempt.at, attempt.code);
-        plain(&attempt.error).lines().take(3).for_each(|line| out!("        {line}"));
+        print_block(&attempt.error.split('\n').take(3).collect::<Vec<_>>().join("\n"));
     }
 }

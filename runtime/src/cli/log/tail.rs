@@ -9,8 +9,8 @@ use clap::Args;
 use crate::cli::Global;
 use crate::cli::exit::Exit;
 use crate::cli::project::Project;
-use crate::cli::report::plain;
 use crate::event::Offset;
+use crate::plain::{self, line};
 
 use super::pick::{Pick, Picker};
 use super::story::{Channel, Outcome, Part, Story, Teller, Told, to_json};
@@ -129,7 +129,7 @@ fn follow(teller: &Teller, picker: &Picker<'_>, mut ends: Vec<Offset>, json: boo
 
 /// Shows a story. False: nobody reads any more.
 fn show(story: &Story, json: bool) -> bool {
-    let text = if json { to_json(story, false).to_string() } else { lines(story) };
+    let text = if json { plain::json(&to_json(story, false).to_string()).into_owned() } else { lines(story) };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }
@@ -137,15 +137,15 @@ fn show(story: &Story, json: bool) -> bool {
 fn lines(story: &Story) -> String {
     let at = format!("{:.3} {}/{}", story.accepted, story.channel, story.offset);
     match &story.events {
-        Err(why) => format!("{at} no event: {}", plain(why)),
+        Err(why) => format!("{at} no event: {}", line(why)),
         Ok(events) => {
-            let line = |Told { event, parts }: &Told| {
-                let [kind, id, flow] = [&event.event_type, &event.id, &event.correlation_id].map(|text| plain(text));
+            let told = |Told { event, parts }: &Told| {
+                let (kind, id, flow) = (&event.event_type, &event.id, &event.correlation_id);
                 let parts: Vec<_> = parts.iter().map(part).collect();
                 let parts = if parts.is_empty() { "unrouted".to_owned() } else { parts.join(" ") };
-                format!("{at} {kind} {id} ({flow}) {parts}")
+                line(&format!("{at} {kind} {id} ({flow}) {parts}")).into_owned()
             };
-            events.iter().map(line).collect::<Vec<_>>().join("\n")
+            events.iter().map(told).collect::<Vec<_>>().join("\n")
         }
     }
 }

@@ -62,12 +62,13 @@ impl New {
         }
         let (name, config) = (&self.name, plan.config.display());
         let channel = self.channel_of(&plan.after);
-        eprintln!("{name}/ is a crate with a handler and a test, and {config} has a table for it. Next:\n");
-        eprintln!("    cargo test --manifest-path {name}/Cargo.toml");
-        eprintln!("    reactor build {name}");
-        eprintln!("    reactor invoke {name} {name}/event.json");
-        eprintln!("    reactor publish {channel} {name}/event.json");
-        eprintln!("    reactor up --until-idle");
+        say!("{name}/ is a crate with a handler and a test, and {config} has a table for it. Next:");
+        say!("");
+        say!("    cargo test --manifest-path {name}/Cargo.toml");
+        say!("    reactor build {name}");
+        say!("    reactor invoke {name} {name}/event.json");
+        say!("    reactor publish {channel} {name}/event.json");
+        say!("    reactor up --until-idle");
         Ok(())
     }
 

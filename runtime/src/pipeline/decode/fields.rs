@@ -10,13 +10,13 @@ use crate::json::{Object, Value};
 /// Longest piece of a bad value that an error shows, in characters.
 const SHOWN: usize = 64;
 
-/// A value for a message: short, and without control characters.
+/// A value for a message: short. What prints the message escapes it.
 pub(super) fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(SHOWN).collect();
     if short.len() < text.len() {
         short.push_str("...");
     }
-    short.escape_debug().to_string()
+    short
 }
 
 /// Checks a text field of the envelope: not empty, and nothing in it that breaks a log line or a terminal.
@@ -25,7 +25,7 @@ pub(super) fn check_text(name: &str, text: Cow<'_, str>) -> Result<String, Decod
         return Err(DecodeError::bad(name, "is an empty string; leave it out or give it a value"));
     }
     if let Some(control) = text.chars().find(|c| c.is_control()) {
-        let problem = format!("contains the control character {}; remove it", control.escape_debug());
+        let problem = format!("contains the control character U+{:04X}; remove it", u32::from(control));
         return Err(DecodeError::bad(name, problem));
     }
     Ok(text.into_owned())

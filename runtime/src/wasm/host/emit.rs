@@ -12,7 +12,7 @@ impl emit::Host for Host {
         let spec = &self.shared.spec;
         let granted = spec.emit.iter().find(|(pattern, _)| pattern.matches(&event.event_type, event.version));
         let Some((_, channel)) = granted else {
-            let name = clip(&event.event_type, 200).escape_debug();
+            let name = clip(&event.event_type, 200);
             let detail = format!("no line of the `emit` table matches `{name}` version {}", event.version);
             return Err(HostFault::error(Fault::EmitDenied, detail));
         };

@@ -19,9 +19,9 @@ impl log::Host for Host {
         let (level, text) = if self.log_truncated {
             (log::Level::Warn, "truncated: the attempt has logged as much as it may".to_owned())
         } else {
-            (level, escape(&message))
+            (level, message)
         };
-        // Which reactor, event and attempt it is about stands in the span that the run is in.
+        // What writes the log escapes it. Which reactor, event and attempt it is about stands in the span that the run is in.
         match level {
             log::Level::Trace => tracing::trace!(target: "reactor::guest", "{text}"),
             log::Level::Debug => tracing::debug!(target: "reactor::guest", "{text}"),
@@ -31,20 +31,4 @@ impl log::Host for Host {
         }
         Ok(())
     }
-}
-
-/// One line without control characters or characters that turn the direction of writing: guests must not be able to
-/// forge log lines or steer a terminal.
-pub(in crate::wasm) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                out.extend(c.escape_unicode());
-            }
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -134,7 +134,8 @@ impl std::io::Write for Lines {
 async fn logged(body: &str) -> String {
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let lines_of = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    let subscriber = lines_of.fmt_fields(crate::plain::log::Fields).finish();
     let module = Bench::new().load(&core(LOG, "hi\\nyou", body));
     let _guard = tracing::subscriber::set_default(subscriber);
     assert_eq!(run(&module).await.outcome, Outcome::Done);
@@ -159,10 +160,4 @@ async fn a_log_flood_is_cut_off_by_one_line() {
     assert!(many.lines().last().unwrap().contains("truncated"));
     let long = logged(&flood(100, 10_000, 30_000)).await;
     assert_eq!(long.lines().count(), 3, "two lines of 30,000 bytes fit in 64 KiB");
-}
-
-#[test]
-fn control_characters_cannot_forge_a_log_line() {
-    let forged = "ok\n2026-01-01 ERROR\x1b[2J\u{202e}";
-    assert_eq!(super::super::host::escape(forged), r"ok\n2026-01-01 ERROR\u{1b}[2J\u{202e}");
 }

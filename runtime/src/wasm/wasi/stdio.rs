@@ -9,7 +9,6 @@ use tokio::io::AsyncWrite;
 use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-use crate::wasm::host::escape;
 use crate::wasm::limits::Limits;
 
 /// Longest line; a longer one is cut into several.
@@ -57,7 +56,7 @@ impl Rest {
             return;
         }
         (self.lines, self.bytes) = (self.lines - 1, self.bytes - text.len());
-        let text = escape(&String::from_utf8_lossy(&text));
+        let text = String::from_utf8_lossy(&text);
         if self.level == Level::WARN {
             tracing::warn!(target: "reactor::guest", "{text}");
         } else {

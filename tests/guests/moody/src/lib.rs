@@ -17,6 +17,9 @@ pub struct Wish {
     /// Ordering key, for tests that use one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What it says and gives as its reason, instead of its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// How a run ends.
@@ -46,6 +49,9 @@ pub enum Mood {
 pub fn obey(event: Event<Wish>, cx: &Context) -> Outcome {
     let wish = event.data;
     cx.info(format_args!("in the mood for {:?}", wish.mood));
+    if let Some(why) = &wish.why {
+        cx.warn(why);
+    }
     let runs: u64 = cx.state().get("runs")?.unwrap_or(0);
     cx.state().set("runs", &(runs + 1))?;
     if let Some(key) = &wish.key {
@@ -58,8 +64,8 @@ pub fn obey(event: Event<Wish>, cx: &Context) -> Outcome {
     match wish.mood {
         Mood::Ok => Ok(()),
         Mood::Retry => Err(retry(format_args!("not in the mood, attempt {}", cx.attempt()))),
-        Mood::Reject => Err(reject("never in the mood")),
-        Mood::Panic => panic!("in a bad mood"),
+        Mood::Reject => Err(reject(wish.why.as_deref().unwrap_or("never in the mood"))),
+        Mood::Panic => panic!("{}", wish.why.as_deref().unwrap_or("in a bad mood")),
         Mood::Loop => loop {
             black_box(runs);
         },
