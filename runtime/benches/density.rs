@@ -82,7 +82,7 @@ fn load(dir: &Path, config: &Config) -> BTreeMap<String, LoadedModule> {
     let specs = config
         .reactors
         .values()
-        .map(|reactor| (reactor.module.as_path(), GuestSpec::of(config, reactor, Arc::clone(&clock))));
+        .map(|reactor| (reactor.module.path(), GuestSpec::of(config, reactor, Arc::clone(&clock))));
     let loaded = engine.load_all(specs.collect());
     config.reactors.keys().cloned().zip(loaded.into_iter().map(|module| module.expect("a module"))).collect()
 }

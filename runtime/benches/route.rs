@@ -86,7 +86,7 @@ fn reactor(on: &str, tenant: Option<String>, ordered: bool) -> ReactorConfig {
     let equals = |tenant| (pointer("/data/tenant"), vec![Condition::Equals(Scalar::String(tenant))]);
     ReactorConfig {
         name: "r".into(),
-        module: PathBuf::new(),
+        module: PathBuf::new().into(),
         build: None,
         from: vec!["shop".into()],
         on: vec![TypePattern::parse(on).unwrap()],

@@ -202,7 +202,7 @@ fn reactor(setting: &Setting, queue: &str) -> Spent {
     );
     let looking = rig::threads("look", 1).expect("threads");
     // The endpoint is in the environment, as it is for the program.
-    let queue = Arc::new(SqsQueue::new(looking.block_on(Aws::connect()), queue.to_owned(), false));
+    let queue = Arc::new(SqsQueue::new(looking.block_on(Aws::connect()), queue.into(), false));
     let remote = Remote { source: Some(Arc::clone(&queue) as Arc<dyn Source>), sink: queue.clone() as Arc<dyn Sink> };
     let rig = host::rig(&config).with_remotes(BTreeMap::from([("in".to_owned(), remote)]));
     let watch = Stopwatch::start();

@@ -3,9 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use reactor_runtime::config::{self, Loaded, Problems};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+const FULL: &str = include_str!("config_full.toml");
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config")
@@ -71,6 +76,75 @@ fn what_a_variable_stands_for_is_never_shown() {
     assert!(problems.iter().count() >= 8);
     let told = format!("{}{}{}{problems:?}", problems.render(false), problems.render(true), problems.to_json());
     assert!(!told.contains("canary"), "{told}");
+}
+
+/// The places of the strings in a file.
+fn strings(table: &DeTable<'_>, found: &mut Vec<Range<usize>>) {
+    fn enter(value: &Spanned<DeValue<'_>>, found: &mut Vec<Range<usize>>) {
+        match value.get_ref() {
+            DeValue::String(_) => found.push(value.span()),
+            DeValue::Array(list) => list.iter().for_each(|value| enter(value, found)),
+            DeValue::Table(table) => strings(table, found),
+            _ => {}
+        }
+    }
+    table.iter().for_each(|(_, value)| enter(value, found));
+}
+
+/// Whatever any of the strings becomes by its variable, and whether that is valid or not. The canary is too short for the
+/// net, so that only what is made of what was written passes.
+#[test]
+fn no_string_of_the_file_shows_what_its_variable_stands_for() {
+    const CANARY: &str = "zq7";
+    let mut places = Vec::new();
+    strings(DeTable::parse(FULL).expect("TOML").get_ref(), &mut places);
+    assert!(places.len() >= 45, "only {} strings", places.len());
+    let (mut valid, mut wrong) = (0, 0);
+    for place in places {
+        let is = FULL[place.clone()].trim_matches('"').replace("$$", "$");
+        let file = [&FULL[..place.start], "\"<${V}>\"", &FULL[place.end..]].concat();
+        let alone = file.replace("<${V}>", "${V}");
+        let beside = alone.replace("${V}", "a${V}b");
+        for value in [
+            CANARY.to_owned(),
+            format!("{is}{CANARY}"),
+            format!("{is}.{CANARY}"),
+            format!("{is}/{CANARY}"),
+            format!("{CANARY}{is}"),
+            format!("/{CANARY}/~2"),
+            format!("/data/{CANARY}"),
+            format!("../{CANARY}"),
+            format!("/{CANARY}"),
+            format!("https://{CANARY}.example"),
+            format!("http://{CANARY}@a"),
+            format!("{CANARY}\n\u{1b}[1m\"'\\\0"),
+            format!("order.{CANARY}@>=2,<1"),
+        ] {
+            for file in [&file, &alone, &beside] {
+                let env = |name: &str| match name {
+                    "V" => Some(value.clone()),
+                    "REGION" => Some("eu-1".to_owned()),
+                    _ => None,
+                };
+                let told = match config::parse(file, Path::new("/srv/reactors.toml"), &env) {
+                    Ok(loaded) => {
+                        valid += 1;
+                        format!("{loaded:?}{}{}", loaded.warnings.render(false), loaded.warnings.to_json())
+                    }
+                    Err(problems) => {
+                        wrong += 1;
+                        format!("{problems:?}{}{}", problems.render(false), problems.to_json())
+                    }
+                };
+                assert!(
+                    !told.to_lowercase().contains(CANARY),
+                    "{value:?} in {}: {told}",
+                    &file[place.start..place.end + 12]
+                );
+            }
+        }
+    }
+    assert!(valid > 200 && wrong > 200, "{valid} {wrong}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use reactor_runtime::config::model::{
     BreakerPolicy, ChannelKind, Config, Format, Jitter, OnExhausted, RawField, RetryPolicy, Settle, Unrouted,
 };
 use reactor_runtime::config::units::{parse_duration, parse_size};
-use reactor_runtime::config::{self, Loaded, Problem, Problems};
+use reactor_runtime::config::{self, Loaded, Problem, Problems, Written};
 use reactor_runtime::subscription::{Condition, NumericOp, Rate, Scalar};
 
 const FULL: &str = include_str!("config_full.toml");
@@ -31,7 +31,7 @@ fn runtime_and_channels() {
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
     let Config { root, runtime, channels, .. } = loaded.config;
     assert_eq!(root, Path::new("/srv/shop"));
-    assert_eq!(runtime.data_dir, Path::new("/srv/shop/var/store"));
+    assert_eq!(runtime.data_dir.path(), Path::new("/srv/shop/var/store"));
     assert_eq!((runtime.concurrency, runtime.drain, runtime.hop_limit), (64, seconds(10), 8));
     assert_eq!(runtime.queue_memory, 128 << 20);
     assert_eq!(runtime.admin, "127.0.0.1:9464".parse().ok());
@@ -67,8 +67,8 @@ fn runtime_and_channels() {
 fn reactor() {
     let config = valid(FULL);
     let inventory = &config.reactors["inventory"];
-    assert_eq!(inventory.module, Path::new("/srv/shop/modules/inventory.wasm"));
-    assert_eq!(inventory.build.as_deref(), Some("make inventory PRICE=$5"));
+    assert_eq!(inventory.module.path(), Path::new("/srv/shop/modules/inventory.wasm"));
+    assert_eq!(inventory.build.as_ref().map(Written::meaning), Some("make inventory PRICE=$5"));
     assert_eq!(inventory.from, ["shop", "orders"]);
     let on: Vec<_> = inventory.on.iter().map(|pattern| pattern.text.as_str()).collect();
     assert_eq!(on, ["order.placed@>=2,<4", "order.cancelled"]);
@@ -79,8 +79,9 @@ fn reactor() {
     assert_eq!(inventory.rate, Some(Rate { count: 100, per: seconds(60) }));
     assert_eq!((inventory.timeout, inventory.cpu), (seconds(30), Duration::from_millis(2_500)));
     assert!(inventory.allow.state);
-    assert_eq!(inventory.allow.http, ["https://api.example.com", "http://[::1]:8080"]);
-    let guest: Vec<_> = inventory.config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let http: Vec<_> = inventory.allow.http.iter().map(Written::meaning).collect();
+    assert_eq!(http, ["https://api.example.com", "http://[::1]:8080"]);
+    let guest: Vec<_> = inventory.config.iter().map(|(key, value)| (key.as_str(), value.meaning())).collect();
     let expected = [
         ("flags", r#"{"deep":[1,2.5,true,"eu-1"]}"#),
         ("mask", "255"),

@@ -56,7 +56,7 @@ impl Subject {
     /// nobody reads. It runs as it is configured, but for what would make it wait: each event has one attempt, and there is
     /// no rate and no breaker. Everything is kept in a new folder in the data directory, which is removed at the end.
     pub fn new(mut config: Config, reactor: &str, module: LoadedModule, samples: Samples) -> Self {
-        let dir = config.runtime.data_dir.clone();
+        let dir = config.runtime.data_dir.path().to_owned();
         let retention = Duration::from_secs(86_400);
         for channel in config.channels.values_mut() {
             channel.kind = ChannelKind::Local { retention };

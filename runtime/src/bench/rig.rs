@@ -59,7 +59,7 @@ impl Rig {
     /// The folder or the store cannot be made.
     pub fn new(mut config: Config, parent: &Path, guests: BTreeMap<String, Arc<dyn Guest>>) -> anyhow::Result<Self> {
         let dir = folder(parent)?;
-        config.runtime.data_dir = dir.path().to_owned();
+        config.runtime.data_dir = dir.path().to_owned().into();
         let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(config.runtime.concurrency))?);
         let threads = threads("reactor-guest", cores())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());

@@ -1,6 +1,7 @@
 //! The AWS SDK's clients, set up once, and what its errors mean to this host.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
@@ -11,6 +12,7 @@ use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::{ChannelError, Trouble};
+use crate::config::Written;
 
 /// How long one try of a call may take, beside the time that a receive call waits for messages.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -54,8 +56,24 @@ impl Aws {
     }
 }
 
-/// What an error of the SDK means. `what` says what was tried, and on what.
-pub(super) fn explain<E>(what: &str, error: &SdkError<E, HttpResponse>) -> ChannelError
+/// What is tried, and on what. The answers of AWS repeat names, so they are quoted through it only.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tried<'t> {
+    pub(super) doing: &'t str,
+    /// `queue` or `topic`.
+    pub(super) kind: &'static str,
+    pub(super) name: &'t Written,
+}
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { doing, kind, name } = self;
+        write!(f, "{doing} {kind} `{name}`")
+    }
+}
+
+/// What an error of the SDK means.
+pub(super) fn explain<E>(what: &Tried<'_>, error: &SdkError<E, HttpResponse>) -> ChannelError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -74,16 +92,16 @@ where
 }
 
 /// What the answer for one entry of a batch means.
-pub(super) fn explain_entry(what: &str, code: &str, message: Option<&str>, sender_fault: bool) -> ChannelError {
+pub(super) fn explain_entry(what: &Tried<'_>, code: &str, message: Option<&str>, sender_fault: bool) -> ChannelError {
     refused(what, code, message.unwrap_or_default(), if sender_fault { 400 } else { 500 }, sender_fault)
 }
 
 /// The error of an entry that an answer says nothing of.
-pub(super) fn silence(what: &str) -> ChannelError {
+pub(super) fn silence(what: &Tried<'_>) -> ChannelError {
     ChannelError { trouble: Trouble::Unreachable, detail: format!("{what}: the answer says nothing of this message") }
 }
 
-fn refused(what: &str, code: &str, message: &str, status: u16, sender_fault: bool) -> ChannelError {
+fn refused(what: &Tried<'_>, code: &str, message: &str, status: u16, sender_fault: bool) -> ChannelError {
     let trouble = trouble_of(code, message, status, sender_fault);
     let code = if code.is_empty() { format!("HTTP status {status}") } else { code.to_owned() };
     let dash = if message.is_empty() { "" } else { ": " };
@@ -92,10 +110,13 @@ fn refused(what: &str, code: &str, message: &str, status: u16, sender_fault: boo
         Trouble::Missing => "; make it, or set `create = true`",
         _ => "",
     };
-    ChannelError { trouble, detail: format!("{what}: {code}{dash}{}{help}", message.trim_end_matches('.')) }
+    ChannelError {
+        trouble,
+        detail: format!("{what}: {code}{dash}{}{help}", what.name.hide(message.trim_end_matches('.'))),
+    }
 }
 
-fn unanswered(what: &str, text: &str) -> ChannelError {
+fn unanswered(what: &Tried<'_>, text: &str) -> ChannelError {
     let lower = text.to_ascii_lowercase();
     // The SDK has no type of its own for these, and wraps them in what would mean a broken connection.
     let (trouble, help) = if lower.contains("missing region") || lower.contains("region must be set") {
@@ -110,6 +131,7 @@ fn unanswered(what: &str, text: &str) -> ChannelError {
         Trouble::Denied => "no usable credentials",
         _ => text.split(" (").next().unwrap_or(text).trim(),
     };
+    let short = what.name.hide(short);
     ChannelError { trouble, detail: format!("{what}: {short}{help}") }
 }
 
@@ -207,13 +229,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let region =
-            unanswered("receiving", "dispatch failure: other: Invalid Configuration: Missing Region (Dispatch..");
+        let name = Written::from("in");
+        let unanswered =
+            |text: &str| super::unanswered(&Tried { doing: "receiving from", kind: "queue", name: &name }, text);
+        let region = unanswered("dispatch failure: other: Invalid Configuration: Missing Region (Dispatch..");
         assert!(region.trouble == Trouble::Misconfigured && region.detail.contains("AWS_REGION"), "{region}");
-        let none = unanswered("receiving", "dispatch failure: no credentials in the property bag (x)");
+        let none = unanswered("dispatch failure: no credentials in the property bag (x)");
         assert!(none.trouble == Trouble::Denied && none.detail.contains("AWS_PROFILE"), "{none}");
-        let process = unanswered("receiving", "dispatch failure: other: loading credentials: process said: CANARY");
+        let process = unanswered("dispatch failure: other: loading credentials: process said: CANARY");
         assert!(!process.detail.contains("CANARY"), "{process}");
-        assert_eq!(unanswered("receiving", "dispatch failure: io error").trouble, Trouble::Unreachable);
+        assert_eq!(unanswered("dispatch failure: io error").trouble, Trouble::Unreachable);
     }
 }

@@ -44,7 +44,7 @@ pub fn filter_policy<'p>(
         Format::EventBridge => body(json!({ "detail-type": values })),
         Format::Raw(raw) => match &raw.event_type {
             RawField::Attribute(name) => {
-                Some(FilterPolicy { scope: "MessageAttributes", policy: json!({ name.as_str(): values }) })
+                Some(FilterPolicy { scope: "MessageAttributes", policy: json!({ name.meaning(): values }) })
             }
             // Five levels are as deep as SNS looks.
             RawField::Pointer(pointer) if (1..=5).contains(&pointer.tokens.len()) => {

@@ -12,6 +12,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::config::Written;
 use crate::config::model::{ChannelConfig, ChannelKind, ReactorConfig, Settle};
 use crate::config::units::show_duration;
 
@@ -83,7 +84,7 @@ impl Finding {
 /// Nothing is changed, made, received or sent. Empty if the channel is not outside; otherwise there is a finding.
 pub async fn inspect(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConfig], is_written: bool) -> Vec<Finding> {
     // Whatever the configuration says, nothing is made: the clients are told so, and the findings know better.
-    let queue_of = |name: &str| Arc::new(SqsQueue::new(aws.clone(), name.to_owned(), false));
+    let queue_of = |name: &Written| Arc::new(SqsQueue::new(aws.clone(), name.clone(), false));
     let (mut findings, there, action) = match &channel.kind {
         ChannelKind::Local { .. } => return Vec::new(),
         ChannelKind::Sqs { queue, create, .. } => {
@@ -94,7 +95,7 @@ pub async fn inspect(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConf
         ChannelKind::Sns { topic, queue, create, .. } => {
             let inspection = Inspection { channel, readers, create: *create };
             // A queue that nobody reads through is not used.
-            let queue = queue.as_deref().filter(|_| !readers.is_empty()).map(queue_of);
+            let queue = queue.as_ref().filter(|_| !readers.is_empty()).map(queue_of);
             let topic = SnsTopic::new(aws.clone(), topic.clone(), false, queue.clone());
             let (there, findings) = inspection.subscribed(&topic, queue.as_deref()).await;
             (findings, there, "sns:Publish")
@@ -109,7 +110,19 @@ pub async fn inspect(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConf
     {
         findings.insert(0, Finding::new(Level::Ok, there));
     }
-    findings
+    // AWS has its own names for what is looked at, with the configured ones in them.
+    findings.into_iter().map(|finding| hidden(finding, &channel.kind)).collect()
+}
+
+/// A finding with what was written in place of the names of queue and topic.
+fn hidden(finding: Finding, kind: &ChannelKind) -> Finding {
+    let names: Vec<&Written> = match kind {
+        ChannelKind::Local { .. } => Vec::new(),
+        ChannelKind::Sqs { queue, .. } => vec![queue],
+        ChannelKind::Sns { topic, queue, .. } => [topic].into_iter().chain(queue).collect(),
+    };
+    let hide = |text: String| names.iter().fold(text, |text, name| name.hide(&text).into_owned());
+    Finding { what: hide(finding.what), fix: finding.fix.map(hide), ..finding }
 }
 
 struct Inspection<'a> {
@@ -123,7 +136,7 @@ impl Inspection<'_> {
     /// A queue and its attributes, if it could be looked at.
     async fn queue(&self, queue: &SqsQueue) -> (Option<Attributes>, Vec<Finding>) {
         // A URL is no name to make a queue by.
-        let create = self.create && !queue.queue.contains("://");
+        let create = self.create && !queue.queue.meaning().contains("://");
         let missing = |error, action| vec![failed(&error, &format!("queue `{}`", queue.queue), action, create)];
         if let Err(error) = queue.url().await {
             return (None, missing(error, "sqs:GetQueueUrl"));
@@ -134,7 +147,7 @@ impl Inspection<'_> {
         };
         let mut findings = Vec::new();
         if !self.readers.is_empty() {
-            let arn = attributes.get(&QueueAttributeName::QueueArn).map_or(queue.queue.as_str(), String::as_str);
+            let arn = attributes.get(&QueueAttributeName::QueueArn).map_or(queue.queue.meaning(), String::as_str);
             findings.extend(probe(queue, arn).await);
             findings.extend(lease(&attributes, self.channel.lease(self.readers.iter().copied())));
             findings.extend(redrive(&attributes, self.channel.settle(), self.readers));
@@ -181,7 +194,7 @@ impl Inspection<'_> {
             Ok(found) => found,
             Err(error) => return vec![unseen(&error, "sns:ListSubscriptionsByTopic", self.create)],
         };
-        let Some(found) = found else { return vec![unsubscribed(&topic.topic, filter.as_ref(), self.create)] };
+        let Some(found) = found else { return vec![unsubscribed(topic.topic.shown(), filter.as_ref(), self.create)] };
         if !found.starts_with("arn:") {
             let what = "the queue's subscription to the topic is not confirmed";
             return vec![Finding::new(Level::Error, what).fix("confirm it, or remove it and subscribe again")];
@@ -311,8 +324,8 @@ fn number(attributes: &Attributes, name: &QueueAttributeName) -> Option<u64> {
 }
 
 /// FIFO or not: the topic against the queue.
-fn order(topic: &str, queue: &str) -> Option<Finding> {
-    let is_fifo = |name: &str| name.ends_with(".fifo");
+fn order(topic: &Written, queue: &Written) -> Option<Finding> {
+    let is_fifo = |name: &Written| name.meaning().ends_with(".fifo");
     match (is_fifo(topic), is_fifo(queue)) {
         (false, true) => {
             let what = format!("queue `{queue}` is FIFO and topic `{topic}` is not: SNS does not send from it there");
@@ -521,9 +534,9 @@ mod tests {
 
     #[test]
     fn topic_and_queue_are_both_fifo_or_neither_is() {
-        assert_eq!((order("t", "q"), order("t.fifo", "q.fifo")), (None, None));
-        assert_eq!(level(order("t", "https://sqs/0/q.fifo")), Some(Level::Error));
-        assert_eq!(level(order("arn:aws:sns:eu-west-1:0:t.fifo", "q")), Some(Level::Warning));
+        assert_eq!((order(&"t".into(), &"q".into()), order(&"t.fifo".into(), &"q.fifo".into())), (None, None));
+        assert_eq!(level(order(&"t".into(), &"https://sqs/0/q.fifo".into())), Some(Level::Error));
+        assert_eq!(level(order(&"arn:aws:sns:eu-west-1:0:t.fifo".into(), &"q".into())), Some(Level::Warning));
     }
 
     #[test]

@@ -9,10 +9,11 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::aws::{Aws, explain, explain_entry, silence};
+use super::aws::{Aws, Tried, explain, explain_entry, silence};
 use super::filter::FilterPolicy;
 use super::sqs::{SqsQueue, each};
 use super::{ChannelError, Depth, Receipt, Received, Result, Sink, Source, Trouble, message};
+use crate::config::Written;
 use crate::event::Message;
 
 /// Most bytes of a message, and of a batch.
@@ -25,7 +26,7 @@ const NO_POLICY: &str = "{}";
 pub struct SnsTopic {
     pub(super) aws: Aws,
     /// Name or ARN.
-    pub(super) topic: String,
+    pub(super) topic: Written,
     create: bool,
     arn: Mutex<Option<Arc<str>>>,
     /// The queue that it is read through: it tells region and account of a topic that is known by name.
@@ -34,20 +35,20 @@ pub struct SnsTopic {
 
 impl SnsTopic {
     /// A topic by name or ARN; if `create`, it is made when it turns out to be missing.
-    pub fn new(aws: Aws, topic: String, create: bool, queue: Option<Arc<SqsQueue>>) -> Self {
+    pub fn new(aws: Aws, topic: Written, create: bool, queue: Option<Arc<SqsQueue>>) -> Self {
         Self { aws, topic, create, arn: Mutex::default(), queue }
     }
 
     fn name(&self) -> &str {
-        self.topic.rsplit(':').next().unwrap_or(&self.topic)
+        self.topic.meaning().rsplit(':').next().unwrap_or_default()
     }
 
     fn is_fifo(&self) -> bool {
-        self.topic.ends_with(".fifo")
+        self.topic.meaning().ends_with(".fifo")
     }
 
-    pub(super) fn what(&self, doing: &str) -> String {
-        format!("{doing} topic `{}`", self.topic)
+    pub(super) fn what<'w>(&'w self, doing: &'w str) -> Tried<'w> {
+        Tried { doing, kind: "topic", name: &self.topic }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<str>>> {
@@ -67,8 +68,8 @@ impl SnsTopic {
             return Ok(arn);
         }
         // What has an ARN is somewhere, and perhaps somebody else's.
-        let arn: Arc<str> = if self.topic.starts_with("arn:") {
-            self.topic.as_str().into()
+        let arn: Arc<str> = if self.topic.meaning().starts_with("arn:") {
+            self.topic.meaning().into()
         } else if self.create {
             self.make().await?.into()
         } else {
@@ -171,7 +172,7 @@ impl SnsTopic {
     }
 }
 
-fn failed(what: &str, entry: BatchResultErrorEntry) -> (String, Result<()>) {
+fn failed(what: &Tried<'_>, entry: BatchResultErrorEntry) -> (String, Result<()>) {
     let error = explain_entry(what, &entry.code, entry.message.as_deref(), entry.sender_fault);
     (entry.id, Err(error))
 }
@@ -257,7 +258,8 @@ impl Subscription {
         let request = self.queue.aws.sqs.set_queue_attributes().queue_url(&*url);
         let answer = request.attributes(QueueAttributeName::Policy, policy.to_string()).send().await;
         answer.map_err(|error| explain(&self.queue.what("setting the policy of"), &error))?;
-        tracing::info!(topic, queue, "allowed the topic to send to the queue");
+        let (topic, queue) = (self.topic.topic.hide(topic), self.queue.queue.hide(queue));
+        tracing::info!(%topic, %queue, "allowed the topic to send to the queue");
         Ok(())
     }
 
@@ -269,7 +271,8 @@ impl Subscription {
             request = request.attributes("FilterPolicyScope", filter.scope);
         }
         request.send().await.map_err(|error| explain(&self.topic.what("subscribing to"), &error))?;
-        tracing::info!(topic, queue, "subscribed the queue to the topic");
+        let (topic, queue) = (self.topic.topic.hide(topic), self.queue.queue.hide(queue));
+        tracing::info!(%topic, %queue, "subscribed the queue to the topic");
         Ok(())
     }
 
@@ -279,7 +282,8 @@ impl Subscription {
             let request = self.topic.aws.sns.set_subscription_attributes().subscription_arn(subscription);
             let answer = request.attribute_name(name).attribute_value(&value).send().await;
             answer.map_err(|error| explain(&self.topic.what("changing the subscription of"), &error))?;
-            tracing::info!(subscription, name, value, "changed the subscription");
+            let subscription = self.topic.topic.hide(subscription);
+            tracing::info!(%subscription, name, value, "changed the subscription");
         }
         Ok(())
     }

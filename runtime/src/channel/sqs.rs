@@ -13,8 +13,9 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use super::aws::{Aws, LONGEST_WAIT, explain, explain_entry, silence};
+use super::aws::{Aws, LONGEST_WAIT, Tried, explain, explain_entry, silence};
 use super::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Result, Sink, Source, Trouble, message};
+use crate::config::Written;
 use crate::event::{Message, SystemAttributes};
 
 /// Most bytes of a message, and of a batch.
@@ -32,23 +33,23 @@ const SYSTEM: [MessageSystemAttributeName; 4] = [
 pub struct SqsQueue {
     pub(super) aws: Aws,
     /// Name or URL.
-    pub(super) queue: String,
+    pub(super) queue: Written,
     create: bool,
     url: Mutex<Option<Arc<str>>>,
 }
 
 impl SqsQueue {
     /// A queue by name or URL; if `create`, it is made when it turns out to be missing.
-    pub fn new(aws: Aws, queue: String, create: bool) -> Self {
+    pub fn new(aws: Aws, queue: Written, create: bool) -> Self {
         Self { aws, queue, create, url: Mutex::default() }
     }
 
     fn is_fifo(&self) -> bool {
-        self.queue.ends_with(".fifo")
+        self.queue.meaning().ends_with(".fifo")
     }
 
-    pub(super) fn what(&self, doing: &str) -> String {
-        format!("{doing} queue `{}`", self.queue)
+    pub(super) fn what<'w>(&'w self, doing: &'w str) -> Tried<'w> {
+        Tried { doing, kind: "queue", name: &self.queue }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<str>>> {
@@ -60,10 +61,10 @@ impl SqsQueue {
         if let Some(url) = self.known().clone() {
             return Ok(url);
         }
-        if self.queue.contains("://") {
-            return Ok(self.queue.as_str().into());
+        if self.queue.meaning().contains("://") {
+            return Ok(self.queue.meaning().into());
         }
-        let answer = self.aws.sqs.get_queue_url().queue_name(&self.queue).send().await;
+        let answer = self.aws.sqs.get_queue_url().queue_name(self.queue.meaning()).send().await;
         let found = answer.map_err(|error| explain(&self.what("looking for"), &error));
         let url = match found {
             Ok(answer) => answer.queue_url,
@@ -76,12 +77,12 @@ impl SqsQueue {
     }
 
     async fn make(&self) -> Result<Option<String>> {
-        let mut request = self.aws.sqs.create_queue().queue_name(&self.queue);
+        let mut request = self.aws.sqs.create_queue().queue_name(self.queue.meaning());
         if self.is_fifo() {
             request = request.attributes(QueueAttributeName::FifoQueue, "true");
         }
         let made = request.send().await.map_err(|error| explain(&self.what("making"), &error))?;
-        tracing::info!(queue = self.queue, "made the queue");
+        tracing::info!(queue = %self.queue, "made the queue");
         Ok(made.queue_url)
     }
 
@@ -291,13 +292,13 @@ pub(super) fn each(count: usize, answer: Result<Vec<Result<()>>>) -> Vec<Result<
     answer.unwrap_or_else(|error| vec![Err(error); count])
 }
 
-fn misuse(what: &str, error: &aws_sdk_sqs::error::BuildError) -> ChannelError {
+fn misuse(what: &Tried<'_>, error: &aws_sdk_sqs::error::BuildError) -> ChannelError {
     ChannelError { trouble: Trouble::Refused, detail: format!("{what}: {error}") }
 }
 
 /// The answers of a batch in the order of its entries, whose ids are their numbers.
 fn sorted<'a>(
-    what: &str,
+    what: &Tried<'_>,
     count: usize,
     done: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],

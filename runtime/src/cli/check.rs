@@ -56,7 +56,7 @@ impl Check {
                 .map(|(name, module)| {
                     json!({
                         "name": name,
-                        "module": project.config.reactors[name].module,
+                        "module": project.config.reactors[name].module.shown(),
                         "digest": module.digest,
                         "imports": module.imports,
                         "unusedGrants": module.unused_grants,

@@ -12,6 +12,7 @@ use crate::channel::aws::Aws;
 use crate::channel::inspect::{Finding, Level, inspect};
 
 use super::exit::{self, Exit};
+use super::hidden::hide;
 use super::project::Project;
 
 /// How long all channels together may take.
@@ -54,11 +55,17 @@ pub(super) fn connect(project: &Project) -> Result<Vec<Inspected>, Exit> {
                 let looking =
                     async { inspect(&aws.await, channel, &project.readers(name), project.is_written(name)).await };
                 let findings = timeout_at(deadline, looking).await.unwrap_or_else(|_| vec![unanswered()]);
-                Inspected { name: name.clone(), findings }
+                Inspected { name: name.clone(), findings: findings.into_iter().map(hidden).collect() }
             }
         });
         join_all(inspected).await
     }))
+}
+
+/// Answers of AWS have names, types and policies in them, which the configuration may have from variables.
+fn hidden(finding: Finding) -> Finding {
+    let hide = |text: String| hide(&text).into_owned();
+    Finding { what: hide(finding.what), fix: finding.fix.map(hide), ..finding }
 }
 
 fn unanswered() -> Finding {

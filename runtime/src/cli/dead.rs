@@ -16,6 +16,7 @@ use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
 
 use super::Global;
 use super::exit::{self, Exit};
+use super::hidden;
 use super::project::Project;
 use super::report::{add_row, table};
 use super::{print_as_is, print_block, print_json};
@@ -105,7 +106,7 @@ impl Dead {
         match self {
             Self::List(select) => select.list(&*store, &names, global.json),
             Self::Show { id } => {
-                let dead = store.dead_letter(*id)?.ok_or_else(|| no_such(*id))?;
+                let dead = hidden::letter(store.dead_letter(*id)?.ok_or_else(|| no_such(*id))?);
                 let channel = dead.letter.origin.channel;
                 let channels = store.channel_names()?;
                 let from = channels.into_iter().find(|(id, _)| *id == channel).map(|(_, name)| name);
@@ -191,7 +192,7 @@ pub(super) fn each(store: &dyn Store, filter: &DeadFilter, mut take: impl FnMut(
         let Some(last) = found.last() else { break };
         below = Some(last.id);
         left -= found.len();
-        found.into_iter().for_each(&mut take);
+        found.into_iter().map(hidden::letter).for_each(&mut take);
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ use crate::store::Store;
 
 use super::Global;
 use super::exit::{self, Exit};
+use super::hidden;
 use super::modules::Modules;
 use super::project::Project;
 use super::publish::attribute;
@@ -178,7 +179,7 @@ fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -
     let mut report = json!({
         "reactor": reactor,
         "event": event.id,
-        "eventType": event.event_type,
+        "eventType": hidden::name(&event.event_type),
         "outcome": code,
         "reads": run.reads.iter().map(|(key, _)| key).collect::<Vec<_>>(),
         "writes": writes,
@@ -188,7 +189,7 @@ fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -
         "hostCalls": run.usage.host_calls,
     });
     if !error.is_empty() {
-        report["error"] = error.into();
+        report["error"] = hidden::hide(&error).into();
     }
     if let Outcome::Retry { after: Some(after), .. } = &run.outcome {
         report["retryAfterMs"] = json!(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));

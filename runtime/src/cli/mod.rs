@@ -9,7 +9,7 @@ macro_rules! out {
 
 /// Prints talk on stderr; further lines of what is in it stand behind a margin.
 macro_rules! say {
-    ($($words:tt)*) => { $crate::cli::say_as_is(&$crate::plain::lines(&format!($($words)*))) };
+    ($($words:tt)*) => { $crate::cli::say_as_is(&$crate::plain::lines(&$crate::cli::hidden::hide(&format!($($words)*)))) };
 }
 
 mod backstop;
@@ -24,6 +24,7 @@ mod dead_from;
 pub mod exit;
 mod explain;
 mod graph;
+mod hidden;
 mod invoke;
 mod log;
 mod logging;
@@ -34,6 +35,7 @@ mod publish;
 mod reload;
 mod report;
 mod schema;
+mod shell;
 mod status;
 mod store;
 mod up;
@@ -184,9 +186,9 @@ fn print_as_is(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// The same on stderr.
+/// The same on stderr, without the values of variables.
 fn say_as_is(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", hidden::hide(text));
 }
 
 /// Prints JSON on stdout, with hidden characters in JSON's own escapes.
@@ -215,7 +217,7 @@ fn say_panic(panic: &PanicHookInfo<'_>) {
 fn say_why(exit: &Exit, colored: bool) {
     let Some(error) = &exit.error else { return };
     let (on, off) = if colored { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-    say_as_is(&format!("{on}error{off}: {}", plain::lines(&error.to_string())));
+    say_as_is(&format!("{on}error{off}: {}", plain::lines(&hidden::hide(&error.to_string()))));
     for cause in error.chain().skip(1) {
         say!("  because: {cause}");
     }

@@ -114,7 +114,7 @@ fn most_memory(config: &Config) -> usize {
 }
 
 fn engine(config: &Config, max_memory: usize, compiler: &Compiler) -> anyhow::Result<Engine> {
-    let (cache_dir, instances) = (config.runtime.data_dir.join("modules"), config.runtime.concurrency);
+    let (cache_dir, instances) = (config.runtime.data_dir.path().join("modules"), config.runtime.concurrency);
     Engine::new(EngineOptions { cache_dir, instances, max_memory, compiler: compiler.clone() })
 }
 
@@ -154,12 +154,12 @@ fn load_all(
     let (mut loaded, mut problems) = (BTreeMap::new(), Problems::default());
     let request = |name: &String| {
         let reactor = &config.reactors[name];
-        (reactor.module.as_path(), GuestSpec { rehearsal, ..GuestSpec::of(config, reactor, Arc::clone(clock)) })
+        (reactor.module.path(), GuestSpec { rehearsal, ..GuestSpec::of(config, reactor, Arc::clone(clock)) })
     };
     let is_inside = |name: &&String| {
         let reactor = &config.reactors[*name];
-        let Some(real) = escapes(config, &reactor.module) else { return true };
-        let (module, at) = (reactor.module.display(), project.places.reactor(name, "module"));
+        let Some(real) = escapes(config, reactor.module.path()) else { return true };
+        let (module, at) = (&reactor.module, project.places.reactor(name, "module"));
         let title =
             format!("reactor `{name}`: {module} leads to {}, outside the configuration's folder", real.display());
         let help = "copy the module, or allow the folder: REACTOR_MODULE_DIRS=DIR[:DIR...] reactor ...";
@@ -179,8 +179,10 @@ fn load_all(
 /// A module's error, at the line of the configuration that names the module or lacks the grant.
 fn describe(project: &Project, name: &str, reactor: &ReactorConfig, error: &LoadError) -> Vec<Problem> {
     let at = |key| project.places.reactor(name, key);
+    let said = error.to_string();
+    let said = reactor.module.hide(&said);
     let module = |help: Option<String>| {
-        let problem = Problem::at(at("module"), "module", format!("reactor `{name}`: {error}"));
+        let problem = Problem::at(at("module"), "module", format!("reactor `{name}`: {said}"));
         vec![match help {
             Some(help) => problem.help(help),
             None => problem,

@@ -14,6 +14,7 @@ use crate::store::{Store, StoreError};
 
 use super::Global;
 use super::exit::{self, Exit};
+use super::hidden;
 
 /// Where the codes in brackets are explained.
 const SAYS_MORE: &str = "`reactor explain CODE` says more about what stands in brackets";
@@ -43,10 +44,11 @@ impl Project {
     /// Reads the configuration; answers with its warnings, or else with its errors.
     pub(super) fn read(global: &Global) -> Result<(Self, config::Problems), config::Problems> {
         let loaded = config::load(&global.config, &|name| std::env::var(name).ok())?;
+        hidden::learn(&loaded.secrets);
         let mut config = loaded.config;
         if let Some(dir) = &global.data_dir {
             // It is absolute already if there is no present folder to make it so.
-            config.runtime.data_dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+            config.runtime.data_dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone()).into();
         }
         Ok((Self { config: Arc::new(config), places: loaded.places }, loaded.warnings))
     }
@@ -106,7 +108,7 @@ impl Project {
 
     /// Opens the store only to look at it, if there is one.
     pub(super) fn look(&self) -> Result<Arc<dyn Store>, Exit> {
-        Ok(Arc::new(SqliteStore::look(&self.config.runtime.data_dir)?))
+        Ok(Arc::new(SqliteStore::look(self.config.runtime.data_dir.path())?))
     }
 
     /// Opens the store as its owner, for a host: waits for as long as other processes keep it busy, or its disk is full.
@@ -116,7 +118,7 @@ impl Project {
             match self.open(&OpenOptions::owner(self.config.runtime.concurrency)) {
                 Err(Exit { error: Some(error), .. }) if matches!(error.downcast_ref(), Some(StoreError::Full)) => {
                     if !std::mem::replace(&mut told, true) {
-                        let dir = self.config.runtime.data_dir.display();
+                        let dir = &self.config.runtime.data_dir;
                         tracing::warn!(
                             "the disk that holds {dir} is full, and nothing is left of the reserve; waiting until some space is free"
                         );
@@ -134,14 +136,14 @@ impl Project {
     }
 
     fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Store>, Exit> {
-        Ok(Arc::new(SqliteStore::open(&self.config.runtime.data_dir, options)?))
+        Ok(Arc::new(SqliteStore::open(self.config.runtime.data_dir.path(), options)?))
     }
 }
 
 /// Prints problems of the configuration: for people on stderr, or as JSON on stdout.
 pub(super) fn print_problems(global: &Global, problems: &config::Problems) {
     if global.json {
-        super::print_json(&problems.to_json());
+        super::print_json(&hidden::hide(&problems.to_json().to_string()));
     } else {
         super::say_as_is(&format!("{}\n\n{}", problems.render(global.colored()), SAYS_MORE));
     }

@@ -89,7 +89,7 @@ impl Reloader {
 
     /// The state of every file that the host was made of.
     fn look(&self) -> BTreeMap<PathBuf, Print> {
-        let modules = self.current.reactors.values().map(|reactor| reactor.module.clone());
+        let modules = self.current.reactors.values().map(|reactor| reactor.module.path().to_owned());
         modules.chain([self.global.config.clone()]).map(|path| (path.clone(), print(&path))).collect()
     }
 

@@ -27,7 +27,8 @@ pub(super) struct AboveJson;
 
 impl Write for Above {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let write = || io::stderr().write_all(bytes);
+        let hidden = super::hidden::hide_bytes(bytes);
+        let write = || io::stderr().write_all(&hidden);
         match LINE.get() {
             Some(line) => line.suspend(write)?,
             None => write()?,

@@ -1,5 +1,7 @@
 //! `reactor store verify|accept-loss`
 
+use std::path::Path;
+
 use clap::Subcommand;
 use serde_json::json;
 
@@ -7,6 +9,7 @@ use crate::store::sqlite::{self, Accepted, Report};
 
 use super::Global;
 use super::exit::{self, Exit};
+use super::hidden::hide;
 use super::print_json;
 use super::project::Project;
 
@@ -37,12 +40,12 @@ impl Store {
         let dir = &project.config.runtime.data_dir;
         match self {
             Self::Verify => {
-                let report = sqlite::verify(dir)?;
+                let report = sqlite::verify(dir.path())?;
                 print_report(&report, global.json);
                 if report.damage.is_empty() { Ok(()) } else { Err(Exit::printed(exit::STORE)) }
             }
             Self::AcceptLoss => {
-                print_accepted(sqlite::accept_loss(dir)?.as_ref(), global.json);
+                print_accepted(sqlite::accept_loss(dir.path())?.as_ref(), global.json);
                 Ok(())
             }
         }
@@ -54,13 +57,13 @@ fn print_report(report: &Report, json: bool) {
     if json {
         let damage: Vec<_> = damage
             .iter()
-            .map(|one| json!({ "file": one.file.display().to_string(), "byte": one.byte, "detail": one.detail }))
+            .map(|one| json!({ "file": shown(&one.file), "byte": one.byte, "detail": hide(&one.detail) }))
             .collect();
         print_json(&json!({ "damage": damage, "pages": pages, "checksums": checksums, "frames": frames }));
         return;
     }
     for one in damage {
-        out!("{}: {}", one.file.display(), one.detail);
+        out!("{}: {}", shown(&one.file), hide(&one.detail));
     }
     let without =
         if *checksums { "" } else { "; the pages have no checksums, since the store was made by an earlier version" };
@@ -73,7 +76,7 @@ fn print_report(report: &Report, json: bool) {
 fn print_accepted(accepted: Option<&Accepted>, json: bool) {
     if json {
         let said = accepted.map(|one| {
-            json!({ "kept": one.kept.display().to_string(), "transactionsLost": one.transactions, "pagesAsTheyAre": one.pages })
+            json!({ "kept": shown(&one.kept), "transactionsLost": one.transactions, "pagesAsTheyAre": one.pages })
         });
         print_json(&json!({ "accepted": said }));
         return;
@@ -89,5 +92,10 @@ fn print_accepted(accepted: Option<&Accepted>, json: bool) {
     for byte in pages {
         out!("used as it is, and possibly wrong: page {} (byte {byte}) of reactor.db", byte / 4_096 + 1);
     }
-    out!("the damaged files are kept in {}", kept.display());
+    out!("the damaged files are kept in {}", shown(kept));
+}
+
+/// A path below the data directory, which a variable may name.
+fn shown(path: &Path) -> String {
+    hide(&path.display().to_string()).into_owned()
 }

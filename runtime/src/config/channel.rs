@@ -11,6 +11,7 @@ use super::model::{
 use super::pointer;
 use super::reader::{Reader, Section};
 use super::text::Text;
+use super::written::Written;
 
 /// The keys of every channel.
 pub(super) const COMMON: &[&str] = &["kind", "format", "unrouted", "max-event", "identity"];
@@ -62,7 +63,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
         Kind::Sqs => ChannelKind::Sqs {
             queue: reader
                 .required(section, "queue", "\"orders\"")
-                .map(|text| queue(reader, section, text))
+                .map(|text| queue(reader, section, &text))
                 .unwrap_or_default(),
             settle: settle(reader, section),
             create: reader.boolean(section, "create").unwrap_or(false),
@@ -72,9 +73,9 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
         Kind::Sns => ChannelKind::Sns {
             topic: reader
                 .required(section, "topic", "\"shop-events\"")
-                .map(|text| topic(reader, section, text))
+                .map(|text| topic(reader, section, &text))
                 .unwrap_or_default(),
-            queue: reader.text(section, "queue").map(|text| queue(reader, section, text)),
+            queue: reader.text(section, "queue").map(|text| queue(reader, section, &text)),
             settle: settle(reader, section),
             create: reader.boolean(section, "create").unwrap_or(false),
             lease: reader.duration(section, "lease", COMMIT_BUDGET..=LEASE_AT_MOST),
@@ -103,20 +104,20 @@ fn settle(reader: &mut Reader<'_>, section: &Section<'_>) -> Settle {
 }
 
 /// The name or URL of a queue.
-fn queue(reader: &mut Reader<'_>, section: &Section<'_>, text: Text) -> String {
+fn queue(reader: &mut Reader<'_>, section: &Section<'_>, text: &Text) -> Written {
     let is_url = ["http://", "https://"].iter().any(|scheme| {
         let path = text.value.strip_prefix(scheme).and_then(|rest| rest.split_once('/'));
         path.is_some_and(|(host, path)| !host.is_empty() && !path.is_empty())
     });
     if !is_url && !is_aws_name(&text.value, 80) {
         let help = "write its name (up to 80 letters, digits, `-` and `_`, then `.fifo` if it is one) or its URL";
-        reader.bad_text(&text, &section.dotted("queue"), "neither the name nor the URL of a queue", help);
+        reader.bad_text(text, &section.dotted("queue"), "neither the name nor the URL of a queue", help);
     }
-    text.value
+    text.kept()
 }
 
 /// The name or ARN of a topic.
-fn topic(reader: &mut Reader<'_>, section: &Section<'_>, text: Text) -> String {
+fn topic(reader: &mut Reader<'_>, section: &Section<'_>, text: &Text) -> Written {
     let name = match text.value.strip_prefix("arn:").map(|arn| arn.split(':').collect::<Vec<_>>()) {
         Some(parts) => {
             if let [_, "sns", _, _, name] = parts[..] {
@@ -129,9 +130,9 @@ fn topic(reader: &mut Reader<'_>, section: &Section<'_>, text: Text) -> String {
     };
     if !is_aws_name(name, 256) {
         let help = "write its name (up to 256 letters, digits, `-` and `_`, then `.fifo` if it is one) or its ARN";
-        reader.bad_text(&text, &section.dotted("topic"), "neither the name nor the ARN of a topic", help);
+        reader.bad_text(text, &section.dotted("topic"), "neither the name nor the ARN of a topic", help);
     }
-    text.value
+    text.kept()
 }
 
 /// The `.fifo` of a name counts against its length.
@@ -195,11 +196,13 @@ fn raw(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<RawFormat> {
 
 fn raw_field(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<RawField> {
     let Some(table) = value.get_ref().as_table() else {
-        return reader.text_of(value, name).map(|text| RawField::Constant(text.value));
+        let text = reader.text_of(value, name)?.kept();
+        reader.noted.constant(&text);
+        return Some(RawField::Constant(text));
     };
     let field = Section::new(name, table, value.span());
     reader.known_keys(&field, ORIGINS);
-    let attribute = reader.text(&field, "attribute").map(|text| RawField::Attribute(text.value));
+    let attribute = reader.text(&field, "attribute").map(|text| RawField::Attribute(text.kept()));
     let pointed = pointer::into_body(reader, &field, "pointer").map(RawField::Pointer);
     if table.len() != 1 {
         let problem = reader.problem(value.span(), "bad-value", "a raw field has one origin");

@@ -6,6 +6,7 @@ use super::model::Allow;
 use super::reactor::misplaced;
 use super::reader::{Reader, Section};
 use super::text::Text;
+use super::written::Written;
 
 /// Its keys.
 pub(super) const KEYS: &[&str] = &["state", "http"];
@@ -34,8 +35,13 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Allow {
     }
     Allow {
         state: reader.boolean(&table, "state").unwrap_or(false),
-        http: http.into_iter().map(|(origin, _)| origin).collect(),
+        http: http.into_iter().map(|(origin, text)| granted(&text, origin)).collect(),
     }
+}
+
+/// A grant; without a variable, the origin is shown as it is compared.
+fn granted(text: &Text, origin: String) -> Written {
+    if text.has_variable { text.kept().read_as(origin) } else { Written::from(origin.as_str()) }
 }
 
 /// Reads an origin; scheme and host have no case, so they are made lower case.

@@ -7,16 +7,18 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::reader::{Reader, Section};
+use super::written::Written;
 
 /// The guest's own configuration: strings as they are, everything else as JSON.
-pub(super) fn config(reader: &mut Reader<'_>, section: &Section<'_>) -> BTreeMap<String, String> {
+pub(super) fn config(reader: &mut Reader<'_>, section: &Section<'_>) -> BTreeMap<String, Written> {
     let Some(table) = reader.table(section, "config") else { return BTreeMap::new() };
     let mut values = BTreeMap::new();
     for (key, value) in table.table {
         let name = table.dotted(key.get_ref());
         let text = match value.get_ref() {
-            DeValue::String(_) => reader.text_of(value, &name).map(|text| text.value),
-            _ => json(reader, value, &name).map(|json| json.to_string()),
+            DeValue::String(_) => reader.text_of(value, &name).map(|text| text.kept()),
+            _ => json(reader, value, &name)
+                .map(|json| Written::from(reader.literal(value.span())).read_as(json.to_string())),
         };
         values.extend(text.map(|text| (key.get_ref().to_string(), text)));
     }

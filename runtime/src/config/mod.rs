@@ -2,7 +2,8 @@
 //!
 //! `file` gets the text, `reader` and `scalar` walk it with its places; one file a section (`runtime`, `channel`,
 //! `reactor` with `emit`, `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never` and
-//! `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`. `schema` says the same to
+//! `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`. Texts and paths are
+//! kept as `written`, which shows `${NAME}` and not its value; `secrets` finds values in the words of others. `schema` says the same to
 //! editors.
 
 mod channel;
@@ -24,9 +25,11 @@ mod reader;
 mod runtime;
 mod scalar;
 pub mod schema;
+mod secrets;
 mod text;
 pub mod units;
 mod versions;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,6 +42,8 @@ use model::Config;
 pub use place::{Place, Places, Source};
 pub use problem::{Problem, Problems};
 use reader::{Reader, Section};
+pub use secrets::Secrets;
+pub use written::{Located, Part, Written};
 
 /// Where variables of the environment come from.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -52,6 +57,8 @@ pub struct Loaded {
     pub warnings: Problems,
     /// Where things stand in the file, for checks that come later.
     pub places: Places,
+    /// The values of variables, to be kept out of everything that is printed.
+    pub secrets: Arc<Secrets>,
 }
 
 /// Reads and checks a file.
@@ -96,12 +103,13 @@ pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Loaded, Problems> 
     if reader.errors.is_empty() {
         cross::check(&config, &places, &mut reader);
     }
-    reader.warnings.sort();
-    if reader.errors.is_empty() {
-        return Ok(Loaded { config, warnings: reader.warnings, places });
+    let Reader { mut errors, mut warnings, noted, .. } = reader;
+    let secrets = Arc::new(noted.secrets(text));
+    for problems in [&mut errors, &mut warnings] {
+        problems.sort();
+        problems.hide(&secrets);
     }
-    reader.errors.sort();
-    Err(reader.errors)
+    if errors.is_empty() { Ok(Loaded { config, warnings, places, secrets }) } else { Err(errors) }
 }
 
 fn root_of(path: &Path) -> std::io::Result<PathBuf> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::subscription::{Filter, Pointer, Rate, TypePattern};
 
+use super::{Located, Written};
+
 /// A whole `reactors.toml`, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -26,7 +28,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuntimeConfig {
     /// The embedded store's folder, absolute.
-    pub data_dir: PathBuf,
+    pub data_dir: Located,
     /// Attempts at once over all reactors.
     pub concurrency: usize,
     /// How long SIGTERM waits for running attempts.
@@ -67,7 +69,7 @@ pub enum ChannelKind {
     /// An SQS queue.
     Sqs {
         /// Name or URL.
-        queue: String,
+        queue: Written,
         /// When messages are deleted.
         settle: Settle,
         /// Whether a queue that is not there is made.
@@ -80,9 +82,9 @@ pub enum ChannelKind {
     /// An SNS topic, read through a queue.
     Sns {
         /// Topic name or ARN to publish to.
-        topic: String,
+        topic: Written,
         /// Subscription queue to read from, if any.
-        queue: Option<String>,
+        queue: Option<Written>,
         /// When messages are deleted.
         settle: Settle,
         /// Whether a topic, queue or subscription that is not there is made.
@@ -177,11 +179,11 @@ pub struct RawFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RawField {
     /// The same for every message.
-    Constant(String),
+    Constant(Written),
     /// A JSON pointer into the body (not into `/data`).
     Pointer(Pointer),
     /// A message attribute.
-    Attribute(String),
+    Attribute(Written),
 }
 
 /// What becomes of an event that no reactor wants; it is counted in any case.
@@ -202,9 +204,9 @@ pub struct ReactorConfig {
     /// The table's name.
     pub name: String,
     /// The module's file, absolute.
-    pub module: PathBuf,
+    pub module: Located,
     /// The command that builds it, run by a shell in `Config::root`.
-    pub build: Option<String>,
+    pub build: Option<Written>,
     /// Channels it reads; never empty, all exist.
     pub from: Vec<String>,
     /// Event types it wants; never empty.
@@ -228,7 +230,7 @@ pub struct ReactorConfig {
     /// What the module may import beyond the harmless interfaces.
     pub allow: Allow,
     /// What the guest reads as its configuration; values that are not strings are JSON.
-    pub config: BTreeMap<String, String>,
+    pub config: BTreeMap<String, Written>,
     /// `[reactors.NAME.retry]`
     pub retry: RetryPolicy,
     /// `[reactors.NAME.breaker]`
@@ -245,7 +247,7 @@ pub struct Allow {
     /// The reactor's own key-value state.
     pub state: bool,
     /// Origins (`scheme://host[:port]`) the module may send HTTP requests to.
-    pub http: Vec<String>,
+    pub http: Vec<Written>,
 }
 
 /// When and how often a failed delivery runs again.

@@ -46,5 +46,6 @@ pub(super) fn event_pointer(reader: &mut Reader<'_>, text: &Text, name: &str) ->
 }
 
 fn any_pointer(reader: &mut Reader<'_>, text: &Text, name: &str) -> Option<Pointer> {
-    Pointer::parse(&text.value).map_err(|error| reader.syntax(text, name, &error)).ok()
+    let pointer = Pointer::parse(&text.value).map_err(|error| reader.syntax(text, name, &error)).ok()?;
+    Some(Pointer { text: text.kept().to_string(), ..pointer })
 }

@@ -1,9 +1,12 @@
 //! What is wrong, where, why, and what to do about it.
 
+use std::borrow::Cow;
+
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
+use super::Secrets;
 use super::place::{Place, Source};
 use crate::plain::{Shown, line, lines};
 
@@ -74,6 +77,17 @@ impl Problem {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Hides the values of variables in everything that it says.
+    fn hide(&mut self, secrets: &Secrets) {
+        let related = self.related.iter_mut().map(|(_, label)| label);
+        let texts = [&mut self.title].into_iter().chain(&mut self.label).chain(&mut self.help);
+        for text in texts.chain(&mut self.notes).chain(related) {
+            if let Cow::Owned(hidden) = secrets.hide(text) {
+                *text = hidden;
+            }
+        }
     }
 
     /// With the text of the file as it is shown.
@@ -163,6 +177,11 @@ impl Problems {
     /// Puts them in the order of the file.
     pub(super) fn sort(&mut self) {
         self.0.sort_by_key(|problem| problem.place.span.start);
+    }
+
+    /// Hides the values of variables in all of them.
+    pub fn hide(&mut self, secrets: &Secrets) {
+        self.0.iter_mut().for_each(|problem| problem.hide(secrets));
     }
 
     /// For people, in the manner of rustc.

@@ -1,10 +1,11 @@
 //! `[reactors.NAME]` and its tables.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use crate::subscription::{Rate, TypePattern};
 
+use super::Located;
 use super::destination::{self, Channels};
 use super::model::ReactorConfig;
 use super::reader::{Reader, Section};
@@ -84,7 +85,7 @@ pub(super) fn read(
     let concurrency = reader.integer(section, "concurrency", 1..=10_000).unwrap_or(8);
     ReactorConfig {
         module: module(reader, section, root),
-        build: reader.text(section, "build").map(|text| text.value),
+        build: reader.text(section, "build").map(|text| text.kept()),
         when: filter::read(reader, section, &route),
         order_by: pointer::into_event(reader, section, "order-by"),
         emit: emit::read(reader, section, channels),
@@ -122,10 +123,10 @@ fn times(reader: &mut Reader<'_>, section: &Section<'_>) -> (Duration, Duration)
     (timeout, cpu.unwrap_or(SECOND.min(timeout)))
 }
 
-fn module(reader: &mut Reader<'_>, section: &Section<'_>, root: &Path) -> PathBuf {
+fn module(reader: &mut Reader<'_>, section: &Section<'_>, root: &Path) -> Located {
     let Some(text) = reader.required(section, "module", "\"target/wasm32-unknown-unknown/release/my_reactor.wasm\"")
     else {
-        return PathBuf::new();
+        return Located::default();
     };
     let path = Path::new(&text.value);
     if let Err(why) = below_root(path) {
@@ -133,7 +134,7 @@ fn module(reader: &mut Reader<'_>, section: &Section<'_>, root: &Path) -> PathBu
         let problem = reader.problem(text.span.clone(), "path-escapes", title).label(text.reason(why));
         reader.note(problem.help("write a path relative to that folder, without `..`"));
     }
-    root.join(path)
+    reader.located(root, &text)
 }
 
 /// Whether a relative path stays below where it starts, whatever is on the disk.
@@ -189,7 +190,10 @@ fn patterns(reader: &mut Reader<'_>, section: &Section<'_>) -> (Vec<(Text, TypeP
     let mut patterns: Vec<(Text, TypePattern)> = Vec::new();
     for text in listed(reader, section, "on", "[\"order.placed\", \"invoice.*\"]") {
         match TypePattern::parse(&text.value) {
-            Ok(pattern) => patterns.push((text, pattern)),
+            Ok(pattern) => {
+                let shown = text.kept().to_string();
+                patterns.push((text, TypePattern { text: shown, ..pattern }));
+            }
             Err(error) => reader.syntax(&text, &name, &error),
         }
     }

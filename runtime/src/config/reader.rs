@@ -3,6 +3,7 @@
 //! A value that is wrong is noted and its default taken, so that reading goes on to the next error.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -10,8 +11,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::subscription::SyntaxError;
 
+use super::secrets::Noted;
 use super::text::{Text, offset_in_literal};
-use super::{Env, Place, Problem, Problems, Source};
+use super::{Env, Located, Place, Problem, Problems, Source};
 
 /// Entries in one list; comparing them with each other stays quick.
 pub(super) const MOST_LISTED: usize = 1_000;
@@ -55,19 +57,33 @@ pub(super) struct Reader<'e> {
     pub(super) env: Env<'e>,
     pub(super) errors: Problems,
     pub(super) warnings: Problems,
+    /// The values of variables.
+    pub(super) noted: Noted,
 }
 
 impl<'e> Reader<'e> {
     pub(super) fn new(source: Arc<Source>, env: Env<'e>) -> Self {
-        Self { source, env, errors: Problems::default(), warnings: Problems::default() }
+        Self { source, env, errors: Problems::default(), warnings: Problems::default(), noted: Noted::default() }
     }
 
     pub(super) fn source(&self) -> Arc<Source> {
         Arc::clone(&self.source)
     }
 
+    /// A stretch of the file as it stands there.
+    pub(super) fn literal(&self, span: Range<usize>) -> &str {
+        self.source.text.get(span).unwrap_or_default()
+    }
+
     pub(super) fn place(&self, span: Range<usize>) -> Place {
         Place::new(self.source(), span)
+    }
+
+    /// A path of the file, which starts from a folder unless it is absolute.
+    pub(super) fn located(&mut self, root: &Path, text: &Text) -> Located {
+        let located = Located::new(root, &text.kept());
+        self.noted.path(&located);
+        located
     }
 
     /// A problem at a stretch of the file, to be noted with [`Reader::note`].

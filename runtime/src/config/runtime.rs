@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::Located;
 use super::model::RuntimeConfig;
 use super::reactor::below_root;
 use super::reader::{Reader, Section};
@@ -13,7 +14,7 @@ pub(super) const KEYS: &[&str] = &["data-dir", "concurrency", "drain", "hop-limi
 
 pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root: &Path) -> RuntimeConfig {
     let mut config = RuntimeConfig {
-        data_dir: root.join(".reactor"),
+        data_dir: Located::from(root.join(".reactor")),
         concurrency: 256,
         drain: Duration::from_secs(25),
         hop_limit: 16,
@@ -32,7 +33,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root:
                 let problem = reader.problem(dir.span.clone(), "path-escapes", title).label(dir.reason(why));
                 reader.note(problem.help("write a path below it, or an absolute one"));
             }
-            None => config.data_dir = root.join(path),
+            None => config.data_dir = reader.located(root, &dir),
         }
     }
     if let Some(count) = reader.integer(section, "concurrency", 1..=10_000) {

@@ -22,13 +22,14 @@ impl Reader<'_> {
             self.mismatch(value, name, "a string");
             return None;
         };
-        let mut text = Text::key(written, value.span());
         match substitute(written, self.env) {
-            Ok((value, has_variable)) => {
-                (text.value, text.has_variable) = (value, has_variable);
+            Ok(parts) => {
+                let text = Text::of(written, value.span(), parts);
+                self.noted.text(&text.kept());
                 Some(text)
             }
             Err(error) => {
+                let text = Text::key(written, value.span());
                 let (from, to) = (self.inside(&text, error.at.start), self.inside(&text, error.at.end));
                 let problem = self.problem(from.start..to.start, "variable", format!("`{name}`: {}", error.why));
                 self.note(problem.help(error.help));

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::Env;
+use super::written::{Part, Written, meaning};
 
 /// A string, with variables replaced.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Text {
     pub(super) value: String,
     /// What messages show: a variable stands there by its name, since its value may be a secret.
@@ -13,12 +14,27 @@ pub(super) struct Text {
     pub(super) span: Range<usize>,
     /// Whether a variable is part of it.
     pub(super) has_variable: bool,
+    /// What it is made of.
+    parts: Vec<Part>,
 }
 
 impl Text {
     /// A key, in which nothing is replaced.
     pub(super) fn key(name: &str, span: Range<usize>) -> Self {
-        Self { value: name.to_owned(), written: name.to_owned(), span, has_variable: false }
+        let parts = vec![Part::Literal(name.to_owned())];
+        Self { value: name.to_owned(), written: name.to_owned(), span, has_variable: false, parts }
+    }
+
+    /// A string of these parts.
+    pub(super) fn of(written: &str, span: Range<usize>, parts: Vec<Part>) -> Self {
+        let has_variable = parts.iter().any(|part| matches!(part, Part::Variable { .. }));
+        Self { value: meaning(&parts), written: written.to_owned(), span, has_variable, parts }
+    }
+
+    /// What the program keeps of it. Without a variable, what is shown is what it means, so that `$$` is a dollar sign.
+    pub(super) fn kept(&self) -> Written {
+        let shown = if self.has_variable { &self.written } else { &self.value };
+        Written::new(shown.clone(), self.parts.clone())
     }
 
     /// A reason that may quote the value, or one that cannot.
@@ -34,9 +50,9 @@ pub(super) struct VariableError {
     pub(super) help: String,
 }
 
-/// Replaces `${NAME}` and `${NAME:-default}`; `$$` is a dollar sign. Says, too, whether there was a variable.
-pub(super) fn substitute(text: &str, env: Env<'_>) -> Result<(String, bool), VariableError> {
-    let (mut done, mut rest, mut found) = (String::with_capacity(text.len()), text, false);
+/// Replaces `${NAME}` and `${NAME:-default}`; `$$` is a dollar sign.
+pub(super) fn substitute(text: &str, env: Env<'_>) -> Result<Vec<Part>, VariableError> {
+    let (mut parts, mut done, mut rest) = (Vec::new(), String::new(), text);
     let fail = |at: Range<usize>, why: String, help: &str| Err(VariableError { at, why, help: help.to_owned() });
     while let Some((before, after)) = rest.split_once('$') {
         let at = text.len() - after.len() - 1;
@@ -70,18 +86,27 @@ pub(super) fn substitute(text: &str, env: Env<'_>) -> Result<(String, bool), Var
                 "a name has letters, digits and `_`; a default follows `:-`, as in `${NAME:-default}`",
             );
         }
-        match env(name).or_else(|| default.map(str::to_owned)) {
-            Some(value) => done.push_str(&value),
+        let given = env(name);
+        let is_set = given.is_some();
+        match given.or_else(|| default.map(str::to_owned)) {
+            Some(value) => {
+                parts.extend(literal(&mut done));
+                parts.push(Part::Variable { name: name.to_owned(), value, is_set });
+            }
             None => {
                 let help = format!("set it, or give it a default: `${{{name}:-default}}`");
                 return fail(at..end, format!("the environment variable `{name}` is not set"), &help);
             }
         }
-        found = true;
         rest = after;
     }
     done.push_str(rest);
-    Ok((done, found))
+    parts.extend(literal(&mut done));
+    Ok(parts)
+}
+
+fn literal(text: &mut String) -> Option<Part> {
+    (!text.is_empty()).then(|| Part::Literal(std::mem::take(text)))
 }
 
 /// Where the byte `at` of a string's value stands in its literal, quotes and escapes counted.
@@ -130,7 +155,11 @@ mod tests {
     #[test]
     fn variables_are_replaced_once() {
         let env = |name: &str| (name == "A").then(|| "${B}$".to_owned());
-        let value = |text| substitute(text, &env).map_err(|error| (error.at, error.why));
+        let value = |text| {
+            let parts = substitute(text, &env).map_err(|error| (error.at, error.why))?;
+            let text = Text::of(text, 0..0, parts);
+            Ok((text.value, text.has_variable))
+        };
         assert_eq!(value("x"), Ok(("x".into(), false)));
         assert_eq!(value("$$x$$"), Ok(("$x$".into(), false)));
         assert_eq!(value("<${A}>"), Ok(("<${B}$>".into(), true)));

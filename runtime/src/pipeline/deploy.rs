@@ -49,7 +49,7 @@ pub enum Change {
 pub fn compare(old: &Config, new: &Config) -> Change {
     let (was, is) = (&old.runtime, &new.runtime);
     let fixed = [
-        ("runtime.data-dir", was.data_dir != is.data_dir),
+        ("runtime.data-dir", was.data_dir.path() != is.data_dir.path()),
         ("runtime.concurrency", was.concurrency != is.concurrency),
         ("runtime.admin", was.admin != is.admin),
     ];

@@ -3,13 +3,14 @@
 mod pattern;
 mod pointer;
 
+use std::fmt;
 use std::time::Duration;
 
 /// `order.placed`, `order.*` (one segment), `order.**` (any number, at least one), each with an optional `@` version part:
 /// `@2` or `@>=2,<4`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TypePattern {
-    /// The text as written, for messages.
+    /// The text as written, for messages; a variable stands in it by its name.
     pub text: String,
     /// The segments between dots; never empty.
     pub segments: Vec<Segment>,
@@ -44,19 +45,26 @@ pub enum VersionBound {
 }
 
 /// A JSON pointer (RFC 6901) into the event in its native form: `/data/orderId`, `/source`, `/partitionKey`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pointer {
-    /// The text as written, for messages.
+    /// The text as written, for messages; a variable stands in it by its name.
     pub text: String,
     /// Unescaped reference tokens; never empty.
     pub tokens: Vec<String>,
 }
 
 /// A content filter: every pointer must meet at least one of its conditions.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Filter {
     /// Pointer and its alternatives.
     pub fields: Vec<(Pointer, Vec<Condition>)>,
+}
+
+impl fmt::Debug for Filter {
+    /// Without the values that are compared with: a variable may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.fields.iter().map(|(pointer, _)| pointer)).finish()
+    }
 }
 
 /// One alternative of a filter field, in the manner of EventBridge patterns.

@@ -4,6 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use crate::cli::exit::{self, Exit};
+use crate::cli::hidden::name;
 use crate::cli::project::Project;
 use crate::cli::{Global, print_block, print_json};
 use crate::event::Offset;
@@ -97,8 +98,8 @@ fn print_event(told: &Told) {
     let Told { event, parts } = told;
     let line = |name: &str, value: &str| out!("{name:<12} {value}");
     line("event", &event.id);
-    line("type", &format!("{} version {}", event.event_type, event.version));
-    line("source", &event.source);
+    line("type", &format!("{} version {}", name(&event.event_type), event.version));
+    line("source", &name(&event.source));
     line("correlation", &event.correlation_id);
     let time = event.time.map(|time| time.to_string());
     let optional = [

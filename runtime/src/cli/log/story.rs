@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::exit::Exit;
+use crate::cli::hidden::{attempts, hide, name};
 use crate::cli::project::Project;
 use crate::event::{AttemptRecord, ChannelId, Event, HostTime, Identity, Offset, ReactorId};
 use crate::pipeline::decode::{Settings, decode};
@@ -179,11 +180,13 @@ impl Teller {
             Some(Fate::Done) => Outcome::Done,
             Some(Fate::Active(stored)) if stored.place == Place::Waiting => {
                 let due = wall + stored.due.since(host);
-                Outcome::Waiting(stored.history.clone(), due)
+                Outcome::Waiting(attempts(stored.history.clone()), due)
             }
-            Some(Fate::Active(stored)) => Outcome::Running(stored.history.clone()),
+            Some(Fate::Active(stored)) => Outcome::Running(attempts(stored.history.clone())),
             Some(&Fate::Dead(letter)) => match self.store.dead_letter(letter)? {
-                Some(dead) => Outcome::Dead { letter, reason: dead.letter.reason, history: dead.letter.history },
+                Some(dead) => {
+                    Outcome::Dead { letter, reason: dead.letter.reason, history: attempts(dead.letter.history) }
+                }
                 None => Outcome::Done,
             },
         })
@@ -197,7 +200,8 @@ impl Channel {
     fn events(&self, record: LogRecord) -> Result<Vec<Keyed>, String> {
         let mut message = sent_back(record.message).0;
         message.system.message_id.get_or_insert_with(|| format!("{}/{}", self.name, record.offset));
-        let decoded = decode(&message, &self.settings).map_err(|error| format!("{}: {error}", error.reason.code()))?;
+        let decoded = decode(&message, &self.settings)
+            .map_err(|error| hide(&format!("{}: {error}", error.reason.code())).into_owned())?;
         let mut events = Vec::new();
         for decoded in decoded.events {
             let mut matches = Vec::new();
@@ -223,9 +227,9 @@ fn event_json(told: &Told, whole: bool) -> Value {
     let Told { event, parts } = told;
     let mut object = json!({
         "eventId": event.id,
-        "eventType": event.event_type,
+        "eventType": name(&event.event_type),
         "eventVersion": event.version,
-        "source": event.source,
+        "source": name(&event.source),
         "correlationId": event.correlation_id,
         "causationId": event.causation_id,
         "reactors": parts.iter().map(part_json).collect::<Vec<_>>(),

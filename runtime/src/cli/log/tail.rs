@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::cli::Global;
 use crate::cli::exit::Exit;
+use crate::cli::hidden::name;
 use crate::cli::project::Project;
 use crate::event::Offset;
 use crate::plain::{self, line};
@@ -140,7 +141,7 @@ fn lines(story: &Story) -> String {
         Err(why) => format!("{at} no event: {}", line(why)),
         Ok(events) => {
             let told = |Told { event, parts }: &Told| {
-                let (kind, id, flow) = (&event.event_type, &event.id, &event.correlation_id);
+                let (kind, id, flow) = (name(&event.event_type), &event.id, &event.correlation_id);
                 let parts: Vec<_> = parts.iter().map(part).collect();
                 let parts = if parts.is_empty() { "unrouted".to_owned() } else { parts.join(" ") };
                 line(&format!("{at} {kind} {id} ({flow}) {parts}")).into_owned()

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::draft::{Draft, Input};
 use super::error::{DecodeError, Reason};
 use super::{fields, payload};
+use crate::config::Written;
 use crate::config::model::{RawField, RawFormat};
 use crate::json::{PointerSet, Value};
 
@@ -19,9 +20,9 @@ pub(super) struct Plan {
 
 #[derive(Clone, Debug)]
 enum Place {
-    Constant(String),
+    Constant(Written),
     Pointer { slot: usize, text: String },
-    Attribute(String),
+    Attribute(Written),
 }
 
 impl Plan {
@@ -74,10 +75,11 @@ fn value(input: &Input<'_>, found: &[(usize, &str)], field: &str, place: &Place)
         DecodeError::new(Reason::MissingField, detail)
     };
     match place {
-        Place::Constant(value) => Ok(value.clone()),
+        Place::Constant(value) => Ok(value.meaning().to_owned()),
         Place::Attribute(name) => {
-            let value = input.message.attribute(name).ok_or_else(|| missing(format!("the attribute `{name}`")))?;
-            fields::check_text(name, value.into())
+            let value =
+                input.message.attribute(name.meaning()).ok_or_else(|| missing(format!("the attribute `{name}`")))?;
+            fields::check_text(name.shown(), value.into())
         }
         Place::Pointer { slot, text } => match found.iter().find(|(other, _)| other == slot) {
             None => Err(missing(format!("`{text}`"))),

@@ -13,7 +13,7 @@ fn reactor(on: &[&str], when: Vec<(&str, Vec<Condition>)>) -> ReactorConfig {
     let pattern = |text: &&str| TypePattern::parse(text).expect("pattern");
     ReactorConfig {
         name: "r".into(),
-        module: PathBuf::new(),
+        module: PathBuf::new().into(),
         build: None,
         from: vec!["shop".into()],
         on: on.iter().map(pattern).collect(),
