@@ -189,7 +189,7 @@ fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -
         "hostCalls": run.usage.host_calls,
     });
     if !error.is_empty() {
-        report["error"] = hidden::hide(&error).into();
+        report["error"] = hidden::hide(error).into();
     }
     if let Outcome::Retry { after: Some(after), .. } = &run.outcome {
         report["retryAfterMs"] = json!(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));

@@ -161,7 +161,7 @@ impl Told {
     }
 
     /// Waits for SIGTERM or ctrl-c.
-    async fn to_stop(&mut self) {
+    async fn until_stop(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -181,7 +181,7 @@ fn unless_told<T: Send>(control: &Runtime, told: &mut Told, compiler: &Compiler,
         control.block_on(async {
             tokio::select! {
                 _ = ready => {}
-                () = told.to_stop() => {
+                () = told.until_stop() => {
                     tracing::info!("told to stop while modules are loaded");
                     compiler.stop();
                 }
@@ -209,8 +209,8 @@ async fn obey_signals(
     compiler.stop();
     let _ = tell.send(Control::Drain).await;
     tokio::select! {
-        () = told.to_stop() => {}
-        () = backstop.fall() => told.to_stop().await,
+        () = told.until_stop() => {}
+        () = backstop.fall() => told.until_stop().await,
     }
     tracing::warn!("told twice; ending at once");
     // Whatever runs now is a crash to the store, which is what it is made for.

@@ -145,7 +145,7 @@ fn is_aws_name(name: &str, most: usize) -> bool {
 fn format(reader: &mut Reader<'_>, section: &Section<'_>) -> Format {
     let Some(value) = section.get("format") else { return Format::Auto };
     if value.get_ref().is_table() {
-        return raw(reader, section).map_or(Format::Auto, Format::Raw);
+        return raw(reader, section).map_or(Format::Auto, |raw| Format::Raw(Box::new(raw)));
     }
     if !value.get_ref().is_str() {
         reader.mismatch(

@@ -161,7 +161,7 @@ pub enum Format {
     /// S3 notifications.
     S3,
     /// The whole body is data.
-    Raw(RawFormat),
+    Raw(Box<RawFormat>),
 }
 
 /// Where a raw body's type, id and source come from.

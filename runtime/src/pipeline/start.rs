@@ -44,23 +44,15 @@ impl Host {
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
             let id = until_there_is_room(&signals, || ready(store.reactor_id(name))).await?;
             let state = ReactorState::new(Arc::clone(&store), id, Arc::clone(&room));
-            let told = signals.reactor(name);
-            reactors.push(Reactor::new(
-                id,
-                (reactor.clone(), config.runtime.hop_limit),
-                guest,
-                state,
-                told,
-                Arc::clone(&destinations),
-            ));
+            let reactor = (reactor.clone(), config.runtime.hop_limit);
+            reactors.push(Reactor::new(id, reactor, guest, state, signals.reactor(name), Arc::clone(&destinations)));
         }
         let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
         let permits = config.runtime.concurrency;
         let channels = admit::intakes(&config, &*store, &reactors, &channel_ids, &signals)?;
         let in_memory = Arc::new(AtomicUsize::new(0));
-        let commit =
-            committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals), Arc::clone(&in_memory));
-        tokio::spawn(commit);
+        let counted = Arc::clone(&in_memory);
+        tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals), counted));
         let mut host = Self {
             epoch: (store.host_time()?, clock.elapsed()),
             next_commit: store.next_commit()?,

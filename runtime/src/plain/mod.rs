@@ -60,7 +60,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c == '\\' || is_hidden(c), escape)
 }
 
-/// A text that may have several lines: its first line as by [`line`], each further one on a line of its own behind
+/// A text that may have several lines: its first line as by [`line()`], each further one on a line of its own behind
 /// [`MARGIN`].
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(

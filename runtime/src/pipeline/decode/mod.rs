@@ -42,7 +42,7 @@ enum Prepared {
     Sns,
     EventBridge,
     S3,
-    Raw(raw::Plan),
+    Raw(Box<raw::Plan>),
 }
 
 /// What a message holds: at least one event.
@@ -92,7 +92,7 @@ impl Settings {
             Format::Sns => Prepared::Sns,
             Format::EventBridge => Prepared::EventBridge,
             Format::S3 => Prepared::S3,
-            Format::Raw(raw) => Prepared::Raw(raw::Plan::new(raw)),
+            Format::Raw(raw) => Prepared::Raw(Box::new(raw::Plan::new(raw))),
         };
         Self { channel: channel.name.clone(), max_event: channel.max_event, format, identity }
     }

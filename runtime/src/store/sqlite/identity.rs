@@ -188,7 +188,12 @@ mod tests {
         let (dir, files) = files();
         let write = |text: &str| fs::write(dir.path().join(DATABASE), text).unwrap();
         files.look_inside().unwrap();
-        files.during(|| Ok(write("one"))).unwrap();
+        files
+            .during(|| {
+                write("one");
+                Ok(())
+            })
+            .unwrap();
         files.look_inside().unwrap();
         let failed = files.during(|| {
             write("a part of two");

@@ -305,7 +305,7 @@ fn a_bad_element_takes_no_good_one_with_it() {
 }
 
 fn raw(event_type: RawField, id: Option<RawField>, source: Option<RawField>) -> Format {
-    Format::Raw(RawFormat { event_type, id, source })
+    Format::Raw(Box::new(RawFormat { event_type, id, source }))
 }
 
 #[test]

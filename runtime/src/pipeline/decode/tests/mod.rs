@@ -29,7 +29,7 @@ fn pointer(text: &str) -> Pointer {
 }
 
 fn all_formats() -> Vec<Format> {
-    let raw = |event_type| Format::Raw(RawFormat { event_type, id: None, source: None });
+    let raw = |event_type| Format::Raw(Box::new(RawFormat { event_type, id: None, source: None }));
     vec![
         Format::Auto,
         Format::Native,

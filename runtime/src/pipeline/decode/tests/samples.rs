@@ -67,7 +67,7 @@ fn aws_lambda_records_as_they_were_before() {
         id: None,
         source: Some(RawField::Attribute("Attribute1".into())),
     };
-    let event = only(run(Format::Raw(raw), &message));
+    let event = only(run(Format::Raw(Box::new(raw)), &message));
     assert_eq!(
         (event.id.as_str(), event.source.as_str(), data(&event)),
         ("MessageID_1", "AttributeValue1", "Message Body")
