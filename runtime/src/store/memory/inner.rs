@@ -360,11 +360,11 @@ impl Inner {
         if !parking.is_empty() {
             return stored.redrive_of.is_some_and(|letter| parking.contains(&letter));
         }
-        let lane =
-            self.deliveries.values().map(|row| &row.stored).filter(|other| {
-                (other.reactor, other.lane) == (stored.reactor, Some(lane)) && other.place != Place::Away
-            });
-        let first = lane.min_by_key(|other| (other.place != Place::Waiting, other.id));
+        // What is away stands in no one's way.
+        let counts = |other: &&StoredDelivery| other.place != Place::Away || other.id == stored.id;
+        let all = self.deliveries.values().map(|row| &row.stored);
+        let in_lane = all.filter(|other| (other.reactor, other.lane) == (stored.reactor, Some(lane))).filter(counts);
+        let first = in_lane.min_by_key(|other| (other.place != Place::Waiting, other.id));
         first.is_some_and(|first| first.id == stored.id)
     }
 

@@ -235,7 +235,13 @@ pub(super) fn keep_open(path: &Path) -> io::Result<Arc<File>> {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     match kept.entry((meta.dev(), meta.ino())) {
         Entry::Occupied(entry) => Ok(Arc::clone(entry.get())),
-        Entry::Vacant(entry) => Ok(Arc::clone(entry.insert(Arc::new(open_to_look(path)?)))),
+        Entry::Vacant(entry) => {
+            let file = Arc::clone(entry.insert(Arc::new(open_to_look(path)?)));
+            // Locks on a file that has been removed keep no other process from anything.
+            let is_there = |file: &File| file.metadata().is_ok_and(|meta| meta.nlink() > 0);
+            kept.retain(|_, file| Arc::strong_count(file) > 1 || is_there(file));
+            Ok(file)
+        }
     }
 }
 
