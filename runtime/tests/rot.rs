@@ -108,15 +108,22 @@ fn times() -> usize {
     std::env::var("REACTOR_FLIPS").map_or(8, |flips| flips.parse().unwrap())
 }
 
-/// Opens a store that something has happened to, and says what came of it; anything but a loss.
+/// Looks at a store that something has happened to, opens it, and says what came of that; anything but a loss.
 fn outcome(dir: &Path, content: &Content, what: &str) -> &'static str {
+    let looked = outcome_of(SqliteStore::look(dir), dir, content, &format!("{what}, looked at"));
+    let opened = outcome_of(SqliteStore::open(dir, &options()), dir, content, what);
+    assert!(looked == "whole" || opened != "whole", "{what}: {opened}, but {looked} by a look");
+    opened
+}
+
+fn outcome_of(store: Result<SqliteStore, StoreError>, dir: &Path, content: &Content, what: &str) -> &'static str {
     let named = |error: &StoreError| match error {
         StoreError::Damaged { path, .. } | StoreError::Foreign { path, .. } | StoreError::Newer { path, .. } => {
             assert!(Path::new(path).starts_with(dir), "{what}: {error}");
         }
         other => panic!("{what}: {other}"),
     };
-    let store = match SqliteStore::open(dir, &options()) {
+    let store = match store {
         Ok(store) => store,
         Err(error) => {
             named(&error);
@@ -212,8 +219,16 @@ fn what_is_missing_zeroed_or_moved_is_refused_by_name_or_changes_nothing() {
     let gone = tempdir().unwrap();
     copy(killed.0.path(), gone.path());
     fs::remove_file(gone.path().join("reactor.db-wal")).unwrap();
-    let error = SqliteStore::open(gone.path(), &options()).unwrap_err();
-    assert!(matches!(&error, StoreError::Damaged { path, .. } if path.ends_with("reactor.db-wal")), "{error}");
+    for error in [SqliteStore::look(gone.path()).unwrap_err(), SqliteStore::open(gone.path(), &options()).unwrap_err()]
+    {
+        assert!(matches!(&error, StoreError::Damaged { path, .. } if path.ends_with("reactor.db-wal")), "{error}");
+    }
+    fs::remove_file(gone.path().join("reactor.db")).unwrap();
+    for error in [SqliteStore::look(gone.path()).unwrap_err(), SqliteStore::open(gone.path(), &options()).unwrap_err()]
+    {
+        assert!(matches!(&error, StoreError::Damaged { path, .. } if path.ends_with("reactor.db")), "{error}");
+    }
+    assert!(!gone.path().join("reactor.db").exists(), "no empty one is made in its place");
     for file in ["claims", "durable", "lock", "turn", "reserve"] {
         let dir = tempdir().unwrap();
         copy(killed.0.path(), dir.path());

@@ -208,27 +208,38 @@ emit = { mood = "in" }
 allow = { state = true }
 "#;
 
+/// Publishing to a queue that is not there is tried for a while, so everything here runs at once.
 #[test]
 fn nothing_is_shown_of_queues_that_are_not_there() {
     let aws = FakeSqs::start();
-    for place in [aws.url(), "http://127.0.0.1:1".to_owned()] {
-        let sandbox = with_canaries(REMOTE).with_env("AWS_ENDPOINT_URL", &place);
-        std::fs::copy(guest("guest-moody"), sandbox.path("moody.wasm")).expect("the module can be copied");
-        run(&sandbox, &["check", "--connect"]).code(1).says("${V_QUEUE}");
-        run(&sandbox, &["check", "--connect", "--json"]).code(1);
-        sandbox.write("event.json", mood("e", &json!({ "do": "ok" })));
-        for channel in ["in", "url", "topic", "arn"] {
-            run(&sandbox, &["publish", channel, "event.json"]).code(1);
+    std::thread::scope(|scope| {
+        for place in [aws.url(), "http://127.0.0.1:1".to_owned()] {
+            scope.spawn(move || nothing_is_shown_at(&place));
         }
-        run(&sandbox, &["dead", "redrive", "--from", "in"]).code(1).says("queue `${V_QUEUE}`");
-        let up = sandbox.up(&[]);
-        up.wait_for_log("queue `${V_QUEUE}`");
-        up.wait_for_log("${V_URL}");
-        up.wait_for_log("${V_MADE}");
-        assert!(up.terminate().success());
-        let log = std::fs::read_to_string(sandbox.path("up.log")).expect("a log");
-        assert!(!log.contains(CANARY), "{log}");
-    }
+    });
+}
+
+fn nothing_is_shown_at(place: &str) {
+    let sandbox = with_canaries(REMOTE).with_env("AWS_ENDPOINT_URL", place);
+    std::fs::copy(guest("guest-moody"), sandbox.path("moody.wasm")).expect("the module can be copied");
+    let found = run(&sandbox, &["check", "--connect"]).code(1).stdout;
+    assert!(found.contains("${V_QUEUE}"), "{found}");
+    run(&sandbox, &["check", "--connect", "--json"]).code(1);
+    sandbox.write("event.json", mood("e", &json!({ "do": "ok" })));
+    let sandbox = &sandbox;
+    std::thread::scope(|scope| {
+        for channel in ["in", "url", "topic", "arn"] {
+            scope.spawn(move || run(sandbox, &["publish", channel, "event.json"]).code(1));
+        }
+    });
+    run(sandbox, &["dead", "redrive", "--from", "in"]).code(1).says("queue `${V_QUEUE}`");
+    let up = sandbox.up(&[]);
+    up.wait_for_log("queue `${V_QUEUE}`");
+    up.wait_for_log("${V_URL}");
+    up.wait_for_log("${V_MADE}");
+    assert!(up.terminate().success());
+    let log = std::fs::read_to_string(sandbox.path("up.log")).expect("a log");
+    assert!(!log.contains(CANARY), "{log}");
 }
 
 /// Whatever a value is, it is an argument of the command and nothing more.

@@ -10,8 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::fault::{Fault, Sql};
 use super::folder::{self, Kind};
 use super::lock::Turn;
+use super::note::{self, Reading};
 use super::patience::Patience;
-use super::{room, vfs};
+use super::{guard, room, vfs};
 use crate::store::{Result, StoreError};
 
 /// `SQLite`'s application id: "RctR".
@@ -52,11 +53,7 @@ fn exists(file: &Path) -> Result<bool> {
 /// Builds the file aside and moves it into place, so that at every moment there is a whole store or none.
 fn make(file: &Path, reserve: u64) -> Result<()> {
     let dir = file.parent().unwrap_or(Path::new("."));
-    let wal = dir.join("reactor.db-wal");
-    if exists(&wal)? {
-        let detail = "reactor.db is gone, but its write-ahead log is there".to_owned();
-        return Err(StoreError::Damaged { path: file.display().to_string(), detail });
-    }
+    never_was(dir, file)?;
     let failed = |e: std::io::Error| match e {
         e if room::means_full(&e) => StoreError::Full,
         e => StoreError::Other(format!("cannot make a store in {} ({e})", dir.display())),
@@ -76,6 +73,21 @@ fn make(file: &Path, reserve: u64) -> Result<()> {
     made.sync_all().map_err(failed)?;
     fs::rename(&aside, file).map_err(failed)?;
     folder::sync(dir).map_err(failed)
+}
+
+/// Makes sure that nothing says that there has been a store.
+pub(super) fn never_was(dir: &Path, file: &Path) -> Result<()> {
+    let damaged = |detail: String| Err(StoreError::Damaged { path: file.display().to_string(), detail });
+    if fs::symlink_metadata(dir.join("reactor.db-wal")).is_ok() {
+        return damaged("it is gone, but its write-ahead log is there".to_owned());
+    }
+    match note::read(dir).map_err(|e| guard::broken(dir, &e))? {
+        Reading::Sound(noted) if noted.durable.group > 0 => damaged(format!(
+            "it is gone, and transaction {} of it was durable; to begin with an empty store, remove the file `durable` beside it",
+            noted.durable.group
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn fill(aside: &Path, refusing: bool) -> Sql<()> {

@@ -50,11 +50,7 @@ pub fn make(dir: &Path) -> Result<()> {
     };
     match fs::metadata(dir) {
         Ok(meta) if meta.is_dir() => return belongs_to_us(dir, &meta),
-        Ok(_) => {
-            let text =
-                format!("{} is a file, not a directory; move it away, or set another runtime.data-dir", dir.display());
-            return Err(StoreError::Other(text));
-        }
+        Ok(_) => return Err(no_directory(dir)),
         Err(_) => {}
     }
     // Each new directory's entry is in its parent, which must reach the disk as well.
@@ -70,6 +66,11 @@ pub fn make(dir: &Path) -> Result<()> {
         sync(parent).map_err(|e| cannot("sync", &e))?;
     }
     belongs_to_us(dir, &fs::metadata(dir).map_err(|e| cannot("look at", &e))?)
+}
+
+fn no_directory(dir: &Path) -> StoreError {
+    let dir = dir.display();
+    StoreError::Other(format!("{dir} is a file, not a directory; move it away, or set another runtime.data-dir"))
 }
 
 /// Makes a directory's entries reach the disk.
@@ -260,10 +261,16 @@ pub(super) fn is_writable(dir: &Path) -> bool {
     rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
-/// Makes sure that a directory may be looked into: it is this user's, or nothing can be changed there anyway.
-pub(super) fn may_look(dir: &Path) -> Result<()> {
-    let meta = fs::metadata(dir).map_err(|e| cannot(dir, &e))?;
-    if is_writable(dir) { belongs_to_us(dir, &meta) } else { Ok(()) }
+/// Makes sure that a directory may be looked into: it is this user's, or nothing can be changed there anyway. Says whether
+/// there is one.
+pub(super) fn may_look(dir: &Path) -> Result<bool> {
+    match fs::metadata(dir) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(cannot(dir, &e)),
+        Ok(meta) if !meta.is_dir() => Err(no_directory(dir)),
+        Ok(meta) if is_writable(dir) => belongs_to_us(dir, &meta).map(|()| true),
+        Ok(_) => Ok(true),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::create;
 use super::fault::{Fault, Sql};
+use super::folder;
 use super::frames::{self, Position, Survey};
 use super::lock::{OwnerLock, Turn};
 use super::note::{self, Loss, Note, Noted, Reading};
@@ -25,7 +26,7 @@ const META: u64 = 2;
 /// Looks at a store that others change meanwhile.
 const LOOKS: usize = 5;
 
-/// What the file says before `SQLite` opens it. Other descriptors must not be closed once it has: that would give up its locks.
+/// What the first pages say as they are in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct First {
     /// Its pages have seals.
@@ -42,7 +43,9 @@ pub(super) fn open(dir: &Path, file: &Path, turn: &Turn, owner: bool, patience: 
         first.foreign = false;
     }
     let conn = create::connect(file, patience).map_err(|e| e.at(file))?;
-    create::check(&conn, file, |conn| check(conn, dir, file, first.foreign || !first.sealed))?;
+    create::check(&conn, file, |conn| {
+        if check(conn, dir, file, first.foreign || !first.sealed)? { Ok(()) } else { without_note(dir, file, conn) }
+    })?;
     create::keep_in_log(&conn).map_err(|e| e.at(file))?;
     let version = create::version(&conn).map_err(|e| e.at(file))?;
     if version < create::VERSION || (owner && !first.sealed) {
@@ -93,7 +96,7 @@ fn bring_up_to_date(conn: &Connection, dir: &Path, file: &Path, turn: &Turn, own
 
 /// Looks at the first two pages of the file as it is.
 pub(super) fn first(file: &Path) -> Result<First> {
-    let open = File::open(file).map_err(|e| broken(file, &e))?;
+    let open = folder::keep_open(file).map_err(|e| broken(file, &e))?;
     let mut page = [0; PAGE];
     if !read_page(&open, 1, &mut page).map_err(|e| broken(file, &e))? {
         let detail = "it ends within its first page".to_owned();
@@ -144,8 +147,8 @@ pub(super) fn survey(file: &Path) -> Result<Survey> {
     }
 }
 
-/// Compares the store with the note of what is durable.
-pub(super) fn check(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -> Result<()> {
+/// Compares the store with the note of what is durable, if there is one that can be read, and says whether there is.
+pub(super) fn check(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -> Result<bool> {
     let mut last = None;
     for _ in 0..LOOKS {
         // The note first: what it says was true when it was read, so it is true of all that is read later.
@@ -153,17 +156,24 @@ pub(super) fn check(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -
         let (log, group) = state(conn).map_err(|e| e.at(file))?;
         let noted = match reading {
             Reading::Sound(noted) => noted,
-            Reading::Missing | Reading::Damaged => return without_note(dir, file, reading, group),
+            Reading::Missing | Reading::Damaged => return goes_on_to_its_end(file).map(|()| false),
         };
         // A writer that was killed has left the log's index half written; the next transaction makes it again.
         let Some(log) = log else { continue };
-        let Err(loss) = noted.judge(log, group, foreign) else { return Ok(()) };
+        let Err(loss) = noted.judge(log, group, foreign) else { return Ok(true) };
         // While others write, the log may have started over more than once between the two looks.
         if last.replace(noted) == Some(noted) {
             return Err(describe(file, loss)?);
         }
     }
     Err(StoreError::Other(format!("{} changes too quickly to be checked; try again", dir.display())))
+}
+
+/// A store without a log, which is damage if there should be one.
+pub(super) fn check_still(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -> Result<()> {
+    let Reading::Sound(noted) = note::read(dir).map_err(|e| broken(dir, &e))? else { return Ok(()) };
+    let (log, group) = state(conn).map_err(|e| e.at(file))?;
+    noted.judge(log.unwrap_or_default(), group, foreign).or_else(|loss| Err(describe(file, loss)?))
 }
 
 /// The log, and the number of the last transaction, in one snapshot.
@@ -179,18 +189,23 @@ fn state(conn: &Connection) -> Sql<(Option<Position>, u64)> {
 }
 
 /// Without a note, all that can be told is whether the log goes on behind a place that cannot be read.
-fn without_note(dir: &Path, file: &Path, reading: Reading, group: u64) -> Result<()> {
+fn goes_on_to_its_end(file: &Path) -> Result<()> {
     let found = survey(file)?;
-    if found.commits_beyond > 0 {
-        let detail = format!("{}; there is no note of what was durable", place(&found));
-        return Err(StoreError::Damaged { path: log_of(file).display().to_string(), detail });
+    if found.commits_beyond == 0 {
+        return Ok(());
     }
+    let detail = format!("{}; there is no note of what was durable", place(&found));
+    Err(StoreError::Damaged { path: log_of(file).display().to_string(), detail })
+}
+
+/// Says that there is no note that can be read, and makes room for a new one.
+fn without_note(dir: &Path, file: &Path, conn: &Connection) -> Result<()> {
     let note = note::path(dir);
-    if reading == Reading::Damaged {
+    if note::read(dir).map_err(|e| broken(dir, &e))? == Reading::Damaged {
         tracing::warn!(note = %note.display(), "the note of what is durable was damaged and is made again; a loss before now would not be noticed");
         return Note::open(dir, Some(&Noted::default())).map(drop).map_err(|e| broken(&note, &e));
     }
-    if group > 0 {
+    if state(conn).map_err(|e| e.at(file))?.1 > 0 {
         tracing::warn!(note = %note.display(), "the note of what is durable is gone and is made again; a loss before now would not be noticed");
     }
     Ok(())
@@ -245,7 +260,7 @@ fn adopt(dir: &Path, file: &Path, patience: &Patience) -> Result<()> {
     {
         let _lenient = Lenient::unsealed();
         let conn = create::connect(file, patience).map_err(|e| e.at(file))?;
-        create::check(&conn, file, |conn| check(conn, dir, file, true))?;
+        create::check(&conn, file, |conn| check(conn, dir, file, true).map(drop))?;
         create::keep_log(&conn, true).map_err(|e| e.at(file))?;
         let sound: String =
             conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| Fault::from(e).at(file))?;

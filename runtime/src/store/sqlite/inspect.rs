@@ -155,7 +155,7 @@ fn structure(dir: &Path, file: &Path, report: &mut Report) -> Result<()> {
     let conn = create::connect(file, &patience(file)).map_err(|e| e.at(file))?;
     create::keep_log(&conn, true).map_err(|e| e.at(file))?;
     create::check(&conn, file, |conn| {
-        guard::check(conn, dir, file, false).or_else(|error| {
+        guard::check(conn, dir, file, false).map(drop).or_else(|error| {
             // Another program may have moved the log: the next command finds that out.
             if guard::check(conn, dir, file, true).is_ok() { Ok(()) } else { Err(error) }
         })

@@ -8,28 +8,32 @@ use super::fault::Fault;
 use super::folder::{self, DATABASE, Kind};
 use super::patience::Patience;
 use super::readers::{self, How};
-use super::{PATIENCE, create, lock, room};
+use super::{OpenOptions, PATIENCE, SqliteStore, create, guard, lock, room};
 use crate::store::{Result, StoreError};
 
 /// The database of a directory, and how it can be read.
 pub(super) fn at(dir: &Path) -> Result<(PathBuf, How)> {
     let file = dir.join(DATABASE);
-    if !dir.is_dir() {
+    if !folder::may_look(dir)? {
         return Err(StoreError::Missing { path: dir.display().to_string() });
     }
-    folder::may_look(dir)?;
     if folder::is_writable(dir) {
         for name in [DATABASE, "reactor.db-wal", "reactor.db-shm"] {
             folder::look(&dir.join(name), Kind::File)?;
         }
     }
     if !file.exists() {
+        create::never_was(dir, &file)?;
         return Err(StoreError::Missing { path: dir.display().to_string() });
     }
     create::check_header(&file)?;
+    if guard::first(&file)?.foreign && folder::is_writable(dir) {
+        // Opening it checks the pages that another program has written, and gives them checksums.
+        SqliteStore::open(dir, &OpenOptions::client())?;
+    }
     let patience = Patience::new(&file, false, PATIENCE);
     let how = How { patience, still: can_be_read_still(dir) && cannot_be_read_otherwise(dir) };
-    try_to_read(&file, &how).map_err(|error| explain(dir, error))?;
+    try_to_read(dir, &file, &how).map_err(|error| explain(dir, error))?;
     Ok((file, how))
 }
 
@@ -43,11 +47,24 @@ fn cannot_be_read_otherwise(dir: &Path) -> bool {
     !dir.join("reactor.db-shm").exists() && (!folder::is_writable(dir) || room::is_full(&dir.join(DATABASE)))
 }
 
-/// A store of an older version cannot be read as it is, and is not brought up to date by a look.
-fn try_to_read(file: &Path, how: &How) -> Result<()> {
+/// A store of an older version cannot be read as it is, and is not brought up to date by a look; a damaged one must not
+/// look like one with less in it.
+fn try_to_read(dir: &Path, file: &Path, how: &How) -> Result<()> {
+    let first = guard::first(file)?;
+    if first.foreign {
+        return Err(StoreError::Other(format!(
+            "another program has moved the log into {}, so pages of it have no checksums; copy the folder to a place that \
+             can be written, and use --data-dir",
+            file.display()
+        )));
+    }
     let conn = readers::open(file, how).map_err(|e| e.at(file))?;
     let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|e| Fault::from(e).at(file))?;
-    create::is_current(file, version)
+    create::is_current(file, version)?;
+    if how.still {
+        return guard::check_still(&conn, dir, file, !first.sealed);
+    }
+    guard::check(&conn, dir, file, !first.sealed).map(drop)
 }
 
 /// What is missing where the log cannot be read.

@@ -109,8 +109,8 @@ impl SqliteStore {
         })
     }
 
-    /// Opens the store of a directory only to look at it: nothing is made and nothing is changed, and it works in a
-    /// folder that cannot be written and on a full disk.
+    /// Opens the store of a directory only to look at it: nothing is made, nothing is changed but checksums that another
+    /// program has left out, and it works in a folder that cannot be written and on a full disk.
     ///
     /// # Errors
     /// [`StoreError::Missing`]: there is none.
