@@ -30,7 +30,8 @@ pub struct CompileLimits {
 
 impl Default for CompileLimits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(30), memory: 1 << 30 }
+        // An interpreter of 16 MiB takes up to 30 s of CPU time and 1.2 GiB.
+        Self { time: Duration::from_secs(120), memory: 3 << 30 }
     }
 }
 
