@@ -21,6 +21,10 @@ pub(super) use name::name_of;
 pub(super) const MAX_FUNCTION: u64 = 200_000_000;
 pub(super) const MAX_TOTAL: u64 = 1_000_000_000;
 
+/// Most types, and most functions, that a module may have by the format. Of more than these nothing is kept: the validator
+/// refuses the file, and its message is the better one.
+const MOST: usize = 1_000_000;
+
 /// A file that costs too much to compile.
 #[derive(Debug)]
 pub(super) enum TooCostly {
@@ -88,6 +92,12 @@ impl Meter {
         (self.worst, self.total)
     }
 
+    /// Types and functions that it remembers.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        self.modules.last().map_or((0, 0), |module| (module.types.len(), module.functions.len()))
+    }
+
     fn verdict(&self) -> Option<TooCostly> {
         if self.components.made() > component::MAX_MADE {
             return Some(TooCostly::Components(self.components.made()));
@@ -101,11 +111,17 @@ impl Meter {
             Payload::TypeSection(groups) => {
                 for group in groups.clone() {
                     module.types.extend(group?.into_types());
+                    if module.types.len() > MOST {
+                        break;
+                    }
                 }
             }
             Payload::ImportSection(imports) => {
                 for import in imports.clone().into_imports() {
                     if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import?.ty {
+                        if module.functions.len() > MOST {
+                            break;
+                        }
                         module.functions.push(ty);
                         module.imported += 1;
                         self.total = self.total.saturating_add(module.signature(ty));
@@ -115,6 +131,9 @@ impl Meter {
             Payload::FunctionSection(functions) => {
                 for ty in functions.clone() {
                     let ty = ty?;
+                    if module.functions.len() > MOST {
+                        break;
+                    }
                     module.functions.push(ty);
                     // The function, and the trampolines by which it is called from outside.
                     self.total = self.total.saturating_add(module.signature(ty).saturating_mul(2));

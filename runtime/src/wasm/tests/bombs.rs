@@ -206,6 +206,23 @@ fn the_dearest_real_functions_pass_by_a_wide_margin() {
 }
 
 #[test]
+fn more_than_the_format_allows_is_not_kept() {
+    // A number in five bytes, seven bits each.
+    let number = |number: usize| [0, 7, 14, 21, 28].map(|at| (number >> at) as u8 & 0x7f | u8::from(at < 28) << 7);
+    let section = |id: u8, count: usize, item: &[u8]| {
+        let content = [&number(count)[..], &item.repeat(count)].concat();
+        [&[id][..], &number(content.len()), &content].concat()
+    };
+    let (header, many) = (b"\0asm\x01\0\0\0".to_vec(), 3_000_000);
+    let file = [header, section(1, many, b"\x60\0\0"), section(2, many, &[0; 4]), section(3, many, &[0])].concat();
+    let mut meter = Meter::default();
+    for payload in wasmparser::Parser::new(0).parse_all(&file).take(4) {
+        meter.take(&payload.unwrap()).unwrap();
+    }
+    assert_eq!(meter.kept(), (1_000_001, 1_000_001));
+}
+
+#[test]
 fn the_dearest_function_is_named() {
     let bomb = locals_after_blocks(25_000, 5_000).replacen("(func", "(func $slow", 1);
     let error = Bench::new().load_bytes(&around(&format!("(func $quick) {bomb}")), spec()).unwrap_err();
