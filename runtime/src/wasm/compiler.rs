@@ -90,16 +90,20 @@ impl Compiler {
         let failed = |why: String| LoadError::Host(path.to_owned(), why);
         let child = start(program, *limits)
             .map_err(|error| failed(format!("cannot start {} to compile it: {error}", program.display())))?;
-        let answer = self.answer(child, path, bytes, *limits)?;
-        let Some((key, answer)) = answer.split_first_chunk::<HASH>() else {
+        let mut answer = self.answer(child, path, bytes, *limits)?;
+        let Some((key, content)) = answer.split_first_chunk::<HASH>() else {
             return Err(failed("the process that compiles gave no answer".to_owned()));
         };
         if blake3::Hash::from_bytes(*key) != engine_key(wasm) {
             return Err(failed("the program's file has been replaced by another version; restart it".to_owned()));
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match answer.split_first() {
-            Some((&CODE, code)) => Ok(code.to_owned()),
+        match content.split_first() {
+            Some((&CODE, _)) => {
+                // In place: machine code may have hundreds of MiB.
+                drop(answer.drain(..=HASH));
+                Ok(answer)
+            }
             Some((&INVALID, why)) => Err(refused(Refusal::Invalid(text(why)))),
             Some((&MISMATCH, why)) => Err(refused(Refusal::Mismatch(text(why)))),
             _ => Err(failed("the process that compiles gave an answer that means nothing".to_owned())),
