@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::fault::{Fault, Sql};
+use super::folder;
 use super::frames::Survey;
 use super::guard::{self, broken, log_of, read_page};
 use super::lock::{OwnerLock, Turn};
@@ -99,7 +100,7 @@ fn patience(file: &Path) -> Patience {
 
 fn database(dir: &Path) -> Result<PathBuf> {
     let file = dir.join("reactor.db");
-    if file.is_file() {
+    if folder::may_look(dir)? && file.is_file() {
         return Ok(file);
     }
     Err(StoreError::Other(format!("there is no store in {}", dir.display())))
