@@ -47,6 +47,8 @@ pub fn filter_policy<'p>(
                 Some(FilterPolicy { scope: "MessageAttributes", policy: json!({ name.meaning(): values }) })
             }
             // Five levels are as deep as SNS looks.
+            // A value at `/attributes/...` may stand in an attribute instead of the body.
+            RawField::Pointer(pointer) if pointer.tokens[0] == "attributes" => None,
             RawField::Pointer(pointer) if (1..=5).contains(&pointer.tokens.len()) => {
                 let nest = |inner, token: &String| json!({ token.as_str(): inner });
                 body(pointer.tokens.iter().rev().fold(values, nest))

@@ -23,25 +23,38 @@ pub(super) fn event_pointer(reader: &mut Reader<'_>, text: &Text, name: &str) ->
     let pointer = any_pointer(reader, text, name)?;
     let (root, deeper) = pointer.tokens.split_first()?;
     let known = ROOTS.contains(&root.as_str());
-    if known && (deeper.is_empty() || root == "data") {
+    let fits = match root.as_str() {
+        "data" => true,
+        "attributes" => !deeper.is_empty(),
+        _ => deeper.is_empty(),
+    };
+    if known && fits {
         return Some(pointer);
     }
-    let label = if known {
+    let label = if root == "attributes" {
+        "it names no attribute; write `/attributes/NAME`".to_owned()
+    } else if known {
         format!("`/{root}` is one value, there is nothing below it")
     } else {
-        let meant = match nearest(root, ROOTS.iter().copied()) {
+        match nearest(root, ROOTS.iter().copied()) {
             Some(near) => {
                 let rest = pointer.text[1..].find('/').map_or("", |at| &pointer.text[at + 1..]);
-                format!("/{near}{rest}")
+                format!("did you mean `/{near}{rest}`?")
             }
-            None => format!("/data{}", pointer.text),
-        };
-        format!("did you mean `{meant}`?")
+            None => {
+                let text = &pointer.text;
+                format!("did you mean `/data{text}`, or `/attributes{text}` for what stands beside the data?")
+            }
+        }
     };
     let title = format!("`{name}`: no event has `{}`", text.written);
     let problem = reader.problem(text.span.clone(), "no-such-field", title).label(text.reason(label));
     let fields = ROOTS.iter().map(|root| format!("/{root}")).collect::<Vec<_>>().join(", ");
-    reader.note(problem.help(format!("an event has {fields}; what the producer sent is in /data")));
+    let help = format!(
+        "an event has {fields}; what the producer sent is in /data, and message attributes, extensions of CloudEvents and \
+         account and region of EventBridge are in /attributes"
+    );
+    reader.note(problem.help(help));
     None
 }
 

@@ -194,7 +194,10 @@ fn patterns(reader: &mut Reader<'_>, section: &Section<'_>) -> (Vec<(Text, TypeP
                 let shown = text.kept().to_string();
                 patterns.push((text, TypePattern { text: shown, ..pattern }));
             }
-            Err(error) => reader.syntax(&text, &name, &error),
+            Err(error) => match instead(&text) {
+                Some(help) => reader.syntax_with_help(&text, &name, &error, help),
+                None => reader.syntax(&text, &name, &error),
+            },
         }
     }
     for (index, (text, pattern)) in patterns.iter().enumerate() {
@@ -227,4 +230,31 @@ fn rate(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Rate> {
             None
         }
     }
+}
+
+/// What can be written for a pattern that begins like a type and then goes on within a word, or has an `@` that begins no
+/// version.
+fn instead(text: &Text) -> Option<String> {
+    if text.value != text.written {
+        return None;
+    }
+    let (on, condition) =
+        if let Some(prefix) = text.value.strip_suffix('*').filter(|prefix| !prefix.contains(['*', '@'])) {
+            let on = prefix.rfind('.').map_or("", |dot| &prefix[..=dot]);
+            (format!("{on}**"), format!("{{ prefix = {} }}", quoted(prefix)))
+        } else {
+            let (_, after) = text.value.split_once('@')?;
+            if text.value.contains('*') || !after.starts_with(char::is_alphabetic) {
+                return None;
+            }
+            let words = text.value.split('.').map(|word| if word.contains('@') { "*" } else { word });
+            (words.collect::<Vec<_>>().join("."), format!("[{}]", quoted(&text.value)))
+        };
+    TypePattern::parse(&on).ok()?;
+    Some(format!("write on = [{}] and when = {{ \"/eventType\" = {condition} }}", quoted(&on)))
+}
+
+/// As a string of TOML.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
 }

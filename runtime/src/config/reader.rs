@@ -117,6 +117,12 @@ impl<'e> Reader<'e> {
         self.note(problem.label(text.reason(error.reason.as_str())));
     }
 
+    /// The same, with what can be written instead.
+    pub(super) fn syntax_with_help(&mut self, text: &Text, name: &str, error: &SyntaxError, help: String) {
+        let problem = self.problem(self.inside(text, error.at), "bad-value", cannot_be(name, text));
+        self.note(problem.label(text.reason(error.reason.as_str())).help(help));
+    }
+
     /// A string that is of no use.
     pub(super) fn bad_text(&mut self, text: &Text, name: &str, why: impl Into<String>, help: &str) {
         let problem = self.problem(text.span.clone(), "bad-value", cannot_be(name, text)).label(text.reason(why));
