@@ -167,10 +167,10 @@ fn a_pattern_that_ends_within_a_word_is_told_what_to_write() {
         .says("when = { \"/eventType\" = [\"job@call\"] }");
     // What is proposed is a configuration, and what it is meant to take gets through.
     let mut config = String::from("[channels.in]\nkind = \"local\"\n");
-    for (number, line) in told.stderr.lines().filter_map(|line| line.split_once("help: write ")).enumerate() {
-        let (on, when) = line.1.split_once(" and ").expect("two lines");
+    for (number, (_, line)) in told.stderr.lines().filter_map(|line| line.split_once("write on = ")).enumerate() {
+        let (on, when) = line.split_once(" and ").expect("two lines");
         config += &format!(
-            "\n[reactors.r{number}]\nmodule = \"seen.wasm\"\nfrom = [\"in\"]\n{on}\n{when}\nallow = {{ state = true }}\n"
+            "\n[reactors.r{number}]\nmodule = \"seen.wasm\"\nfrom = [\"in\"]\non = {on}\n{when}\nallow = {{ state = true }}\n"
         );
     }
     sandbox.write("reactors.toml", config);

@@ -238,20 +238,21 @@ fn instead(text: &Text) -> Option<String> {
     if text.value != text.written {
         return None;
     }
-    let (on, condition) =
+    let (told, on, condition) =
         if let Some(prefix) = text.value.strip_suffix('*').filter(|prefix| !prefix.contains(['*', '@'])) {
             let on = prefix.rfind('.').map_or("", |dot| &prefix[..=dot]);
-            (format!("{on}**"), format!("{{ prefix = {} }}", quoted(prefix)))
+            ("", format!("{on}**"), format!("{{ prefix = {} }}", quoted(prefix)))
         } else {
             let (_, after) = text.value.split_once('@')?;
             if text.value.contains('*') || !after.starts_with(char::is_alphabetic) {
                 return None;
             }
             let words = text.value.split('.').map(|word| if word.contains('@') { "*" } else { word });
-            (words.collect::<Vec<_>>().join("."), format!("[{}]", quoted(&text.value)))
+            let on = words.collect::<Vec<_>>().join(".");
+            ("if `@` belongs to the type, ", on, format!("[{}]", quoted(&text.value)))
         };
     TypePattern::parse(&on).ok()?;
-    Some(format!("write on = [{}] and when = {{ \"/eventType\" = {condition} }}", quoted(&on)))
+    Some(format!("{told}write on = [{}] and when = {{ \"/eventType\" = {condition} }}", quoted(&on)))
 }
 
 /// As a string of TOML.

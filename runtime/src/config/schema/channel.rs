@@ -89,7 +89,7 @@ impl Words for Settle {
 #[schemars(untagged)]
 enum Format {
     Word(Word<Envelope>),
-    Raw(RawTable),
+    Raw(Box<RawTable>),
 }
 
 impl Default for Format {
