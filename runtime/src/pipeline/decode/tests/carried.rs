@@ -114,6 +114,16 @@ fn extensions_of_cloudevents_keep_their_types_in_both_modes() {
 }
 
 #[test]
+fn members_beside_the_data_of_a_native_event_are_not_lost() {
+    let body = r#"{"eventId":"1","eventType":"t","tenant":"acme","weight":1.50,"tags":["a"],"meta":{"b":1},"data":{}}"#;
+    let expected =
+        ["tenant: acme", "weight: 1.50 (Number)", "tags: [\"a\"] (String.Array)", "meta: {\"b\":1} (String.Json)"];
+    assert_eq!(carried(&only(auto(body))), expected);
+    let flat = only(auto(&body.replace(",\"data\":{}", "")));
+    assert_eq!((carried(&flat).len(), data(&flat).contains("acme")), (0, true));
+}
+
+#[test]
 fn what_the_host_itself_writes_into_cloudevents_is_no_extension() {
     let event = only(auto(
         r#"{"eventId":"e","eventType":"t","eventVersion":2,"source":"s","correlationId":"c","causationId":"k",
