@@ -48,7 +48,7 @@ impl Context {
         self.attributes.iter().find(|attribute| attribute.name == name)
     }
 
-    /// All that came with the event beside its own fields. Names differ from each other.
+    /// All that came with the event beside its own fields. Of several with one name the first counts.
     pub fn attributes(&self) -> &[Attribute] {
         &self.attributes
     }

@@ -144,15 +144,18 @@ impl Attribute {
     }
 }
 
-/// Attributes as a JSON object of their values.
+/// Attributes as a JSON object of their values. Of several with one name the first counts, here as everywhere.
 pub fn values(attributes: &[Attribute]) -> serde_json::Map<String, serde_json::Value> {
-    attributes.iter().map(|attribute| (attribute.name.clone(), attribute.to_json())).collect()
+    // The last one of a name stays in a map.
+    attributes.iter().rev().map(|attribute| (attribute.name.clone(), attribute.to_json())).collect()
 }
 
 /// The types of those attributes that are no plain text, as a JSON object.
 pub fn kinds(attributes: &[Attribute]) -> serde_json::Map<String, serde_json::Value> {
-    let typed = attributes.iter().filter(|attribute| !attribute.is_plain());
-    typed.map(|attribute| (attribute.name.clone(), (*attribute.kind).into())).collect()
+    let all = attributes.iter().rev().map(|attribute| (attribute.name.clone(), (*attribute.kind).into()));
+    let mut kinds: serde_json::Map<String, serde_json::Value> = all.collect();
+    kinds.retain(|_, kind| kind != TEXT);
+    kinds
 }
 
 /// A type without what its users have added to it.
@@ -269,6 +272,7 @@ mod tests {
             Attribute::binary("k", "Binary", vec![0, 1, 255]),
             Attribute::typed("l", "String.Array", r#"["a",1]"#),
             Attribute::typed("x", "String.Array", "[broken"),
+            Attribute::typed("t", "Number", "2"),
         ];
         let expected = serde_json::json!({"t":"acme","w":"1.50","n":12,"k":"AAH/","l":["a",1],"x":"[broken"});
         assert_eq!(serde_json::Value::Object(values(&all)), expected);

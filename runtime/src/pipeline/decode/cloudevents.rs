@@ -4,6 +4,7 @@
 //! `ce_` (Kafka), `cloudEvents:` and `cloudEvents_` (AMQP).
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::draft::{Draft, Input};
 use super::error::{DecodeError, Reason};
@@ -98,13 +99,13 @@ pub(super) fn decode_binary(input: &Input<'_>) -> Result<Draft, DecodeError> {
 /// In binary mode extensions are attributes of the message. They lose their prefix, and what the event says elsewhere is left
 /// out.
 fn carry_extensions(draft: &mut Draft, input: &Input<'_>) {
-    let mut extensions = Vec::<Attribute>::new();
+    let (mut extensions, mut known) = (Vec::new(), HashSet::new());
     for attribute in &input.message.attributes {
         let Some(written) = stripped(&attribute.name) else { continue };
         let is_lower = !written.bytes().any(|byte| byte.is_ascii_uppercase());
         let name = if is_lower { Cow::Borrowed(written) } else { Cow::Owned(written.to_ascii_lowercase()) };
-        let again = extensions.iter().any(|known| known.name == *name);
-        if !again && !is_told(&draft.event, &name, || attribute.as_text().map(Cow::Borrowed)) {
+        let is_told = is_told(&draft.event, &name, || attribute.as_text().map(Cow::Borrowed));
+        if !is_told && known.insert(name.to_string()) {
             extensions.push(Attribute { name: name.into_owned(), ..attribute.clone() });
         }
     }

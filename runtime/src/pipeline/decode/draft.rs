@@ -1,5 +1,7 @@
 //! What the formats work on, and what they hand back.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use super::error::{DecodeError, Reason};
@@ -11,6 +13,9 @@ use crate::json::Object;
 
 /// Media type of data where an envelope names none.
 pub(super) const JSON: &str = "application/json";
+
+/// Attributes that are compared one by one before a map takes over.
+const FEW: usize = 16;
 
 /// A message being decoded.
 #[derive(Clone, Copy)]
@@ -109,9 +114,15 @@ impl Draft {
     pub(super) fn put(&mut self, attributes: impl Iterator<Item = Attribute>) {
         let all = &mut self.event.attributes;
         let own = all.len();
+        let place = |(at, attribute): (usize, &Attribute)| (attribute.name.clone(), at);
+        let places: Option<HashMap<_, _>> = (own > FEW).then(|| all.iter().enumerate().map(place).collect());
         for attribute in attributes {
-            match all[..own].iter_mut().find(|other| other.name == attribute.name) {
-                Some(other) => *other = attribute,
+            let known = match &places {
+                Some(places) => places.get(&attribute.name).copied(),
+                None => all[..own].iter().position(|other| other.name == attribute.name),
+            };
+            match known {
+                Some(at) => all[at] = attribute,
                 None => all.push(attribute),
             }
         }

@@ -114,6 +114,20 @@ fn extensions_of_cloudevents_keep_their_types_in_both_modes() {
 }
 
 #[test]
+fn what_the_envelope_says_counts_more_than_the_message_however_much_that_carries() {
+    let cloud = CLOUD.replace("\"data\"", "\"n3\":\"envelope\",\"own\":1,\"data\"");
+    for count in [4, 16, 17, 1_000] {
+        let mut message = Message::from_body(cloud.clone());
+        message.attributes = (0..count).map(|n| Attribute::text(format!("n{n}"), "message")).collect();
+        let event = only(run(Format::CloudEvents, &message));
+        let mut expected = message.attributes.clone();
+        expected[3] = Attribute::text("n3", "envelope");
+        expected.push(Attribute::typed("own", "Number", "1"));
+        assert_eq!(event.attributes, expected, "{count}");
+    }
+}
+
+#[test]
 fn members_beside_the_data_of_a_native_event_are_not_lost() {
     let body = r#"{"eventId":"1","eventType":"t","tenant":"acme","weight":1.50,"tags":["a"],"meta":{"b":1},"data":{}}"#;
     let expected =
