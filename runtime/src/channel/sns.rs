@@ -442,6 +442,22 @@ mod tests {
     const QUEUE: &str = "arn:aws:sqs:eu-west-1:000000000000:inbox";
 
     #[test]
+    fn attributes_are_published_with_the_types_that_they_were_received_with() {
+        let sent = |attribute: &Attribute| {
+            let value = outgoing(attribute).expect("a value");
+            let bytes = value.binary_value().map(|bytes| bytes.as_ref().to_vec());
+            (value.data_type().to_owned(), value.string_value().map(str::to_owned), bytes)
+        };
+        let (text, bytes) = (|kind: &str, text: &str| (kind.into(), Some(text.into()), None), vec![0, 1, 255]);
+        assert_eq!(sent(&("tenant", "acme").into()), text("String", "acme"));
+        assert_eq!(sent(&Attribute::typed("w", "Number.float", "1.50")), text("Number.float", "1.50"));
+        assert_eq!(sent(&Attribute::typed("n", "Number", "+1")), text("Number", "+1"));
+        assert_eq!(sent(&Attribute::typed("l", "String.Array", "[1]")), text("String.Array", "[1]"));
+        let binary = Attribute::binary("k", "Binary.key", bytes.clone());
+        assert_eq!(sent(&binary), ("Binary.key".into(), None, Some(bytes)));
+    }
+
+    #[test]
     fn a_topic_is_looked_for_beside_its_queue() {
         assert_eq!(sibling(QUEUE, "news").as_deref(), Some(TOPIC));
         assert_eq!(sibling("inbox", "news"), None);
