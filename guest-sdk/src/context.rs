@@ -6,6 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::attribute::Attribute;
 use crate::config::{self, ConfigError};
 use crate::emit::NewEvent;
 use crate::host::Host;
@@ -23,6 +24,7 @@ use crate::timestamp::Timestamp;
 #[derive(Debug)]
 pub struct Context {
     host: Host,
+    attributes: Vec<Attribute>,
     attempt: OnceCell<Attempt>,
 }
 
@@ -36,8 +38,19 @@ pub(crate) struct Attempt {
 }
 
 impl Context {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host, attempt: OnceCell::new() }
+    pub(crate) fn new(host: Host, attributes: Vec<Attribute>) -> Self {
+        Self { host, attributes, attempt: OnceCell::new() }
+    }
+
+    /// What came with the event beside its own fields, by its name: a message attribute of SQS or SNS, an extension of a
+    /// `CloudEvent`, `account`, `region` or `resources` of an EventBridge event. Names are compared exactly.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.iter().find(|attribute| attribute.name == name)
+    }
+
+    /// All that came with the event beside its own fields. Of several with one name the first counts.
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.attributes
     }
 
     /// The reactor's own key-value state; needs `allow = { state = true }`.

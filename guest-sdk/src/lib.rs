@@ -50,6 +50,26 @@
 //! Data that cannot be read as the handler's type is rejected before the handler is called, with the reason and the
 //! place in the data.
 //!
+//! # What else came with an event
+//!
+//! Message attributes of SQS and SNS, extensions of CloudEvents, and account, region and resources of EventBridge are
+//! [attributes](Context::attribute), with their types:
+//!
+//! ```
+//! use reactor_guest::prelude::*;
+//!
+//! #[reactor]
+//! fn billed(event: Event<Raw>, cx: &Context) -> Outcome {
+//!     let tenant = cx.attribute("tenant").and_then(Attribute::as_str).or_reject("no tenant")?;
+//!     cx.state().set(tenant, &event.id)?;
+//!     Ok(())
+//! }
+//! # use reactor_guest::testing::{Run, json};
+//! let mut run = Run::new(billed).attribute("tenant", "acme");
+//! run.event("order.placed", json!({})).assert_done();
+//! assert_eq!(run.state_keys(), ["acme"]);
+//! ```
+//!
 //! # A crate
 //!
 //! ```toml
@@ -83,6 +103,7 @@
 #[cfg(test)]
 extern crate self as reactor_guest;
 
+mod attribute;
 mod event;
 mod place;
 mod timestamp;
@@ -105,6 +126,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod __private;
 
+pub use attribute::{Attribute, AttributeValue};
 pub use config::ConfigError;
 pub use context::Context;
 pub use emit::NewEvent;
@@ -124,6 +146,6 @@ pub use reactor_guest_macros::reactor;
 /// Everything that a handler usually needs: `use reactor_guest::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        Context, Event, Failure, Level, OrFail, Outcome, Raw, Timestamp, reactor, reject, retry, retry_after,
+        Attribute, Context, Event, Failure, Level, OrFail, Outcome, Raw, Timestamp, reactor, reject, retry, retry_after,
     };
 }

@@ -29,7 +29,7 @@ fn main() {
         serde_json::to_string(&native).unwrap()
     );
     let s3 = r#"{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","awsRegion":"eu-1","eventTime":"2026-11-23T13:31:03.123Z","eventName":"ObjectCreated:Put","responseElements":{"x-amz-request-id":"C3D13FE58DE4C810"},"s3":{"s3SchemaVersion":"1.0","bucket":{"name":"b","arn":"arn:aws:s3:::b"},"object":{"key":"Happy%20Face.jpg","size":1024,"eTag":"d41d8cd98f00b204e9800998ecf8427e","sequencer":"0A1B2C3D4E5F678901"}}}]}"#;
-    let raw = Format::Raw(Box::new(RawFormat { event_type: RawField::Constant("t".into()), id: None, source: None }));
+    let raw = Format::Raw(Box::new(RawFormat::of(RawField::Constant("t".into()))));
     println!("{:<24} {:>7} {:>10}", "decode", "bytes", "ns/event");
     for (name, format, body) in [
         ("native", Format::Native, native.as_str()),

@@ -77,6 +77,7 @@ fn event() -> Event {
         content_type: "application/json".into(),
         hop: 0,
         trace_parent: None,
+        attributes: Vec::new(),
         data: Bytes::from(format!(r#"{{"orderId":"o-1234","items":[{filler}],"tenant":"tenant-0"}}"#)),
     }
 }

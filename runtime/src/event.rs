@@ -7,6 +7,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::attribute::{self, Attribute};
+
 /// What a channel hands over before anything has looked inside: a body and its attributes.
 ///
 /// A local channel stores exactly this in its log, and an SQS message maps onto it, so that one
@@ -15,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub struct Message {
     /// The bytes as they were sent.
     pub body: Bytes,
-    /// String attributes, in the order they were given (SQS and SNS message attributes).
-    pub attributes: Vec<(String, String)>,
+    /// Its attributes with their types, in the order they were given (SQS and SNS message attributes).
+    pub attributes: Vec<Attribute>,
     /// What the channel itself says of the message.
     pub system: SystemAttributes,
 }
@@ -42,19 +44,19 @@ impl Message {
         Self { body: body.into(), ..Self::default() }
     }
 
-    /// The value of an attribute; names are compared exactly, as SQS does.
+    /// The text or the digits of an attribute; names are compared exactly, as SQS does.
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|attribute| attribute.name == name)?.as_text()
     }
 
-    /// Its attributes as a JSON object.
+    /// The values of its attributes as a JSON object.
     pub fn attributes_as_json(&self) -> serde_json::Map<String, serde_json::Value> {
-        self.attributes.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect()
+        attribute::values(&self.attributes)
     }
 
     /// Bytes that count against size limits: the body plus attribute names and values.
     pub fn size(&self) -> usize {
-        self.body.len() + self.attributes.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>()
+        self.body.len() + self.attributes.iter().map(Attribute::size).sum::<usize>()
     }
 }
 
@@ -85,6 +87,8 @@ pub struct Event {
     pub hop: u32,
     /// W3C `traceparent`.
     pub trace_parent: Option<String>,
+    /// What else the message and its envelope carry: message attributes, extensions, fields without a place of their own.
+    pub attributes: Vec<Attribute>,
     /// The payload: JSON text for `application/json`, else the raw bytes.
     pub data: Bytes,
 }
@@ -92,7 +96,8 @@ pub struct Event {
 impl Event {
     /// Bytes this event is charged with where memory is budgeted.
     pub fn weight(&self) -> usize {
-        self.data.len() + self.id.len() + self.event_type.len() + self.source.len() + 256
+        let attributes: usize = self.attributes.iter().map(|attribute| attribute.size() + 128).sum();
+        self.data.len() + self.id.len() + self.event_type.len() + self.source.len() + attributes + 256
     }
 }
 

@@ -19,6 +19,7 @@
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see cli::say")]
 
+pub mod attribute;
 pub mod event;
 pub mod subscription;
 

@@ -11,13 +11,14 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// For a guest of the tests that uses the standard library as a program does.
 const WASI: &str = "wasm32-wasip2";
 /// Every guest of this repository.
-const GUESTS: [&str; 7] = [
+const GUESTS: [&str; 8] = [
     "example-inventory",
     "example-payments",
     "example-notifications",
     "example-analytics",
     "guest-caller",
     "guest-moody",
+    "guest-seen",
     "guest-tally",
 ];
 

@@ -1,5 +1,6 @@
 //! The host, as the guest's imports.
 
+use crate::attribute::{Attribute, AttributeValue};
 use crate::context::{Attempt, Context};
 use crate::emit::Published;
 use crate::event::{Event, FromData, Raw};
@@ -30,10 +31,14 @@ pub use bindings::Guest;
 
 /// Runs a handler on the event that the host handed over: the body of the export `handle`.
 #[doc(hidden)]
-pub fn run<T: FromData>(handler: fn(Event<T>, &Context) -> Outcome, event: types::Event) -> Result<(), types::Failure> {
+pub fn run<T: FromData>(
+    handler: fn(Event<T>, &Context) -> Outcome,
+    mut event: types::Event,
+) -> Result<(), types::Failure> {
     // A trap carries no message, so the panic says it through the log before.
     std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
-    let outcome = Event::from(event).into_typed().and_then(|event| handler(event, &Context::new(Host)));
+    let attributes = std::mem::take(&mut event.attributes).into_iter().map(Attribute::from).collect();
+    let outcome = Event::from(event).into_typed().and_then(|event| handler(event, &Context::new(Host, attributes)));
     outcome.map_err(types::Failure::from)
 }
 
@@ -101,6 +106,18 @@ impl From<types::Event> for Event<Raw> {
             content_type: event.content_type,
             data: Raw::new(event.data),
         }
+    }
+}
+
+impl From<types::Attribute> for Attribute {
+    fn from(attribute: types::Attribute) -> Self {
+        let value = match attribute.value {
+            types::AttributeValue::Text(text) => AttributeValue::Text(text),
+            types::AttributeValue::Number(digits) => AttributeValue::Number(digits),
+            types::AttributeValue::Boolean(value) => AttributeValue::Boolean(value),
+            types::AttributeValue::Bytes(bytes) => AttributeValue::Bytes(bytes),
+        };
+        Self { name: attribute.name, type_name: attribute.type_name, value }
     }
 }
 

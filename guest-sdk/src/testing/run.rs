@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ended::{Emitted, Ended, Ending};
+use crate::attribute::{Attribute, AttributeValue};
 use crate::context::{Attempt, Context};
 use crate::event::{Event, FromData, Raw};
 use crate::host::native::{Canned, Host, World};
@@ -34,6 +35,7 @@ pub struct Run<T, F> {
     attempt: u32,
     max_attempts: u32,
     envelope: Event<Raw>,
+    attributes: Vec<Attribute>,
     events: u32,
 }
 
@@ -65,6 +67,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
             attempt: 1,
             max_attempts: 5,
             envelope,
+            attributes: Vec::new(),
             events: 0,
         }
     }
@@ -158,6 +161,23 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         self
     }
 
+    /// What the next events carry beside their own fields: `.attribute("tenant", "acme")`, `.attribute("weight", 12)`.
+    #[must_use]
+    pub fn attribute(self, name: &str, value: impl Into<AttributeValue>) -> Self {
+        self.attributes([Attribute::new(name, value)])
+    }
+
+    /// The same for several, with types of their own: `.attributes([Attribute::new("policy", "{}").of_type("String.Json")])`.
+    /// One of a known name replaces it.
+    #[must_use]
+    pub fn attributes(mut self, attributes: impl IntoIterator<Item = Attribute>) -> Self {
+        for attribute in attributes {
+            self.attributes.retain(|known| known.name != attribute.name);
+            self.attributes.push(attribute);
+        }
+        self
+    }
+
     /// Runs the handler on an event with this data, as JSON.
     ///
     /// # Panics
@@ -215,7 +235,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
             answers: self.answers.clone(),
             requests: Vec::new(),
         }));
-        let context = Context::new(Host(Rc::clone(&world)));
+        let context = Context::new(Host(Rc::clone(&world)), self.attributes.clone());
         let handled = catch_unwind(AssertUnwindSafe(|| {
             event.clone().into_typed().and_then(|event| (self.handler)(event, &context))
         }));
@@ -249,9 +269,12 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         ended
     }
 
-    /// Passes what a handler emitted on to this one, as the host would.
+    /// Passes what a handler emitted on to this one, as the host would: without attributes.
     pub fn emitted(&mut self, emitted: &Emitted) -> Ended {
-        self.run(&emitted.clone().into_event())
+        let attributes = std::mem::take(&mut self.attributes);
+        let ended = self.run(&emitted.clone().into_event());
+        self.attributes = attributes;
+        ended
     }
 
     /// Runs the handler on a whole event, in an attempt of this number: for tests of several handlers together.

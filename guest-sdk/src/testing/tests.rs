@@ -133,3 +133,33 @@ fn emitted_events_can_be_passed_on() {
     assert_eq!(passed.emit().event_type, "again.event-1");
     assert_eq!(passed.emit().correlation_id, "correlation-1");
 }
+
+#[test]
+fn events_carry_the_attributes_that_a_test_sets() {
+    fn billed(event: Event<Value>, cx: &Context) -> Outcome {
+        let names: Vec<_> = cx.attributes().iter().map(|one| format!("{}={one} {}", one.name, one.type_name)).collect();
+        cx.state().set("names", &names)?;
+        let weight: f64 = cx.attribute("weight").and_then(Attribute::parse).or_reject("no weight")?;
+        let urgent = cx.attribute("urgent").and_then(Attribute::as_bool);
+        let key = cx.attribute("key").and_then(Attribute::as_bytes).map(<[u8]>::len);
+        cx.emit("billed", &(weight, urgent, key, cx.attribute("Tenant").is_none(), event.data))
+    }
+    let mut run = Run::new(billed)
+        .attribute("tenant", "other")
+        .attribute("tenant", "acme")
+        .attribute("urgent", true)
+        .attribute("count", 12)
+        .attribute("key", vec![0, 1, 255])
+        .attributes([Attribute::new("weight", "1.50").of_type("Number.float")]);
+    let ended = run.event("order.placed", json!(1)).assert_done();
+    assert_eq!(ended.emit().json::<Value>(), json!([1.5, true, 3, true, 1]));
+    let names = [
+        "tenant=acme String",
+        "urgent=true Boolean",
+        "count=12 Number",
+        "key=3 bytes Binary",
+        "weight=1.50 Number.float",
+    ];
+    assert_eq!(run.state_of::<Vec<String>>("names"), Some(names.map(str::to_owned).to_vec()));
+    run.emitted(ended.emit()).assert_rejected("no weight");
+}

@@ -73,6 +73,10 @@ impl Place {
             Format::EventBridge => body(vec!["detail-type".to_owned()]),
             Format::Raw(raw) => match &raw.event_type {
                 RawField::Attribute(name) => Self { scope: "MessageAttributes", path: vec![name.meaning().to_owned()] },
+                // What stands at `/attributes/...` may be an attribute and not in the body.
+                RawField::Pointer(pointer) if pointer.tokens.first().is_some_and(|token| token == "attributes") => {
+                    return None;
+                }
                 RawField::Pointer(pointer) => body(pointer.tokens.clone()),
                 RawField::Constant(_) => return None,
             },

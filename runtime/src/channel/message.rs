@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{ChannelError, Trouble};
+use crate::attribute::Attribute;
 use crate::event::{Identity, Message};
 
 /// Most attributes of a message.
@@ -12,7 +13,7 @@ const MAX_ID: usize = 128;
 
 /// Bytes that AWS counts: an attribute's type counts, too.
 fn size(message: &Message) -> usize {
-    message.size() + message.attributes.len() * "String".len()
+    message.size() + message.attributes.iter().map(|attribute| attribute.kind.len()).sum::<usize>()
 }
 
 /// Whether a message was refused, perhaps because of others in the same call.
@@ -33,7 +34,11 @@ pub(super) fn check(message: &Message, most_bytes: usize) -> Result<(), ChannelE
     if body.is_empty() {
         return refuse("the body is empty, which the channel does not take".into());
     }
-    if let Some(c) = body.chars().chain(message.attributes.iter().flat_map(|(_, v)| v.chars())).find(|c| !allowed(*c)) {
+    if let Some(c) = body
+        .chars()
+        .chain(message.attributes.iter().filter_map(Attribute::as_text).flat_map(str::chars))
+        .find(|c| !allowed(*c))
+    {
         return refuse(format!(
             "the message contains the character U+{:04X}, which the channel does not take",
             u32::from(c)
@@ -43,8 +48,8 @@ pub(super) fn check(message: &Message, most_bytes: usize) -> Result<(), ChannelE
     if count > MAX_ATTRIBUTES {
         return refuse(format!("the message has {count} attributes, and the channel takes {MAX_ATTRIBUTES}"));
     }
-    match message.attributes.iter().find(|(name, value)| name.is_empty() || value.is_empty()) {
-        Some((name, _)) => refuse(format!("the attribute `{name}` is empty, which the channel does not take")),
+    match message.attributes.iter().find(|one| one.name.is_empty() || one.size() == one.name.len()) {
+        Some(one) => refuse(format!("the attribute `{}` is empty, which the channel does not take", one.name)),
         None => Ok(()),
     }
 }
@@ -99,7 +104,7 @@ mod tests {
     #[test]
     fn what_the_channel_would_not_take_is_refused_before() {
         let message = |body: &str, attributes: &[(&str, &str)]| {
-            let attributes = attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let attributes = attributes.iter().map(|pair| Attribute::from(*pair)).collect();
             Message { attributes, ..Message::from_body(body.to_owned()) }
         };
         let many: Vec<(&str, &str)> = vec![("a", "b"); 11];

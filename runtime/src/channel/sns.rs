@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_sdk_sns::primitives::Blob;
 use aws_sdk_sns::types::{BatchResultErrorEntry, MessageAttributeValue, PublishBatchRequestEntry};
 use aws_sdk_sqs::types::QueueAttributeName;
 use futures_util::future::BoxFuture;
@@ -13,6 +14,7 @@ use super::aws::{Aws, Tried, explain, explain_entry, silence};
 use super::filter::FilterPolicy;
 use super::sqs::{SqsQueue, each};
 use super::{ChannelError, Depth, Receipt, Received, Result, Sink, Source, Trouble, message};
+use crate::attribute::{Attribute, AttributeValue, TEXT};
 use crate::config::Written;
 use crate::event::Message;
 
@@ -137,9 +139,8 @@ impl SnsTopic {
     fn entry(&self, id: usize, message: &Message) -> Result<PublishBatchRequestEntry, aws_sdk_sns::error::BuildError> {
         let body = String::from_utf8_lossy(&message.body);
         let mut entry = PublishBatchRequestEntry::builder().id(id.to_string()).message(body);
-        for (name, value) in &message.attributes {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
-            entry = entry.message_attributes(name, value);
+        for attribute in &message.attributes {
+            entry = entry.message_attributes(&attribute.name, outgoing(attribute)?);
         }
         if self.is_fifo() {
             let (group, dedup) = message::fifo(message);
@@ -372,6 +373,17 @@ pub(super) fn changes(found: &HashMap<String, String>, filter: Option<&FilterPol
     changes
 }
 
+/// An attribute as it is published: with the type that it was received with.
+fn outgoing(attribute: &Attribute) -> std::result::Result<MessageAttributeValue, aws_sdk_sns::error::BuildError> {
+    let value = MessageAttributeValue::builder().data_type(&*attribute.kind);
+    match &attribute.value {
+        AttributeValue::Text(text) | AttributeValue::Number(text) => value.string_value(text),
+        AttributeValue::Boolean(truth) => value.data_type(TEXT).string_value(truth.to_string()),
+        AttributeValue::Binary(bytes) => value.binary_value(Blob::new(&bytes[..])),
+    }
+    .build()
+}
+
 impl Source for Subscription {
     fn receive(&self, max: usize, wait: Duration, lease: Duration) -> BoxFuture<'_, Result<Vec<Received>>> {
         Box::pin(async move {
@@ -428,6 +440,22 @@ mod tests {
 
     const TOPIC: &str = "arn:aws:sns:eu-west-1:000000000000:news";
     const QUEUE: &str = "arn:aws:sqs:eu-west-1:000000000000:inbox";
+
+    #[test]
+    fn attributes_are_published_with_the_types_that_they_were_received_with() {
+        let sent = |attribute: &Attribute| {
+            let value = outgoing(attribute).expect("a value");
+            let bytes = value.binary_value().map(|bytes| bytes.as_ref().to_vec());
+            (value.data_type().to_owned(), value.string_value().map(str::to_owned), bytes)
+        };
+        let (text, bytes) = (|kind: &str, text: &str| (kind.into(), Some(text.into()), None), vec![0, 1, 255]);
+        assert_eq!(sent(&("tenant", "acme").into()), text("String", "acme"));
+        assert_eq!(sent(&Attribute::typed("w", "Number.float", "1.50")), text("Number.float", "1.50"));
+        assert_eq!(sent(&Attribute::typed("n", "Number", "+1")), text("Number", "+1"));
+        assert_eq!(sent(&Attribute::typed("l", "String.Array", "[1]")), text("String.Array", "[1]"));
+        let binary = Attribute::binary("k", "Binary.key", bytes.clone());
+        assert_eq!(sent(&binary), ("Binary.key".into(), None, Some(bytes)));
+    }
 
     #[test]
     fn a_topic_is_looked_for_beside_its_queue() {

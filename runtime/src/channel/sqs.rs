@@ -8,13 +8,12 @@ use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
     MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::aws::{Aws, LONGEST_WAIT, Tried, explain, explain_entry, silence};
 use super::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Result, Sink, Source, Trouble, message};
+use crate::attribute::{Attribute, AttributeValue, TEXT};
 use crate::config::{QueueArn, Written};
 use crate::event::{Message, SystemAttributes};
 
@@ -206,9 +205,8 @@ impl SqsQueue {
     ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
         let body = String::from_utf8_lossy(&message.body);
         let mut entry = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body);
-        for (name, value) in &message.attributes {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
-            entry = entry.message_attributes(name, value);
+        for attribute in &message.attributes {
+            entry = entry.message_attributes(&attribute.name, outgoing(attribute)?);
         }
         if self.is_fifo() {
             let (group, dedup) = message::fifo(message);
@@ -277,15 +275,15 @@ impl Sink for SqsQueue {
     }
 }
 
-/// A message as it was received. Attributes that are bytes become base64. In a standard queue, groups are no order.
+/// A message as it was received. In a standard queue, groups are no order.
 fn received(message: aws_sdk_sqs::types::Message, is_fifo: bool) -> Option<Received> {
     let receipt = Receipt(message.receipt_handle?);
     let system = message.attributes.unwrap_or_default();
     let get = |name| system.get(&name).cloned();
-    let mut attributes: Vec<(String, String)> =
-        message.message_attributes.unwrap_or_default().into_iter().filter_map(|(k, v)| Some((k, text(v)?))).collect();
+    let found = message.message_attributes.unwrap_or_default().into_iter();
+    let mut attributes: Vec<Attribute> = found.filter_map(|(name, value)| incoming(name, value)).collect();
     // The SDK has them in no order.
-    attributes.sort_unstable();
+    attributes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Some(Received {
         message: Message {
             body: message.body.unwrap_or_default().into(),
@@ -303,8 +301,24 @@ fn received(message: aws_sdk_sqs::types::Message, is_fifo: bool) -> Option<Recei
     })
 }
 
-fn text(value: MessageAttributeValue) -> Option<String> {
-    value.string_value.or_else(|| value.binary_value.map(|bytes: Blob| BASE64_STANDARD.encode(bytes)))
+/// An attribute with its type as it was received.
+fn incoming(name: String, value: MessageAttributeValue) -> Option<Attribute> {
+    match (value.binary_value, value.string_value) {
+        (Some(bytes), _) => Some(Attribute::binary(name, value.data_type, bytes.into_inner())),
+        (None, Some(text)) => Some(Attribute::typed(name, value.data_type, text)),
+        (None, None) => None,
+    }
+}
+
+/// An attribute as it is sent: with the type that it was received with.
+fn outgoing(attribute: &Attribute) -> std::result::Result<MessageAttributeValue, aws_sdk_sqs::error::BuildError> {
+    let value = MessageAttributeValue::builder().data_type(&*attribute.kind);
+    match &attribute.value {
+        AttributeValue::Text(text) | AttributeValue::Number(text) => value.string_value(text),
+        AttributeValue::Boolean(truth) => value.data_type(TEXT).string_value(truth.to_string()),
+        AttributeValue::Binary(bytes) => value.binary_value(Blob::new(&bytes[..])),
+    }
+    .build()
 }
 
 /// Whole seconds, rounded up: a lease must not be shorter than it was meant to be.

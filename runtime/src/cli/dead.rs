@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::attribute;
 use crate::config::units;
 use crate::event::ReactorId;
 use crate::store::memory::MemoryStore;
@@ -244,7 +245,7 @@ fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, from: &str, json
     }
     out!("");
     out!("message ({} bytes)", letter.message.body.len());
-    letter.message.attributes.iter().for_each(|(key, value)| out!("    {key}: {value}"));
+    letter.message.attributes.iter().for_each(|attribute| out!("    {attribute}"));
     print_block(&String::from_utf8_lossy(&letter.message.body));
     Ok(())
 }
@@ -275,6 +276,7 @@ fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> Value {
         "offset": letter.origin.offset,
         "message": body,
         "attributes": letter.message.attributes_as_json(),
+        "attributeTypes": attribute::kinds(&letter.message.attributes),
     })
 }
 

@@ -108,7 +108,7 @@ impl Invoke {
             body = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
         }
         let mut message = Message::from_body(body.trim_ascii().to_vec());
-        message.attributes.clone_from(&self.attribute);
+        message.attributes = self.attribute.iter().cloned().map(Into::into).collect();
         message.system.message_id = Some(format!("{}/invoke", self.reactor));
         Ok(message)
     }

@@ -220,7 +220,7 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn add(&mut self, body: &[u8], length: usize, line: u64, attributes: &[(String, String)]) -> Result<(), Exit> {
         let mut message = Message::from_body(body.to_vec());
-        message.attributes = attributes.to_vec();
+        message.attributes = attributes.iter().cloned().map(Into::into).collect();
         let size = message.size().max(length.saturating_sub(1));
         if message.size() > self.channel.max_event || size > self.channel.max_event + 1 {
             self.report.refused += 1;

@@ -23,7 +23,7 @@ pub(super) const SQS: &[&str] = &["queue", "settle", "create", "lease", "retenti
 /// The keys of a channel of kind `sns`, beside the common ones.
 pub(super) const SNS: &[&str] = &["topic", "queue", "settle", "create", "lease", "retention"];
 /// The keys of `format = { raw = { ... } }`.
-pub(super) const RAW: &[&str] = &["type", "id", "source"];
+pub(super) const RAW: &[&str] = &["type", "id", "source", "time", "subject", "key", "version", "correlation-id"];
 /// Where a part of a raw message may come from, if it is no constant.
 pub(super) const ORIGINS: &[&str] = &["pointer", "attribute"];
 
@@ -196,10 +196,17 @@ fn raw(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<RawFormat> {
         reader.missing(&raw, "type", "\"order.placed\"");
         return None;
     };
+    let event_type = raw_field(reader, event_type, &raw.dotted("type"))?;
+    let mut part = |key: &str| raw.get(key).and_then(|value| raw_field(reader, value, &raw.dotted(key)));
     Some(RawFormat {
-        event_type: raw_field(reader, event_type, &raw.dotted("type"))?,
-        id: raw.get("id").and_then(|value| raw_field(reader, value, &raw.dotted("id"))),
-        source: raw.get("source").and_then(|value| raw_field(reader, value, &raw.dotted("source"))),
+        event_type,
+        id: part("id"),
+        source: part("source"),
+        time: part("time"),
+        subject: part("subject"),
+        key: part("key"),
+        version: part("version"),
+        correlation_id: part("correlation-id"),
     })
 }
 

@@ -173,6 +173,25 @@ pub struct RawFormat {
     pub id: Option<RawField>,
     /// The source; the channel's name if absent.
     pub source: Option<RawField>,
+    /// When it happened.
+    pub time: Option<RawField>,
+    /// What it is about.
+    pub subject: Option<RawField>,
+    /// The partition key.
+    pub key: Option<RawField>,
+    /// The version; 1 if absent.
+    pub version: Option<RawField>,
+    /// The correlation id; the id if absent.
+    pub correlation_id: Option<RawField>,
+}
+
+impl RawFormat {
+    /// A raw format that says of nothing but the type where it comes from.
+    pub fn of(event_type: RawField) -> Self {
+        let (id, source, time, subject) = (None, None, None, None);
+        let (key, version, correlation_id) = (None, None, None);
+        Self { event_type, id, source, time, subject, key, version, correlation_id }
+    }
 }
 
 /// Where one field of a raw event comes from.

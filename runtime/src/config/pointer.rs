@@ -33,25 +33,43 @@ pub(super) fn event_pointer(reader: &mut Reader<'_>, text: &Text, name: &str) ->
     let pointer = any_pointer(reader, text, name)?;
     let (root, deeper) = pointer.tokens.split_first()?;
     let known = ROOTS.contains(&root.as_str());
-    if known && (deeper.is_empty() || root == "data") {
+    let fits = match root.as_str() {
+        "data" => true,
+        "attributes" => !deeper.is_empty(),
+        _ => deeper.is_empty(),
+    };
+    if known && fits {
         return Some(pointer);
     }
     let rest = pointer.text[1..].find('/').map_or("", |at| &pointer.text[at + 1..]);
-    let label = if known {
+    let label = if root == "attributes" {
+        "it names no attribute; write `/attributes/NAME`".to_owned()
+    } else if known {
         format!("`/{root}` is one value, there is nothing below it")
     } else if let Some((_, meant)) = ELSEWHERE.iter().find(|(word, _)| word == root) {
         format!("this is `{meant}{}` here", if *meant == "/data" { rest } else { "" })
     } else {
         match nearest(root, ROOTS.iter().copied()) {
-            Some(near) => format!("did you mean `/{near}{}`?", if near == "data" { rest } else { "" }),
+            Some(near) => {
+                format!("did you mean `/{near}{}`?", if ["data", "attributes"].contains(&near) { rest } else { "" })
+            }
             // Whether it is there, only the producer knows.
-            None => format!("if it is a member of the event's data, write `/data{}`", pointer.text),
+            None => {
+                let text = &pointer.text;
+                format!(
+                    "if it is a member of the event's data, write `/data{text}`; beside the data, `/attributes{text}`"
+                )
+            }
         }
     };
     let title = format!("`{name}`: no event has `{}`", text.written);
     let problem = reader.problem(text.span.clone(), "no-such-field", title).label(text.reason(label));
     let fields = ROOTS.iter().map(|root| format!("/{root}")).collect::<Vec<_>>().join(", ");
-    reader.note(problem.help(format!("an event has {fields}; what the producer sent is in /data")));
+    let help = format!(
+        "an event has {fields}; what the producer sent is in /data, and message attributes, extensions of CloudEvents and \
+         account and region of EventBridge are in /attributes"
+    );
+    reader.note(problem.help(help));
     None
 }
 

@@ -37,6 +37,11 @@ impl PointerSet {
         })
     }
 
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Finds the text of each pointer's value: pairs of number and text, sorted by number; what is absent is left out.
     /// Stops reading as soon as all are found.
     pub fn find<'t>(&self, text: &'t str) -> Vec<(usize, &'t str)> {

@@ -171,6 +171,7 @@ pub(super) fn emitted(
         content_type: emit.content_type.clone(),
         hop: parent.hop + 1,
         trace_parent,
+        attributes: Vec::new(),
         data: emit.data.clone(),
     }
 }

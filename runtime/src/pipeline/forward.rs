@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::attribute::{self, Attribute};
 use crate::event::{AttemptRecord, Event, Message};
 use crate::store::DeadLetter;
 
@@ -52,7 +53,7 @@ pub struct Note {
     pub history: Vec<AttemptRecord>,
     /// Attributes of the message for which there was no room beside this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Vec<Attribute>,
     /// The id that the channel had given the message, and its FIFO deduplication id: it may be known by them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
@@ -87,6 +88,7 @@ pub(super) fn as_event(parent: &Event, reactor: &str, id: String, letter: &DeadL
         "message": {
             "body": String::from_utf8_lossy(&letter.message.body),
             "attributes": letter.message.attributes_as_json(),
+            "attributeTypes": attribute::kinds(&letter.message.attributes),
         },
     });
     let emit = Emit {
@@ -116,7 +118,7 @@ pub(super) struct Way<'w> {
 /// A dead letter as the message that it was, with a note. Where both are more than the limit, the note gets shorter.
 pub(super) fn as_message(way: &Way<'_>, id: String, letter: &DeadLetter) -> Message {
     let mut message = letter.message.clone();
-    message.attributes.retain(|(name, _)| name != DEAD_LETTER_ATTRIBUTE);
+    message.attributes.retain(|attribute| attribute.name != DEAD_LETTER_ATTRIBUTE);
     let overflow = message.attributes.split_off(message.attributes.len().min(MAX_ATTRIBUTES - 1));
     let base64 = std::str::from_utf8(&message.body).is_err();
     if base64 {
@@ -141,7 +143,7 @@ pub(super) fn as_message(way: &Way<'_>, id: String, letter: &DeadLetter) -> Mess
         base64,
     };
     let room = way.limit.saturating_sub(message.size() + DEAD_LETTER_ATTRIBUTE.len()).min(MAX_NOTE);
-    message.attributes.push((DEAD_LETTER_ATTRIBUTE.to_owned(), fit(note, room)));
+    message.attributes.push(Attribute::text(DEAD_LETTER_ATTRIBUTE, fit(note, room)));
     message
 }
 
@@ -171,10 +173,11 @@ fn shortened(text: &str) -> String {
 
 /// A message that may be a dead letter on its way back: the message as it was, and its note.
 pub fn sent_back(mut message: Message) -> (Message, Option<Note>) {
-    let Some(at) = message.attributes.iter().position(|(name, _)| name == DEAD_LETTER_ATTRIBUTE) else {
+    let Some(at) = message.attributes.iter().position(|attribute| attribute.name == DEAD_LETTER_ATTRIBUTE) else {
         return (message, None);
     };
-    let Ok(mut note) = serde_json::from_str::<Note>(&message.attributes[at].1) else { return (message, None) };
+    let text = message.attributes[at].as_text().unwrap_or_default();
+    let Ok(mut note) = serde_json::from_str::<Note>(text) else { return (message, None) };
     if note.base64 {
         let Ok(body) = BASE64_STANDARD.decode(&message.body) else { return (message, None) };
         message.body = body.into();
@@ -194,7 +197,12 @@ mod tests {
 
     fn letter(body: &[u8], attributes: usize, error: usize) -> DeadLetter {
         let mut message = Message::from_body(body.to_vec());
-        message.attributes = (0..attributes).map(|n| (format!("a{n}"), n.to_string())).collect();
+        let attribute = |n: usize| match n % 3 {
+            0 => Attribute::text(format!("a{n}"), n.to_string()),
+            1 => Attribute::typed(format!("a{n}"), "Number.float", "1.50"),
+            _ => Attribute::binary(format!("a{n}"), "Binary.key", vec![0, 1, 255]),
+        };
+        message.attributes = (0..attributes).map(attribute).collect();
         message.system.group_id = Some("g".into());
         message.system.message_id = Some("m".into());
         let attempt = |number| AttemptRecord {
@@ -222,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_back_is_what_was_received() {
-        for (body, attributes) in [(&b"{\"a\":1}"[..], 0), (b"text", 9), (b"text", 10), (b"\xff\x00", 3)] {
+        for (body, attributes) in [(&b"{\"a\":1}"[..], 0), (b"text", 9), (b"text", 12), (b"\xff\x00", 3)] {
             let letter = letter(body, attributes, 10);
             let message =
                 as_message(&Way { reactor: "r", from: "shop", hops: 3, limit: 1 << 18 }, "id".into(), &letter);
@@ -250,7 +258,7 @@ mod tests {
     #[test]
     fn what_somebody_else_wrote_is_left_alone() {
         let mut message = Message::from_body("x");
-        message.attributes.push((DEAD_LETTER_ATTRIBUTE.into(), "no note".into()));
+        message.attributes.push(Attribute::text(DEAD_LETTER_ATTRIBUTE, "no note"));
         assert_eq!(sent_back(message.clone()), (message, None));
     }
 }

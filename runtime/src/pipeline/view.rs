@@ -8,7 +8,7 @@ use crate::json::{PointerSet, Value};
 use crate::subscription::Pointer;
 
 /// The first tokens that a pointer can have and ever find something.
-pub const ROOTS: [&str; 13] = [
+pub const ROOTS: [&str; 14] = [
     "eventId",
     "eventType",
     "eventVersion",
@@ -22,6 +22,7 @@ pub const ROOTS: [&str; 13] = [
     "hop",
     "traceparent",
     "data",
+    "attributes",
 ];
 
 /// Whether a media type says that the data is JSON: `application/json`, `text/json` or anything with `+json`.
@@ -37,6 +38,14 @@ pub fn is_json(content_type: &str) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     data: PointerSet,
+    attributes: Vec<Named>,
+}
+
+/// A pointer to an attribute, or into one that is a list.
+#[derive(Clone, Debug, PartialEq)]
+struct Named {
+    name: String,
+    below: Vec<String>,
 }
 
 /// A pointer, resolved.
@@ -46,6 +55,8 @@ pub enum Slot {
     Field(usize),
     /// A pointer into the data.
     Data(usize),
+    /// A pointer to an attribute.
+    Attribute(usize),
     /// A place that no event has.
     Nowhere,
 }
@@ -56,9 +67,20 @@ impl Wanted {
         let root = ROOTS.iter().position(|root| Some(*root) == pointer.tokens.first().map(String::as_str));
         match (root, pointer.tokens.get(1..).unwrap_or_default()) {
             (Some(root), tokens) if ROOTS[root] == "data" => Slot::Data(self.data.insert(tokens)),
-            (Some(root), []) => Slot::Field(root),
+            (Some(root), [name, below @ ..]) if ROOTS[root] == "attributes" => {
+                Slot::Attribute(self.attribute(Named { name: name.clone(), below: below.to_vec() }))
+            }
+            (Some(root), []) if ROOTS[root] != "attributes" => Slot::Field(root),
             _ => Slot::Nowhere,
         }
+    }
+
+    fn attribute(&mut self, named: Named) -> usize {
+        let known = self.attributes.iter().position(|other| *other == named);
+        known.unwrap_or_else(|| {
+            self.attributes.push(named);
+            self.attributes.len() - 1
+        })
     }
 }
 
@@ -85,7 +107,21 @@ impl<'e> View<'e> {
                 let place = found.binary_search_by_key(&number, |(slot, _)| *slot).ok()?;
                 Some(Value::of(found[place].1))
             }
+            Slot::Attribute(number) => self.attribute(self.wanted.attributes.get(number)?),
             Slot::Nowhere => None,
+        }
+    }
+
+    fn attribute(&self, wanted: &Named) -> Option<Value<'e>> {
+        let found = self.event.attributes.iter().find(|attribute| attribute.name == wanted.name)?.view();
+        match found {
+            value if wanted.below.is_empty() => Some(value),
+            Value::Array(text) => {
+                let mut pointer = PointerSet::default();
+                pointer.insert(&wanted.below);
+                pointer.find(text).first().map(|(_, text)| Value::of(text))
+            }
+            _ => None,
         }
     }
 
@@ -117,6 +153,7 @@ fn field<'e>(event: &'e Event, name: &str) -> Option<Value<'e>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attribute::Attribute;
     use bytes::Bytes;
 
     fn event(content_type: &str, data: &'static str) -> Event {
@@ -133,6 +170,7 @@ mod tests {
             content_type: content_type.into(),
             hop: 2,
             trace_parent: None,
+            attributes: Vec::new(),
             data: Bytes::from_static(data.as_bytes()),
         }
     }
@@ -150,13 +188,42 @@ mod tests {
         full.subject = Some("s".into());
         full.causation_id = Some("k".into());
         full.trace_parent = Some("t".into());
-        for root in ROOTS {
+        for root in ROOTS.into_iter().filter(|root| *root != "attributes") {
             assert!(look(&full, &format!("/{root}")).is_some(), "{root}");
             assert_eq!(look(&full, &format!("/{root}/deeper")), None, "{root}");
         }
         assert_eq!(look(&full, "/none"), None);
         assert_eq!(look(&full, "/eventVersion").as_deref(), Some("Number(\"3\")"));
         assert_eq!(look(&full, "/timestamp").as_deref(), Some("String(\"2026-01-02T03:04:05Z\")"));
+    }
+
+    #[test]
+    fn attributes_are_looked_up_by_name_and_lists_are_looked_into() {
+        let mut event = event("text/plain", "no JSON");
+        event.attributes = vec![
+            ("tenant", "acme").into(),
+            Attribute::typed("weight", "Number.float", "1.50"),
+            Attribute::of_json("retry", "true").expect("a boolean"),
+            Attribute::binary("key", "Binary", vec![0, 1, 255]),
+            Attribute::typed("resources", "String.Array", r#"["arn:a","arn:b"]"#),
+            Attribute::typed("policy", "String.Json", r#"{"a":1}"#),
+        ];
+        for (pointer, value) in [
+            ("/attributes/tenant", Some("String(\"acme\")")),
+            ("/attributes/weight", Some("Number(\"1.50\")")),
+            ("/attributes/retry", Some("Bool(true)")),
+            ("/attributes/key", Some("String(\"AAH/\")")),
+            ("/attributes/resources", Some(r#"Array("[\"arn:a\",\"arn:b\"]")"#)),
+            ("/attributes/resources/1", Some("String(\"arn:b\")")),
+            ("/attributes/resources/2", None),
+            ("/attributes/policy", Some(r#"String("{\"a\":1}")"#)),
+            ("/attributes/policy/a", None),
+            ("/attributes/tenant/0", None),
+            ("/attributes/Tenant", None),
+            ("/attributes", None),
+        ] {
+            assert_eq!(look(&event, pointer).as_deref(), value, "{pointer}");
+        }
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! The contract as text, and as the section that tells the encoder which component a core module is.
 
 use anyhow::Context;
+use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
+use super::previous;
+
 /// The contract that this host was built with.
 pub(super) const CONTRACT: &str = include_str!("../../../guest-sdk/wit/reactor.wit");
+/// The contract before it, which modules may have been built for.
+const PREVIOUS: &str = include_str!("contract/reactor-0.1.0.wit");
 /// What it uses of standard packages, each after those that it uses itself.
 const STANDARD: [(&str, &str); 3] = [
     ("io.wit", include_str!("../../../guest-sdk/wit/deps/io/io.wit")),
@@ -13,16 +18,32 @@ const STANDARD: [(&str, &str); 3] = [
     ("http.wit", include_str!("../../../guest-sdk/wit/deps/http/http.wit")),
 ];
 
-/// Adds the component-type section of the widest world to a core module.
+/// Adds the component-type section of the widest world to a core module: of the contract whose interfaces it imports.
 pub(super) fn with_type(mut core: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    let contract = if imports_previous(&core) { PREVIOUS } else { CONTRACT };
     let mut resolve = Resolve::default();
     for (name, text) in STANDARD {
         resolve.push_str(name, text).context("a standard package")?;
     }
-    let package = resolve.push_str("reactor.wit", CONTRACT).context("the contract")?;
+    let package = resolve.push_str("reactor.wit", contract).context("the contract")?;
     let world = resolve.select_world(&[package], Some("reactor-with-http"))?;
     wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)?;
     Ok(core)
+}
+
+/// Whether a core module imports interfaces of the contract before this one. What is no module imports nothing.
+fn imports_previous(core: &[u8]) -> bool {
+    for payload in Parser::new(0).parse_all(core) {
+        match payload {
+            Ok(Payload::ImportSection(section)) => {
+                let mut imports = section.into_imports();
+                return imports.any(|import| import.is_ok_and(|import| previous::is_import(import.module)));
+            }
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// Makes a component of a core module, which must have no component-type section. What it does not import is left out.

@@ -15,6 +15,7 @@ mod http;
 mod limits;
 mod meter;
 mod module;
+mod previous;
 mod run;
 mod shared;
 #[doc(hidden)]

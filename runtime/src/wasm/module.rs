@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::bindings::{ReactorPre, reactor::guest as wit};
+use super::bindings::{ReactorPre, previous::ReactorPre as PreviousPre, reactor::guest as wit};
 use super::cache::fresh;
 use super::engine::{Engine, Inner};
 use super::error::LoadError;
@@ -21,7 +21,8 @@ use super::grants::{Grants, is_wasi};
 use super::host::Host;
 use super::http::Http;
 use super::limits::Limits;
-use super::run::{Module, make_instance};
+use super::previous;
+use super::run::{Module, Ready, make_instance};
 use super::shared::Code;
 use crate::clock::Clock;
 use crate::config::model::{Config, ReactorConfig};
@@ -193,7 +194,15 @@ impl Engine {
             .then(|| Http::new(&spec).map(Arc::new))
             .transpose()
             .map_err(|error| failed(format!("{error:#}")))?;
-        let ready = linker.instantiate_pre(component).and_then(ReactorPre::new).map_err(mismatch)?;
+        let ready = linker.instantiate_pre(component).and_then(|pre| {
+            let is_previous = imports.iter().any(|import| previous::is_import(import));
+            Ok(if is_previous {
+                Ready::Previous(PreviousPre::new(pre)?)
+            } else {
+                Ready::Present(ReactorPre::new(pre)?)
+            })
+        });
+        let ready = ready.map_err(mismatch)?;
         let digest = content.to_hex().to_string();
         let unused_grants = grants.unused(&imports);
         let shared = Shared { spec, digest: digest.clone(), engine: self.inner.clone(), wasi: is_wasi, http, code };
@@ -279,6 +288,7 @@ fn linker(wasm: &wasmtime::Engine, grants: Grants, is_wasi: bool) -> wasmtime::R
     if grants.emit {
         wit::emit::add_to_linker::<Host, Own>(link, |host| host)?;
     }
+    previous::link(link, grants)?;
     if is_wasi {
         // All of it, also what is refused: a module that imports that never gets here.
         wasmtime_wasi::p2::add_to_linker_async(link)?;

@@ -10,11 +10,14 @@ use futures_util::future::BoxFuture;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::bindings::ReactorPre;
+use super::bindings::previous::ReactorPre as PreviousPre;
 use super::bindings::reactor::guest::types;
 use super::host::{Host, clip};
 use super::limits::HostFault;
 use super::meter::{CpuMeter, Metered};
 use super::module::Shared;
+use super::previous;
+use crate::attribute::{Attribute, AttributeValue};
 use crate::event::{Event, Fault, Outcome, Version};
 use crate::pipeline::invoke::{Call, Guest, Run, Usage};
 
@@ -22,9 +25,18 @@ use crate::pipeline::invoke::{Call, Guest, Run, Usage};
 const MAX_REASON: usize = 4 << 10;
 const MAX_DETAIL: usize = 8 << 10;
 
+/// A linked module, by the contract that it was built for.
+#[derive(Clone)]
+pub(super) enum Ready {
+    /// Today's.
+    Present(ReactorPre<Host>),
+    /// The one before.
+    Previous(PreviousPre<Host>),
+}
+
 /// A loaded module.
 pub(super) struct Module {
-    pub(super) ready: ReactorPre<Host>,
+    pub(super) ready: Ready,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -40,7 +52,7 @@ impl Guest for Module {
 
 type Answer = wasmtime::Result<Result<(), types::Failure>>;
 
-async fn run(ready: ReactorPre<Host>, shared: Arc<Shared>, call: Call) -> Run {
+async fn run(ready: Ready, shared: Arc<Shared>, call: Call) -> Run {
     // The semaphore is never closed; without a slot the pool would refuse, which is reported as the host's fault.
     let _slot = shared.engine.slots.clone().acquire_owned().await.ok();
     let meter = CpuMeter::new();
@@ -83,16 +95,40 @@ fn store(shared: &Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host>
 /// Makes an instance for a call and drops it: what a fresh sandbox costs, whatever the guest does.
 pub(super) async fn make_instance(module: &Module, call: Call) -> wasmtime::Result<()> {
     let mut store = store(&module.shared, call, &CpuMeter::new());
-    module.ready.instantiate_async(&mut store).await.map(drop)
+    match &module.ready {
+        Ready::Present(ready) => ready.instantiate_async(&mut store).await.map(drop),
+        Ready::Previous(ready) => ready.instantiate_async(&mut store).await.map(drop),
+    }
 }
 
-async fn invoke(ready: &ReactorPre<Host>, store: &mut Store<Host>, event: &Event) -> Answer {
-    let reactor = ready.instantiate_async(&mut *store).await?;
-    store.data_mut().started = true;
-    reactor.call_handle(store, guest_event(event)).await
+async fn invoke(ready: &Ready, store: &mut Store<Host>, event: &Event) -> Answer {
+    match ready {
+        Ready::Present(ready) => {
+            let reactor = ready.instantiate_async(&mut *store).await?;
+            store.data_mut().started = true;
+            let attributes: Vec<_> = event.attributes.iter().map(guest_attribute).collect();
+            reactor.call_handle(store, guest_event(event, &attributes)).await
+        }
+        Ready::Previous(ready) => {
+            let reactor = ready.instantiate_async(&mut *store).await?;
+            store.data_mut().started = true;
+            let answer = reactor.call_handle(store, previous::guest_event(event)).await?;
+            Ok(answer.map_err(previous::failure))
+        }
+    }
 }
 
-fn guest_event(event: &Event) -> types::Event<'_> {
+fn guest_attribute(attribute: &Attribute) -> types::Attribute<'_> {
+    let value = match &attribute.value {
+        AttributeValue::Text(text) => types::AttributeValue::Text(text),
+        AttributeValue::Number(digits) => types::AttributeValue::Number(digits),
+        AttributeValue::Boolean(value) => types::AttributeValue::Boolean(*value),
+        AttributeValue::Binary(bytes) => types::AttributeValue::Bytes(bytes),
+    };
+    types::Attribute { name: &attribute.name, type_name: &attribute.kind, value }
+}
+
+fn guest_event<'e>(event: &'e Event, attributes: &'e [types::Attribute<'e>]) -> types::Event<'e> {
     types::Event {
         id: &event.id,
         event_type: &event.event_type,
@@ -105,6 +141,7 @@ fn guest_event(event: &Event) -> types::Event<'_> {
         partition_key: event.partition_key.as_deref(),
         content_type: &event.content_type,
         data: &event.data,
+        attributes,
     }
 }
 

@@ -10,7 +10,7 @@ pub fn typed_core(core: &[u8]) -> anyhow::Result<Vec<u8>> {
     contract::with_type(core.to_vec())
 }
 
-/// A component from a core module that imports and exports by the canonical names (`reactor:guest/log@0.1.0`, ...).
+/// A component from a core module that imports and exports by the canonical names (`reactor:guest/log@0.2.0`, ...).
 ///
 /// # Errors
 /// The module does not fit the world `reactor`.

@@ -1,6 +1,7 @@
 //! The sandbox against modules that behave, and modules that do not.
 
 mod bombs;
+mod contracts;
 mod faults;
 mod loading;
 mod working;
@@ -103,6 +104,7 @@ fn call() -> Call {
         content_type: "application/json".to_owned(),
         hop: 0,
         trace_parent: None,
+        attributes: Vec::new(),
         data: Bytes::from_static(br#"{"n":1}"#),
     };
     Call {

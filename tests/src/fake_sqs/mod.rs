@@ -121,6 +121,14 @@ impl FakeSqs {
         self.call("SendMessage", &input)["MessageId"].as_str().expect("an id").to_owned()
     }
 
+    /// Sends a message whose body and attributes are those of an input of `SendMessage`, past the faults and the log; answers with
+    /// its id.
+    pub fn send_input(&self, queue: &str, input: &Value) -> String {
+        let mut input = input.clone();
+        input["QueueUrl"] = json!(queue);
+        self.call("SendMessage", &input)["MessageId"].as_str().expect("an id").to_owned()
+    }
+
     fn call(&self, operation: &str, input: &Value) -> Value {
         protocol::carry_out(&mut self.shared.lock(), operation, input, &Effects::default())
             .unwrap_or_else(|refusal| panic!("{operation} {input}: {}", refusal.message))

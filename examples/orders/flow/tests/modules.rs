@@ -62,7 +62,7 @@ fn a_module_imports_what_it_uses_and_nothing_else() {
     for (package, _, interfaces) in MODULES {
         let module = Module::read(&guest(package));
         let expected: BTreeSet<_> =
-            interfaces.iter().map(|interface| format!("reactor:guest/{interface}@0.1.0")).collect();
+            interfaces.iter().map(|interface| format!("reactor:guest/{interface}@0.2.0")).collect();
         assert_eq!(module.imports, expected, "{package}");
         assert!(module.exports.contains("handle"), "{package}: {:?}", module.exports);
         assert!(module.has_component_type, "{package}");

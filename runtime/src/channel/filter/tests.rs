@@ -5,6 +5,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::attribute::Attribute as Carried;
 use crate::channel::emulated::{Attribute, Kind, assert_allowed, passes};
 use crate::channel::foreign::lets_through;
 use crate::event::Message;
@@ -219,7 +220,16 @@ fn cases() -> impl Strategy<Value = Case> {
 /// Whether the host would give one of the events of a message to a reactor.
 fn is_wanted(channel: &ChannelConfig, on: &[TypePattern], body: &str, attributes: &[Attribute]) -> bool {
     let mut message = Message::from_body(body.to_owned());
-    message.attributes = attributes.iter().map(|found| (found.name.clone(), found.text.clone())).collect();
+    let received = |found: &Attribute| {
+        let (name, text) = (found.name.clone(), found.text.clone());
+        match found.kind {
+            Kind::String => Carried::text(name, text),
+            Kind::Number => Carried::typed(name, "Number", text),
+            Kind::StringArray => Carried::typed(name, "String.Array", text),
+            Kind::Binary => Carried::base64(name, "Binary", text),
+        }
+    };
+    message.attributes = attributes.iter().map(received).collect();
     let decoded = decode(&message, &Settings::new(channel)).map(|contents| contents.events).unwrap_or_default();
     decoded.iter().any(|found| on.iter().any(|on| on.matches(&found.event.event_type, found.event.version)))
 }

@@ -112,6 +112,10 @@ fn print_event(told: &Told) {
     for (name, value) in optional {
         value.iter().for_each(|value| line(name, value));
     }
+    if !event.attributes.is_empty() {
+        out!("attributes");
+        event.attributes.iter().for_each(|attribute| out!("    {attribute}"));
+    }
     let data =
         serde_json::from_slice::<serde_json::Value>(&event.data).and_then(|data| serde_json::to_string_pretty(&data));
     out!("data ({} bytes)", event.data.len());

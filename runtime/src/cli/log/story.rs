@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::attribute;
 use crate::cli::exit::Exit;
 use crate::cli::hidden::{attempts, hide, name};
 use crate::cli::project::Project;
@@ -234,6 +235,10 @@ fn event_json(told: &Told, whole: bool) -> Value {
         "causationId": event.causation_id,
         "reactors": parts.iter().map(part_json).collect::<Vec<_>>(),
     });
+    if !event.attributes.is_empty() {
+        object["attributes"] = attribute::values(&event.attributes).into();
+        object["attributeTypes"] = attribute::kinds(&event.attributes).into();
+    }
     if whole {
         object["data"] = serde_json::from_slice(&event.data)
             .unwrap_or_else(|_| String::from_utf8_lossy(&event.data).into_owned().into());

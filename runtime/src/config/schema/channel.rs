@@ -89,7 +89,7 @@ impl Words for Settle {
 #[schemars(untagged)]
 enum Format {
     Word(Word<Envelope>),
-    Raw(RawTable),
+    Raw(Box<RawTable>),
 }
 
 impl Default for Format {
@@ -113,7 +113,7 @@ struct RawTable {
 }
 
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields, extend("x-table" = "raw"))]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields, extend("x-table" = "raw"))]
 struct Raw {
     /// the event type
     #[schemars(rename = "type")]
@@ -124,6 +124,21 @@ struct Raw {
     /// who published it
     #[schemars(default, extend("x-default" = "the channel's name"))]
     source: RawField,
+    /// when it happened: RFC 3339, or seconds or milliseconds since 1970
+    #[schemars(default)]
+    time: RawField,
+    /// what it is about
+    #[schemars(default)]
+    subject: RawField,
+    /// the partition key
+    #[schemars(default)]
+    key: RawField,
+    /// the version, of which the major part counts
+    #[schemars(default, extend("x-default" = "1"))]
+    version: RawField,
+    /// names the flow that the event belongs to
+    #[schemars(default, extend("x-default" = "the event's id"))]
+    correlation_id: RawField,
 }
 
 #[derive(JsonSchema)]
@@ -142,8 +157,8 @@ impl Default for RawField {
 #[derive(JsonSchema, Default)]
 #[schemars(default, deny_unknown_fields, extend("x-table" = "origin", "minProperties" = 1, "maxProperties" = 1))]
 struct Origin {
-    /// a JSON pointer into the message's body
+    /// a JSON pointer into the message's body; `/attributes/NAME` is an attribute where the body has nothing there
     pointer: BodyPointer,
-    /// the name of an attribute of the message
+    /// the name of an attribute of the message, or of the SNS notification in it
     attribute: Text,
 }

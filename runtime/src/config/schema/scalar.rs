@@ -38,8 +38,8 @@ pub(super) fn type_pattern() -> String {
 
 /// A pointer to where an event may have something.
 pub(super) fn event_pointer() -> String {
-    let plain: Vec<_> = ROOTS.iter().copied().filter(|root| *root != "data").collect();
-    format!("/(?:{}|data(?:{BODY_POINTER})?)", plain.join("|"))
+    let plain: Vec<_> = ROOTS.iter().copied().filter(|root| !["data", "attributes"].contains(root)).collect();
+    format!("/(?:{}|data(?:{BODY_POINTER})?|attributes{BODY_POINTER})", plain.join("|"))
 }
 
 /// A table whose keys have one form, and whose values do.

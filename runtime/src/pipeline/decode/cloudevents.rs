@@ -3,12 +3,16 @@
 //! No binding for SQS or SNS has been standardised. The prefixes of the standard ones are taken: `ce-` (HTTP, NATS),
 //! `ce_` (Kafka), `cloudEvents:` and `cloudEvents_` (AMQP).
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use super::draft::{Draft, Input};
 use super::error::{DecodeError, Reason};
 use super::payload::{self, Names};
 use super::{Drafts, fields};
+use crate::attribute::Attribute;
 use crate::event::Event;
-use crate::json::{Object, elements};
+use crate::json::{Object, Value, elements};
 
 const ENVELOPE: &str = "CloudEvents";
 
@@ -64,6 +68,9 @@ pub(super) fn decode_structured(input: &Input<'_>, object: &Object<'_>) -> Resul
     event.subject = fields::text(object, "subject")?;
     extensions(event, |name| fields::extension(object, name));
     (event.content_type, event.data) = payload::of_envelope(input, object, &DATA)?;
+    let event = &draft.event;
+    let others: Vec<_> = object.members().filter(|(name, text)| !is_told(event, name, || text_of(text))).collect();
+    draft.carry(others.into_iter());
     Ok(draft)
 }
 
@@ -74,7 +81,7 @@ pub(super) fn decode_binary(input: &Input<'_>) -> Result<Draft, DecodeError> {
     };
     let required = |name: &str| text(name)?.ok_or_else(|| DecodeError::missing(ENVELOPE, &format!("ce-{name}")));
     check_specversion(&required("specversion")?)?;
-    let mut draft = Draft::new(input, required("id")?, required("type")?);
+    let mut draft = Draft::bare(input, required("id")?, required("type")?);
     let event = &mut draft.event;
     event.source = required("source")?;
     event.time = text("time")?.map(|time| fields::parse_time("ce-time", &time)).transpose()?;
@@ -85,7 +92,51 @@ pub(super) fn decode_binary(input: &Input<'_>) -> Result<Draft, DecodeError> {
     if !input.message.body.is_empty() {
         (event.content_type, event.data) = payload::of_body(input, declared)?;
     }
+    carry_extensions(&mut draft, input);
     Ok(draft)
+}
+
+/// In binary mode extensions are attributes of the message. They lose their prefix, and what the event says elsewhere is left
+/// out.
+fn carry_extensions(draft: &mut Draft, input: &Input<'_>) {
+    let (mut extensions, mut known) = (Vec::new(), HashSet::new());
+    for attribute in &input.message.attributes {
+        let Some(written) = stripped(&attribute.name) else { continue };
+        let is_lower = !written.bytes().any(|byte| byte.is_ascii_uppercase());
+        let name = if is_lower { Cow::Borrowed(written) } else { Cow::Owned(written.to_ascii_lowercase()) };
+        let is_told = is_told(&draft.event, &name, || attribute.as_text().map(Cow::Borrowed));
+        if !is_told && known.insert(name.to_string()) {
+            extensions.push(Attribute { name: name.into_owned(), ..attribute.clone() });
+        }
+    }
+    draft.event.attributes = input.attributes(|attribute| stripped(&attribute.name).is_none());
+    draft.put(extensions.into_iter());
+}
+
+/// The text of a member, or its digits.
+fn text_of(text: &str) -> Option<Cow<'_, str>> {
+    match Value::of(text) {
+        Value::String(text) | Value::Number(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Whether the event has a place of its own for what an attribute says, and it stands there. `text` is what it says.
+fn is_told<'t>(event: &Event, name: &str, text: impl Fn() -> Option<Cow<'t, str>>) -> bool {
+    let is = |place: Option<&String>| place.is_some() && text().as_deref() == place.map(String::as_str);
+    let is_number = |number: u32| text().is_some_and(|text| text.parse() == Ok(number));
+    match name {
+        "specversion" | "id" | "type" | "source" | "time" | "subject" | "datacontenttype" | "data" | "data_base64" => {
+            true
+        }
+        "correlationid" => is(Some(&event.correlation_id)),
+        "causationid" => is(event.causation_id.as_ref()),
+        "partitionkey" => is(event.partition_key.as_ref()),
+        "traceparent" => is(event.trace_parent.as_ref()),
+        "hop" => is_number(event.hop),
+        "eventversion" | "dataversion" => is_number(event.version),
+        _ => false,
+    }
 }
 
 /// What extensions say that mean something here. Any producer may use their names for something else, so none of them makes
@@ -104,14 +155,17 @@ fn extensions(event: &mut Event, value: impl Fn(&str) -> Option<String>) {
 
 /// The first attribute with this `CloudEvents` name: its whole name and its value.
 fn attribute<'m>(input: &Input<'m>, name: &str) -> Option<(&'m str, &'m str)> {
-    let found = input.message.attributes.iter().find(|(written, _)| {
-        let stripped = PREFIXES.iter().find_map(|prefix| {
-            let start = written.get(..prefix.len())?;
-            if start.eq_ignore_ascii_case(prefix) { written.get(prefix.len()..) } else { None }
-        });
-        stripped.is_some_and(|stripped| stripped.eq_ignore_ascii_case(name))
-    });
-    found.map(|(written, value)| (written.as_str(), value.as_str()))
+    let is_it = |written: &str| stripped(written).is_some_and(|stripped| stripped.eq_ignore_ascii_case(name));
+    let found = input.message.attributes.iter().find(|attribute| is_it(&attribute.name))?;
+    Some((&found.name, found.as_text()?))
+}
+
+/// The `CloudEvents` name of an attribute.
+fn stripped(written: &str) -> Option<&str> {
+    PREFIXES.iter().find_map(|prefix| {
+        let start = written.get(..prefix.len())?;
+        if start.eq_ignore_ascii_case(prefix) { written.get(prefix.len()..) } else { None }
+    })
 }
 
 fn check_specversion(version: &str) -> Result<(), DecodeError> {

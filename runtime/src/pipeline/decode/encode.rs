@@ -55,7 +55,7 @@ pub fn encode_cloudevents(event: &Event) -> Message {
     let body = std::str::from_utf8(&event.data).ok().filter(plain);
     if attributes.len() <= MAX_ATTRIBUTES && body.is_some() {
         let named = attributes.into_iter().map(|(name, value)| (format!("{PREFIX}{name}"), value));
-        return Message { body: event.data.clone(), attributes: named.collect(), ..Message::default() };
+        return Message { body: event.data.clone(), attributes: named.map(Into::into).collect(), ..Message::default() };
     }
     let mut out = vec![b'{'];
     for (name, value) in &attributes {

@@ -7,11 +7,15 @@ use crate::json::{Object, Value, elements};
 
 const ENVELOPE: &str = "EventBridge";
 
+/// What an event has places of its own for.
+const TOLD: [&str; 5] = ["id", "detail-type", "source", "time", "detail"];
+
 pub(super) fn is(object: &Object<'_>) -> bool {
     object.has("detail-type") && object.has("detail")
 }
 
-/// The detail is the data, the detail type the type, and the first of the resources the subject.
+/// The detail is the data, the detail type the type, and the first of the resources the subject. Account, region, all of the
+/// resources and what else there is are attributes.
 pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, DecodeError> {
     let id = fields::id(object, ENVELOPE, "id")?;
     let event_type = fields::required(object, ENVELOPE, "detail-type")?;
@@ -25,5 +29,6 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
     if let Some(Value::String(first)) = resources.first().map(|text| Value::of(text)) {
         event.subject = fields::check_text("resources", first).ok();
     }
+    draft.carry(object.members().filter(|(name, _)| !TOLD.contains(name)));
     Ok(draft)
 }

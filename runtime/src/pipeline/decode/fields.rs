@@ -148,6 +148,12 @@ fn number_time(name: &str, digits: &str) -> Result<Timestamp, DecodeError> {
     Timestamp::from_microsecond(micros).map_err(|_| bad("is no time"))
 }
 
+/// A time whose number may be written as text: as an attribute is, for instance.
+pub(super) fn written_time(name: &str, text: &str) -> Result<Timestamp, DecodeError> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_number { number_time(name, text) } else { parse_time(name, text) }
+}
+
 /// An RFC 3339 time. It may have any number of digits after the second; those below the nanosecond are left out.
 pub(super) fn parse_time(name: &str, text: &str) -> Result<Timestamp, DecodeError> {
     const NANOSECONDS: usize = 9;

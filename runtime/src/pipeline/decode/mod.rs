@@ -113,7 +113,7 @@ pub fn decode(message: &Message, settings: &Settings) -> Result<Contents, Decode
         );
         return Err(DecodeError::new(Reason::TooLarge, detail));
     }
-    let input = Input { message, channel: &settings.channel, notification: None };
+    let input = Input { message, channel: &settings.channel, notification: None, around: None };
     let drafts = match &settings.format {
         Prepared::Auto => auto::decode(&input),
         Prepared::Native => input.object("native").and_then(|object| one(native::decode(&input, &object))),

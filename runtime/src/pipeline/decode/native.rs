@@ -1,6 +1,6 @@
 //! Format `native`: `eventId`, `eventType`, `eventVersion`, `timestamp`, `source`, `correlationId`, `data` and a few more.
 //!
-//! Without `data`, the members that are no part of the envelope are the data.
+//! Without `data`, the members that are no part of the envelope are the data; beside it they are attributes.
 
 use bytes::Bytes;
 
@@ -60,6 +60,8 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
     (event.content_type, event.data) = payload::of_envelope(input, object, &DATA)?;
     if !object.has(DATA.data) && !object.has(DATA.base64) && is_json(&event.content_type) {
         event.data = flat(object).unwrap_or_else(|| event.data.clone());
+    } else {
+        draft.carry(object.members().filter(|(name, _)| !MEMBERS.contains(name)));
     }
     Ok(draft)
 }

@@ -104,5 +104,5 @@ pub(super) fn of_body(input: &Input<'_>, declared: Option<&str>) -> Result<(Stri
 pub(super) fn declared_type<'m>(input: &Input<'m>) -> Option<&'m str> {
     const SPELLINGS: [&str; 3] = ["content-type", "content_type", "contenttype"];
     let mut attributes = input.message.attributes.iter();
-    attributes.find(|(name, _)| SPELLINGS.iter().any(|known| name.eq_ignore_ascii_case(known))).map(|(_, v)| v.as_str())
+    attributes.find(|one| SPELLINGS.iter().any(|known| one.name.eq_ignore_ascii_case(known)))?.as_text()
 }

@@ -62,9 +62,29 @@ fn record(input: &Input<'_>, text: &str) -> Result<Draft, DecodeError> {
     event.version = fields::version(&record, "eventVersion")?;
     event.source = fields::text(&bucket, "arn")?.unwrap_or_else(|| format!("arn:aws:s3:::{bucket_name}"));
     event.time = fields::time(&record, "eventTime")?;
-    event.subject = Some(key);
+    event.subject = Some(decoded(&key).unwrap_or(key));
     event.data = input.slice(text);
     Ok(draft)
+}
+
+/// A key as the bucket has it: S3 writes it in a notification as a form would. One that is no text then, or breaks a line, stays
+/// as it is written.
+fn decoded(key: &str) -> Option<String> {
+    let hex = |digit: Option<&u8>| digit.and_then(|digit| char::from(*digit).to_digit(16));
+    let (bytes, mut plain) = (key.as_bytes(), Vec::with_capacity(key.len()));
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'+', ..) => plain.push(b' '),
+            (b'%', Some(high), Some(low)) => {
+                plain.push(u8::try_from(high * 16 + low).ok()?);
+                at += 2;
+            }
+            _ => plain.push(*byte),
+        }
+        at += 1;
+    }
+    fields::check_text("key", String::from_utf8(plain).ok()?.into()).ok()
 }
 
 fn test_message(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, DecodeError> {

@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use super::draft::{Draft, Input};
 use super::error::DecodeError;
-use super::payload::without_mark;
+use super::payload::{checked_json, without_mark};
 use super::{Drafts, auto, cloudevents, fields, one};
+use crate::attribute::{Attribute, TEXT};
 use crate::event::{Message, SystemAttributes};
 use crate::json::{self, FlawKind, Object, Value};
 
@@ -30,19 +31,34 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Drafts {
     if kind != "Notification" {
         return one(about_subscription(input, object, id, &kind));
     }
-    let Some(Value::String(text)) = object.value("Message") else {
+    let Some(inner) = carried_by(object) else {
         return Err(DecodeError::bad("Message", "of the SNS notification is no string"));
     };
-    let inner = Message {
-        body: Bytes::from(text.into_owned()),
-        attributes: attributes(object),
-        system: SystemAttributes::default(),
-    };
-    let carried = Input { message: &inner, channel: input.channel, notification: Some(&id) };
+    let carried = inside(input, &inner, &id);
     match decode_carried(&carried)? {
         Some(drafts) => Ok(drafts),
         None => one(notification(&carried, object)),
     }
+}
+
+/// The message that a notification carries.
+fn carried_by(object: &Object<'_>) -> Option<Message> {
+    let Some(Value::String(text)) = object.value("Message") else { return None };
+    let (body, attributes) = (Bytes::from(text.into_owned()), attributes(object));
+    Some(Message { body, attributes, system: SystemAttributes::default() })
+}
+
+/// A message that a notification carried, to be decoded.
+pub(super) fn inside<'m>(input: &Input<'m>, carried: &'m Message, id: &'m str) -> Input<'m> {
+    Input { message: carried, channel: input.channel, notification: Some(id), around: Some(input.message) }
+}
+
+/// What a message carries if it is a notification: its id and the message.
+pub(super) fn opened(message: &Message) -> Option<(String, Message)> {
+    let object = Object::read(checked_json(&message.body).ok()?)?;
+    let is_notification = is(&object) && object.string("Type").is_some_and(|kind| kind == "Notification");
+    let id = is_notification.then(|| object.string("MessageId")).flatten()?;
+    Some((fields::check_text("MessageId", id).ok()?, carried_by(&object)?))
 }
 
 /// Decodes what a notification carries; `Ok(None)` if that is no known envelope. Text that only looks like JSON is
@@ -98,11 +114,14 @@ fn about_subscription(input: &Input<'_>, object: &Object<'_>, id: String, kind: 
     Ok(draft)
 }
 
-fn attributes(object: &Object<'_>) -> Vec<(String, String)> {
+fn attributes(object: &Object<'_>) -> Vec<Attribute> {
     let attributes = object.object("MessageAttributes").unwrap_or_default();
     let read = |(name, text): (&str, &str)| {
-        let value = Object::read(text)?.string("Value")?.into_owned();
-        Some((name.to_owned(), value))
+        let attribute = Object::read(text)?;
+        let value = attribute.string("Value")?.into_owned();
+        let kind = attribute.string("Type").unwrap_or(TEXT.into()).into_owned();
+        let binary = kind == "Binary" || kind.starts_with("Binary.");
+        Some(if binary { Attribute::base64(name, kind, value) } else { Attribute::typed(name, kind, value) })
     };
     attributes.members().filter_map(read).collect()
 }

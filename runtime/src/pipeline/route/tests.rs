@@ -60,6 +60,7 @@ fn event(event_type: &str, version: u32, data: &str) -> Event {
         content_type: "application/json".into(),
         hop: 0,
         trace_parent: None,
+        attributes: Vec::new(),
         data: Bytes::from(data.to_owned()),
     }
 }

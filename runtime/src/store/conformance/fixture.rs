@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::attribute::Attribute;
 use crate::event::{
     AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version,
 };
@@ -152,7 +153,8 @@ impl Fixture<'_> {
     /// A dead letter with everything in it.
     pub fn letter(&self, number: u64) -> DeadLetter {
         let mut message = message("{\"a\":1}");
-        message.attributes = vec![("k".into(), "v".into()), ("k2".into(), "ä\u{0}".into())];
+        message.attributes =
+            vec![("k", "v").into(), ("k2", "ä\u{0}").into(), Attribute::binary("k3", "Binary", vec![0, 1, 255])];
         message.system.message_id = Some("m-1".into());
         DeadLetter {
             reactor: Some(self.reactor),

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "each case is named after what it shows")]
 
 use super::fixture::*;
+use crate::attribute::Attribute;
 use crate::event::{ChannelId, DeliveryId, Message, Offset, SystemAttributes};
 use crate::store::{Admission, Admitted, DeadLetter, NewDelivery, Place, UNROUTED};
 
@@ -35,7 +36,14 @@ pub fn a_log_returns_what_was_published(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let full = Message {
         body: vec![0, 255, 10].into(),
-        attributes: vec![("b".into(), "1".into()), ("a".into(), "\"\u{0}".into()), ("b".into(), String::new())],
+        attributes: vec![
+            ("b", "1").into(),
+            ("a", "\"\u{0}").into(),
+            ("b", "").into(),
+            Attribute::typed("weight", "Number.float", "1.50"),
+            Attribute::typed("policy", "String.Json", "{}"),
+            Attribute::binary("key", "Binary", vec![0, 1, 255]),
+        ],
         system: SystemAttributes {
             message_id: Some("m".into()),
             dedup_id: Some("d".into()),

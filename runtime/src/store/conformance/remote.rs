@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::fixture::*;
+use crate::attribute::Attribute;
 use crate::event::{DeliveryId, HostTime, Message, Offset};
 use crate::store::{
     Admitted, Commit, Ending, Entered, Incoming, NewDelivery, OutboxRecord, Place, Reception, StoredDelivery, Target,
@@ -158,7 +159,7 @@ pub fn the_outbox_is_filled_by_commits(harness: &mut dyn Harness) {
     let other = f.store.channel_id("other").unwrap();
     let id = f.in_memory(1);
     let mut out = message("out");
-    out.attributes = vec![("k".into(), "v".into())];
+    out.attributes = vec![("k", "v").into(), Attribute::typed("n", "Number", "1.50")];
     out.system.group_id = Some("g".into());
     let emits = vec![(Target::Outbox(f.channel), out.clone()), (Target::Outbox(other), message("x"))];
     f.commit(Commit { emits, ..f.done(1, id) });

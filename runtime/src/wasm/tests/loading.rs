@@ -29,7 +29,7 @@ fn a_core_module_needs_its_component_type() {
     let bytes = wat::parse_str(core("", "", "")).unwrap();
     assert!(matches!(refused(&bytes), LoadError::NoComponentType(_)));
     let typed = testing::typed_core(&bytes).unwrap();
-    assert_eq!(Bench::new().load_bytes(&typed, spec()).unwrap().imports, ["reactor:guest/types@0.1.0"]);
+    assert_eq!(Bench::new().load_bytes(&typed, spec()).unwrap().imports, ["reactor:guest/types@0.2.0"]);
 }
 
 #[test]

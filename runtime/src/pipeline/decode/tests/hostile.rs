@@ -2,6 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::attribute::Attribute;
 
 fn native(data: &str) -> String {
     format!(r#"{{"eventId":"e","eventType":"t","data":{data}}}"#)
@@ -118,7 +119,7 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(body in proptest::collection::vec(any::<u8>(), 0..200), name in ".{0,20}", value in ".{0,20}") {
         let mut message = Message::from_body(body);
-        message.attributes.push((name, value));
+        message.attributes.push(Attribute::text(name, value));
         check_answer(&message)?;
     }
 
@@ -126,7 +127,7 @@ proptest! {
     fn any_json_is_survived(body in json(), ce in "ce-(id|type|specversion|source|time|datacontenttype)", value in ".{0,8}") {
         let mut message = Message::from_body(body.to_string());
         check_answer(&message)?;
-        message.attributes.push((ce, value));
+        message.attributes.push(Attribute::text(ce, value));
         check_answer(&message)?;
     }
 

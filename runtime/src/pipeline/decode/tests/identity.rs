@@ -57,11 +57,7 @@ fn two_deliveries_of_one_sns_publish_are_one_event() {
 
 #[test]
 fn without_an_id_the_transports_ids_count() {
-    let raw = channel(Format::Raw(Box::new(RawFormat {
-        event_type: RawField::Constant("t".into()),
-        id: None,
-        source: None,
-    })));
+    let raw = channel(Format::Raw(Box::new(RawFormat::of(RawField::Constant("t".into())))));
     let fifo = identity(&raw, "x", system("m1", Some("d1")));
     assert_eq!(fifo, identity(&raw, "y", system("m2", Some("d1"))));
     let other = ChannelConfig { name: "other".into(), ..raw.clone() };

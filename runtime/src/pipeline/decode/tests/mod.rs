@@ -1,5 +1,6 @@
 //! Decoding, seen from outside: messages in, events or errors out.
 
+mod carried;
 mod formats;
 mod hostile;
 mod identity;
@@ -29,7 +30,7 @@ fn pointer(text: &str) -> Pointer {
 }
 
 fn all_formats() -> Vec<Format> {
-    let raw = |event_type| Format::Raw(Box::new(RawFormat { event_type, id: None, source: None }));
+    let raw = |event_type| Format::Raw(Box::new(RawFormat::of(event_type)));
     vec![
         Format::Auto,
         Format::Native,
@@ -43,7 +44,7 @@ fn all_formats() -> Vec<Format> {
 }
 
 fn message(body: &str, attributes: &[(&str, &str)]) -> Message {
-    let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let attributes = attributes.iter().map(|pair| (*pair).into()).collect();
     Message { attributes, ..Message::from_body(body.to_owned()) }
 }
 

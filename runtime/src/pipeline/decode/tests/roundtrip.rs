@@ -47,6 +47,7 @@ fn events() -> impl Strategy<Value = Event> {
             content_type,
             hop,
             trace_parent,
+            attributes: Vec::new(),
             data,
         }
     })

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value as Json;
 
 use super::*;
+use crate::attribute::Attribute;
 
 fn folder() -> Option<PathBuf> {
     let beside =
@@ -31,7 +32,7 @@ fn aws_samples_decode() {
         assert_eq!(event.event_type, "aws.s3.ObjectCreated:Put");
         assert_eq!(
             (event.source.as_str(), event.subject.as_deref()),
-            ("arn:aws:s3:::mybucket", Some("Happy%20Face.jpg"))
+            ("arn:aws:s3:::mybucket", Some("Happy Face.jpg"))
         );
     }
     let event = only(whole(&read(&folder, "ecs-container-instance-state-change.json")));
@@ -59,13 +60,12 @@ fn aws_lambda_records_as_they_were_before() {
     message.system.message_id = record["messageId"].as_str().map(str::to_owned);
     for (name, value) in record["messageAttributes"].as_object().expect("attributes") {
         let value = value["stringValue"].as_str().or(value["binaryValue"].as_str()).expect("value");
-        message.attributes.push((name.clone(), value.to_owned()));
+        message.attributes.push(Attribute::text(name, value));
     }
     assert_eq!(reason(run(Format::Auto, &message)), Reason::InvalidJson);
     let raw = RawFormat {
-        event_type: RawField::Constant("sqs.text".into()),
-        id: None,
         source: Some(RawField::Attribute("Attribute1".into())),
+        ..RawFormat::of(RawField::Constant("sqs.text".into()))
     };
     let event = only(run(Format::Raw(Box::new(raw)), &message));
     assert_eq!(
