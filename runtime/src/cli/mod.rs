@@ -25,6 +25,7 @@ pub mod exit;
 mod explain;
 mod graph;
 mod hidden;
+mod input;
 mod invoke;
 mod log;
 mod logging;
