@@ -5,8 +5,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{AttemptRecord, Event, Message};
-use crate::store::DeadLetter;
+use crate::event::{AttemptRecord, Event, Identity, Message};
+use crate::store::{DeadLetter, Target};
 
 use super::commit::emitted;
 use super::decode::{MAX_ATTRIBUTES, encode_native};
@@ -25,7 +25,8 @@ const SHORT_ERROR: usize = 256;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Note {
-    /// The reactor that could not deal with it.
+    /// The reactor that could not deal with it; empty if it belongs to none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reactor: String,
     /// Reason code.
     pub reason: String,
@@ -75,19 +76,35 @@ impl Note {
     }
 }
 
-/// A dead letter as an event: what failed, why, how often, and the message itself.
-pub(super) fn as_event(parent: &Event, reactor: &str, id: String, letter: &DeadLetter) -> Message {
+/// A dead letter as an event: what failed, why, how often, and the message itself. `source` is the reactor that could not deal
+/// with it or, where it belongs to none, the channel that it came through.
+///
+/// Where that is more than `limit` bytes, the message is left out, and its size is told.
+pub(super) fn as_event(parent: &Event, source: &str, id: String, letter: &DeadLetter, limit: usize) -> Message {
+    let whole = event_with(parent, source, &id, letter, message_as_json(&letter.message));
+    if whole.size() <= limit {
+        return whole;
+    }
+    event_with(parent, source, &id, letter, serde_json::json!({ "leftOut": letter.message.size() }))
+}
+
+fn message_as_json(message: &Message) -> serde_json::Value {
+    let attributes = message.attributes_as_json();
+    match std::str::from_utf8(&message.body) {
+        Ok(text) => serde_json::json!({ "body": text, "attributes": attributes }),
+        Err(_) => serde_json::json!({ "bodyBase64": BASE64_STANDARD.encode(&message.body), "attributes": attributes }),
+    }
+}
+
+fn event_with(parent: &Event, source: &str, id: &str, letter: &DeadLetter, message: serde_json::Value) -> Message {
     let data = serde_json::json!({
-        "reactor": reactor,
+        "reactor": letter.reactor.map(|_| source),
         "reason": letter.reason,
         "detail": letter.detail,
         "attempts": letter.history,
         "eventId": letter.event_id,
         "eventType": letter.event_type,
-        "message": {
-            "body": String::from_utf8_lossy(&letter.message.body),
-            "attributes": letter.message.attributes_as_json(),
-        },
+        "message": message,
     });
     let emit = Emit {
         channel: String::new(),
@@ -98,12 +115,61 @@ pub(super) fn as_event(parent: &Event, reactor: &str, id: String, letter: &DeadL
         content_type: "application/json".to_owned(),
         data: data.to_string().into(),
     };
-    Message::from_body(encode_native(&emitted(parent, reactor, id, &emit, letter.at, parent.trace_parent.clone())))
+    Message::from_body(encode_native(&emitted(
+        parent,
+        source,
+        id.to_owned(),
+        &emit,
+        letter.at,
+        parent.trace_parent.clone(),
+    )))
+}
+
+/// Where the dead letters of a channel go that belong to no reactor.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    /// The name of the channel that they go to.
+    pub(super) to: String,
+    pub(super) target: Target,
+    /// The largest message of that channel, in bytes.
+    pub(super) limit: usize,
+    /// How many may have emitted or forwarded it before.
+    pub(super) hop_limit: u32,
+}
+
+impl Forwarding {
+    /// The copy of a letter that came through the channel `from`. One that has come as far as a chain may is not forwarded, and
+    /// says so: a message that is no event is none in the next channel either.
+    pub(super) fn copy(&self, from: &str, letter: &mut DeadLetter, hops: u32) -> Option<(Target, Message)> {
+        if hops >= self.hop_limit {
+            letter.detail = format!("{} ({})", letter.detail, not_forwarded(&self.to, hops));
+            return None;
+        }
+        let known_as = letter.message.system.message_id.clone().unwrap_or_default();
+        let part = letter.origin.part.to_be_bytes();
+        let id = Identity::of(&[b"forwarded", from.as_bytes(), known_as.as_bytes(), &part, &letter.message.body]);
+        let id = id.to_string();
+        let message = match self.target {
+            Target::Log(_) => {
+                let mut parent = Event::bare(letter.event_id.clone().unwrap_or(known_as), from.to_owned());
+                parent.hop = hops;
+                parent.correlation_id = letter.correlation_id.clone().unwrap_or_else(|| parent.id.clone());
+                as_event(&parent, from, id, letter, self.limit)
+            }
+            Target::Outbox(_) => as_message(&Way { reactor: "", from, hops: hops + 1, limit: self.limit }, id, letter),
+        };
+        Some((self.target, message))
+    }
+}
+
+/// Why a copy of a dead letter does not go to a channel, for its text.
+pub(super) fn not_forwarded(to: &str, hops: u32) -> String {
+    format!("not forwarded to `{to}`: {hops} reactors have emitted or forwarded it already")
 }
 
 /// Where a dead letter as a message goes, and on its way from where.
 pub(super) struct Way<'w> {
-    /// The reactor that could not deal with it.
+    /// The reactor that could not deal with it; empty if it belongs to none.
     pub(super) reactor: &'w str,
     /// The channel that it was received from.
     pub(super) from: &'w str,

@@ -98,6 +98,7 @@ impl Fixture<'_> {
             now,
             deliveries,
             dead: Vec::new(),
+            forward: Vec::new(),
             drop: Vec::new(),
             unrouted: 0,
         }
