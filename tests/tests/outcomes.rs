@@ -111,7 +111,7 @@ fn dead_letters_that_go_round_come_to_an_end() {
 fn what_is_no_event_goes_where_its_channel_says() {
     let sandbox = Sandbox::new(
         "[channels.in]\nkind = \"local\"\nunrouted = \"dead-letter\"\ndead-letter = { channel = \"dead\" }\n\
-         [channels.dead]\nkind = \"local\"\n[reactors.moody]\nmodule = \"moody.wasm\"\nfrom = [\"in\"]\non = [\"mood\"]\n\
+         [channels.dead]\nkind = \"local\"\n[reactors.moody]\nmodule = \"moody.wasm\"\nfrom = [\"in\"]\non = [\"mood\"]\nemit = { mood = \"in\" }\n\
          allow = { state = true }\n",
     );
     std::fs::copy(guest("guest-moody"), sandbox.path("moody.wasm")).expect("the module can be copied");

@@ -44,8 +44,13 @@ pub(super) struct Piece {
 impl Piece {
     /// Where it is, in words.
     pub(super) fn place(&self) -> String {
-        self.line.map_or_else(|| "the input as a whole".to_owned(), |line| format!("line {line}"))
+        place(self.line)
     }
+}
+
+/// Where a piece is, in words, by its line.
+pub(super) fn place(line: Option<u64>) -> String {
+    line.map_or_else(|| "the input as a whole".to_owned(), |line| format!("line {line}"))
 }
 
 /// The messages of an input, read as they are asked for.
@@ -153,7 +158,7 @@ fn has_lines(head: &[u8], all: bool) -> bool {
     let is_document = |line: &&[u8]| (is_object(line) || line.starts_with(b"[")) && line.len() > 2;
     let any = lines.iter().any(|line| is_document(line) && is_json(line).is_ok());
     any || is_json(lines[0]).is_ok()
-        || lines.iter().all(|line| is_object(line))
+        || lines.iter().all(is_object)
         || cut_off.is_some_and(|line| is_object(&line))
 }
 

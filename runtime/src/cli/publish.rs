@@ -18,7 +18,7 @@ use crate::store::Store;
 
 use super::Global;
 use super::exit::{self, Exit};
-use super::input::{Cut, Piece, Pieces};
+use super::input::{Cut, Piece, Pieces, place};
 use super::project::Project;
 
 /// Messages, and bytes, that share one durable write.
@@ -97,7 +97,7 @@ impl Publish {
             settings: Settings::new(channel),
             channel,
             messages: Vec::new(),
-            places: Vec::new(),
+            lines: Vec::new(),
             bytes: 0,
             events: 0,
             report: Report { channel: channel.name.clone(), ..Report::default() },
@@ -159,8 +159,8 @@ struct Batch<'a> {
     channel: &'a ChannelConfig,
     settings: Settings,
     messages: Vec<Message>,
-    /// Where each message is in the input.
-    places: Vec<String>,
+    /// The line of each message.
+    lines: Vec<Option<u64>>,
     bytes: usize,
     /// How many events there have been.
     events: usize,
@@ -170,14 +170,15 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn add(&mut self, piece: Piece, attributes: &[(String, String)]) -> Result<(), Exit> {
-        let (place, size) = (piece.place(), piece.size);
+        let Piece { line, size, .. } = piece;
         let mut message = Message::from_body(piece.body);
         message.attributes = attributes.to_vec();
         let size = message.size().max(size);
         if size > self.channel.max_event {
             self.report.refused += 1;
             let limit = self.channel.max_event;
-            let say = format!("{place}: refused: {size} bytes, and channel `{}` takes {limit}", self.channel.name);
+            let say =
+                format!("{}: refused: {size} bytes, and channel `{}` takes {limit}", place(line), self.channel.name);
             self.name(self.report.refused, &say);
             return Ok(());
         }
@@ -187,7 +188,10 @@ impl Batch<'_> {
                 if let Some(error) = contents.broken {
                     self.report.undecodable += 1;
                     let why = error.reason.code();
-                    let say = format!("{place}: accepted, but a part of it will become a dead letter: {why}: {error}");
+                    let say = format!(
+                        "{}: accepted, but a part of it will become a dead letter: {why}: {error}",
+                        place(line)
+                    );
                     self.name(self.report.undecodable, &say);
                 }
                 // A FIFO channel knows events by their ids and orders them by their keys.
@@ -198,13 +202,13 @@ impl Batch<'_> {
             Err(error) => {
                 self.report.undecodable += 1;
                 let why = error.reason.code();
-                let say = format!("{place}: accepted, but it will become a dead letter: {why}: {error}");
+                let say = format!("{}: accepted, but it will become a dead letter: {why}: {error}", place(line));
                 self.name(self.report.undecodable, &say);
             }
         }
         self.bytes += message.size();
         self.messages.push(message);
-        self.places.push(place);
+        self.lines.push(line);
         if self.messages.len() >= BATCH || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -218,7 +222,7 @@ impl Batch<'_> {
 
     fn flush(&mut self) -> Result<(), Exit> {
         let messages = std::mem::take(&mut self.messages);
-        let places = std::mem::take(&mut self.places);
+        let lines = std::mem::take(&mut self.lines);
         self.bytes = 0;
         if messages.is_empty() {
             return Ok(());
@@ -244,7 +248,7 @@ impl Batch<'_> {
                 self.report.accepted += sent.accepted;
                 for (index, error) in sent.refused {
                     self.report.refused += 1;
-                    self.name(self.report.refused, &format!("{}: refused: {error}", places[index]));
+                    self.name(self.report.refused, &format!("{}: refused: {error}", place(lines[index])));
                 }
                 if let Some(error) = sent.failed {
                     let accepted = self.report.accepted;

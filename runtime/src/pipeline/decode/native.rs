@@ -62,7 +62,7 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
     }
     (event.content_type, event.data) = payload::of_envelope(input, object, &DATA)?;
     if !object.has(DATA.data)
-        && !object.has(DATA.base64)
+        && object.value(DATA.base64).is_none()
         && let Some(data) = flat(object)
     {
         if !is_json(&event.content_type) {

@@ -50,6 +50,6 @@ pub fn seen(event: Event<Raw>, cx: &Context) -> Outcome {
         data,
     };
     cx.state().set("count", &(count + 1))?;
-    cx.state().set(&(count + 1).to_string(), &seen)?;
+    cx.state().set((count + 1).to_string(), &seen)?;
     Ok(())
 }

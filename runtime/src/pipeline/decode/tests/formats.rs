@@ -61,6 +61,8 @@ fn native_events_may_be_flat_and_their_ids_numbers() {
     assert_eq!((event.id.as_str(), data(&event)), ("7", r#"{"orderId":"o-1","total":12.50,"a\"b":[1]}"#));
     let event = only(auto(r#"{"eventId":"e","eventType":"t","hop":"Cascade","reactorHops":["x"]}"#));
     assert_eq!((event.hop, data(&event)), (0, r#"{"hop":"Cascade"}"#), "a name that others use, too");
+    let event = only(auto(r#"{"eventId":"e","eventType":"t","dataBase64":null,"orderId":"o-1"}"#));
+    assert_eq!(data(&event), r#"{"orderId":"o-1"}"#, "what is null is not there");
     let event = only(auto(r#"{"eventId":"e","eventType":"t","data":null,"orderId":"o-1"}"#));
     assert_eq!(data(&event), "null", "it is there, and so it counts");
     let event = only(auto(r#"{"eventId":"e","eventType":"t","timestamp":1769860800}"#));
@@ -348,6 +350,9 @@ fn raw_bodies_may_be_anything() {
         (b"{oops", "", "text/plain; charset=utf-8"),
         (b"\xff\x00", "", "application/octet-stream"),
         (b"a,b", "text/csv", "text/csv"),
+        (b" a \r\n", "", "text/plain; charset=utf-8"),
+        (b"\x01\x02\x03 \n", "", "text/plain; charset=utf-8"),
+        (b"\xff \n", "", "application/octet-stream"),
     ] {
         let event = only(typed(body, declared));
         assert_eq!((event.content_type.as_str(), &event.data[..]), (content_type, body));
