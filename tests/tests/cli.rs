@@ -236,6 +236,12 @@ fn input_in_which_nothing_is_an_event_is_told_by_the_exit_code() {
         .run_with(&["publish", "in"], format!("{{\n{}\n", added(1, "a", 1)).as_bytes())
         .ok()
         .says("line 1: accepted");
+    let long = format!("{{\n \"a\": \"{}\"\n}}\n", "x".repeat(300 << 10));
+    sandbox
+        .run_with(&["publish", "in"], long.as_bytes())
+        .code(6)
+        .says("the input as a whole: refused")
+        .says("--input lines");
     sandbox.run_with(&["publish", "in"], b"{\n \"a\":\n").code(6).says("the input as a whole: accepted");
     assert_eq!(counts(&sandbox.until_idle(), "tally")["done"], 1);
 }

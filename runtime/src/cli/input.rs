@@ -157,9 +157,7 @@ fn has_lines(head: &[u8], all: bool) -> bool {
     let is_object = |line: &&[u8]| line.starts_with(b"{") && line[1..].trim_ascii_start().starts_with(b"\"");
     let is_document = |line: &&[u8]| (is_object(line) || line.starts_with(b"[")) && line.len() > 2;
     let any = lines.iter().any(|line| is_document(line) && is_json(line).is_ok());
-    any || is_json(lines[0]).is_ok()
-        || lines.iter().all(is_object)
-        || cut_off.is_some_and(|line| is_object(&line))
+    any || is_json(lines[0]).is_ok() || lines.iter().all(is_object) || cut_off.is_some_and(|line| is_object(&line))
 }
 
 /// Opens a file. A pipe that nothing writes to would keep the opening waiting for ever, so it is given a while.

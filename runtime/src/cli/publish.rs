@@ -177,8 +177,12 @@ impl Batch<'_> {
         if size > self.channel.max_event {
             self.report.refused += 1;
             let limit = self.channel.max_event;
-            let say =
-                format!("{}: refused: {size} bytes, and channel `{}` takes {limit}", place(line), self.channel.name);
+            let help = if line.is_none() { "; publish one event a line, with --input lines" } else { "" };
+            let say = format!(
+                "{}: refused: {size} bytes, and channel `{}` takes {limit}{help}",
+                place(line),
+                self.channel.name
+            );
             self.name(self.report.refused, &say);
             return Ok(());
         }

@@ -184,7 +184,9 @@ pub(super) fn as_message(way: &Way<'_>, id: String, letter: &DeadLetter) -> Mess
     let mut message = letter.message.clone();
     message.attributes.retain(|(name, _)| name != DEAD_LETTER_ATTRIBUTE);
     let overflow = message.attributes.split_off(message.attributes.len().min(MAX_ATTRIBUTES - 1));
-    let base64 = std::str::from_utf8(&message.body).is_err();
+    // Queues carry text, and of that only what XML 1.0 can hold.
+    let plain = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    let base64 = !std::str::from_utf8(&message.body).is_ok_and(|text| text.chars().all(plain));
     if base64 {
         message.body = BASE64_STANDARD.encode(&message.body).into();
     }
@@ -288,7 +290,9 @@ mod tests {
 
     #[test]
     fn what_is_sent_back_is_what_was_received() {
-        for (body, attributes) in [(&b"{\"a\":1}"[..], 0), (b"text", 9), (b"text", 10), (b"\xff\x00", 3)] {
+        for (body, attributes) in
+            [(&b"{\"a\":1}"[..], 0), (b"text", 9), (b"text", 10), (b"\xff\x00", 3), (b"a\x01b", 0)]
+        {
             let letter = letter(body, attributes, 10);
             let message =
                 as_message(&Way { reactor: "r", from: "shop", hops: 3, limit: 1 << 18 }, "id".into(), &letter);
@@ -311,6 +315,29 @@ mod tests {
             assert!(message.size() <= limit, "{} of {limit}", message.size());
             assert_eq!(sent_back(message).1.expect("a note").attempts, 5);
         }
+    }
+
+    #[test]
+    fn what_belongs_to_no_reactor_is_forwarded_until_it_has_come_far_enough() {
+        let to = |target, limit| Forwarding { to: "dlq".into(), target, limit, hop_limit: 3 };
+        let mut letter = DeadLetter { event_id: None, event_type: None, ..letter(b"hello \n", 2, 10) };
+        let (_, message) =
+            to(Target::Outbox(Default::default()), 1 << 18).copy("shop", &mut letter, 0).expect("a copy");
+        let again = to(Target::Outbox(Default::default()), 1 << 18).copy("shop", &mut letter, 0);
+        assert_eq!(again.expect("the same").1, message, "with the same id");
+        let (back, note) = sent_back(message);
+        let note = note.expect("a note");
+        assert_eq!((back.body.as_ref(), back.attributes.len()), (&b"hello \n"[..], 2));
+        assert_eq!((note.reactor.as_str(), note.hops, note.hops_to("shop"), note.hops_to("dlq")), ("", 1, 0, 1));
+        let (_, event) = to(Target::Log(Default::default()), 1 << 18).copy("shop", &mut letter, 2).expect("a copy");
+        let text = String::from_utf8(event.body.to_vec()).expect("text");
+        assert!(text.contains(DEAD_LETTER_TYPE) && text.contains(r#""body":"hello \n""#), "{text}");
+        let (_, short) =
+            to(Target::Log(Default::default()), event.size() - 1).copy("shop", &mut letter, 2).expect("a copy");
+        let text = String::from_utf8(short.body.to_vec()).expect("text");
+        assert!(text.contains(r#""leftOut":"#) && !text.contains("hello"), "{text}");
+        assert!(to(Target::Log(Default::default()), 1 << 18).copy("shop", &mut letter, 3).is_none());
+        assert!(letter.detail.contains("not forwarded to `dlq`: 3"), "{}", letter.detail);
     }
 
     #[test]

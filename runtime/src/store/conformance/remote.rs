@@ -157,7 +157,10 @@ pub fn what_ends_on_arrival_is_forwarded(harness: &mut dyn Harness) {
     let (dead, forward) = (letter(), forward("read"));
     wait(f.store.admit(crate::store::Admission { dead, forward, ..f.admission(Vec::new(), at(0)) })).unwrap();
     let log: Vec<_> = f.store.read_log(dlq, Offset(1), 10, usize::MAX).unwrap();
-    assert_eq!(log.into_iter().map(|record| record.message).collect::<Vec<_>>(), [message("received"), message("read")]);
+    assert_eq!(
+        log.into_iter().map(|record| record.message).collect::<Vec<_>>(),
+        [message("received"), message("read")]
+    );
     let out: Vec<_> = outbox(&f).into_iter().map(|(_, message)| message).collect();
     assert_eq!(out, [message("received"), message("read")]);
     assert_eq!(f.store.stats().unwrap().invalid, 2);

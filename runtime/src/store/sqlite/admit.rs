@@ -2,11 +2,11 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{dead, outbox};
 use super::fault::{Fault, Sql};
 use super::group::Group;
 use super::log;
 use super::rows::{int, place_code};
+use super::{dead, outbox};
 use crate::event::{DeliveryId, HostTime};
 use crate::store::{Admission, Admitted, DeadLetter, NewDelivery, Place, UNROUTED};
 
