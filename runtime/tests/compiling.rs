@@ -71,6 +71,20 @@ fn slow() -> Vec<u8> {
     wat::parse_str(wat).expect("text")
 }
 
+/// A component whose type is a component whose type is a component, and so on a million times.
+fn deep_types() -> Vec<u8> {
+    let (levels, header) = (1_000_000, b"\0asm\x0d\0\x01\0");
+    let content = [b"\x01".to_vec(), b"\x41\x01\x01".repeat(levels), b"\x41\0".to_vec()].concat();
+    let mut length = content.len();
+    let mut bytes = [header.as_slice(), b"\x07"].concat();
+    while length >= 0x80 {
+        bytes.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    [bytes, content].concat()
+}
+
 /// One test, since it looks at all children of the process.
 #[test]
 fn a_child_compiles_within_its_limits_and_leaves_nothing() {
@@ -89,6 +103,8 @@ fn a_child_compiles_within_its_limits_and_leaves_nothing() {
     assert!(little.contains("48 MiB of memory") && little.contains("REACTOR_COMPILE_MEMORY"), "{little}");
     let short = told(CompileLimits { time: Duration::from_millis(100), ..usual }, &slow());
     assert!(short.contains("more than 100ms") && short.contains("REACTOR_COMPILE_SECONDS"), "{short}");
+    let deep = told(usual, &deep_types());
+    assert!(deep.contains("within one another") && !deep.contains("MiB"), "{deep}");
     assert_eq!(children(), 0);
 
     let bench = Bench::new(usual);

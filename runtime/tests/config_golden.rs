@@ -36,22 +36,21 @@ fn told(text: &str) -> String {
     }
 }
 
-#[test]
-fn golden() {
+/// Every case of a folder against what should be said of it; answers with their number.
+fn compare(folder: &Path) -> usize {
     let bless = std::env::var_os("BLESS").is_some();
     let names = |ending: &str| -> BTreeSet<String> {
-        let files = fs::read_dir(folder()).expect("the folder of cases").flatten().map(|entry| entry.path());
+        let files = fs::read_dir(folder).expect("the folder of cases").flatten().map(|entry| entry.path());
         let of_kind = files.filter(|path| path.extension().is_some_and(|found| found == ending));
         of_kind.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
     };
     let (cases, mut wrong) = (names("toml"), Vec::new());
-    assert!(cases.len() >= 140, "only {} cases", cases.len());
     for name in &cases {
-        let read = |ending| fs::read_to_string(folder().join(name).with_extension(ending));
+        let read = |ending| fs::read_to_string(folder.join(name).with_extension(ending));
         let found = told(&read("toml").expect("a case")) + "\n";
         assert!(found.len() > 1, "{name}: nothing is wrong with it");
         if bless {
-            fs::write(folder().join(name).with_extension("txt"), found).expect("a golden file");
+            fs::write(folder.join(name).with_extension("txt"), found).expect("a golden file");
         } else if read("txt").unwrap_or_default() != found {
             wrong.push(format!("--- {name}: expected\n{}--- {name}: found\n{found}", read("txt").unwrap_or_default()));
         }
@@ -59,6 +58,20 @@ fn golden() {
     let orphans: Vec<_> = names("txt").difference(&cases).cloned().collect();
     assert!(orphans.is_empty(), "golden files without a case: {orphans:?}");
     assert!(wrong.is_empty(), "{}\nBLESS=1 writes them anew", wrong.join("\n"));
+    cases.len()
+}
+
+#[test]
+fn golden() {
+    let cases = compare(&folder());
+    assert!(cases >= 140, "only {cases} cases");
+}
+
+/// What people have written who know other systems.
+#[test]
+fn golden_from_the_field() {
+    let cases = compare(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/field/config"));
+    assert!(cases >= 3, "only {cases} cases");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use reactor_runtime::config::model::{
 };
 use reactor_runtime::config::units::{parse_duration, parse_size};
 use reactor_runtime::config::{self, Loaded, Problem, Problems, Written};
-use reactor_runtime::subscription::{Condition, NumericOp, Rate, Scalar};
+use reactor_runtime::json::Decimal;
+use reactor_runtime::subscription::{Condition, NumericOp, Rate, Scalar, Wildcard};
 
 const FULL: &str = include_str!("config_full.toml");
 
@@ -114,14 +115,27 @@ fn filter() {
     let mut fields: Vec<_> = config.reactors["inventory"].when.fields.clone();
     fields.sort_by(|(left, _), (right, _)| left.text.cmp(&right.text));
     let conditions: Vec<_> = fields.into_iter().map(|(pointer, conditions)| (pointer.text, conditions)).collect();
-    let range = vec![(NumericOp::Greater, 0.0), (NumericOp::LessOrEqual, 5_000.0)];
+    let number = |text: &str| Decimal::of(text).into_owned();
+    let range = vec![(NumericOp::Greater, number("0")), (NumericOp::LessOrEqual, number("5000"))];
+    let not = |excluded: Vec<Scalar>| Condition::AnythingBut(excluded.into_iter().map(Condition::Equals).collect());
+    let prefixes = ["test-", "demo-"].map(|text| Condition::Prefix(text.into()));
+    let files = vec![
+        Condition::Suffix(".png".into()),
+        Condition::Wildcard(Wildcard::parse("dir/*.jpg").expect("a wildcard")),
+        Condition::EqualsIgnoreCase("readme".into()),
+    ];
     let expected = [
         ("/data/amount".to_owned(), vec![Condition::Numeric(range)]),
-        ("/data/country".to_owned(), vec![Condition::AnythingBut(vec![string("XX"), Scalar::Number(0.0)])]),
+        ("/data/author".to_owned(), vec![Condition::Equals(Scalar::Number(number("1524831183200260097")))]),
+        ("/data/country".to_owned(), vec![not(vec![string("XX"), Scalar::Number(number("0"))])]),
         ("/data/currency".to_owned(), vec![Condition::Equals(string("EUR")), Condition::Prefix("US".into())]),
         ("/data/customer".to_owned(), vec![Condition::Exists(true)]),
+        ("/data/deleted".to_owned(), vec![Condition::Equals(Scalar::Null), Condition::Exists(false)]),
+        ("/data/file".to_owned(), files),
+        ("/data/name".to_owned(), vec![Condition::AnythingBut(prefixes.to_vec())]),
+        ("/data/parent".to_owned(), vec![not(vec![Scalar::Null])]),
         ("/data/test".to_owned(), vec![Condition::Equals(Scalar::Bool(false))]),
-        ("/subject".to_owned(), vec![Condition::AnythingBut(vec![string("draft")])]),
+        ("/subject".to_owned(), vec![not(vec![string("draft")])]),
     ];
     assert_eq!(conditions, expected);
 }

@@ -52,8 +52,8 @@ fn components_in_components(depth: usize) -> Vec<u8> {
 
 /// A function with many locals and many blocks.
 fn costly_function() -> Vec<u8> {
-    let (locals, blocks) = ("i32 ".repeat(2_000), "(block (br_if 0 (local.get 0)))".repeat(10_000));
-    let uses: String = (0..2_000).map(|at| format!("(local.set {at} (i32.const 1))")).collect();
+    let (locals, blocks) = ("i32 ".repeat(6_000), "(block (br_if 0 (local.get 0)))".repeat(12_000));
+    let uses: String = (0..6_000).map(|at| format!("(local.set {at} (i32.const 1))")).collect();
     wat::parse_str(format!("(component (core module (func $slow (local {locals}) {uses} {blocks})))")).expect("text")
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use reactor_runtime::event::ChannelId;
 use reactor_runtime::store::conformance::{DAY, Fixture, at, message, wait};
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore, verify};
 use reactor_runtime::store::{Committed, Request, Result, Store, StoreError, Upkeep};
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
@@ -669,6 +669,18 @@ fn looking_makes_nothing_and_changes_nothing() {
     assert!(store.request(Request::Drop(1)).is_err());
     drop(store);
     assert_eq!(fs::read(dir.path().join("reactor.db")).unwrap(), before);
+    for name in ["durable", "claims", "lock", "reactor.db-wal"] {
+        let (path, aside) = (dir.path().join(name), dir.path().join("aside"));
+        let was_there = fs::rename(&path, &aside).is_ok();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for error in [SqliteStore::look(dir.path()).unwrap_err(), verify(dir.path()).unwrap_err()] {
+            assert!(matches!(&error, StoreError::Refused { path, .. } if path.ends_with(name)), "{error}");
+        }
+        fs::remove_file(&path).unwrap();
+        if was_there {
+            fs::rename(&aside, &path).unwrap();
+        }
+    }
     let host = open(dir.path(), &owned());
     fixture(&host).publish(&["d"]);
     let store = SqliteStore::look(dir.path()).unwrap();

@@ -18,6 +18,7 @@ use crate::config::units::show_duration;
 
 use super::aws::{Aws, explain};
 use super::filter::{FilterPolicy, filter_policy};
+use super::foreign::lets_through;
 use super::sns::{SnsTopic, allows, changes, permission, statements};
 use super::sqs::SqsQueue;
 use super::{ChannelError, Receipt, Result, Source, Trouble};
@@ -135,8 +136,8 @@ struct Inspection<'a> {
 impl Inspection<'_> {
     /// A queue and its attributes, if it could be looked at.
     async fn queue(&self, queue: &SqsQueue) -> (Option<Attributes>, Vec<Finding>) {
-        // A URL is no name to make a queue by.
-        let create = self.create && !queue.queue.meaning().contains("://");
+        // A URL or an ARN is no name to make a queue by.
+        let create = self.create && !queue.queue.meaning().contains(':');
         let missing = |error, action| vec![failed(&error, &format!("queue `{}`", queue.queue), action, create)];
         if let Err(error) = queue.url().await {
             return (None, missing(error, "sqs:GetQueueUrl"));
@@ -189,7 +190,8 @@ impl Inspection<'_> {
     }
 
     async fn subscription(&self, topic: &SnsTopic, queue: &str) -> Vec<Finding> {
-        let filter = filter_policy(self.channel, self.readers.iter().flat_map(|reactor| &reactor.on));
+        let on = || self.readers.iter().flat_map(|reactor| &reactor.on);
+        let filter = filter_policy(self.channel, on());
         let found = match topic.subscription(queue).await {
             Ok(found) => found,
             Err(error) => return vec![unseen(&error, "sns:ListSubscriptionsByTopic", self.create)],
@@ -200,7 +202,10 @@ impl Inspection<'_> {
             return vec![Finding::new(Level::Error, what).fix("confirm it, or remove it and subscribe again")];
         }
         match topic.subscription_attributes(&found).await {
-            Ok(attributes) => subscription(&attributes, filter.as_ref(), self.create),
+            Ok(attributes) => {
+                let is_wide = |scope: &str, policy: &Value| lets_through(scope, policy, self.channel, on());
+                subscription(&attributes, filter.as_ref(), is_wide, self.create)
+            }
             Err(error) => vec![unseen(&error, "sns:GetSubscriptionAttributes", self.create)],
         }
     }
@@ -377,8 +382,14 @@ fn unsubscribed(topic: &str, filter: Option<&FilterPolicy>, create: bool) -> Fin
     Finding::new(Level::Error, what).fix(format!("subscribe it with {settings}, or set `create = true`"))
 }
 
-/// The attributes of the subscription against what they should be.
-fn subscription(found: &HashMap<String, String>, filter: Option<&FilterPolicy>, create: bool) -> Vec<Finding> {
+/// The attributes of the subscription against what they should be; `is_wide` says of a scope and a policy whether all that
+/// the reactors want gets through.
+fn subscription(
+    found: &HashMap<String, String>,
+    filter: Option<&FilterPolicy>,
+    is_wide: impl Fn(&str, &Value) -> bool,
+    create: bool,
+) -> Vec<Finding> {
     let (raw, mut policy): (Vec<_>, Vec<_>) =
         changes(found, filter).into_iter().partition(|(name, _)| *name == "RawMessageDelivery");
     // A step on the way to another scope, and nothing to ask of anybody.
@@ -391,18 +402,26 @@ fn subscription(found: &HashMap<String, String>, filter: Option<&FilterPolicy>, 
     if policy.is_empty() {
         return findings;
     }
-    let present = found.get("FilterPolicy").and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let filters = present.is_some_and(|policy| policy.as_object().is_none_or(|policy| !policy.is_empty()));
-    let (level, what) = if filters {
+    let present = found.get("FilterPolicy").map(|text| serde_json::from_str::<Value>(text).unwrap_or_default());
+    let filters = present.as_ref().is_some_and(|policy| policy.as_object().is_none_or(|policy| !policy.is_empty()));
+    let scope = found.get("FilterPolicyScope").map_or("MessageAttributes", String::as_str);
+    let is_wide = present.is_some_and(|policy| is_wide(scope, &policy));
+    let (level, what) = if filters && is_wide {
+        (
+            Level::Note,
+            "the subscription's filter policy is another than the host would set, and lets through what the reactors ask for",
+        )
+    } else if filters {
         (Level::Warning, "the subscription's filter policy is not what the reactors ask for: some events may not come")
     } else {
         (Level::Note, "the subscription filters nothing: events that no reactor asks for come, too")
     };
     let settings = settings(&policy);
-    findings.push(if create {
-        Finding::new(Level::Note, what).fix(format!("{BY_UP} set {settings}"))
-    } else {
-        Finding::new(level, what).fix(format!("set {settings}"))
+    findings.push(match (create, filters && is_wide) {
+        (true, _) => Finding::new(Level::Note, what).fix(format!("{BY_UP} set {settings}")),
+        // Somebody may want it just so, and nothing is lost.
+        (false, true) => Finding::new(level, what),
+        (false, false) => Finding::new(level, what).fix(format!("set {settings}")),
     });
     findings
 }
@@ -572,7 +591,11 @@ mod tests {
         assert_eq!((missing.level, unsubscribed("news", None, true).level), (Level::Error, Level::Note));
         let judge = |found: &[(&str, &str)], filter: Option<&FilterPolicy>, create| {
             let found = found.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            subscription(&found, filter, create)
+            let is_wide = |scope: &str, policy: &Value| {
+                scope == "MessageBody"
+                    && policy["eventType"].as_array().is_some_and(|types| types.contains(&json!("a")))
+            };
+            subscription(&found, filter, is_wide, create)
         };
         let levels = |found: &[Finding]| -> Vec<Level> { found.iter().map(|finding| finding.level).collect() };
         let (raw, body) = (("RawMessageDelivery", "true"), ("FilterPolicyScope", "MessageBody"));
@@ -582,6 +605,14 @@ mod tests {
         assert_eq!(levels(&judge(&[raw], Some(&filter), false)), [Level::Note], "too much comes");
         assert_eq!(levels(&judge(&[raw, body, wrong], Some(&filter), false)), [Level::Warning], "too little comes");
         assert_eq!(levels(&judge(&[raw, body, wrong], None, false)), [Level::Warning]);
+        let wider = ("FilterPolicy", r#"{"eventType":["a","b"]}"#);
+        let found = judge(&[raw, body, wider], Some(&filter), false);
+        assert_eq!(
+            (levels(&found), &found[0].fix),
+            (vec![Level::Note], &None),
+            "nothing is lost, and nothing is to be done"
+        );
+        assert_eq!(levels(&judge(&[raw, body, wider], None, false)), [Level::Note]);
         assert_eq!(levels(&judge(&[raw, right], Some(&filter), false)), [Level::Warning], "it looks at attributes");
         let by_up = judge(&[wrong], Some(&filter), true);
         assert_eq!(levels(&by_up), [Level::Note, Level::Note]);

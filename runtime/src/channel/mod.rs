@@ -7,6 +7,7 @@
 pub mod acknowledge;
 pub mod aws;
 pub mod filter;
+mod foreign;
 pub mod inspect;
 mod message;
 pub mod send;
@@ -188,3 +189,6 @@ impl fmt::Display for Trouble {
         f.write_str(self.code())
     }
 }
+
+#[cfg(test)]
+mod emulated;

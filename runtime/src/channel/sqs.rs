@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::aws::{Aws, LONGEST_WAIT, Tried, explain, explain_entry, silence};
 use super::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Result, Sink, Source, Trouble, message};
-use crate::config::Written;
+use crate::config::{QueueArn, Written};
 use crate::event::{Message, SystemAttributes};
 
 /// Most bytes of a message, and of a batch.
@@ -32,16 +32,18 @@ const SYSTEM: [MessageSystemAttributeName; 4] = [
 #[derive(Debug)]
 pub struct SqsQueue {
     pub(super) aws: Aws,
-    /// Name or URL.
+    /// Name, URL or ARN.
     pub(super) queue: Written,
     create: bool,
     url: Mutex<Option<Arc<str>>>,
 }
 
 impl SqsQueue {
-    /// A queue by name or URL; if `create`, it is made when it turns out to be missing.
+    /// A queue by name, URL or ARN; if `create`, it is made when it turns out to be missing. What has a URL or an ARN is
+    /// somewhere, and perhaps somebody else's, so it is not made.
     pub fn new(aws: Aws, queue: Written, create: bool) -> Self {
-        Self { aws, queue, create, url: Mutex::default() }
+        let is_name = !queue.meaning().contains(':');
+        Self { aws, queue, create: create && is_name, url: Mutex::default() }
     }
 
     fn is_fifo(&self) -> bool {
@@ -64,7 +66,15 @@ impl SqsQueue {
         if self.queue.meaning().contains("://") {
             return Ok(self.queue.meaning().into());
         }
-        let answer = self.aws.sqs.get_queue_url().queue_name(self.queue.meaning()).send().await;
+        let mut request = self.aws.sqs.get_queue_url();
+        request = match QueueArn::parse(self.queue.meaning()) {
+            Some(arn) => {
+                self.is_here(&arn)?;
+                request.queue_name(arn.name).queue_owner_aws_account_id(arn.account)
+            }
+            None => request.queue_name(self.queue.meaning()),
+        };
+        let answer = request.send().await;
         let found = answer.map_err(|error| explain(&self.what("looking for"), &error));
         let url = match found {
             Ok(answer) => answer.queue_url,
@@ -74,6 +84,21 @@ impl SqsQueue {
         let url: Arc<str> = url.ok_or_else(|| silence(&self.what("looking for")))?.into();
         *self.known() = Some(Arc::clone(&url));
         Ok(url)
+    }
+
+    /// The clients ask in one region only: a queue elsewhere would look as if it were not there.
+    fn is_here(&self, arn: &QueueArn<'_>) -> Result<()> {
+        match self.aws.sqs.config().region().map(AsRef::as_ref) {
+            Some(region) if region != arn.region => {
+                let what = self.what("looking for");
+                let there = self.queue.hide(arn.region);
+                let detail = format!(
+                    "{what}: it is in region {there}, and the host asks in {region}; set AWS_REGION to that of the queue"
+                );
+                Err(ChannelError { trouble: Trouble::Misconfigured, detail })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn make(&self) -> Result<Option<String>> {

@@ -37,7 +37,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
-        let project = Project::load(global)?;
+        let project = Project::load_with_warnings(global)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let modules = Modules::load(&project, global, &clock)?;
         for (name, module) in &modules.loaded {

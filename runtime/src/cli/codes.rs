@@ -25,6 +25,7 @@ pub(super) const PAGES: &[(&str, &str)] = pages![
     "emit-limit",
     "empty",
     "file",
+    "foreign-pattern",
     "format-mismatch",
     "hop-limit",
     "host",

@@ -29,16 +29,26 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// Reads the configuration; prints its problems, if there are any.
+    /// Reads the configuration; prints what is wrong with it. What is only odd, `check` and `up` say: whoever looks at an
+    /// event has not asked for it.
     pub(super) fn load(global: &Global) -> Result<Self, Exit> {
-        let (project, warnings) = Self::read(global).map_err(|problems| {
-            print_problems(global, &problems);
-            Exit::printed(exit::CONFIG)
-        })?;
+        Self::checked(global).map(|(project, _)| project)
+    }
+
+    /// Reads the configuration; prints what is wrong or odd.
+    pub(super) fn load_with_warnings(global: &Global) -> Result<Self, Exit> {
+        let (project, warnings) = Self::checked(global)?;
         if !warnings.is_empty() {
             super::say_as_is(&warnings.render(global.colored()));
         }
         Ok(project)
+    }
+
+    fn checked(global: &Global) -> Result<(Self, config::Problems), Exit> {
+        Self::read(global).map_err(|problems| {
+            print_problems(global, &problems);
+            Exit::printed(exit::CONFIG)
+        })
     }
 
     /// Reads the configuration; answers with its warnings, or else with its errors.

@@ -58,7 +58,7 @@ pub(super) struct Up {
 
 impl Up {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
-        let project = Project::load(global)?;
+        let project = Project::load_with_warnings(global)?;
         if self.build {
             super::build::build(&project, &[])?;
         } else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::QueueArn;
 use super::model::{
     COMMIT_BUDGET, ChannelConfig, ChannelKind, Format, LEASE_AT_MOST, RawField, RawFormat, Settle, Unrouted,
 };
@@ -120,15 +121,23 @@ fn settle(reader: &mut Reader<'_>, section: &Section<'_>) -> Settle {
     reader.choice(section, "settle", &options).unwrap_or_default()
 }
 
-/// The name or URL of a queue.
+/// The name, URL or ARN of a queue.
 fn queue(reader: &mut Reader<'_>, section: &Section<'_>, text: &Text) -> Written {
     let is_url = ["http://", "https://"].iter().any(|scheme| {
         let path = text.value.strip_prefix(scheme).and_then(|rest| rest.split_once('/'));
         path.is_some_and(|(host, path)| !host.is_empty() && !path.is_empty())
     });
-    if !is_url && !is_aws_name(&text.value, 80) {
-        let help = "write its name (up to 80 letters, digits, `-` and `_`, then `.fifo` if it is one) or its URL";
-        reader.bad_text(text, &section.dotted("queue"), "neither the name nor the URL of a queue", help);
+    let name = if text.value.starts_with("arn:") {
+        // Whose queue it is, and where, is asked for by these.
+        let arn = QueueArn::parse(&text.value).filter(|arn| !arn.region.is_empty() && !arn.account.is_empty());
+        arn.map_or("", |arn| arn.name)
+    } else {
+        &text.value
+    };
+    if !is_url && !is_aws_name(name, 80) {
+        let help = "write its name (up to 80 letters, digits, `-` and `_`, then `.fifo` if it is one), its URL, or its ARN \
+                    (arn:aws:sqs:REGION:ACCOUNT:NAME)";
+        reader.bad_text(text, &section.dotted("queue"), "neither the name nor the URL nor the ARN of a queue", help);
     }
     text.kept()
 }

@@ -6,6 +6,7 @@ use toml::de::DeValue;
 use crate::subscription::TypePattern;
 
 use super::destination::{Channels, destination};
+use super::notation;
 use super::reader::{Reader, Section};
 use super::text::Text;
 
@@ -30,7 +31,10 @@ pub(super) fn read(
             destination(reader, channel, &table.dotted(key.get_ref()), channels);
         }
         let pattern = match TypePattern::parse(&text.value) {
-            Ok(pattern) => pattern,
+            Ok(pattern) => {
+                notation::check(reader, &text);
+                pattern
+            }
             Err(error) => {
                 reader.syntax(&text, &section.dotted("emit"), &error);
                 continue;

@@ -25,7 +25,9 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
     };
     let unreadable = |error: std::io::Error| {
         let help = match error.kind() {
-            std::io::ErrorKind::NotFound => "run in the folder of a `reactors.toml`, or name one with --config",
+            std::io::ErrorKind::NotFound => {
+                "run in the folder of a `reactors.toml`, name one with --config, or begin one with `reactor new NAME`"
+            }
             std::io::ErrorKind::IsADirectory => "name the file in it",
             _ => "check its permissions",
         };

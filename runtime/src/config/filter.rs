@@ -3,17 +3,21 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::subscription::{Condition, Filter, NumericOp, Scalar};
+use crate::json::Decimal;
+use crate::subscription::{Condition, Filter, NumericOp, Scalar, Wildcard};
 
 use super::never::{self, Field};
 use super::pointer;
 use super::reactor::Route;
-use super::reader::{Reader, Section};
-use super::scalar::number_of;
+use super::reader::{MOST_LISTED, Reader, Section};
+use super::scalar::{decimal_of, number_of};
 use super::text::Text;
 
 /// The forms a condition may have, beside a plain value.
-pub(super) const FORMS: &[&str] = &["prefix", "numeric", "exists", "anything-but"];
+pub(super) const FORMS: &[&str] =
+    &["prefix", "suffix", "wildcard", "equals-ignore-case", "numeric", "exists", "null", "anything-but"];
+/// The forms that `anything-but` may exclude, beside plain values.
+const EXCLUDED: &[&str] = &["prefix", "suffix", "wildcard", "equals-ignore-case"];
 
 pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, route: &Route) -> Filter {
     let Some(when) = reader.table(section, "when") else { return Filter::default() };
@@ -47,7 +51,10 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, route: &Route
 }
 
 fn condition(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Condition> {
-    let Some(table) = value.get_ref().as_table() else { return scalar(reader, value, name).map(Condition::Equals) };
+    let Some(table) = value.get_ref().as_table() else {
+        let expected = "a string, a number, true, false or a table such as { prefix = \"a\" }";
+        return scalar(reader, value, name, expected).map(Condition::Equals);
+    };
     let form = Section::new(name, table, value.span());
     reader.known_keys(&form, FORMS);
     if table.len() != 1 {
@@ -55,39 +62,95 @@ fn condition(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) 
         reader.note(problem.help("several conditions are a list; one of them has to be met"));
         return None;
     }
-    if let Some(value) = form.get("anything-but") {
-        return anything_but(reader, value, &form.dotted("anything-but"));
+    let (key, value) = table.iter().next()?;
+    let dotted = form.dotted(key.get_ref());
+    match key.get_ref().as_ref() {
+        "numeric" => numeric(reader, value, &dotted),
+        "exists" => reader.boolean(&form, "exists").map(Condition::Exists),
+        // A TOML file has no null to compare with.
+        "null" => reader.boolean(&form, "null").map(|wanted| {
+            let null = Condition::Equals(Scalar::Null);
+            if wanted { null } else { Condition::AnythingBut(vec![null]) }
+        }),
+        "anything-but" => anything_but(reader, value, &dotted),
+        form if EXCLUDED.contains(&form) => {
+            let text = reader.text_of(value, &dotted)?;
+            of_text(reader, form, &text, &dotted)
+        }
+        _ => None,
     }
-    let prefix = reader.text(&form, "prefix").map(|text| Condition::Prefix(text.value));
-    let exists = reader.boolean(&form, "exists").map(Condition::Exists);
-    let numeric = form.get("numeric").and_then(|value| numeric(reader, value, &form.dotted("numeric")));
-    prefix.or(exists).or(numeric)
 }
 
+/// A condition on a string.
+fn of_text(reader: &mut Reader<'_>, form: &str, text: &Text, name: &str) -> Option<Condition> {
+    match form {
+        "prefix" => Some(Condition::Prefix(text.value.clone())),
+        "suffix" => Some(Condition::Suffix(text.value.clone())),
+        "equals-ignore-case" => Some(Condition::EqualsIgnoreCase(text.value.to_lowercase())),
+        "wildcard" => match Wildcard::parse(&text.value) {
+            Ok(wildcard) => Some(Condition::Wildcard(wildcard)),
+            Err(error) => {
+                reader.syntax(text, name, &error);
+                None
+            }
+        },
+        _ => None,
+    }
+}
+
+/// `"a"`, `["a", 1]`, `{ prefix = "a" }` or `{ prefix = ["a", "b"] }`
 fn anything_but(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Condition> {
-    let DeValue::Array(list) = value.get_ref() else {
-        return scalar(reader, value, name).map(|scalar| Condition::AnythingBut(vec![scalar]));
+    let Some(table) = value.get_ref().as_table() else {
+        let expected = "a string, a number, true, false, a list of them or a table such as { prefix = \"a\" }";
+        let excluded =
+            listed(reader, value, name, |reader, value| scalar(reader, value, name, expected).map(Condition::Equals));
+        return excluded.map(Condition::AnythingBut);
     };
+    let form = Section::new(name, table, value.span());
+    reader.known_keys(&form, EXCLUDED);
+    if table.len() != 1 {
+        let problem = reader.problem(value.span(), "bad-value", format!("`{name}` has one form"));
+        reader.note(problem.help("write it like { anything-but = { prefix = [\"a\", \"b\"] } }"));
+        return None;
+    }
+    let (key, value) = table.iter().next()?;
+    let dotted = form.dotted(key.get_ref());
+    let excluded = listed(reader, value, &dotted, |reader, value| {
+        let text = reader.text_of(value, &dotted)?;
+        of_text(reader, key.get_ref(), &text, &dotted)
+    });
+    excluded.map(Condition::AnythingBut)
+}
+
+/// What is to be excluded: one value, or a list that is not empty.
+fn listed<'e>(
+    reader: &mut Reader<'e>,
+    value: &Spanned<DeValue<'_>>,
+    name: &str,
+    read: impl Fn(&mut Reader<'e>, &Spanned<DeValue<'_>>) -> Option<Condition>,
+) -> Option<Vec<Condition>> {
+    let DeValue::Array(list) = value.get_ref() else { return read(reader, value).map(|one| vec![one]) };
     if list.is_empty() {
         let problem = reader.problem(value.span(), "bad-value", format!("`{name}` excludes nothing"));
         reader.note(problem.help("list what is not wanted, or write { exists = true }"));
         return None;
     }
-    list.iter().map(|value| scalar(reader, value, name)).collect::<Option<Vec<_>>>().map(Condition::AnythingBut)
+    reader.not_too_many(list.len(), value.span(), name);
+    list.iter().take(MOST_LISTED).map(|value| read(reader, value)).collect()
 }
 
-fn scalar(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Scalar> {
+fn scalar(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str, expected: &str) -> Option<Scalar> {
     match value.get_ref() {
         DeValue::String(_) => reader.text_of(value, name).map(|text| Scalar::String(text.value)),
         DeValue::Boolean(truth) => Some(Scalar::Bool(*truth)),
         other => match number_of(other) {
-            Some(number) if number.is_finite() => Some(Scalar::Number(number)),
+            Some(number) if number.is_finite() => decimal_of(other).map(Scalar::Number),
             Some(_) => {
                 reader.error(value.span(), "never", format!("`{name}`: no JSON number is infinite or no number"));
                 None
             }
             None => {
-                reader.mismatch(value, name, "a string, a number, true, false or a table such as { prefix = \"a\" }");
+                reader.mismatch(value, name, expected);
                 None
             }
         },
@@ -118,9 +181,10 @@ fn numeric(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) ->
     Some(Condition::Numeric(bounds))
 }
 
-fn bound(pair: &[&Spanned<DeValue<'_>>]) -> Option<(NumericOp, f64)> {
+fn bound(pair: &[&Spanned<DeValue<'_>>]) -> Option<(NumericOp, Decimal<'static>)> {
     let [operator, number] = pair else { return None };
     let written = operator.get_ref().as_str()?;
     let (_, operator) = OPERATORS.iter().find(|(known, _)| *known == written)?;
-    number_of(number.get_ref()).filter(|number| number.is_finite()).map(|number| (*operator, number))
+    number_of(number.get_ref()).filter(|number| number.is_finite())?;
+    Some((*operator, decimal_of(number.get_ref())?))
 }

@@ -1,11 +1,12 @@
 //! `reactors.toml`: what the file says, turned into what the program needs, with every error at once.
 //!
 //! `file` gets the text, `reader` and `scalar` walk it with its places; one file a section (`runtime`, `channel`,
-//! `reactor` with `emit`, `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never` and
-//! `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`. Texts and paths are
+//! `reactor` with `emit`, `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never`,
+//! `notation` and `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`. Texts and paths are
 //! kept as `written`, which shows `${NAME}` and not its value; `secrets` finds values in the words of others. `schema` says the same to
 //! editors.
 
+mod arn;
 mod channel;
 mod cross;
 mod destination;
@@ -16,6 +17,7 @@ mod grants;
 mod guest;
 pub mod model;
 mod never;
+mod notation;
 mod place;
 mod pointer;
 mod policy;
@@ -26,6 +28,7 @@ mod runtime;
 mod scalar;
 pub mod schema;
 mod secrets;
+mod tables;
 mod text;
 pub mod units;
 mod versions;
@@ -37,6 +40,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+pub use arn::QueueArn;
 use destination::Channels;
 use model::Config;
 pub use place::{Place, Places, Source};

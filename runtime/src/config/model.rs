@@ -70,7 +70,7 @@ pub enum ChannelKind {
     },
     /// An SQS queue.
     Sqs {
-        /// Name or URL.
+        /// Name, URL or ARN.
         queue: Written,
         /// When messages are deleted.
         settle: Settle,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::json::Decimal;
 use crate::subscription::{Condition, NumericOp, Pointer, Scalar, TypePattern};
 
 use super::reactor::Route;
@@ -48,7 +49,11 @@ fn wrong_kind(reader: &mut Reader<'_>, field: &Field) {
     }
     let is_number = matches!(root.as_str(), "eventVersion" | "hop");
     let possible = |condition: &Condition| match condition {
-        Condition::Equals(Scalar::String(_)) | Condition::Prefix(_) => !is_number,
+        Condition::Equals(Scalar::String(_))
+        | Condition::EqualsIgnoreCase(_)
+        | Condition::Prefix(_)
+        | Condition::Suffix(_)
+        | Condition::Wildcard(_) => !is_number,
         Condition::Equals(Scalar::Number(_)) | Condition::Numeric(_) => is_number,
         Condition::Equals(Scalar::Bool(_) | Scalar::Null) => false,
         Condition::Exists(_) | Condition::AnythingBut(_) => true,
@@ -83,22 +88,34 @@ fn takes(pattern: &TypePattern, event_type: &str) -> bool {
 }
 
 /// Whether a number meets all bounds.
-pub(super) fn satisfiable(bounds: &[(NumericOp, f64)]) -> bool {
-    // A set of bounds on a line has a member if one of the bounds themselves, or a number between or beside two, is one.
-    let mut points: Vec<f64> = bounds.iter().map(|(_, number)| *number).collect();
-    points.sort_by(f64::total_cmp);
-    let between = points.windows(2).map(|pair| pair[0].midpoint(pair[1]));
-    let outside = points.first().map(|low| low.next_down()).into_iter().chain(points.last().map(|high| high.next_up()));
-    let candidates: Vec<f64> = points.iter().copied().chain(between).chain(outside).collect();
-    candidates.iter().any(|x| {
-        bounds.iter().all(|(operator, bound)| match operator {
-            NumericOp::Equal => x == bound,
-            NumericOp::Less => x < bound,
-            NumericOp::LessOrEqual => x <= bound,
-            NumericOp::Greater => x > bound,
-            NumericOp::GreaterOrEqual => x >= bound,
-        })
-    })
+pub(super) fn satisfiable(bounds: &[(NumericOp, Decimal<'static>)]) -> bool {
+    // The largest of the lower bounds against the smallest of the upper ones; of two that are equal, the one without its
+    // bound is the narrower. Between two numbers there is always another.
+    let mut low: Option<(&Decimal<'_>, bool)> = None;
+    let mut high = low;
+    for (operator, bound) in bounds {
+        let (is_low, is_high) = match operator {
+            NumericOp::Equal => (true, true),
+            NumericOp::Less | NumericOp::LessOrEqual => (false, true),
+            NumericOp::Greater | NumericOp::GreaterOrEqual => (true, false),
+        };
+        let is_strict = matches!(operator, NumericOp::Less | NumericOp::Greater);
+        if is_low {
+            low = low.max(Some((bound, is_strict)));
+        }
+        if is_high {
+            high = match high {
+                Some((other, strict)) if other < bound || (other == bound && strict) => high,
+                _ => Some((bound, is_strict)),
+            };
+        }
+    }
+    match (low, high) {
+        (Some((low, low_strict)), Some((high, high_strict))) => {
+            low < high || (low == high && !low_strict && !high_strict)
+        }
+        _ => true,
+    }
 }
 
 #[cfg(test)]
@@ -109,17 +126,22 @@ mod tests {
     #[test]
     fn bounds_that_some_number_meets() {
         for (bounds, expected) in [
-            (&[(Greater, 0.0), (LessOrEqual, 5.0)][..], true),
-            (&[(Greater, 5.0), (Less, 5.0)], false),
-            (&[(GreaterOrEqual, 5.0), (LessOrEqual, 5.0)], true),
-            (&[(Greater, 5.0), (LessOrEqual, 5.0)], false),
-            (&[(Equal, 5.0), (Equal, 6.0)], false),
-            (&[(Equal, 5.0), (Greater, 4.0)], true),
-            (&[(Less, 1e300)], true),
-            (&[(Greater, 1e300)], true),
-            (&[(Greater, 1.0), (Less, 2.0), (Greater, 1.5)], true),
+            (&[(Greater, "0.0"), (LessOrEqual, "5.0")][..], true),
+            (&[(Greater, "5.0"), (Less, "5.0")], false),
+            (&[(GreaterOrEqual, "5.0"), (LessOrEqual, "5.0")], true),
+            (&[(Greater, "5.0"), (LessOrEqual, "5.0")], false),
+            (&[(Equal, "5.0"), (Equal, "6.0")], false),
+            (&[(Equal, "5.0"), (Greater, "4.0")], true),
+            (&[(Less, "1e300")], true),
+            (&[(Greater, "1e300")], true),
+            (&[(Greater, "1.0"), (Less, "2.0"), (Greater, "1.5")], true),
+            (&[(Greater, "1.5"), (GreaterOrEqual, "1.5"), (LessOrEqual, "1.5")], false),
+            (&[(LessOrEqual, "1.5"), (Less, "1.5"), (GreaterOrEqual, "1.5")], false),
+            (&[(Greater, "1524831183200260097"), (Less, "1524831183200260098")], true),
+            (&[(Greater, "1524831183200260098"), (Less, "1524831183200260097")], false),
         ] {
-            assert_eq!(satisfiable(bounds), expected, "{bounds:?}");
+            let exact: Vec<_> = bounds.iter().map(|(op, n)| (*op, Decimal::of(n).into_owned())).collect();
+            assert_eq!(satisfiable(&exact), expected, "{bounds:?}");
         }
     }
 }

@@ -6,6 +6,16 @@ use crate::subscription::Pointer;
 use super::reader::{Reader, Section, nearest};
 use super::text::Text;
 
+/// What other envelopes call the fields that every event has.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("detail", "/data"),
+    ("detail-type", "/eventType"),
+    ("type", "/eventType"),
+    ("id", "/eventId"),
+    ("time", "/timestamp"),
+    ("datacontenttype", "/contentType"),
+];
+
 /// A pointer into an event.
 pub(super) fn into_event(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<Pointer> {
     let text = reader.text(section, key)?;
@@ -26,17 +36,17 @@ pub(super) fn event_pointer(reader: &mut Reader<'_>, text: &Text, name: &str) ->
     if known && (deeper.is_empty() || root == "data") {
         return Some(pointer);
     }
+    let rest = pointer.text[1..].find('/').map_or("", |at| &pointer.text[at + 1..]);
     let label = if known {
         format!("`/{root}` is one value, there is nothing below it")
+    } else if let Some((_, meant)) = ELSEWHERE.iter().find(|(word, _)| word == root) {
+        format!("this is `{meant}{}` here", if *meant == "/data" { rest } else { "" })
     } else {
-        let meant = match nearest(root, ROOTS.iter().copied()) {
-            Some(near) => {
-                let rest = pointer.text[1..].find('/').map_or("", |at| &pointer.text[at + 1..]);
-                format!("/{near}{rest}")
-            }
-            None => format!("/data{}", pointer.text),
-        };
-        format!("did you mean `{meant}`?")
+        match nearest(root, ROOTS.iter().copied()) {
+            Some(near) => format!("did you mean `/{near}{}`?", if near == "data" { rest } else { "" }),
+            // Whether it is there, only the producer knows.
+            None => format!("if it is a member of the event's data, write `/data{}`", pointer.text),
+        }
     };
     let title = format!("`{name}`: no event has `{}`", text.written);
     let problem = reader.problem(text.span.clone(), "no-such-field", title).label(text.reason(label));

@@ -11,7 +11,7 @@ use super::model::ReactorConfig;
 use super::reader::{Reader, Section};
 use super::text::Text;
 use super::units::{parse_rate, show_duration};
-use super::{emit, filter, grants, guest, pointer, policy};
+use super::{emit, filter, grants, guest, notation, pointer, policy};
 
 /// Its keys.
 pub(super) const KEYS: &[&str] = &[
@@ -191,10 +191,17 @@ fn patterns(reader: &mut Reader<'_>, section: &Section<'_>) -> (Vec<(Text, TypeP
     for text in listed(reader, section, "on", "[\"order.placed\", \"invoice.*\"]") {
         match TypePattern::parse(&text.value) {
             Ok(pattern) => {
+                notation::check(reader, &text);
                 let shown = text.kept().to_string();
                 patterns.push((text, TypePattern { text: shown, ..pattern }));
             }
-            Err(error) => reader.syntax(&text, &name, &error),
+            Err(error) => {
+                let problem = reader.syntax_problem(&text, &name, &error);
+                reader.note(match notation::instead(&text) {
+                    Some(help) => problem.help(help),
+                    None => problem,
+                });
+            }
         }
     }
     for (index, (text, pattern)) in patterns.iter().enumerate() {

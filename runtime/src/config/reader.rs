@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use crate::subscription::SyntaxError;
 
 use super::secrets::Noted;
+use super::tables;
 use super::text::{Text, offset_in_literal};
 use super::{Env, Located, Place, Problem, Problems, Source};
 
@@ -113,8 +114,14 @@ impl<'e> Reader<'e> {
 
     /// An error inside a string, at the very character where that can be said.
     pub(super) fn syntax(&mut self, text: &Text, name: &str, error: &SyntaxError) {
+        let problem = self.syntax_problem(text, name, error);
+        self.note(problem);
+    }
+
+    /// The same, to be noted with more.
+    pub(super) fn syntax_problem(&self, text: &Text, name: &str, error: &SyntaxError) -> Problem {
         let problem = self.problem(self.inside(text, error.at), "bad-value", cannot_be(name, text));
-        self.note(problem.label(text.reason(error.reason.as_str())));
+        problem.label(text.reason(error.reason.as_str()))
     }
 
     /// A string that is of no use.
@@ -168,10 +175,15 @@ impl<'e> Reader<'e> {
     }
 
     pub(super) fn mismatch(&mut self, value: &Spanned<DeValue<'_>>, name: &str, expected: &str) {
+        let problem = self.mismatch_problem(value, name, expected);
+        self.note(problem);
+    }
+
+    fn mismatch_problem(&self, value: &Spanned<DeValue<'_>>, name: &str, expected: &str) -> Problem {
         let found = value.get_ref().type_str();
         let article = if found.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
         let problem = self.problem(value.span(), "wrong-type", format!("`{name}` has the wrong type"));
-        self.note(problem.label(format!("expected {expected}, found {article} {found}")));
+        problem.label(format!("expected {expected}, found {article} {found}"))
     }
 
     pub(super) fn table<'t>(&mut self, section: &Section<'t>, key: &str) -> Option<Section<'t>> {
@@ -180,7 +192,11 @@ impl<'e> Reader<'e> {
         match value.get_ref().as_table() {
             Some(table) => Some(Section::new(name, table, value.span())),
             None => {
-                self.mismatch(value, &name, "a table");
+                let problem = self.mismatch_problem(value, &name, "a table");
+                self.note(match tables::instead(key, value.get_ref()) {
+                    Some(table) => problem.help(format!("write it like: {table}")),
+                    None => problem,
+                });
                 None
             }
         }
@@ -213,7 +229,10 @@ impl<'e> Reader<'e> {
             let dotted = all.dotted(&text);
             match value.get_ref().as_table() {
                 Some(table) => found.push((text, Section::new(dotted, table, value.span()))),
-                None => self.mismatch(value, &dotted, "a table"),
+                None => {
+                    let problem = self.mismatch_problem(value, &dotted, "a table");
+                    self.note(problem.help(format!("write [{dotted}] on a line of its own, and its keys below")));
+                }
             }
         }
         found

@@ -6,6 +6,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::json::Decimal;
+
 use super::reader::{MOST_LISTED, Reader, Section, nearest};
 use super::text::{Text, substitute};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
@@ -192,6 +194,22 @@ pub(super) fn number_of(value: &DeValue<'_>) -> Option<f64> {
             i64::from_str_radix(&written.as_str().replace('_', ""), written.radix()).ok().map(|number| number as f64)
         }
         DeValue::Float(written) => parse(written.as_str()),
+        _ => None,
+    }
+}
+
+/// The same with all its digits; nothing for what is infinite or no number.
+pub(super) fn decimal_of(value: &DeValue<'_>) -> Option<Decimal<'static>> {
+    let exact = |text: &str| Decimal::of(text.replace('_', "").trim_start_matches('+')).into_owned();
+    match value {
+        DeValue::Integer(written) if written.radix() == 10 => Some(exact(written.as_str())),
+        DeValue::Integer(written) => {
+            let number = i128::from_str_radix(&written.as_str().replace('_', ""), written.radix()).ok()?;
+            Some(exact(&number.to_string()))
+        }
+        DeValue::Float(written) => {
+            number_of(value).filter(|number| number.is_finite()).map(|_| exact(written.as_str()))
+        }
         _ => None,
     }
 }

@@ -5,11 +5,13 @@
 //! it finds less, but never panics.
 
 mod check;
+mod decimal;
 mod object;
 mod pointers;
 mod value;
 
 pub use check::{Flaw, FlawKind, MAX_DEPTH, check};
+pub use decimal::Decimal;
 pub use object::{Object, elements};
 pub use pointers::PointerSet;
 pub use value::Value;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::MAX_DEPTH;
+use super::decimal::Decimal;
 use super::object::{Object, elements};
 use crate::event::Identity;
 
@@ -38,10 +39,10 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The number as a double.
-    pub fn as_f64(&self) -> Option<f64> {
+    /// The number by its exact value.
+    pub fn as_decimal(&self) -> Option<Decimal<'_>> {
         match self {
-            Self::Number(text) => text.parse().ok(),
+            Self::Number(text) => Some(Decimal::of(text)),
             _ => None,
         }
     }
@@ -81,7 +82,7 @@ impl<'a> Value<'a> {
             Self::Array(text) | Self::Object(text) if depth == 0 => out.push_str(text),
             Self::Null => out.push_str("null"),
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Self::Number(text) => write_canonical_number(text, out),
+            Self::Number(text) => out.push_str(&Decimal::of(text).to_string()),
             Self::String(text) => write_string(text, out),
             Self::Array(text) => {
                 out.push('[');
@@ -120,30 +121,6 @@ fn unescape(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(inner)
     }
-}
-
-/// Writes sign, digits without outer zeros, `e` and exponent; zero is `0`.
-fn write_canonical_number(text: &str, out: &mut String) {
-    let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = [whole, fraction].concat();
-    let significant = digits.trim_start_matches('0');
-    let trimmed = significant.trim_end_matches('0');
-    if trimmed.is_empty() {
-        out.push('0');
-        return;
-    }
-    let zeros = significant.len() - trimmed.len();
-    // Lengths are those of a message in memory; an exponent beyond i64 is as good as the largest.
-    let written: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
-    let exponent = i128::from(written) + zeros as i128 - fraction.len() as i128;
-    if negative {
-        out.push('-');
-    }
-    out.push_str(trimmed);
-    out.push('e');
-    out.push_str(&exponent.to_string());
 }
 
 #[cfg(test)]

@@ -2,9 +2,12 @@
 
 mod pattern;
 mod pointer;
+mod wildcard;
 
 use std::fmt;
 use std::time::Duration;
+
+use crate::json::Decimal;
 
 /// `order.placed`, `order.*` (one segment), `order.**` (any number, at least one), each with an optional `@` version part:
 /// `@2` or `@>=2,<4`.
@@ -72,14 +75,27 @@ impl fmt::Debug for Filter {
 pub enum Condition {
     /// Equal to this string, number, boolean or null.
     Equals(Scalar),
+    /// A string that is this one, except for upper and lower case. Kept in lower case.
+    EqualsIgnoreCase(String),
     /// A string that begins so.
     Prefix(String),
+    /// A string that ends so.
+    Suffix(String),
+    /// A string in which stars stand for any characters.
+    Wildcard(Wildcard),
     /// A number within all of these bounds.
-    Numeric(Vec<(NumericOp, f64)>),
+    Numeric(Vec<(NumericOp, Decimal<'static>)>),
     /// The value is there, or is not.
     Exists(bool),
-    /// A scalar that is there and equals none of these.
-    AnythingBut(Vec<Scalar>),
+    /// A scalar that is there and meets none of these.
+    AnythingBut(Vec<Condition>),
+}
+
+/// A text with `*` for any characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wildcard {
+    /// What stands between the stars; one more than there are stars.
+    pieces: Vec<String>,
 }
 
 /// A comparison of a numeric condition.
@@ -97,13 +113,26 @@ pub enum NumericOp {
     GreaterOrEqual,
 }
 
+impl NumericOp {
+    /// Whether it holds for a number and a bound.
+    pub fn holds(self, number: &Decimal<'_>, bound: &Decimal<'_>) -> bool {
+        match self {
+            Self::Equal => number == bound,
+            Self::Less => number < bound,
+            Self::LessOrEqual => number <= bound,
+            Self::Greater => number > bound,
+            Self::GreaterOrEqual => number >= bound,
+        }
+    }
+}
+
 /// A JSON scalar to compare with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
     /// A string.
     String(String),
-    /// A number; compared by value, so that 1 equals 1.0.
-    Number(f64),
+    /// A number; compared by its exact value, so that 1 equals 1.0, and no two integers that differ are equal.
+    Number(Decimal<'static>),
     /// true or false.
     Bool(bool),
     /// null.

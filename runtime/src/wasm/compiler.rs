@@ -17,6 +17,8 @@ use super::error::LoadError;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Most bytes that a child may answer with.
 const MAX_ANSWER: u64 = 1 << 30;
+/// Bytes of what a child says on its standard error.
+const MAX_WORDS: u64 = 4_096;
 const HASH: usize = blake3::OUT_LEN;
 
 /// What compiling one module may take.
@@ -30,7 +32,8 @@ pub struct CompileLimits {
 
 impl Default for CompileLimits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(30), memory: 1 << 30 }
+        // An interpreter of 16 MiB takes up to 30 s of CPU time and 1.2 GiB.
+        Self { time: Duration::from_secs(120), memory: 3 << 30 }
     }
 }
 
@@ -87,16 +90,20 @@ impl Compiler {
         let failed = |why: String| LoadError::Host(path.to_owned(), why);
         let child = start(program, *limits)
             .map_err(|error| failed(format!("cannot start {} to compile it: {error}", program.display())))?;
-        let answer = self.answer(child, path, bytes, *limits)?;
-        let Some((key, answer)) = answer.split_first_chunk::<HASH>() else {
+        let mut answer = self.answer(child, path, bytes, *limits)?;
+        let Some((key, content)) = answer.split_first_chunk::<HASH>() else {
             return Err(failed("the process that compiles gave no answer".to_owned()));
         };
         if blake3::Hash::from_bytes(*key) != engine_key(wasm) {
             return Err(failed("the program's file has been replaced by another version; restart it".to_owned()));
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match answer.split_first() {
-            Some((&CODE, code)) => Ok(code.to_owned()),
+        match content.split_first() {
+            Some((&CODE, _)) => {
+                // In place: machine code may have hundreds of MiB.
+                drop(answer.drain(..=HASH));
+                Ok(answer)
+            }
             Some((&INVALID, why)) => Err(refused(Refusal::Invalid(text(why)))),
             Some((&MISMATCH, why)) => Err(refused(Refusal::Mismatch(text(why)))),
             _ => Err(failed("the process that compiles gave an answer that means nothing".to_owned())),
@@ -140,7 +147,7 @@ impl Compiler {
             return Err(why);
         }
         let status = child.wait().map_err(|error| LoadError::Host(path.to_owned(), error.to_string()))?;
-        match died(status, limits) {
+        match died(status, limits, &child.last_words()) {
             None => Ok(answer),
             Some(why) => Err(LoadError::Compiling(path.to_owned(), why)),
         }
@@ -160,7 +167,7 @@ fn start(program: &Path, limits: CompileLimits) -> std::io::Result<Child> {
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         // ctrl-c in a terminal is for the program, which decides what becomes of its children.
         .process_group(0)
         .spawn()
@@ -173,6 +180,16 @@ impl Running {
     fn kill(&mut self) {
         // Fails only if it has ended.
         let _ = self.0.kill();
+    }
+
+    /// What it said before it ended, if that was little: it does not write while it works.
+    fn last_words(&mut self) -> String {
+        let mut words = Vec::new();
+        if let Some(stderr) = self.0.stderr.take() {
+            // What cannot be read explains nothing.
+            let _ = stderr.take(MAX_WORDS).read_to_end(&mut words);
+        }
+        String::from_utf8_lossy(&words).into_owned()
     }
 
     fn wait(&mut self) -> std::io::Result<ExitStatus> {
@@ -198,14 +215,17 @@ fn too_long(limits: CompileLimits) -> String {
 }
 
 /// Why a child ended without an answer.
-fn died(status: ExitStatus, limits: CompileLimits) -> Option<String> {
+fn died(status: ExitStatus, limits: CompileLimits, last_words: &str) -> Option<String> {
     use rustix::process::Signal;
     if status.success() {
         return None;
     }
     let signal = status.signal();
     let is = |other: Signal| signal == Some(other.as_raw());
-    Some(if is(Signal::ABORT) {
+    // Memory that is refused and a stack that is full end a program by the same signal.
+    Some(if is(Signal::ABORT) && last_words.contains("overflowed its stack") {
+        "its types or blocks lie within one another more deeply than the compiler can follow; flatten them".to_owned()
+    } else if is(Signal::ABORT) {
         let mib = limits.memory >> 20;
         format!("that took more than {mib} MiB of memory; {REMEDY}, or allow more with REACTOR_COMPILE_MEMORY")
     } else if is(Signal::XCPU) {

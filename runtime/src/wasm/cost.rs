@@ -13,9 +13,17 @@ use wasmparser::{BinaryReaderError, CompositeInnerType, Payload, SubType, TypeRe
 use component::Components;
 pub(super) use name::name_of;
 
-/// Most that one function may cost; and all of a file together. Real modules stay far below: see `tests/bombs.rs`.
-pub(super) const MAX_FUNCTION: u64 = 20_000_000;
-pub(super) const MAX_TOTAL: u64 = 100_000_000;
+/// Most that one function may cost; and all of a file together.
+///
+/// A unit is some 20 to 80 ns of compiling in what is dear. Of real modules the lexers of tree-sitter come to a quarter of the
+/// first, as do functions built without optimizations; the interpreters of JavaScript, Python and Ruby to a third of the
+/// second at most. What is not refused here is held by the limits of the process that compiles it.
+pub(super) const MAX_FUNCTION: u64 = 200_000_000;
+pub(super) const MAX_TOTAL: u64 = 1_000_000_000;
+
+/// Most types, and most functions, that a module may have by the format. Of more than these nothing is kept: the validator
+/// refuses the file, and its message is the better one.
+const MOST: usize = 1_000_000;
 
 /// A file that costs too much to compile.
 #[derive(Debug)]
@@ -84,6 +92,12 @@ impl Meter {
         (self.worst, self.total)
     }
 
+    /// Types and functions that it remembers.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        self.modules.last().map_or((0, 0), |module| (module.types.len(), module.functions.len()))
+    }
+
     fn verdict(&self) -> Option<TooCostly> {
         if self.components.made() > component::MAX_MADE {
             return Some(TooCostly::Components(self.components.made()));
@@ -97,11 +111,17 @@ impl Meter {
             Payload::TypeSection(groups) => {
                 for group in groups.clone() {
                     module.types.extend(group?.into_types());
+                    if module.types.len() > MOST {
+                        break;
+                    }
                 }
             }
             Payload::ImportSection(imports) => {
                 for import in imports.clone().into_imports() {
                     if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import?.ty {
+                        if module.functions.len() > MOST {
+                            break;
+                        }
                         module.functions.push(ty);
                         module.imported += 1;
                         self.total = self.total.saturating_add(module.signature(ty));
@@ -111,6 +131,9 @@ impl Meter {
             Payload::FunctionSection(functions) => {
                 for ty in functions.clone() {
                     let ty = ty?;
+                    if module.functions.len() > MOST {
+                        break;
+                    }
                     module.functions.push(ty);
                     // The function, and the trampolines by which it is called from outside.
                     self.total = self.total.saturating_add(module.signature(ty).saturating_mul(2));

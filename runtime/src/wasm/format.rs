@@ -15,6 +15,9 @@ use super::grants::Grants;
 /// Functions in all modules of a file; more take longer to compile than a start may last.
 const MAX_FUNCTIONS: u64 = 100_000;
 
+/// Interfaces that a file may import; those of this host are a few dozen.
+pub(super) const MAX_IMPORTS: usize = 1_000;
+
 /// Modules and components within one another, and in all. Wrapped by the encoder, a module makes a depth of two and a
 /// handful of parts; a million levels, which fit in a file, take minutes to compile.
 const MAX_DEPTH: usize = 16;
@@ -44,6 +47,9 @@ pub(super) fn inspect(path: &Path, bytes: &[u8], grants: Grants) -> Result<(), L
     if found.component {
         return Ok(());
     }
+    if found.imports.len() > MAX_IMPORTS {
+        return Err(too_many_imports(path));
+    }
     let imports: Vec<String> = found.imports.into_iter().map(str::to_owned).collect();
     let denied = grants.check(&imports);
     if !denied.is_empty() {
@@ -56,6 +62,11 @@ pub(super) fn inspect(path: &Path, bytes: &[u8], grants: Grants) -> Result<(), L
         return Err(LoadError::NoHandle(path.to_owned()));
     }
     Ok(())
+}
+
+/// Why a file that imports from everywhere is refused: to name what is not granted would be of no use.
+pub(super) fn too_many_imports(path: &Path) -> LoadError {
+    LoadError::Invalid(path.to_owned(), format!("it imports more than {MAX_IMPORTS} interfaces"))
 }
 
 /// The file's content as a component.
@@ -120,6 +131,9 @@ fn survey(bytes: &[u8]) -> Result<Survey<'_>, BinaryReaderError> {
             Payload::CodeSectionStart { count, .. } => found.functions += u64::from(count),
             Payload::ImportSection(imports) if !found.component => {
                 for group in imports {
+                    if found.imports.len() > MAX_IMPORTS {
+                        break;
+                    }
                     found.imports.insert(match group? {
                         Imports::Single(_, import) => import.module,
                         Imports::Compact1 { module, .. } | Imports::Compact2 { module, .. } => module,

@@ -1,20 +1,22 @@
 //! From a file to a module that is ready to run.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::{ReactorPre, reactor::guest as wit};
 use super::cache::fresh;
 use super::engine::{Engine, Inner};
 use super::error::LoadError;
-use super::format::inspect;
+use super::format::{MAX_IMPORTS, inspect, too_many_imports};
 use super::grants::{Grants, is_wasi};
 use super::host::Host;
 use super::http::Http;
@@ -172,6 +174,9 @@ impl Engine {
         let wasm = &self.inner.wasm;
         let ty = component.component_type();
         let imports: Vec<String> = ty.imports(wasm).map(|(name, _)| name.to_owned()).collect();
+        if imports.len() > MAX_IMPORTS {
+            return Err(too_many_imports(path));
+        }
         let denied = grants.check(&imports);
         if !denied.is_empty() {
             return Err(LoadError::Denied { path: path.to_owned(), imports: denied });
@@ -221,15 +226,20 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         ErrorKind::NotFound => LoadError::Missing(path.to_owned()),
         _ => LoadError::Unreadable(path.to_owned(), error),
     };
-    // Before opening: opening a pipe would wait for its writer.
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(LoadError::NotWasm(
-            path.to_owned(),
-            "is a folder or a device; correct `module` in the reactor's table".to_owned(),
-        ));
-    }
-    let file = File::open(path).map_err(failed)?;
+    let regular = |metadata: &Metadata| {
+        if metadata.is_file() {
+            return Ok(());
+        }
+        let what = "is a folder, a pipe, a socket or a device; correct `module` in the reactor's table";
+        Err(LoadError::NotWasm(path.to_owned(), what.to_owned()))
+    };
+    // Before opening, because that may do something to a device; and after, in case something else has taken the place.
+    regular(&std::fs::metadata(path).map_err(failed)?)?;
+    // Opening a pipe would wait for its writer.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    regular(&metadata)?;
     let mut bytes = Vec::new();
     file.take(MAX_MODULE + 1).read_to_end(&mut bytes).map_err(failed)?;
     let size = metadata.len().max(bytes.len() as u64);

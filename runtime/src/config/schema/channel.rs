@@ -32,7 +32,7 @@ pub(super) struct Channel {
     /// by nobody
     #[schemars(default, extend("default" = "14d", "x-limits" = "1s to 10 years"))]
     retention: Duration,
-    /// `sqs` and `sns`: queue to read from, by name or URL; required for `sqs`
+    /// `sqs` and `sns`: queue to read from, by name, URL or ARN; required for `sqs`
     #[schemars(default)]
     queue: Queue,
     /// `sns` only, required: topic to publish to

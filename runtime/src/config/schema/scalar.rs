@@ -11,7 +11,7 @@ use crate::pipeline::view::ROOTS;
 /// A string with a variable.
 const VARIABLE: &str = r"\$\{";
 /// The most entries of a list or table of names.
-const MOST_LISTED: usize = crate::config::reader::MOST_LISTED;
+pub(super) const MOST_LISTED: usize = crate::config::reader::MOST_LISTED;
 /// The name of a channel or reactor.
 pub(super) const NAME: &str = "[a-z0-9][a-z0-9_-]{0,62}";
 
@@ -24,7 +24,7 @@ const DURATION: &str = concat!(
 const SIZE: &str = r"[0-9.]+\s*(?:[bB]|[kKmMgGtTpPeE][iI]?[bB]?)";
 const RATE: &str = r"\s*\+?0*[1-9][0-9]*\s*/\s*[smh]\s*";
 const LOOPBACK: &str = r"(?:127\.[0-9.]+|\[[0-9a-fA-F:.%]+\]):[0-9]{1,5}";
-const QUEUE: &str = r"https?://[^/]+/.+|[A-Za-z0-9_-]{1,80}(?:\.fifo)?";
+const QUEUE: &str = r"https?://[^/]+/.+|(?:arn:[^:]*:sqs:[^:]+:[^:]+:)?[A-Za-z0-9_-]{1,80}(?:\.fifo)?";
 const TOPIC: &str = r"(?:arn:[^:]*:sns:[^:]*:[^:]*:)?[A-Za-z0-9_-]{1,256}(?:\.fifo)?";
 const ORIGIN: &str = r"[hH][tT][tT][pP][sS]?://[^/?#@*\s]+";
 const BODY_POINTER: &str = "(?:/(?:[^~/]|~[01])*)+";

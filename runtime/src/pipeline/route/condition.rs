@@ -1,7 +1,7 @@
 //! Filter conditions, evaluated as EventBridge does: on an array, a condition holds if it holds for any element.
 
 use crate::json::{Value, elements};
-use crate::subscription::{Condition, NumericOp, Scalar};
+use crate::subscription::{Condition, Scalar};
 
 /// Whether a condition holds for the value at its pointer.
 ///
@@ -20,54 +20,61 @@ pub(super) fn holds(condition: &Condition, value: Option<&Value<'_>>) -> bool {
 fn holds_for_scalar(condition: &Condition, value: &Value<'_>) -> bool {
     match condition {
         Condition::Equals(scalar) => equals(scalar, value),
-        Condition::Prefix(prefix) => matches!(value, Value::String(text) if text.starts_with(prefix.as_str())),
+        Condition::EqualsIgnoreCase(lower) => text(value).is_some_and(|text| text.to_lowercase() == *lower),
+        Condition::Prefix(prefix) => text(value).is_some_and(|text| text.starts_with(prefix.as_str())),
+        Condition::Suffix(suffix) => text(value).is_some_and(|text| text.ends_with(suffix.as_str())),
+        Condition::Wildcard(wildcard) => text(value).is_some_and(|text| wildcard.matches(text)),
         Condition::Numeric(bounds) => {
-            value.as_f64().is_some_and(|number| bounds.iter().all(|(op, bound)| compares(number, *op, *bound)))
+            value.as_decimal().is_some_and(|number| bounds.iter().all(|(op, bound)| op.holds(&number, bound)))
         }
-        Condition::AnythingBut(scalars) => {
+        Condition::AnythingBut(conditions) => {
             let is_scalar = !matches!(value, Value::Array(_) | Value::Object(_));
-            is_scalar && !scalars.iter().any(|scalar| equals(scalar, value))
+            is_scalar && !conditions.iter().any(|condition| holds_for_scalar(condition, value))
         }
         // Whether the array exists has been answered; its elements do.
         Condition::Exists(wanted) => *wanted,
     }
 }
 
+fn text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
 fn equals(scalar: &Scalar, value: &Value<'_>) -> bool {
     match (scalar, value) {
         (Scalar::String(left), Value::String(right)) => left == right,
-        (Scalar::Number(left), right) => right.as_f64().is_some_and(|right| compares(right, NumericOp::Equal, *left)),
+        (Scalar::Number(left), right) => right.as_decimal().is_some_and(|right| *left == right),
         (Scalar::Bool(left), Value::Bool(right)) => left == right,
         (Scalar::Null, Value::Null) => true,
         _ => false,
     }
 }
 
-fn compares(number: f64, op: NumericOp, bound: f64) -> bool {
-    match op {
-        NumericOp::Equal => number == bound,
-        NumericOp::Less => number < bound,
-        NumericOp::LessOrEqual => number <= bound,
-        NumericOp::Greater => number > bound,
-        NumericOp::GreaterOrEqual => number >= bound,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Decimal;
+    use crate::subscription::{NumericOp, Wildcard};
 
     fn string(text: &str) -> Scalar {
         Scalar::String(text.to_owned())
     }
 
+    fn number(text: &str) -> Decimal<'static> {
+        Decimal::of(text).into_owned()
+    }
+
     #[test]
     fn conditions_hold_as_in_eventbridge() {
         let eur = Condition::Equals(string("EUR"));
-        let one = Condition::Equals(Scalar::Number(1.0));
+        let one = Condition::Equals(Scalar::Number(number("1")));
         let prefix = Condition::Prefix("EU".into());
-        let range = Condition::Numeric(vec![(NumericOp::Greater, 0.0), (NumericOp::LessOrEqual, 5.0)]);
-        let not = Condition::AnythingBut(vec![string("EUR"), Scalar::Number(1.0)]);
+        let range =
+            Condition::Numeric(vec![(NumericOp::Greater, number("0")), (NumericOp::LessOrEqual, number("5.0"))]);
+        let not = Condition::AnythingBut(vec![eur.clone(), one.clone()]);
         let there = Condition::Exists(true);
         for (condition, json, expected) in [
             (&eur, r#""EUR""#, true),
@@ -100,6 +107,59 @@ mod tests {
             (&Condition::Equals(Scalar::Null), "null", true),
             (&Condition::Equals(Scalar::Bool(true)), "true", true),
             (&Condition::Equals(Scalar::Bool(true)), "false", false),
+        ] {
+            assert_eq!(holds(condition, Some(&Value::of(json))), expected, "{condition:?} on {json}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_by_all_their_digits() {
+        for (wanted, json, expected) in [
+            ("1524831183200260097", "1524831183200260097", true),
+            ("1524831183200260097", "1524831183200260098", false),
+            ("1524831183200260097", "1524831183200260097.0", true),
+            ("123456789012345678901234567890", "123456789012345678901234567891", false),
+            ("100", "1e2", true),
+            ("0.1", "0.10", true),
+            ("0.1", "0.1000000000000000000001", false),
+            ("0", "-0.0", true),
+        ] {
+            let equal = Condition::Equals(Scalar::Number(number(wanted)));
+            assert_eq!(holds(&equal, Some(&Value::of(json))), expected, "{wanted} on {json}");
+            let (least, above) = (NumericOp::GreaterOrEqual, NumericOp::Greater);
+            let bounds = |op| Condition::Numeric(vec![(op, number(wanted))]);
+            assert!(holds(&bounds(least), Some(&Value::of(json))), "{json} >= {wanted}");
+            assert_eq!(holds(&bounds(above), Some(&Value::of(json))), !expected, "{json} > {wanted}");
+            let other = Condition::AnythingBut(vec![equal]);
+            assert_eq!(holds(&other, Some(&Value::of(json))), !expected, "anything but {wanted} on {json}");
+        }
+    }
+
+    #[test]
+    fn strings_are_matched_as_in_eventbridge() {
+        let suffix = Condition::Suffix(".png".into());
+        let wildcard = Condition::Wildcard(Wildcard::parse("dir/*.png").expect("a wildcard"));
+        let any_case = Condition::EqualsIgnoreCase("straße".into());
+        let but = |condition: &Condition| Condition::AnythingBut(vec![condition.clone()]);
+        for (condition, json, expected) in [
+            (&suffix, r#""a.png""#, true),
+            (&suffix, r#""a.jpg""#, false),
+            (&suffix, "1", false),
+            (&wildcard, r#""dir/a/b.png""#, true),
+            (&wildcard, r#"["x","dir/.png"]"#, true),
+            (&wildcard, r#""other/a.png""#, false),
+            (&any_case, r#""STRAßE""#, true),
+            (&any_case, r#""strasse""#, false),
+            (&but(&Condition::Prefix("test-".into())), r#""test-a""#, false),
+            (&but(&Condition::Prefix("test-".into())), r#""a""#, true),
+            (&but(&Condition::Prefix("test-".into())), "7", true),
+            (&but(&Condition::Prefix("test-".into())), "{}", false),
+            (&but(&suffix), r#""a.png""#, false),
+            (&but(&suffix), r#"["a.png","b"]"#, true),
+            (&but(&wildcard), r#""dir/a.png""#, false),
+            (&but(&any_case), r#""Straße""#, false),
+            (&but(&Condition::Equals(Scalar::Null)), "null", false),
+            (&but(&Condition::Equals(Scalar::Null)), r#""""#, true),
         ] {
             assert_eq!(holds(condition, Some(&Value::of(json))), expected, "{condition:?} on {json}");
         }

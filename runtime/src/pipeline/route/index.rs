@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Candidate, Subscriber};
 use crate::event::Event;
-use crate::json::{Value, elements};
+use crate::json::{Decimal, Value, elements};
 use crate::pipeline::view::{Slot, View};
 use crate::subscription::{Condition, Scalar, Segment, TypePattern, VersionBound};
 
@@ -38,8 +38,7 @@ struct Ending {
 #[derive(Clone, Debug, Default)]
 struct Table {
     strings: HashMap<String, Vec<Entry>>,
-    /// By the bits of the number; zero has no sign.
-    numbers: HashMap<u64, Vec<Entry>>,
+    numbers: HashMap<Decimal<'static>, Vec<Entry>>,
 }
 
 #[derive(Clone, Debug)]
@@ -171,7 +170,7 @@ impl Table {
         for condition in conditions {
             let entries = match condition {
                 Condition::Equals(Scalar::String(text)) => self.strings.entry(text.clone()).or_default(),
-                Condition::Equals(Scalar::Number(number)) => self.numbers.entry(bits(*number)).or_default(),
+                Condition::Equals(Scalar::Number(number)) => self.numbers.entry(number.clone()).or_default(),
                 _ => continue,
             };
             entries.push(entry.clone());
@@ -181,7 +180,11 @@ impl Table {
     fn look_up(&self, value: &Value<'_>, version: u32, out: &mut Vec<Candidate>) {
         let entries = match value {
             Value::String(text) => self.strings.get(text.as_ref()),
-            Value::Number(_) => value.as_f64().and_then(|number| self.numbers.get(&bits(number))),
+            Value::Number(digits) => {
+                // The map is as good as one whose keys live as long as the text.
+                let numbers: &HashMap<Decimal<'_>, Vec<Entry>> = &self.numbers;
+                numbers.get(&Decimal::of(digits))
+            }
             _ => None,
         };
         push_all(entries.map(Vec::as_slice).unwrap_or_default(), version, out);
@@ -201,17 +204,8 @@ fn push_all(entries: &[Entry], version: u32, out: &mut Vec<Candidate>) {
 
 /// The fields of a filter that list nothing but strings and numbers, with their places.
 fn listed_fields(subscriber: &Subscriber) -> impl Iterator<Item = (usize, Slot, &[Condition])> {
-    let plain = |condition: &Condition| match condition {
-        Condition::Equals(Scalar::String(_)) => true,
-        Condition::Equals(Scalar::Number(number)) => !number.is_nan(),
-        _ => false,
-    };
+    let plain = |condition: &Condition| matches!(condition, Condition::Equals(Scalar::String(_) | Scalar::Number(_)));
     let fields = subscriber.filter.iter().enumerate();
     let listed = fields.filter(move |(_, (_, any))| any.iter().all(plain));
     listed.map(|(field, (slot, any))| (field, *slot, any.as_slice()))
-}
-
-fn bits(number: f64) -> u64 {
-    // Zero and minus zero are equal, but differ in their bits.
-    (number + 0.0).to_bits()
 }

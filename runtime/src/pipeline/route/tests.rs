@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::{Match, Routes, naive};
 use crate::config::model::{Allow, DeadLetterPolicy, DedupPolicy, Jitter, ReactorConfig, RetryPolicy};
 use crate::event::{Event, ReactorId};
-use crate::subscription::{Condition, Filter, NumericOp, Pointer, Scalar, TypePattern};
+use crate::json::Decimal;
+use crate::subscription::{Condition, Filter, NumericOp, Pointer, Scalar, TypePattern, Wildcard};
 
 fn reactor(on: &[&str], when: Vec<(&str, Vec<Condition>)>) -> ReactorConfig {
     let pattern = |text: &&str| TypePattern::parse(text).expect("pattern");
@@ -63,6 +64,10 @@ fn event(event_type: &str, version: u32, data: &str) -> Event {
     }
 }
 
+fn number(text: &str) -> Decimal<'static> {
+    Decimal::of(text).into_owned()
+}
+
 fn equals(text: &str) -> Condition {
     Condition::Equals(Scalar::String(text.into()))
 }
@@ -102,7 +107,7 @@ fn a_table_of_values_is_only_a_shortcut() {
     configs.push(reactor(&["a"], vec![(field, vec![equals("t7"), equals("t8")])]));
     configs.push(reactor(&["a"], vec![(field, vec![equals("t7")]), ("/data/x", vec![Condition::Exists(true)])]));
     configs.push(reactor(&["a"], vec![(field, vec![equals("t7"), Condition::Exists(false)])]));
-    configs.push(reactor(&["a"], vec![(field, vec![Condition::Equals(Scalar::Number(0.0))])]));
+    configs.push(reactor(&["a"], vec![(field, vec![Condition::Equals(Scalar::Number(number("0.0")))])]));
     assert_eq!(ids(&matching(&configs, &event("a", 1, r#"{"tenant":"t7"}"#))), [7, 50, 52]);
     assert_eq!(ids(&matching(&configs, &event("a", 1, r#"{"tenant":["t7","t8","t7"],"x":1}"#))), [7, 8, 50, 51, 52]);
     assert_eq!(ids(&matching(&configs, &event("a", 1, "{}"))), [52]);
@@ -137,23 +142,40 @@ fn a_route_is_wanted_whatever_its_filter() {
     assert!(!routes.wants("a.b", 1) && !routes.wants("b", 1) && !routes.wants("a", 2));
 }
 
+/// Small ones, one twice, and two that are one double.
+fn numbers() -> impl Strategy<Value = &'static str> {
+    const ALL: &[&str] = &["0", "-0.0", "1", "1.0", "1e0", "2", "0.5", "1524831183200260097", "1524831183200260098"];
+    proptest::sample::select(ALL)
+}
+
 fn scalars() -> impl Strategy<Value = Scalar> {
     prop_oneof![
         "[xy]".prop_map(Scalar::String),
-        (0..3i32).prop_map(|n| Scalar::Number(f64::from(n))),
+        numbers().prop_map(|text| Scalar::Number(number(text))),
         any::<bool>().prop_map(Scalar::Bool),
         Just(Scalar::Null),
     ]
 }
 
-fn conditions() -> impl Strategy<Value = Condition> {
-    let ops = prop_oneof![Just(NumericOp::Less), Just(NumericOp::GreaterOrEqual), Just(NumericOp::Equal)];
+/// What may stand in `anything-but`, too.
+fn plain_conditions() -> impl Strategy<Value = Condition> {
     prop_oneof![
         4 => scalars().prop_map(Condition::Equals),
         1 => "[xy]".prop_map(Condition::Prefix),
-        1 => proptest::collection::vec((ops, (0..3i32).prop_map(f64::from)), 1..3).prop_map(Condition::Numeric),
+        1 => "[xy]".prop_map(Condition::Suffix),
+        1 => "[xy]".prop_map(Condition::EqualsIgnoreCase),
+        1 => "(x|y|xy)?\\*(x|y)?".prop_map(|text| Condition::Wildcard(Wildcard::parse(&text).expect("a wildcard"))),
+    ]
+}
+
+fn conditions() -> impl Strategy<Value = Condition> {
+    let ops = prop_oneof![Just(NumericOp::Less), Just(NumericOp::GreaterOrEqual), Just(NumericOp::Equal)];
+    let bounds = proptest::collection::vec((ops, numbers().prop_map(number)), 1..3);
+    prop_oneof![
+        6 => plain_conditions(),
+        1 => bounds.prop_map(Condition::Numeric),
         1 => any::<bool>().prop_map(Condition::Exists),
-        1 => proptest::collection::vec(scalars(), 0..3).prop_map(Condition::AnythingBut),
+        1 => proptest::collection::vec(plain_conditions(), 0..3).prop_map(Condition::AnythingBut),
     ]
 }
 
@@ -174,7 +196,7 @@ proptest! {
         configs in proptest::collection::vec(reactors(), 0..12),
         event_type in "(a|b|c)(\\.(a|b|c)){0,3}",
         version in 1u32..4,
-        k in "(\"x\"|\"y\"|0|1|2|1\\.0|true|null|\\{\"x\":1\\}|\\[\"x\",1\\]|\\[\\])",
+        k in "(\"x\"|\"y\"|\"X\"|\"xy\"|0|1|2|1\\.0|0\\.5|152483118320026009[78]|true|null|\\{\"x\":1\\}|\\[\"x\",1\\]|\\[\\])",
         l in "(\\[\"y\"\\]|\\[\\]|\\[2,\"x\"\\]|\"x\")",
         content_type in "(application/json|text/plain)",
     ) {

@@ -101,8 +101,7 @@ fn belongs_to_us(dir: &Path, meta: &Metadata) -> Result<()> {
 /// Looks at everything in the directory before anything of it is opened: files that others may open become private,
 /// and what should not be there is refused. `dir` is this user's.
 pub(super) fn survey(dir: &Path) -> Result<()> {
-    for (name, kind) in FILES.into_iter().map(|name| (name, Kind::File)).chain([(BELL, Kind::Pipe)]) {
-        let path = dir.join(name);
+    for (path, kind) in contents(dir) {
         if let Some(meta) = look(&path, kind)?
             && meta.mode() & OTHERS != 0
         {
@@ -114,6 +113,11 @@ pub(super) fn survey(dir: &Path) -> Result<()> {
         warn_of(dir, mode);
     }
     Ok(())
+}
+
+fn contents(dir: &Path) -> impl Iterator<Item = (PathBuf, Kind)> {
+    let files = FILES.into_iter().map(|name| (name, Kind::File)).chain([(BELL, Kind::Pipe)]);
+    files.map(|(name, kind)| (dir.join(name), kind))
 }
 
 /// Says once for each directory that others have a way in.
@@ -261,14 +265,17 @@ pub(super) fn is_writable(dir: &Path) -> bool {
     rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
-/// Makes sure that a directory may be looked into: it is this user's, or nothing can be changed there anyway. Says whether
-/// there is one.
+/// Makes sure that a directory may be looked into: it and what is in it are this user's, or nothing can be changed there
+/// anyway. Says whether there is one.
 pub(super) fn may_look(dir: &Path) -> Result<bool> {
     match fs::metadata(dir) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
         Err(e) => Err(cannot(dir, &e)),
         Ok(meta) if !meta.is_dir() => Err(no_directory(dir)),
-        Ok(meta) if is_writable(dir) => belongs_to_us(dir, &meta).map(|()| true),
+        Ok(meta) if is_writable(dir) => {
+            belongs_to_us(dir, &meta)?;
+            contents(dir).try_for_each(|(path, kind)| look(&path, kind).map(drop)).map(|()| true)
+        }
         Ok(_) => Ok(true),
     }
 }
@@ -312,7 +319,9 @@ mod tests {
             let path = dir.path().join(name);
             fs::write(&other, "chapter one").unwrap();
             let refusal = |what: &str| {
-                for error in [open(&path).unwrap_err(), survey(dir.path()).unwrap_err()] {
+                for error in
+                    [open(&path).unwrap_err(), survey(dir.path()).unwrap_err(), may_look(dir.path()).unwrap_err()]
+                {
                     let text = error.to_string();
                     assert!(matches!(error, StoreError::Refused { .. }), "{text}");
                     assert!(text.contains(name) && text.contains(what), "{text}");

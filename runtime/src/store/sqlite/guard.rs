@@ -140,7 +140,7 @@ pub(super) fn log_of(file: &Path) -> PathBuf {
 /// Walks through the log of a database.
 pub(super) fn survey(file: &Path) -> Result<Survey> {
     let log = log_of(file);
-    match File::open(&log) {
+    match folder::open_to_look(&log) {
         Ok(open) => frames::survey(&mut io::BufReader::with_capacity(1 << 20, open)).map_err(|e| broken(&log, &e)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Survey::default()),
         Err(error) => Err(broken(&log, &error)),

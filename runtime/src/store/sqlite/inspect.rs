@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::fault::{Fault, Sql};
+use super::folder::{self, DATABASE};
 use super::frames::Survey;
 use super::guard::{self, broken, log_of, read_page};
 use super::lock::{OwnerLock, Turn};
@@ -61,8 +62,11 @@ pub struct Accepted {
 
 /// Reads everything in a store: each page, each frame, and how they hang together. A host may run meanwhile.
 pub fn verify(dir: &Path) -> Result<Report> {
-    let file = database(dir)?;
     let mut report = Report::default();
+    let Some(file) = database(dir)? else {
+        create::never_was(dir, &dir.join(DATABASE)).or_else(|error| report.add(error))?;
+        return if report.damage.is_empty() { Err(no_store(dir)) } else { Ok(report) };
+    };
     // Without SQLite first: a descriptor that is closed gives up the locks of all others of this process.
     let survey = guard::survey(&file)?;
     report.frames = survey.sound;
@@ -97,12 +101,14 @@ fn patience(file: &Path) -> Patience {
     Patience::new(file, false, PATIENCE)
 }
 
-fn database(dir: &Path) -> Result<PathBuf> {
-    let file = dir.join("reactor.db");
-    if file.is_file() {
-        return Ok(file);
-    }
-    Err(StoreError::Other(format!("there is no store in {}", dir.display())))
+/// The database of a directory, if it is there.
+fn database(dir: &Path) -> Result<Option<PathBuf>> {
+    let file = dir.join(DATABASE);
+    Ok((folder::may_look(dir)? && file.is_file()).then_some(file))
+}
+
+fn no_store(dir: &Path) -> StoreError {
+    StoreError::Other(format!("there is no store in {}", dir.display()))
 }
 
 /// Looks at every page; true if it cannot be a database at all.
@@ -177,7 +183,9 @@ fn integrity(conn: &Connection) -> Sql<Vec<String>> {
 /// Goes on without what is lost: what is behind a break in the log is dropped, and pages of the database that are not what
 /// was written are used as they are, if they still make a database. Copies of the files stay. `None` if nothing is damaged.
 pub fn accept_loss(dir: &Path) -> Result<Option<Accepted>> {
-    let file = database(dir)?;
+    let Some(file) = database(dir)? else {
+        return Err(if verify(dir).is_ok() { only_a_backup(dir) } else { no_store(dir) });
+    };
     let _lock = OwnerLock::take(dir)?;
     let turn = Turn::open(dir, true, patience(&file))?;
     turn.alone(|| {
@@ -203,6 +211,14 @@ pub fn accept_loss(dir: &Path) -> Result<Option<Accepted>> {
         }
         accepted
     })
+}
+
+fn only_a_backup(dir: &Path) -> StoreError {
+    StoreError::Other(format!(
+        "reactor.db is gone, and the rest of {} does not make a database: put a back-up in place, or move the folder away to \
+         begin with an empty store",
+        dir.display()
+    ))
 }
 
 /// Copies the files to a folder of their own.

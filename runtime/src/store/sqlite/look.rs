@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
-use super::folder::{self, DATABASE, Kind};
+use super::folder::{self, DATABASE};
 use super::patience::Patience;
 use super::readers::{self, How};
 use super::{OpenOptions, PATIENCE, SqliteStore, create, guard, lock, room};
@@ -16,11 +16,6 @@ pub(super) fn at(dir: &Path) -> Result<(PathBuf, How)> {
     let file = dir.join(DATABASE);
     if !folder::may_look(dir)? {
         return Err(StoreError::Missing { path: dir.display().to_string() });
-    }
-    if folder::is_writable(dir) {
-        for name in [DATABASE, "reactor.db-wal", "reactor.db-shm"] {
-            folder::look(&dir.join(name), Kind::File)?;
-        }
     }
     if !file.exists() {
         create::never_was(dir, &file)?;

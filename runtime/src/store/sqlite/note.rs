@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::OFlags;
 
+use super::folder;
 use super::frames::{Position, Salts};
 
 const NAME: &str = "durable";
@@ -139,7 +140,8 @@ pub(super) fn path(dir: &Path) -> PathBuf {
 
 /// Reads the note of a directory.
 pub(super) fn read(dir: &Path) -> io::Result<Reading> {
-    match OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path(dir)) {
+    match folder::open_to_look(&path(dir)) {
+        Ok(file) if !file.metadata()?.is_file() => Err(io::Error::other("it is no file")),
         Ok(file) => read_from(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Reading::Missing),
         Err(error) => Err(error),

@@ -14,10 +14,18 @@ const MANY_LOCALS: u64 = 60_000;
 
 /// What one value costs that is handed to a block, a branch or a call: in code from a compiler these are few.
 const HANDED_ON: u64 = 128;
+/// What a local that is used costs at each point, where it may be alive.
+const LOCAL_AT_POINT: u64 = 2;
 /// The square of the number of points is divided by this: passes of the compiler grow faster than the function.
-const POINTS_SQUARED: u64 = 64;
+const POINTS_SQUARED: u64 = 256;
+/// The same for what runs seldom and comes back: the check of the epoch in a loop, the making of a table's element.
+const DETOURS_SQUARED: u64 = 5;
 /// The same for loops within one another; code that people write has three or four.
 const LOOPS_SQUARED: u64 = 16;
+/// So many loops within one another are ordinary; further in, each local that is used costs something for each loop
+/// around it.
+const ORDINARY_DEPTH: u64 = 8;
+const LOCAL_IN_DEEP_LOOP: u64 = 50;
 
 /// What makes a function dear.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,16 +38,22 @@ pub(crate) struct Cost {
     pub(super) points: u64,
     /// Values that lie on the stack or are handed on at these points, summed; the latter weigh more.
     pub(super) carried: u64,
+    /// Loops, which count more, and what looks into tables.
+    detours: u64,
+    /// Loops, each as often as there are too many around it.
+    deep: u64,
     operators: u64,
 }
 
 impl Cost {
     /// A local that is used may be alive at every point.
     pub(super) fn sum(&self) -> u64 {
-        let alive = self.used.saturating_mul(self.points);
+        let alive = self.used.saturating_mul(self.points).saturating_mul(LOCAL_AT_POINT);
         let points = self.points.saturating_mul(self.points) / POINTS_SQUARED;
-        let values = self.declared.saturating_add(self.carried).saturating_add(alive);
-        self.operators.saturating_add(points).saturating_add(values)
+        let detours = self.detours.saturating_mul(self.detours) / DETOURS_SQUARED;
+        let deep = self.used.saturating_mul(self.deep).saturating_mul(LOCAL_IN_DEEP_LOOP);
+        let values = self.declared.saturating_add(self.carried).saturating_add(alive).saturating_add(deep);
+        self.operators.saturating_add(points).saturating_add(detours).saturating_add(values)
     }
 }
 
@@ -47,7 +61,7 @@ impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "uses {} locals, and has {} blocks, branches and calls (those in loops count more) and {} values there, a cost \
+            "uses {} locals, and has {} blocks, branches and calls and {} values there (those in loops count more), a cost \
              of {} where {MAX_FUNCTION} is allowed",
             self.used,
             self.points,
@@ -141,7 +155,12 @@ impl Walk<'_> {
         match operator {
             Operator::Block { blockty } => self.open(*blockty, FrameKind::Block, 1, takes),
             // The header, and the check of the epoch.
-            Operator::Loop { blockty } => self.open(*blockty, FrameKind::Loop, 3, takes),
+            Operator::Loop { blockty } => {
+                self.open(*blockty, FrameKind::Loop, 3, takes);
+                let around = self.frames.last().map_or(0, |frame| frame.loops);
+                self.cost.detours = self.cost.detours.saturating_add(3);
+                self.cost.deep = self.cost.deep.saturating_add(around.saturating_sub(ORDINARY_DEPTH));
+            }
             Operator::If { blockty } => self.open(*blockty, FrameKind::If, 3, takes),
             Operator::TryTable { try_table } => self.open(try_table.ty, FrameKind::Block, 3, takes),
             Operator::Else => {
@@ -176,9 +195,13 @@ impl Walk<'_> {
             Operator::CallIndirect { .. }
             | Operator::CallRef { .. }
             | Operator::TableGet { .. }
-            | Operator::TableSet { .. }
-            | Operator::MemoryGrow { .. } => {
+            | Operator::TableSet { .. } => {
                 self.point(3, carried);
+                self.cost.detours = self.cost.detours.saturating_add(1);
+                self.apply(takes, gives);
+            }
+            Operator::MemoryGrow { .. } => {
+                self.point(1, carried);
                 self.apply(takes, gives);
             }
             _ => self.apply(takes, gives),
@@ -189,9 +212,11 @@ impl Walk<'_> {
     /// Counts what the compiler makes of a control operator.
     fn point(&mut self, blocks: u64, carried: u64) {
         let loops = self.frames.last().map_or(0, |frame| frame.loops);
-        // What is alive in a loop is looked at again for each loop around it.
-        let blocks = blocks.saturating_mul(1 + loops.saturating_mul(loops) / LOOPS_SQUARED);
         self.cost.points = self.cost.points.saturating_add(blocks);
+        // What is alive in a loop is looked at again for each loop around it.
+        let again = blocks.saturating_mul(loops.saturating_mul(loops) / LOOPS_SQUARED);
+        self.cost.operators = self.cost.operators.saturating_add(again);
+        let blocks = blocks.saturating_add(again);
         let carried = carried.saturating_mul(HANDED_ON).saturating_add(blocks.saturating_mul(self.height));
         self.cost.carried = self.cost.carried.saturating_add(carried);
     }

@@ -109,6 +109,10 @@ fn nested_loops(loops: usize) -> String {
     )
 }
 
+fn loops_in_a_row(loops: usize) -> String {
+    format!("(memory 1) (func {})", "(loop (br_if 0 (i32.load (i32.const 4))))".repeat(loops))
+}
+
 fn many(function: &str, count: usize) -> String {
     function.repeat(count)
 }
@@ -147,13 +151,14 @@ fn bombs_are_refused_before_compiling() {
         ("locals around ifs", around(&locals_around_ifs(5_000, 5_000))),
         ("values by a table", around(&values_by_table(500, 1_000))),
         ("values through blocks", around(&values_through_blocks(1_000, 1_000))),
-        ("values over calls", around(&values_over_calls(10_000, 5_000))),
-        ("values under blocks", around(&values_under_blocks(10_000, 5_000))),
+        ("values over calls", around(&values_over_calls(20_000, 20_000))),
+        ("values under blocks", around(&values_under_blocks(20_000, 5_000))),
         ("values by calls", around(&values_by_calls(1_000, 1_000))),
         ("indirect calls", around(&indirect_calls(50_000))),
-        ("nested blocks", around(&nested_blocks(30_000))),
+        ("nested blocks", around(&nested_blocks(80_000))),
         ("nested loops", around(&nested_loops(3_000))),
-        ("many functions, each below the limit", around(&many(&locals_in_loops(500, 40), 60))),
+        ("loops in a row", around(&loops_in_a_row(20_000))),
+        ("many functions, each below the limit", around(&many(&locals_in_loops(500, 40), 100))),
         ("wide signatures", around(&wide_signatures(60_000))),
         ("components that double", wat::parse_str(format!("(component {nested})")).unwrap()),
         (
@@ -183,6 +188,38 @@ fn ordinary_code_stays_far_below_the_limits() {
         let cost = measured(&around(&wat)).unwrap();
         assert!(cost < MAX_FUNCTION / 20, "{cost}: {}", &wat[..80]);
     }
+}
+
+/// The largest that were found in programs that people publish.
+#[test]
+fn the_dearest_real_functions_pass_by_a_wide_margin() {
+    let real = [
+        // The lexer of a tree-sitter grammar: few locals, and a state machine of 100,000 branches.
+        format!("(func (param i32) (local i32 i32) {})", "(block (br_if 0 (local.get 0)))".repeat(34_000)),
+        // The interpreter of QuickJS, built without optimizations.
+        locals_after_blocks(7_400, 900),
+    ];
+    for wat in real {
+        let cost = measured(&around(&wat)).unwrap();
+        assert!(cost < MAX_FUNCTION / 3, "{cost}: {}", &wat[..80]);
+    }
+}
+
+#[test]
+fn more_than_the_format_allows_is_not_kept() {
+    // A number in five bytes, seven bits each.
+    let number = |number: usize| [0, 7, 14, 21, 28].map(|at| (number >> at) as u8 & 0x7f | u8::from(at < 28) << 7);
+    let section = |id: u8, count: usize, item: &[u8]| {
+        let content = [&number(count)[..], &item.repeat(count)].concat();
+        [&[id][..], &number(content.len()), &content].concat()
+    };
+    let (header, many) = (b"\0asm\x01\0\0\0".to_vec(), 3_000_000);
+    let file = [header, section(1, many, b"\x60\0\0"), section(2, many, &[0; 4]), section(3, many, &[0])].concat();
+    let mut meter = Meter::default();
+    for payload in wasmparser::Parser::new(0).parse_all(&file).take(4) {
+        meter.take(&payload.unwrap()).unwrap();
+    }
+    assert_eq!(meter.kept(), (1_000_001, 1_000_001));
 }
 
 #[test]

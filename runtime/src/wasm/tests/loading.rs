@@ -59,6 +59,37 @@ fn imports_that_are_not_granted_are_listed_with_their_remedies() {
 }
 
 #[test]
+fn a_file_that_imports_from_everywhere_is_refused_without_a_list() {
+    let imports = |text: fn(usize) -> String| (0..1_001).fold(String::new(), |all, at| all + &text(at));
+    let core = imports(|at| format!(r#"(import "{at}" "f" (func))"#));
+    let components = imports(|at| format!(r#"(import "a{at}" (func))"#));
+    for wat in [format!("(module {core})"), format!("(component {components})")] {
+        let error = refused(&wat::parse_str(wat).unwrap());
+        assert!(matches!(error, LoadError::Invalid(..)), "{error}");
+        assert!(error.to_string().contains("it imports more than 1000 interfaces"), "{error}");
+    }
+    let one = r#"(component (import "a" (instance)))"#;
+    assert!(matches!(refused(&wat::parse_str(one).unwrap()), LoadError::Denied { .. }));
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let bench = Bench::new();
+    let path = |name: &str| bench.dir.path().join(name);
+    rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", path("device")).unwrap();
+    std::os::unix::fs::symlink("loop", path("loop")).unwrap();
+    for name in ["pipe", "socket", "device"] {
+        let error = bench.engine.load(&path(name), spec()).unwrap_err();
+        assert!(matches!(error, LoadError::NotWasm(..)), "{name}: {error}");
+        assert!(error.to_string().contains("a pipe, a socket or a device"), "{name}: {error}");
+    }
+    let error = bench.engine.load(&path("loop"), spec()).unwrap_err();
+    assert!(matches!(error, LoadError::Unreadable(..)), "{error}");
+}
+
+#[test]
 fn features_beyond_the_contract_are_refused() {
     let modules = [
         ("threads", r#"(memory 1 1 shared)"#),
