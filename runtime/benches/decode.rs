@@ -76,5 +76,6 @@ fn channel(format: Format) -> ChannelConfig {
         unrouted: Unrouted::Keep,
         max_event: 256 * 1024,
         identity: None,
+        dead_letter: None,
     }
 }

@@ -154,7 +154,16 @@ fn admit(
     let now = store.host_time().expect("a time");
     let deliveries = deliveries.map(delivery).collect();
     let cursor = Offset(1);
-    let admission = Admission { channel, cursor, now, deliveries, dead: Vec::new(), drop: Vec::new(), unrouted: 0 };
+    let admission = Admission {
+        channel,
+        cursor,
+        now,
+        deliveries,
+        dead: Vec::new(),
+        forward: Vec::new(),
+        drop: Vec::new(),
+        unrouted: 0,
+    };
     let answers = host::wait(store.admit(admission)).expect("admitted");
     let id = |answer| match answer {
         Admitted::New(id) => (id, reactor),
@@ -201,6 +210,7 @@ fn log(store: &SqliteStore, count: usize) {
             now,
             deliveries: Vec::new(),
             dead: Vec::new(),
+            forward: Vec::new(),
             drop: Vec::new(),
             unrouted: count,
         };

@@ -69,6 +69,7 @@ impl Bench {
             cursor: Offset(1),
             now: HostTime(1),
             dead: Vec::new(),
+            forward: Vec::new(),
             drop: Vec::new(),
             unrouted: 0,
         };

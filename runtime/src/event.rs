@@ -94,6 +94,26 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event of which only this is known, without a type or data.
+    pub fn bare(id: String, source: String) -> Self {
+        Self {
+            correlation_id: id.clone(),
+            id,
+            event_type: String::new(),
+            version: 1,
+            source,
+            time: None,
+            subject: None,
+            causation_id: None,
+            partition_key: None,
+            content_type: "application/json".to_owned(),
+            hop: 0,
+            trace_parent: None,
+            attributes: Vec::new(),
+            data: Bytes::from_static(b"null"),
+        }
+    }
+
     /// Bytes this event is charged with where memory is budgeted.
     pub fn weight(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(|attribute| attribute.size() + 128).sum();

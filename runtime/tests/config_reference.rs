@@ -108,7 +108,7 @@ fn the_tables_are_those_of_the_schema() {
         expected.push_str(&format!("{BEGIN}{name} -->\n{}\n{END}{after}", table(&schema, name)));
         tables += 1;
     }
-    assert_eq!(tables, 11, "tables");
+    assert_eq!(tables, 12, "tables");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, &expected).expect("the reference");
         return;

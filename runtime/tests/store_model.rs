@@ -217,6 +217,7 @@ fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
         now: memo.now(),
         deliveries: deliveries.collect(),
         dead: if *dead { vec![letter(*unrouted, None, false)] } else { Vec::new() },
+        forward: if *dead && *drop { vec![(Target::Outbox(OUTSIDE), message("dead"))] } else { Vec::new() },
         drop: if *drop { records.iter().map(|record| record.offset).take(1).collect() } else { Vec::new() },
         unrouted: u64::from(*unrouted),
     })
@@ -236,6 +237,7 @@ fn reception(memo: &Memo, step: &Step) -> Option<Reception> {
             redrive: *redrive,
         }],
         dead: if *keep && *redrive { vec![letter(*number, None, false)] } else { Vec::new() },
+        forward: if *keep && *redrive { vec![(Target::Log(ChannelId(1)), message("dead"))] } else { Vec::new() },
         unrouted: u64::from(*keep),
         keep: *keep,
     };

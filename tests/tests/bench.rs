@@ -87,7 +87,7 @@ fn what_cannot_be_measured_is_told() {
     sandbox.write("empty.jsonl", "\n");
     sandbox.run(&["bench", "taly", "event.json"]).code(2).says("did you mean `tally`?");
     sandbox.run(&["bench", "tally", "nowhere.json"]).code(1).says("cannot read nowhere.json");
-    sandbox.run(&["bench", "tally", "broken.jsonl"]).code(1).says("broken.jsonl: event 1:");
+    sandbox.run(&["bench", "tally", "broken.jsonl"]).code(1).says("broken.jsonl: the input as a whole:");
     sandbox.run(&["bench", "tally", "empty.jsonl"]).code(1).says("there is no event to send");
     sandbox.run(&["bench", "tally", "event.json", "--vary", "/nowhere"]).code(1).says("nothing at `/nowhere`");
     sandbox.run(&["bench", "tally", "event.json", "--seconds", "0"]).code(2).says("between 0.1 and 3600");

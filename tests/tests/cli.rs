@@ -212,6 +212,41 @@ fn input_of_every_shape() {
 }
 
 #[test]
+fn a_file_of_events_may_be_a_pipe_and_one_that_nothing_writes_to_is_an_error() {
+    let sandbox = Sandbox::tally("");
+    let made = Command::new("mkfifo").arg(sandbox.path("events")).status().expect("mkfifo can be run");
+    assert!(made.success());
+    for command in [&["publish", "in", "events"][..], &["invoke", "tally", "events"], &["bench", "tally", "events"]] {
+        sandbox.run(command).code(1).says("events is a pipe, and nothing was written to it");
+    }
+    let path = sandbox.path("events");
+    let line = format!("{}\n", added(1, "a", 5));
+    let mut reader = sandbox.command(&["--json", "publish", "in", "events"]);
+    let reader = reader.stdout(std::process::Stdio::piped()).spawn().expect("the program can be run");
+    std::fs::write(path, line).expect("a pipe that is read");
+    let told = reactor_tests::Ran::from(reader.wait_with_output().expect("it ends")).ok();
+    assert_eq!(told.json()["accepted"], 1);
+}
+
+#[test]
+fn input_in_which_nothing_is_an_event_is_told_by_the_exit_code() {
+    let sandbox = Sandbox::tally("");
+    sandbox.run_with(&["publish", "in"], b"{\"a\":1}\n{\"a\":2}\n").code(6).says("line 2: accepted").says("no event");
+    sandbox
+        .run_with(&["publish", "in"], format!("{{\n{}\n", added(1, "a", 1)).as_bytes())
+        .ok()
+        .says("line 1: accepted");
+    let long = format!("{{\n \"a\": \"{}\"\n}}\n", "x".repeat(300 << 10));
+    sandbox
+        .run_with(&["publish", "in"], long.as_bytes())
+        .code(6)
+        .says("the input as a whole: refused")
+        .says("--input lines");
+    sandbox.run_with(&["publish", "in"], b"{\n \"a\":\n").code(6).says("the input as a whole: accepted");
+    assert_eq!(counts(&sandbox.until_idle(), "tally")["done"], 1);
+}
+
+#[test]
 fn hostile_bodies_end_as_dead_letters() {
     let sandbox = Sandbox::tally("");
     sandbox.write(
@@ -229,7 +264,7 @@ fn hostile_bodies_end_as_dead_letters() {
     let hostile: [&[u8]; 5] =
         [deep.as_bytes(), nested.as_bytes(), b"\x00\xff\xfe\x80garbage\x00", b"\"\\ud800\"", b"null"];
     for body in hostile {
-        sandbox.run_with(&["publish", "in", "--input", "whole"], body).ok().says("accepted, but");
+        sandbox.run_with(&["publish", "in", "--input", "whole"], body).code(6).says("accepted, but");
     }
     sandbox.run_with(&["publish", "in"], added(1, "a", 1).as_bytes()).ok();
     let summary = sandbox.until_idle();

@@ -191,3 +191,41 @@ fn what_is_sent_is_sent_whatever_fails() {
     let ids: std::collections::BTreeSet<_> = sent.iter().filter_map(|message| message.dedup.clone()).collect();
     assert_eq!((sent.len(), ids.len()), (60, 60));
 }
+
+#[test]
+fn what_is_no_event_is_forwarded_to_a_queue_and_comes_back() {
+    let aws = FakeSqs::start();
+    aws.create("in");
+    aws.create("in-dlq");
+    let forward = "dead-letter = { channel = \"dlq\" }\n[channels.dlq]\nkind = \"sqs\"\nqueue = \"in-dlq\"";
+    let sandbox = tally(&aws, "in", forward, "");
+    aws.send("in", "hello \n", &[("tenant", "acme")], None, None);
+    aws.send("in", &added(1, "a", 5), &[], None, None);
+    let up = sandbox.up(&["--json"]);
+    wait_until("the queue is empty", || is_empty(&aws, "in"));
+    wait_until("it is forwarded", || aws.queue("in-dlq").counts().visible == 1);
+    let summary = up.drain();
+    assert_eq!((&summary["invalid"], &counts(&summary, "tally")["done"]), (&json!(1), &json!(1)), "{summary}");
+    let dead = sandbox.dead(&[]);
+    assert_eq!((dead.len(), &dead[0]["reason"], &dead[0]["reactor"]), (1, &json!("invalid-event"), &Value::Null));
+    let copy = aws.queue("in-dlq").messages().remove(0);
+    assert_eq!((copy.body.as_str(), &copy.attributes["tenant"]["StringValue"]), ("hello \n", &json!("acme")));
+    let note = copy.attributes["reactor-dead-letter"]["StringValue"].as_str().expect("a note");
+    let note: Value = serde_json::from_str(note).expect("JSON");
+    assert_eq!((&note["reason"], &note["channel"], &note["hops"]), (&json!("invalid-event"), &json!("in"), &json!(1)));
+    assert!(note["reactor"].is_null() && note["detail"].to_string().contains("invalid-json"), "{note}");
+
+    // It is sent back to be read again, and is no event again: one more letter, and one more copy.
+    let told = sandbox.run(&["--json", "dead", "redrive", "--from", "dlq"]).ok().json();
+    assert_eq!((&told["returned"], &told["redriven"]), (&json!(1), &json!(0)), "{told}");
+    let up = sandbox.up(&["--json"]);
+    wait_until("it is forwarded again", || aws.queue("in-dlq").counts().visible == 1);
+    wait_until("the queue is empty", || is_empty(&aws, "in"));
+    up.drain();
+    let copy = aws.queue("in-dlq").messages().remove(0);
+    let note: Value =
+        serde_json::from_str(copy.attributes["reactor-dead-letter"]["StringValue"].as_str().expect("a note"))
+            .expect("JSON");
+    assert_eq!((copy.body.as_str(), &note["hops"]), ("hello \n", &json!(1)), "no step of a chain");
+    assert_eq!(sandbox.dead(&[]).len(), 2);
+}

@@ -106,3 +106,54 @@ fn dead_letters_that_go_round_come_to_an_end() {
     assert!(last.contains("not forwarded to `b`: 4 reactors"), "{last}");
     assert!(dead[1..].iter().all(|letter| !letter["detail"].to_string().contains("not forwarded")), "{dead:?}");
 }
+
+#[test]
+fn what_is_no_event_goes_where_its_channel_says() {
+    let sandbox = Sandbox::new(
+        "[channels.in]\nkind = \"local\"\nunrouted = \"dead-letter\"\ndead-letter = { channel = \"dead\" }\n\
+         [channels.dead]\nkind = \"local\"\n[reactors.moody]\nmodule = \"moody.wasm\"\nfrom = [\"in\"]\non = [\"mood\"]\nemit = { mood = \"in\" }\n\
+         allow = { state = true }\n",
+    );
+    std::fs::copy(guest("guest-moody"), sandbox.path("moody.wasm")).expect("the module can be copied");
+    sandbox.run_with(&["publish", "in", "--input", "whole"], b"\xff\x00 \n").code(6);
+    let other = mood("other", &json!({ "do": "ok" })).replace("\"mood\"", "\"other\"");
+    sandbox.publish("in", &[mood("good", &json!({ "do": "ok" })), other]);
+    let long = format!("\"{}\"", "x".repeat(200 << 10)).replace('x', "\\u0001");
+    sandbox.run_with(&["publish", "in"], &long.as_bytes()[..250 << 10]).code(6);
+    let summary = sandbox.until_idle();
+    assert_eq!((&summary["invalid"], &counts(&summary, "moody")["done"]), (&json!(2), &json!(1)), "{summary}");
+    assert_eq!(sandbox.dead(&[]).len(), 3, "the store keeps them");
+    let shown = sandbox.run(&["--json", "log", "tail", "dead"]).ok().json_lines();
+    let events: Vec<_> = shown.iter().map(|story| &story["events"][0]).collect();
+    assert_eq!(events.len(), 3, "{shown:?}");
+    assert!(
+        events.iter().all(|event| event["eventType"] == "reactor.dead-letter" && event["source"] == "in"),
+        "{shown:?}"
+    );
+    let whole = |number: u32| sandbox.run(&["--json", "log", "show", &format!("dead/{number}")]).ok().json();
+    let data = |number: u32| whole(number)["events"][0]["data"].clone();
+    assert_eq!((&data(1)["reason"], &data(1)["message"]["bodyBase64"]), (&json!("invalid-event"), &json!("/wAgCg==")));
+    assert_eq!((&data(2)["reason"], &data(2)["eventId"]), (&json!("unrouted"), &json!("other")));
+    assert!(data(3)["message"]["leftOut"].as_u64().is_some_and(|size| size > 200 << 10), "{}", data(3));
+    let ids: std::collections::BTreeSet<_> = events.iter().map(|event| event["eventId"].to_string()).collect();
+    assert_eq!(ids.len(), 3, "each is an event of its own");
+    let graph = sandbox.run(&["graph"]).ok().stdout;
+    assert!(graph.contains("channel_in -.->"), "{graph}");
+}
+
+#[test]
+fn hops_that_others_count_are_theirs() {
+    let sandbox = Sandbox::moody("");
+    let native = mood("native", &json!({ "do": "emit" })).replacen('{', "{\"hop\":99,\"reactorHops\":99,", 1);
+    let cloud = json!({
+        "specversion": "1.0", "type": "mood", "source": "moodys", "id": "cloud", "hop": 99, "reactorhops": 99,
+        "data": { "do": "emit" },
+    });
+    sandbox.publish("in", &[native, cloud.to_string()]);
+    sandbox.until_idle();
+    let dead = sandbox.dead(&[]);
+    let reasons: Vec<_> = dead.iter().map(|letter| &letter["reason"]).collect();
+    assert_eq!(reasons, [&json!("hop-limit"); 2], "each chain ends");
+    let summary = sandbox.until_idle();
+    assert_eq!(counts(&summary, "moody")["emitted"], 2 * 16, "and not before it is as long as it may be");
+}

@@ -123,7 +123,7 @@ fn nothing_is_shown_of_what_ran() {
     sandbox.write("raw.json", r#"{"do":"reject"}"#);
     // Without the attribute, or the member, that the format names.
     for channel in ["raw", "pointed"] {
-        run(&sandbox, &["publish", channel, "raw.json"]).ok();
+        run(&sandbox, &["publish", channel, "raw.json"]).code(6);
         run(&sandbox, &["invoke", "moody", "raw.json", "--channel", channel]).code(1).says("missing-field");
     }
     run(&sandbox, &["publish", "typed", "raw.json"]).ok();

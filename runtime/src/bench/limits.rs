@@ -193,6 +193,7 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
                     now: HostTime(1),
                     deliveries,
                     dead: Vec::new(),
+                    forward: Vec::new(),
                     drop: Vec::new(),
                     unrouted: 0,
                 };

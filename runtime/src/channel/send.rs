@@ -20,8 +20,8 @@ const FIRST_DELAY: Duration = Duration::from_millis(200);
 pub struct Sent {
     /// Taken.
     pub accepted: u64,
-    /// Why others will never be taken.
-    pub refused: Vec<ChannelError>,
+    /// Which others will never be taken, by their places in the list, and why.
+    pub refused: Vec<(usize, ChannelError)>,
     /// Why the rest was given up on.
     pub failed: Option<ChannelError>,
 }
@@ -30,7 +30,8 @@ pub struct Sent {
 pub async fn send(sink: &dyn Sink, messages: &[Message]) -> Sent {
     let until = Instant::now() + PATIENCE;
     let calls = if sink.is_ordered() { 1 } else { MAX_CALLS };
-    let batches = messages.chunks(MAX_BATCH).map(|batch| send_batch(sink, batch, until));
+    let batches = (0..).step_by(MAX_BATCH).zip(messages.chunks(MAX_BATCH));
+    let batches = batches.map(|(first, batch)| send_batch(sink, first, batch, until));
     let mut answers = stream::iter(batches).buffered(calls);
     let mut sent = Sent::default();
     while let Some(batch) = answers.next().await {
@@ -45,20 +46,21 @@ pub async fn send(sink: &dyn Sink, messages: &[Message]) -> Sent {
     sent
 }
 
-async fn send_batch(sink: &dyn Sink, batch: &[Message], until: Instant) -> Sent {
+async fn send_batch(sink: &dyn Sink, first: usize, batch: &[Message], until: Instant) -> Sent {
     let mut sent = Sent::default();
-    let mut left = batch.to_vec();
+    let (mut left, mut places) = (batch.to_vec(), (first..first + batch.len()).collect::<Vec<_>>());
     let mut delay = FIRST_DELAY;
     loop {
         let answers = sink.send(&left).await;
-        let mut again = Vec::new();
-        for (message, answer) in left.into_iter().zip(answers) {
+        let (mut again, mut places_again) = (Vec::new(), Vec::new());
+        for ((message, place), answer) in left.into_iter().zip(places).zip(answers) {
             match answer {
                 Ok(()) => sent.accepted += 1,
-                Err(error) if error.trouble == Trouble::Refused => sent.refused.push(error),
+                Err(error) if error.trouble == Trouble::Refused => sent.refused.push((place, error)),
                 Err(error) => {
                     sent.failed = Some(error);
                     again.push(message);
+                    places_again.push(place);
                 }
             }
         }
@@ -72,6 +74,6 @@ async fn send_batch(sink: &dyn Sink, batch: &[Message], until: Instant) -> Sent 
         }
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(Duration::from_secs(5));
-        left = again;
+        (left, places) = (again, places_again);
     }
 }

@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::bench::{Plan, Samples, Subject, VALUES, measure};
 use crate::clock::{Clock, SystemClock};
+use crate::config::model::ChannelConfig;
 use crate::event::{Event, Message};
 use crate::pipeline::decode::{Contents, Settings, decode};
 
 use super::Global;
 use super::exit::{self, Exit};
+use super::input::{Cut, Pieces};
 use super::modules::Modules;
 use super::project::Project;
 
@@ -64,7 +66,7 @@ impl Bench {
         let project = Project::load(global)?;
         let name = project.reactor_names(std::slice::from_ref(&self.reactor))?.remove(0);
         let channel = project.channel(self.channel.as_ref().unwrap_or(&project.config.reactors[&name].from[0]))?;
-        let events = self.events(&Settings::new(channel))?;
+        let events = self.events(channel)?;
         let samples = Samples::new(&events, self.vary.as_deref())
             .map_err(|error| Exit::new(exit::FAILURE, anyhow!("{}: {error:#}", self.file.display())))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
@@ -92,20 +94,18 @@ impl Bench {
         Ok(())
     }
 
-    /// The events of the file: of its lines, or of the file as a whole.
-    fn events(&self, settings: &Settings) -> Result<Vec<Event>, Exit> {
-        let path = self.file.display();
-        let text = std::fs::read(&self.file).with_context(|| format!("cannot read {path}"))?;
-        let is_json = |text: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
-        let bodies: Vec<&[u8]> = if is_json(&text) { vec![&text] } else { text.split(|byte| *byte == b'\n').collect() };
-        let bodies = bodies.into_iter().map(<[u8]>::trim_ascii).filter(|body| !body.is_empty());
+    /// The events of the file, read as `publish` would.
+    fn events(&self, channel: &ChannelConfig) -> Result<Vec<Event>, Exit> {
+        let (path, settings) = (self.file.display(), Settings::new(channel));
+        let mut pieces = Pieces::open(&self.file, Cut::Auto, channel.max_event)?;
         let mut events = Vec::new();
-        for (number, body) in (1..).zip(bodies) {
-            let mut message = Message::from_body(body.to_vec());
-            message.system.message_id = Some(format!("bench/{number}"));
-            let decoded = decode(&message, settings).and_then(Contents::whole).map_err(|error| {
+        while let Some(piece) = pieces.next()? {
+            let place = piece.place();
+            let mut message = Message::from_body(piece.body);
+            message.system.message_id = Some(format!("bench/{}", events.len() + 1));
+            let decoded = decode(&message, &settings).and_then(Contents::whole).map_err(|error| {
                 let code = error.reason.code();
-                Exit::new(exit::FAILURE, anyhow!("{path}: event {number}: {code}: {error}"))
+                Exit::new(exit::FAILURE, anyhow!("{path}: {place}: {code}: {error}"))
             })?;
             events.extend(decoded.into_iter().map(|decoded| decoded.event));
         }

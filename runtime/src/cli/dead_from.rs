@@ -164,7 +164,7 @@ impl Run<'_> {
 
 async fn first_error(sink: &dyn Sink, message: Message) -> Option<ChannelError> {
     let sent = send(sink, &[message]).await;
-    sent.failed.or_else(|| sent.refused.into_iter().next())
+    sent.failed.or_else(|| sent.refused.into_iter().next().map(|(_, error)| error))
 }
 
 fn failed(error: &ChannelError) -> Exit {

@@ -16,7 +16,7 @@ pub const CONFIG: u8 = 3;
 pub const MODULE: u8 = 4;
 /// The data directory is locked, foreign, newer, damaged, not safe, not writable, or not there.
 pub const STORE: u8 = 5;
-/// Some of the input was refused; the rest was accepted.
+/// Some of the input was refused, and the rest was accepted; or nothing of it is an event.
 pub const PARTIAL: u8 = 6;
 
 /// An error and the code the program ends with.

@@ -90,6 +90,12 @@ fn nodes(config: &Config) -> Vec<Node> {
 
 fn edges(config: &Config) -> Vec<Edge> {
     let mut edges = BTreeSet::new();
+    for channel in config.channels.values() {
+        if let Some(to) = &channel.dead_letter {
+            let (from, to) = ((Kind::Channel, channel.name.clone()), (Kind::Channel, to.clone()));
+            edges.insert(Edge { from, to, flow: Flow::DeadLetters, label: "no events".to_owned() });
+        }
+    }
     for (name, reactor) in &config.reactors {
         let own = (Kind::Reactor, name.clone());
         let channel = |name: &String| (Kind::Channel, name.clone());

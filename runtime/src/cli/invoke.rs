@@ -1,11 +1,10 @@
 //! `reactor invoke`
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::{ChannelConfig, ReactorConfig};
 use crate::event::{Event, Message, Outcome, ReactorId, Version};
-use crate::pipeline::decode::{Contents, Settings, decode};
+use crate::pipeline::decode::{Settings, decode};
 use crate::pipeline::invoke::{Call, Emit, Run, StateView, emitted_id};
 use crate::pipeline::judge::describe;
 use crate::pipeline::route::Routes;
@@ -23,6 +22,7 @@ use crate::store::Store;
 use super::Global;
 use super::exit::{self, Exit};
 use super::hidden;
+use super::input::{Cut, Pieces};
 use super::modules::Modules;
 use super::project::Project;
 use super::publish::attribute;
@@ -31,7 +31,9 @@ use super::{print_as_is, print_block, print_json};
 /// Run a reactor once on an event from a file, show what it would do, and apply nothing
 ///
 /// The run sees the reactor's state as it is in the store; what it writes and emits is printed and forgotten. Log lines
-/// go to stderr. Requests by HTTP are denied unless --http is given. Exit code 1: the run did not end well, or the file holds no event.
+/// go to stderr. Requests by HTTP are denied unless --http is given. The file holds one message, as for `reactor publish`; of one
+/// that holds several events, such as an S3 notification, each runs. Exit code 1: a run did not end well, or the file does not
+/// hold one message that is an event.
 ///
 /// Example: reactor invoke inventory examples/orders/order.json
 #[derive(Debug, Args)]
@@ -41,6 +43,9 @@ pub(super) struct Invoke {
     /// A message, as it would be published; - for standard input
     #[arg(default_value = "-")]
     file: PathBuf,
+    /// How the input is cut into events, of which there has to be one
+    #[arg(long, value_enum, default_value_t = Cut::Auto)]
+    input: Cut,
     /// The channel it is taken to come through, instead of the first that the reactor reads
     #[arg(long)]
     channel: Option<String>,
@@ -67,19 +72,23 @@ impl Invoke {
         let name = project.reactor_names(std::slice::from_ref(&self.reactor))?.remove(0);
         let reactor = &project.config.reactors[&name];
         let channel = project.channel(self.channel.as_ref().unwrap_or(&reactor.from[0]))?;
-        let message = self.message()?;
-        let settings = Settings::new(channel);
-        let events = decode(&message, &settings).and_then(Contents::whole).map_err(|error| {
+        let message = self.message(channel)?;
+        let settings = Settings::new(channel).with_emitters(project.config.reactors.keys());
+        let contents = decode(&message, &settings).map_err(|error| {
             let (file, code) = (self.file.display(), error.reason.code());
             Exit::new(exit::FAILURE, anyhow!("{file}: {code}: {error}; published, it would become a dead letter"))
         })?;
+        if let Some(error) = &contents.broken {
+            let code = error.reason.code();
+            say!("warning: published, a part of it would become a dead letter: {code}: {error}");
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name), !self.http)?;
         let guest = modules.guests().remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
         let state: Arc<dyn StateView> = Arc::new(self.view(&project, &name)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let mut good = true;
-        for decoded in events {
+        let mut good = contents.broken.is_none();
+        for decoded in contents.events {
             let event = Arc::new(decoded.event);
             warn_unless_wanted(channel, reactor, &event);
             let run = runtime.block_on(guest.run(Call {
@@ -100,16 +109,24 @@ impl Invoke {
         if good { Ok(()) } else { Err(Exit::printed(exit::FAILURE)) }
     }
 
-    fn message(&self) -> Result<Message, Exit> {
-        let mut body = Vec::new();
-        if self.file.as_os_str() == "-" {
-            std::io::stdin().lock().read_to_end(&mut body)?;
-        } else {
-            body = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+    /// The one message of the file.
+    fn message(&self, channel: &ChannelConfig) -> Result<Message, Exit> {
+        let file = self.file.display();
+        let no = |why: String| Exit::new(exit::FAILURE, anyhow!("{file}: {why}"));
+        let mut pieces = Pieces::open(&self.file, self.input, channel.max_event)?;
+        let piece = pieces.next()?.ok_or_else(|| no("it is empty; `invoke` takes one event".to_owned()))?;
+        if let Some(other) = pieces.next()? {
+            let (one, other, channel) = (piece.place(), other.place(), &channel.name);
+            let publish = format!("`reactor publish {channel} {file}` takes all of them");
+            return Err(no(format!("{one} and {other} are an event each, and `invoke` takes one event; {publish}")));
         }
-        let mut message = Message::from_body(body.trim_ascii().to_vec());
+        let mut message = Message::from_body(piece.body);
         message.attributes = self.attribute.iter().cloned().map(Into::into).collect();
         message.system.message_id = Some(format!("{}/invoke", self.reactor));
+        let (size, limit) = (message.size().max(piece.size), channel.max_event);
+        if size > limit {
+            return Err(no(format!("{size} bytes, and channel `{}` takes {limit}", channel.name)));
+        }
         Ok(message)
     }
 

@@ -25,6 +25,7 @@ pub mod exit;
 mod explain;
 mod graph;
 mod hidden;
+mod input;
 mod invoke;
 mod log;
 mod logging;
@@ -62,7 +63,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 module, 5 store, 6 partly refused.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 module, 5 store, 6 partly refused, or no event.";
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]

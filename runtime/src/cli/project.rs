@@ -82,12 +82,14 @@ impl Project {
         self.config.reactors.values().filter(|reactor| reactor.from.iter().any(|from| from == channel)).collect()
     }
 
-    /// Whether reactors send to a channel: events, or dead letters.
+    /// Whether reactors send to a channel, events or dead letters, or another channel does with its own.
     pub(super) fn is_written(&self, channel: &str) -> bool {
-        self.config.reactors.values().any(|reactor| {
-            let dead = reactor.dead_letter.channel.as_deref() == Some(channel);
-            dead || reactor.emit.iter().any(|(_, to)| to == channel)
-        })
+        let forwards = |other: &ChannelConfig| other.dead_letter.as_deref() == Some(channel);
+        self.config.channels.values().any(forwards)
+            || self.config.reactors.values().any(|reactor| {
+                let dead = reactor.dead_letter.channel.as_deref() == Some(channel);
+                dead || reactor.emit.iter().any(|(_, to)| to == channel)
+            })
     }
 
     /// The channels outside, ready for use.

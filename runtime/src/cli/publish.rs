@@ -1,12 +1,11 @@
 //! `reactor publish`
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
-use clap::{Args, ValueEnum};
+use anyhow::anyhow;
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -19,6 +18,7 @@ use crate::store::Store;
 
 use super::Global;
 use super::exit::{self, Exit};
+use super::input::{Cut, Piece, Pieces, place};
 use super::project::Project;
 
 /// Messages, and bytes, that share one durable write.
@@ -34,7 +34,7 @@ const NAMED: u64 = 5;
 /// Reads one event (a JSON document over one or more lines) or JSON lines (one event a line). An event is accepted, and
 /// durable, when the command says so. Works while `reactor up` runs, which sees the events at once, and while it does
 /// not. Lines above the channel's size limit are refused; lines that are no event of the channel's format are accepted
-/// with a warning, as any queue would, and end as dead letters.
+/// with a warning, as any queue would, and end as dead letters. Exit code 6: something was refused, or nothing is an event.
 ///
 /// Example: reactor publish shop examples/orders/events.jsonl
 #[derive(Debug, Args)]
@@ -50,16 +50,6 @@ pub(super) struct Publish {
     /// A message attribute for every event, such as ce-type=order.placed
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
     attribute: Vec<(String, String)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Cut {
-    /// Lines if the first line is a whole JSON value, else one event
-    Auto,
-    /// One event a line; empty lines are skipped
-    Lines,
-    /// The whole input is one event
-    Whole,
 }
 
 /// What became of the input.
@@ -91,7 +81,7 @@ impl Publish {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
         let project = Project::load(global)?;
         let channel = project.channel(&self.channel)?;
-        let mut input = self.open()?;
+        let mut pieces = Pieces::open(&self.file, self.input, channel.max_event)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let to = match runtime.block_on(project.remotes()).remove(&channel.name) {
             Some(remote) => To::Outside(remote.sink),
@@ -107,37 +97,31 @@ impl Publish {
             settings: Settings::new(channel),
             channel,
             messages: Vec::new(),
+            lines: Vec::new(),
             bytes: 0,
+            events: 0,
             report: Report { channel: channel.name.clone(), ..Report::default() },
             progress: self.progress(),
         };
-        let read = self.feed(&mut input, &mut batch);
+        let read = self.feed(&mut pieces, &mut batch);
         // What was read before an input error is valid, so it is published all the same.
         batch.flush()?;
         batch.progress.finish_and_clear();
-        let report = batch.report;
+        let (report, events) = (batch.report, batch.events);
         if global.json {
             super::print_json(&serde_json::to_string(&report).map_err(anyhow::Error::from)?);
         } else {
             out!("{} accepted by {}, {} refused", report.accepted, report.channel, report.refused);
         }
         read?;
+        if report.undecodable > 0 && events == 0 {
+            say!("error: the input holds no event that channel `{}` can read, only dead letters to be", report.channel);
+            return Err(Exit::printed(exit::PARTIAL));
+        }
         if report.undecodable > 0 {
             say!("warning: {} of them will become dead letters, as warned above", report.undecodable);
         }
         if report.refused > 0 { Err(Exit::printed(exit::PARTIAL)) } else { Ok(()) }
-    }
-
-    fn open(&self) -> Result<Box<dyn BufRead>, Exit> {
-        if self.file.as_os_str() == "-" {
-            return Ok(Box::new(io::stdin().lock()));
-        }
-        let path = self.file.display();
-        let file = File::open(&self.file).with_context(|| format!("cannot read {path}"))?;
-        if file.metadata()?.is_dir() {
-            return Err(Exit::new(exit::USAGE, anyhow!("{path} is a folder; name a file, or - for standard input")));
-        }
-        Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
     }
 
     /// A bar over the file's bytes in a terminal, nothing elsewhere.
@@ -151,50 +135,13 @@ impl Publish {
         bar
     }
 
-    fn feed(&self, input: &mut dyn BufRead, batch: &mut Batch<'_>) -> Result<(), Exit> {
-        let limit = batch.channel.max_event;
-        let (mut line, mut number) = (Vec::new(), 0);
-        let mut cut = self.input;
-        while cut != Cut::Whole {
-            line.clear();
-            let read = read_line(input, &mut line, limit)?;
-            if read == 0 {
-                return Ok(());
-            }
-            number += 1;
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            if cut == Cut::Auto {
-                let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok();
-                cut = if whole || read > limit { Cut::Lines } else { Cut::Whole };
-                if cut == Cut::Whole {
-                    break;
-                }
-            }
-            batch.progress.inc(read as u64);
-            batch.add(line.trim_ascii(), read, number, &self.attribute)?;
+    fn feed(&self, pieces: &mut Pieces, batch: &mut Batch<'_>) -> Result<(), Exit> {
+        while let Some(piece) = pieces.next()? {
+            batch.progress.inc(piece.size as u64);
+            batch.add(piece, &self.attribute)?;
         }
-        let room = (limit + 1).saturating_sub(line.len()) as u64;
-        let more = input.take(room).read_to_end(&mut line)?;
-        let rest = if more as u64 == room { io::copy(input, &mut io::sink())? } else { 0 };
-        if line.trim_ascii().is_empty() {
-            return Ok(());
-        }
-        let size = line.len() + usize::try_from(rest).unwrap_or(usize::MAX);
-        batch.add(line.trim_ascii(), size, 1, &self.attribute)
+        Ok(())
     }
-}
-
-/// Reads a line but keeps no more than a little over `limit` of it; answers its whole length, 0 at the end.
-fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
-    let mut kept = input.take(limit as u64 + 2);
-    let read = kept.read_until(b'\n', line)?;
-    if line.ends_with(b"\n") || read < limit + 2 {
-        return Ok(read);
-    }
-    let skipped = input.skip_until(b'\n')?;
-    Ok(read + skipped)
 }
 
 /// Where messages go.
@@ -212,30 +159,43 @@ struct Batch<'a> {
     channel: &'a ChannelConfig,
     settings: Settings,
     messages: Vec<Message>,
+    /// The line of each message.
+    lines: Vec<Option<u64>>,
     bytes: usize,
+    /// How many events there have been.
+    events: usize,
     report: Report,
     progress: ProgressBar,
 }
 
 impl Batch<'_> {
-    fn add(&mut self, body: &[u8], length: usize, line: u64, attributes: &[(String, String)]) -> Result<(), Exit> {
-        let mut message = Message::from_body(body.to_vec());
+    fn add(&mut self, piece: Piece, attributes: &[(String, String)]) -> Result<(), Exit> {
+        let Piece { line, size, .. } = piece;
+        let mut message = Message::from_body(piece.body);
         message.attributes = attributes.iter().cloned().map(Into::into).collect();
-        let size = message.size().max(length.saturating_sub(1));
-        if message.size() > self.channel.max_event || size > self.channel.max_event + 1 {
+        let size = message.size().max(size);
+        if size > self.channel.max_event {
             self.report.refused += 1;
             let limit = self.channel.max_event;
-            let say = format!("line {line}: refused: {size} bytes, and channel `{}` takes {limit}", self.channel.name);
+            let help = if line.is_none() { "; publish one event a line, with --input lines" } else { "" };
+            let say = format!(
+                "{}: refused: {size} bytes, and channel `{}` takes {limit}{help}",
+                place(line),
+                self.channel.name
+            );
             self.name(self.report.refused, &say);
             return Ok(());
         }
         match decode(&message, &self.settings) {
             Ok(contents) => {
+                self.events += contents.events.len();
                 if let Some(error) = contents.broken {
                     self.report.undecodable += 1;
                     let why = error.reason.code();
-                    let say =
-                        format!("line {line}: accepted, but a part of it will become a dead letter: {why}: {error}");
+                    let say = format!(
+                        "{}: accepted, but a part of it will become a dead letter: {why}: {error}",
+                        place(line)
+                    );
                     self.name(self.report.undecodable, &say);
                 }
                 // A FIFO channel knows events by their ids and orders them by their keys.
@@ -246,12 +206,13 @@ impl Batch<'_> {
             Err(error) => {
                 self.report.undecodable += 1;
                 let why = error.reason.code();
-                let say = format!("line {line}: accepted, but it will become a dead letter: {why}: {error}");
+                let say = format!("{}: accepted, but it will become a dead letter: {why}: {error}", place(line));
                 self.name(self.report.undecodable, &say);
             }
         }
         self.bytes += message.size();
         self.messages.push(message);
+        self.lines.push(line);
         if self.messages.len() >= BATCH || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -265,6 +226,7 @@ impl Batch<'_> {
 
     fn flush(&mut self) -> Result<(), Exit> {
         let messages = std::mem::take(&mut self.messages);
+        let lines = std::mem::take(&mut self.lines);
         self.bytes = 0;
         if messages.is_empty() {
             return Ok(());
@@ -288,9 +250,9 @@ impl Batch<'_> {
             To::Outside(sink) => {
                 let sent = self.runtime.block_on(send(&**sink, &messages));
                 self.report.accepted += sent.accepted;
-                for error in sent.refused {
+                for (index, error) in sent.refused {
                     self.report.refused += 1;
-                    self.name(self.report.refused, &format!("refused: {error}"));
+                    self.name(self.report.refused, &format!("{}: refused: {error}", place(lines[index])));
                 }
                 if let Some(error) = sent.failed {
                     let accepted = self.report.accepted;

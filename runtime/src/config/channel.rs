@@ -15,13 +15,15 @@ use super::text::Text;
 use super::written::Written;
 
 /// The keys of every channel.
-pub(super) const COMMON: &[&str] = &["kind", "format", "unrouted", "max-event", "identity"];
+pub(super) const COMMON: &[&str] = &["kind", "format", "unrouted", "max-event", "identity", "dead-letter"];
 /// The keys of a channel of kind `local`, beside the common ones.
 pub(super) const LOCAL: &[&str] = &["retention"];
 /// The keys of a channel of kind `sqs`, beside the common ones.
 pub(super) const SQS: &[&str] = &["queue", "settle", "create", "lease", "retention"];
 /// The keys of a channel of kind `sns`, beside the common ones.
 pub(super) const SNS: &[&str] = &["topic", "queue", "settle", "create", "lease", "retention"];
+/// The keys of `[channels.NAME.dead-letter]`.
+pub(super) const DEAD_LETTER: &[&str] = &["channel"];
 /// The keys of `format = { raw = { ... } }`.
 pub(super) const RAW: &[&str] = &["type", "id", "source", "time", "subject", "key", "version", "correlation-id"];
 /// Where a part of a raw message may come from, if it is no constant.
@@ -41,7 +43,13 @@ enum Kind {
     Sns,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String) -> ChannelConfig {
+/// Reads a channel. Where its dead letters go is added to `dead_letters`, to be checked when all channels are known.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    name: String,
+    dead_letters: &mut Vec<(String, Text)>,
+) -> ChannelConfig {
     if section.get("kind").is_none() {
         reader.missing(section, "kind", "\"local\"");
     }
@@ -83,7 +91,9 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
             retention: retention(reader, section),
         },
     };
+    let dead_letter = dead_letter(reader, section);
     let unrouted = [("keep", Unrouted::Keep), ("dead-letter", Unrouted::DeadLetter), ("drop", Unrouted::Drop)];
+    dead_letters.extend(dead_letter.clone().map(|text| (name.clone(), text)));
     ChannelConfig {
         name,
         kind,
@@ -91,7 +101,14 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, name: String)
         unrouted: reader.choice(section, "unrouted", &unrouted).unwrap_or_default(),
         max_event: reader.size(section, "max-event", 1..=MAX_EVENT).unwrap_or(256 << 10),
         identity: pointer::into_event(reader, section, "identity"),
+        dead_letter: dead_letter.map(|text| text.value),
     }
+}
+
+fn dead_letter(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Text> {
+    let table = reader.table(section, "dead-letter")?;
+    reader.known_keys(&table, DEAD_LETTER);
+    reader.required(&table, "channel", "\"orders-dlq\"")
 }
 
 fn retention(reader: &mut Reader<'_>, section: &Section<'_>) -> Duration {

@@ -61,6 +61,37 @@ pub(super) fn destination(reader: &mut Reader<'_>, text: &Text, name: &str, chan
     reader.note(problem.help("write to a channel of format \"auto\" or \"native\""));
 }
 
+/// Checks where channels forward dead letters to that belong to no reactor. What no channel of a circle can read would go round
+/// in it.
+pub(super) fn dead_letters(reader: &mut Reader<'_>, ways: &[(String, Text)], channels: &Channels<'_>) {
+    let next = |from: &str| ways.iter().find(|(name, _)| name == from).map(|(_, to)| to);
+    for (name, to) in ways {
+        let key = format!("channels.{name}.dead-letter.channel");
+        destination(reader, to, &key, channels);
+        let mut way = vec![to];
+        // A channel that comes twice before this one does is of another circle.
+        while way.len() <= ways.len()
+            && let Some(on) = next(&way[way.len() - 1].value).filter(|_| way[way.len() - 1].value != *name)
+        {
+            way.push(on);
+        }
+        if way[way.len() - 1].value != *name {
+            continue;
+        }
+        let title = match way.as_slice() {
+            [_] => format!("dead letters of `{name}` would come back to it"),
+            [first, ..] => format!("dead letters of `{name}` would come back to it, through `{}`", first.written),
+            [] => continue,
+        };
+        let mut problem = reader.problem(to.span.clone(), "dead-letter-loop", title);
+        for other in &way[1..] {
+            problem = problem
+                .related(reader.place(other.span.clone()), format!("from there they go on to `{}`", other.written));
+        }
+        reader.note(problem.help("forward them to a channel that forwards its own elsewhere, or not at all"));
+    }
+}
+
 fn foreign(format: &Format) -> Option<&'static str> {
     match format {
         Format::Auto | Format::Native | Format::Sns => None,

@@ -132,6 +132,7 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
         ("channels", channel::LOCAL),
         ("channels", channel::SQS),
         ("channels", channel::SNS),
+        ("channel-dead-letter", channel::DEAD_LETTER),
         ("raw", channel::RAW),
         ("origin", channel::ORIGINS),
         ("reactors", reactor::KEYS),
@@ -150,12 +151,13 @@ fn sections(reader: &mut Reader<'_>, table: &toml::Spanned<DeTable<'_>>, path: &
     reader.known_keys_or(&file, SECTIONS, &[("[runtime]", runtime::KEYS)]);
     let runtime = reader.table(&file, "runtime");
     let runtime = runtime::read(reader, runtime.as_ref(), root);
-    let mut channels = BTreeMap::new();
+    let (mut channels, mut dead_letters) = (BTreeMap::new(), Vec::new());
     for (name, section) in reader.named_tables(&file, "channels") {
-        channels.insert(name.clone(), channel::read(reader, &section, name));
+        channels.insert(name.clone(), channel::read(reader, &section, name, &mut dead_letters));
     }
     let names = reader.names(&file, "channels");
     let known = Channels { names, read: &channels };
+    destination::dead_letters(reader, &dead_letters, &known);
     let mut reactors = BTreeMap::new();
     for (name, section) in reader.named_tables(&file, "reactors") {
         reactors.insert(name.clone(), reactor::read(reader, &section, name, root, &known));

@@ -56,6 +56,8 @@ pub struct ChannelConfig {
     pub max_event: usize,
     /// JSON pointer whose value is the identity, instead of the envelope's id.
     pub identity: Option<Pointer>,
+    /// Where dead letters that belong to no reactor are also forwarded to.
+    pub dead_letter: Option<String>,
 }
 
 /// Where a channel's messages live.

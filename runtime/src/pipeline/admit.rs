@@ -8,17 +8,18 @@ use tokio::time::Instant;
 
 use crate::config::model::Config;
 use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
-use crate::store::{Admission, Admitted, NewDelivery, Place, Store, StoreError};
+use crate::store::{Admission, Admitted, NewDelivery, Place, Store, StoreError, Target};
 
 use super::commit::until_there_is_room;
 use super::decode::Settings;
+use super::forward::Forwarding;
 use super::host::Host;
 use super::intake::{Batch, Candidate, Channel};
-use super::reactor::Reactor;
+use super::reactor::{Destination, Reactor};
 use super::route::Routes;
 use super::schedule::Arrival;
 use super::signal::{ChannelSignals, Signals};
-use super::{Active, Input};
+use super::{Active, Input, sizes};
 
 /// Most records, and most bytes, read from a log at a time.
 const READ_RECORDS: usize = 256;
@@ -50,6 +51,8 @@ pub(super) struct Intake {
 pub(super) struct InFlight {
     cursor: Offset,
     candidates: Vec<(Candidate, Place)>,
+    /// What other channels get of it.
+    fed: Vec<(Target, usize)>,
 }
 
 impl Host {
@@ -82,7 +85,8 @@ impl Host {
         }
         intake.busy = true;
         let count = records.len();
-        let Batch { cursor, candidates, dead, drop, unrouted } = intake.channel.prepare(records, self.clock.wall());
+        let Batch { cursor, candidates, dead, forward, drop, unrouted } =
+            intake.channel.prepare(records, self.clock.wall());
         intake.signals.sorted(count, unrouted, dead.iter().filter(|dead| dead.event_id.is_none()).count());
         let channel = intake.channel.id;
         let (mut deliveries, mut placed) = (Vec::new(), Vec::new());
@@ -105,8 +109,8 @@ impl Host {
             let progress = self.ended - std::mem::replace(&mut intake.ended, self.ended);
             intake.resting = (progress >= PROGRESS).then(|| Instant::now() + REST);
         }
-        let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, drop, unrouted };
-        let batch = InFlight { cursor, candidates: placed };
+        let batch = InFlight { cursor, candidates: placed, fed: sizes(&forward) };
+        let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, forward, drop, unrouted };
         let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
         tokio::spawn(async move {
             let answers = until_there_is_room(&signals, || store.admit(admission.clone())).await;
@@ -123,6 +127,7 @@ impl Host {
         let intake = &mut self.channels[channel];
         intake.busy = false;
         intake.cursor = batch.cursor;
+        self.feed(&batch.fed);
         for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
             let reactor = self.by_id[&candidate.reactor];
             match answer {
@@ -205,14 +210,19 @@ pub(super) fn intakes(
         }
         let subscribed: Vec<_> = readers.iter().map(|r| (reactors[*r].id, &reactors[*r].config)).collect();
         let id = ids[name];
+        let forwarding = channel.dead_letter.as_ref().and_then(|to| {
+            let Destination { target, max_event: limit, .. } = Destination::of(config.channels.get(to)?, ids[to]);
+            Some(Forwarding { to: to.clone(), target, limit, hop_limit: config.runtime.hop_limit })
+        });
         intakes.push(Intake {
             cursor: store.cursor(id)?,
             channel: Channel {
                 id,
                 name: name.clone(),
-                settings: Settings::new(channel),
+                settings: Settings::new(channel).with_emitters(config.reactors.keys()),
                 unrouted: channel.unrouted,
                 routes: Routes::compile(name, &subscribed),
+                forwarding,
             },
             readers,
             pending: true,

@@ -139,6 +139,9 @@ impl Host {
             reactor.adopt(new.clone(), config.runtime.hop_limit);
             self.scheduler.adopt(index, &ReactorSpec::of(new));
         }
+        for forwarding in self.channels.iter_mut().filter_map(|intake| intake.channel.forwarding.as_mut()) {
+            forwarding.hop_limit = config.runtime.hop_limit;
+        }
         self.config = config;
     }
 }

@@ -6,8 +6,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::attribute::{self, Attribute};
-use crate::event::{AttemptRecord, Event, Message};
-use crate::store::DeadLetter;
+use crate::event::{AttemptRecord, Event, Identity, Message};
+use crate::store::{DeadLetter, Target};
 
 use super::commit::emitted;
 use super::decode::{MAX_ATTRIBUTES, encode_native};
@@ -26,7 +26,8 @@ const SHORT_ERROR: usize = 256;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Note {
-    /// The reactor that could not deal with it.
+    /// The reactor that could not deal with it; empty if it belongs to none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reactor: String,
     /// Reason code.
     pub reason: String,
@@ -76,20 +77,39 @@ impl Note {
     }
 }
 
-/// A dead letter as an event: what failed, why, how often, and the message itself.
-pub(super) fn as_event(parent: &Event, reactor: &str, id: String, letter: &DeadLetter) -> Message {
+/// A dead letter as an event: what failed, why, how often, and the message itself. `source` is the reactor that could not deal
+/// with it or, where it belongs to none, the channel that it came through.
+///
+/// Where that is more than `limit` bytes, the message is left out, and its size is told.
+pub(super) fn as_event(parent: &Event, source: &str, id: String, letter: &DeadLetter, limit: usize) -> Message {
+    let whole = event_with(parent, source, &id, letter, message_as_json(&letter.message));
+    if whole.size() <= limit {
+        return whole;
+    }
+    event_with(parent, source, &id, letter, serde_json::json!({ "leftOut": letter.message.size() }))
+}
+
+fn message_as_json(message: &Message) -> serde_json::Value {
+    let (name, body) = match std::str::from_utf8(&message.body) {
+        Ok(text) => ("body", text.to_owned()),
+        Err(_) => ("bodyBase64", BASE64_STANDARD.encode(&message.body)),
+    };
+    serde_json::json!({
+        name: body,
+        "attributes": message.attributes_as_json(),
+        "attributeTypes": attribute::kinds(&message.attributes),
+    })
+}
+
+fn event_with(parent: &Event, source: &str, id: &str, letter: &DeadLetter, message: serde_json::Value) -> Message {
     let data = serde_json::json!({
-        "reactor": reactor,
+        "reactor": letter.reactor.map(|_| source),
         "reason": letter.reason,
         "detail": letter.detail,
         "attempts": letter.history,
         "eventId": letter.event_id,
         "eventType": letter.event_type,
-        "message": {
-            "body": String::from_utf8_lossy(&letter.message.body),
-            "attributes": letter.message.attributes_as_json(),
-            "attributeTypes": attribute::kinds(&letter.message.attributes),
-        },
+        "message": message,
     });
     let emit = Emit {
         channel: String::new(),
@@ -100,12 +120,61 @@ pub(super) fn as_event(parent: &Event, reactor: &str, id: String, letter: &DeadL
         content_type: "application/json".to_owned(),
         data: data.to_string().into(),
     };
-    Message::from_body(encode_native(&emitted(parent, reactor, id, &emit, letter.at, parent.trace_parent.clone())))
+    Message::from_body(encode_native(&emitted(
+        parent,
+        source,
+        id.to_owned(),
+        &emit,
+        letter.at,
+        parent.trace_parent.clone(),
+    )))
+}
+
+/// Where the dead letters of a channel go that belong to no reactor.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    /// The name of the channel that they go to.
+    pub(super) to: String,
+    pub(super) target: Target,
+    /// The largest message of that channel, in bytes.
+    pub(super) limit: usize,
+    /// How many may have emitted or forwarded it before.
+    pub(super) hop_limit: u32,
+}
+
+impl Forwarding {
+    /// The copy of a letter that came through the channel `from`. One that has come as far as a chain may is not forwarded, and
+    /// says so: a message that is no event is none in the next channel either.
+    pub(super) fn copy(&self, from: &str, letter: &mut DeadLetter, hops: u32) -> Option<(Target, Message)> {
+        if hops >= self.hop_limit {
+            letter.detail = format!("{} ({})", letter.detail, not_forwarded(&self.to, hops));
+            return None;
+        }
+        let known_as = letter.message.system.message_id.clone().unwrap_or_default();
+        let part = letter.origin.part.to_be_bytes();
+        let id = Identity::of(&[b"forwarded", from.as_bytes(), known_as.as_bytes(), &part, &letter.message.body]);
+        let id = id.to_string();
+        let message = match self.target {
+            Target::Log(_) => {
+                let mut parent = Event::bare(letter.event_id.clone().unwrap_or(known_as), from.to_owned());
+                parent.hop = hops;
+                parent.correlation_id = letter.correlation_id.clone().unwrap_or_else(|| parent.id.clone());
+                as_event(&parent, from, id, letter, self.limit)
+            }
+            Target::Outbox(_) => as_message(&Way { reactor: "", from, hops: hops + 1, limit: self.limit }, id, letter),
+        };
+        Some((self.target, message))
+    }
+}
+
+/// Why a copy of a dead letter does not go to a channel, for its text.
+pub(super) fn not_forwarded(to: &str, hops: u32) -> String {
+    format!("not forwarded to `{to}`: {hops} reactors have emitted or forwarded it already")
 }
 
 /// Where a dead letter as a message goes, and on its way from where.
 pub(super) struct Way<'w> {
-    /// The reactor that could not deal with it.
+    /// The reactor that could not deal with it; empty if it belongs to none.
     pub(super) reactor: &'w str,
     /// The channel that it was received from.
     pub(super) from: &'w str,
@@ -120,7 +189,9 @@ pub(super) fn as_message(way: &Way<'_>, id: String, letter: &DeadLetter) -> Mess
     let mut message = letter.message.clone();
     message.attributes.retain(|attribute| attribute.name != DEAD_LETTER_ATTRIBUTE);
     let overflow = message.attributes.split_off(message.attributes.len().min(MAX_ATTRIBUTES - 1));
-    let base64 = std::str::from_utf8(&message.body).is_err();
+    // Queues carry text, and of that only what XML 1.0 can hold.
+    let plain = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    let base64 = !std::str::from_utf8(&message.body).is_ok_and(|text| text.chars().all(plain));
     if base64 {
         message.body = BASE64_STANDARD.encode(&message.body).into();
     }
@@ -230,7 +301,9 @@ mod tests {
 
     #[test]
     fn what_is_sent_back_is_what_was_received() {
-        for (body, attributes) in [(&b"{\"a\":1}"[..], 0), (b"text", 9), (b"text", 12), (b"\xff\x00", 3)] {
+        for (body, attributes) in
+            [(&b"{\"a\":1}"[..], 0), (b"text", 9), (b"text", 12), (b"\xff\x00", 3), (b"a\x01b", 0)]
+        {
             let letter = letter(body, attributes, 10);
             let message =
                 as_message(&Way { reactor: "r", from: "shop", hops: 3, limit: 1 << 18 }, "id".into(), &letter);
@@ -253,6 +326,29 @@ mod tests {
             assert!(message.size() <= limit, "{} of {limit}", message.size());
             assert_eq!(sent_back(message).1.expect("a note").attempts, 5);
         }
+    }
+
+    #[test]
+    fn what_belongs_to_no_reactor_is_forwarded_until_it_has_come_far_enough() {
+        let to = |target, limit| Forwarding { to: "dlq".into(), target, limit, hop_limit: 3 };
+        let mut letter = DeadLetter { event_id: None, event_type: None, ..letter(b"hello \n", 2, 10) };
+        let (_, message) =
+            to(Target::Outbox(Default::default()), 1 << 18).copy("shop", &mut letter, 0).expect("a copy");
+        let again = to(Target::Outbox(Default::default()), 1 << 18).copy("shop", &mut letter, 0);
+        assert_eq!(again.expect("the same").1, message, "with the same id");
+        let (back, note) = sent_back(message);
+        let note = note.expect("a note");
+        assert_eq!((back.body.as_ref(), back.attributes.len()), (&b"hello \n"[..], 2));
+        assert_eq!((note.reactor.as_str(), note.hops, note.hops_to("shop"), note.hops_to("dlq")), ("", 1, 0, 1));
+        let (_, event) = to(Target::Log(Default::default()), 1 << 18).copy("shop", &mut letter, 2).expect("a copy");
+        let text = String::from_utf8(event.body.to_vec()).expect("text");
+        assert!(text.contains(DEAD_LETTER_TYPE) && text.contains(r#""body":"hello \n""#), "{text}");
+        let (_, short) =
+            to(Target::Log(Default::default()), event.size() - 1).copy("shop", &mut letter, 2).expect("a copy");
+        let text = String::from_utf8(short.body.to_vec()).expect("text");
+        assert!(text.contains(r#""leftOut":"#) && !text.contains("hello"), "{text}");
+        assert!(to(Target::Log(Default::default()), 1 << 18).copy("shop", &mut letter, 3).is_none());
+        assert!(letter.detail.contains("not forwarded to `dlq`: 3"), "{}", letter.detail);
     }
 
     #[test]

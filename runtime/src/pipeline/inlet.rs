@@ -12,7 +12,7 @@ use crate::channel::acknowledge::{Ack, What, acknowledge};
 use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Source};
 use crate::config::model::Settle;
 use crate::event::{ChannelId, Message, Offset};
-use crate::store::Place;
+use crate::store::{Place, Target};
 
 use super::Input;
 use super::intake::Candidate;
@@ -104,6 +104,8 @@ pub(super) struct Arrived {
     pub(super) message: Message,
     /// What was made of it, once it has been looked at.
     pub(super) candidates: Vec<(Candidate, Place)>,
+    /// What other channels get of it.
+    pub(super) fed: Vec<(Target, usize)>,
 }
 
 /// What an inlet is made of.

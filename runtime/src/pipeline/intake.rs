@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use crate::config::model::Unrouted;
 use crate::event::{ChannelId, Event, Identity, LaneKey, Message, Offset, Origin, ReactorId};
-use crate::store::{DeadLetter, LogRecord};
+use crate::store::{DeadLetter, LogRecord, Target};
 
 use super::decode::{Contents, DecodeError, Decoded, Settings, decode};
-use super::forward;
+use super::forward::{self, Forwarding};
 use super::route::Routes;
 
 /// A channel, as intake needs to know it.
@@ -19,6 +19,8 @@ pub(super) struct Channel {
     pub(super) settings: Settings,
     pub(super) unrouted: Unrouted,
     pub(super) routes: Routes,
+    /// Where dead letters go that belong to no reactor.
+    pub(super) forwarding: Option<Forwarding>,
 }
 
 /// A delivery that is not admitted yet.
@@ -38,6 +40,7 @@ pub(super) struct Batch {
     pub(super) cursor: Offset,
     pub(super) candidates: Vec<Candidate>,
     pub(super) dead: Vec<DeadLetter>,
+    pub(super) forward: Vec<(Target, Message)>,
     pub(super) drop: Vec<Offset>,
     pub(super) unrouted: u64,
 }
@@ -47,6 +50,8 @@ pub(super) struct Batch {
 pub(super) struct Sorted {
     pub(super) candidates: Vec<Candidate>,
     pub(super) dead: Vec<DeadLetter>,
+    /// Copies of them for another channel.
+    pub(super) forward: Vec<(Target, Message)>,
     pub(super) unrouted: u64,
     /// It was decoded, and nobody wants any of it.
     pub(super) is_unwanted: bool,
@@ -72,30 +77,43 @@ impl Channel {
             }
             batch.candidates.extend(sorted.candidates);
             batch.dead.extend(sorted.dead);
+            batch.forward.extend(sorted.forward);
             batch.unrouted += sorted.unrouted;
         }
         batch
     }
 
-    /// Decodes and routes one record.
-    pub(super) fn sort(&self, mut record: LogRecord, at: Timestamp) -> Sorted {
+    /// Decodes and routes one record. What ends here is also forwarded, where the channel says so.
+    pub(super) fn sort(&self, record: LogRecord, at: Timestamp) -> Sorted {
+        let (mut sorted, hops) = self.sort_out(record, at);
+        if let Some(forwarding) = &self.forwarding {
+            let copies = sorted.dead.iter_mut().filter_map(|letter| forwarding.copy(&self.name, letter, hops));
+            sorted.forward = copies.collect();
+        }
+        sorted
+    }
+
+    /// The same, and how many have emitted or forwarded it.
+    fn sort_out(&self, mut record: LogRecord, at: Timestamp) -> (Sorted, u32) {
         let mut sorted = Sorted::default();
         let (message, note) = forward::sent_back(std::mem::take(&mut record.message));
         record.message = message;
+        let noted = note.as_ref().map_or(0, |note| note.hops_to(&self.name));
+        let mut hops = noted;
         let contents = match self.decode(&mut record) {
             Ok(contents) => contents,
             Err(error) => {
                 sorted.dead.push(self.undecodable(record, &error, at));
-                return sorted;
+                return (sorted, hops);
             }
         };
         // In a FIFO channel, the messages of a group are in order unless the reactor says by what else.
         let group = record.message.system.group_id.as_ref().map(|group| group_lane(&self.name, group));
         let mut matches = Vec::new();
-        let hops = note.as_ref().map_or(0, |note| note.hops_to(&self.name));
         for mut decoded in contents.events {
             let origin = Origin { channel: self.id, offset: record.offset, part: decoded.part };
-            decoded.event.hop = decoded.event.hop.max(hops);
+            decoded.event.hop = decoded.event.hop.max(noted);
+            hops = hops.max(decoded.event.hop);
             let event = Arc::new(decoded.event);
             self.routes.matching(&event, &mut matches);
             if matches.is_empty() {
@@ -116,7 +134,7 @@ impl Channel {
         sorted.is_unwanted = sorted.candidates.is_empty() && contents.broken.is_none();
         sorted.dead.extend(contents.broken.map(|error| self.undecodable(record, &error, at)));
         sorted.sent_back_to = note.map(|note| note.reactor);
-        sorted
+        (sorted, hops)
     }
 
     /// Reads one event of a record again; an error says why it cannot be.

@@ -53,7 +53,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::channel::{self, Depth, Receipt, Received};
-use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Origin, Version};
+use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Message, Origin, Version};
 use crate::store::{Admitted, Commit, Committed, Ending, Entered, Request, StoreError, Target};
 
 use invoke::Guest;
@@ -139,6 +139,11 @@ impl Committing {
 /// needs it, so that idle reactors take nothing from a busy one, and a busy one cannot take what is theirs.
 fn divide(memory: usize, reactors: usize) -> (usize, usize) {
     (memory / 2 / reactors.max(1), memory / 2)
+}
+
+/// Where messages go, and how many bytes of bodies.
+fn sizes(messages: &[(Target, Message)]) -> Vec<(Target, usize)> {
+    messages.iter().map(|(to, message)| (*to, message.body.len())).collect()
 }
 
 /// Where the messages of a commit go, and how many bytes of bodies.

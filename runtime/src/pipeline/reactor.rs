@@ -136,7 +136,7 @@ impl Reactor {
         let destination = self.destinations.get(name)?;
         if active.event.hop >= self.hop_limit {
             let hops = active.event.hop;
-            let note = format!("not forwarded to `{name}`: {hops} reactors have emitted or forwarded it already");
+            let note = forward::not_forwarded(name, hops);
             tracing::warn!(
                 reactor = self.config.name,
                 event = active.event.id,
@@ -148,7 +148,7 @@ impl Reactor {
         }
         let (reactor, id) = (&self.config.name, emitted_id(active.identity, &self.config.name, FORWARD_INDEX));
         let message = match destination.target {
-            Target::Log(_) => forward::as_event(&active.event, reactor, id, letter),
+            Target::Log(_) => forward::as_event(&active.event, reactor, id, letter, destination.max_event),
             Target::Outbox(_) => {
                 // A FIFO queue must not take the second death of a redriven event for the first.
                 let id = format!("{id}-{}", letter.at.as_millisecond());

@@ -13,13 +13,13 @@ use crate::config::model::{Settle, Unrouted};
 use crate::event::Offset;
 use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, NewDelivery, Place, Reception, StoreError};
 
-use super::Input;
 use super::commit::until_there_is_room;
 use super::host::Host;
 use super::inlet::{Arrived, MOST_WAITING};
 use super::intake::group_lane;
 use super::lease::NewLease;
 use super::schedule::Arrival;
+use super::{Input, sizes};
 
 /// How long a call waits for messages where there were none before; otherwise, and while the host only waits to become
 /// idle, it waits less.
@@ -101,7 +101,7 @@ impl Host {
             let group = message.system.group_id.as_ref().map(|group| group_lane(&inlet.name, group));
             let new = NewLease { inlet: number, receipt, length: inlet.lease, group, sent };
             let lease = self.leases.arrived(new, now);
-            inlet.arrived.push_back(Arrived { lease, message, candidates: Vec::new() });
+            inlet.arrived.push_back(Arrived { lease, message, candidates: Vec::new(), fed: Vec::new() });
         }
     }
 
@@ -174,10 +174,12 @@ impl Host {
                 sorted.unrouted,
                 sorted.dead.iter().filter(|dead| dead.event_id.is_none()).count(),
             );
+            arrived.fed = sizes(&sorted.forward);
             messages.push(Incoming {
                 message: std::mem::take(&mut arrived.message),
                 deliveries,
                 dead: sorted.dead,
+                forward: sorted.forward,
                 unrouted: sorted.unrouted,
                 keep: sorted.is_unwanted && intake.channel.unrouted == Unrouted::Keep,
             });
@@ -199,6 +201,7 @@ impl Host {
         intake.busy = false;
         intake.cursor = entered.cursor;
         for (arrived, message) in batch.into_iter().zip(entered.messages) {
+            self.feed(&arrived.fed);
             self.entered_message(arrived, message)?;
         }
         if self.inlets.iter().all(|inlet| !self.channels[inlet.intake].busy) {

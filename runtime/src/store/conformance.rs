@@ -93,6 +93,7 @@ macro_rules! store_conformance {
             away_for_ever_is_somebody_elses,
             a_dead_letter_that_is_sent_back_runs_again,
             what_ends_on_reception_is_kept,
+            what_ends_on_arrival_is_forwarded,
             the_outbox_is_filled_by_commits,
             outbox_numbers_ascend,
             what_cannot_be_sent_becomes_a_dead_letter,

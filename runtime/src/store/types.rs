@@ -34,6 +34,8 @@ pub struct Admission {
     pub deliveries: Vec<NewDelivery>,
     /// Records and events that end here: undecodable ones, and unrouted ones by policy.
     pub dead: Vec<DeadLetter>,
+    /// Copies of those, on their way to other channels.
+    pub forward: Vec<(Target, Message)>,
     /// Records to take out of the log (policy `unrouted = "drop"`).
     pub drop: Vec<Offset>,
     /// Events that nobody wanted, whatever the policy.
@@ -62,6 +64,8 @@ pub struct Incoming {
     pub deliveries: Vec<NewDelivery>,
     /// What ends here: the message, if it could not be decoded, and unrouted events by policy.
     pub dead: Vec<DeadLetter>,
+    /// Copies of that, on their way to other channels.
+    pub forward: Vec<(Target, Message)>,
     /// Events that nobody wanted, whatever the policy.
     pub unrouted: u64,
     /// Keep it although nobody wanted it.

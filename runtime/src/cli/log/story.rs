@@ -127,7 +127,12 @@ impl Teller {
             // Nothing was ever published to a channel without a number.
             let Some(id) = known.get(&name).copied() else { continue };
             let routes = Routes::compile(&name, &reactors);
-            channels.push(Channel { settings: Settings::new(config), routes, name, id });
+            channels.push(Channel {
+                settings: Settings::new(config).with_emitters(project.config.reactors.keys()),
+                routes,
+                name,
+                id,
+            });
         }
         Ok(Self { store, channels, names })
     }

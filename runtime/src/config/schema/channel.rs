@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::config::channel::{FORMATS, LOCAL, SNS, SQS};
 
-use super::scalar::{BodyPointer, Duration, EventPointer, Queue, Size, Text, Topic, Truth, Word, Words};
+use super::scalar::{BodyPointer, Duration, EventPointer, Name, Queue, Size, Text, Topic, Truth, Word, Words};
 
 /// A place that messages are read from and written to.
 #[derive(JsonSchema, Default)]
@@ -25,6 +25,9 @@ pub(super) struct Channel {
     /// what makes two events the same, instead of source and id
     #[schemars(default)]
     identity: EventPointer,
+    /// where dead letters that belong to no reactor also go
+    #[schemars(default, extend("x-limits" = "below"))]
+    dead_letter: DeadLetter,
     /// how long the log keeps what every reactor is done with; of `sqs` and `sns`, what was copied (`settle = "stored"`) or wanted
     /// by nobody
     #[schemars(default, extend("default" = "14d", "x-limits" = "1s to 10 years"))]
@@ -48,6 +51,15 @@ pub(super) struct Channel {
         "x-limits" = "`\"5s\"` to `\"12h\"`",
     ))]
     lease: Duration,
+}
+
+/// What becomes of what is no event, and of what no reactor wants (`unrouted = "dead-letter"`).
+#[derive(JsonSchema, Default)]
+#[schemars(deny_unknown_fields, extend("x-table" = "channel-dead-letter", "x-type" = "table"))]
+struct DeadLetter {
+    /// messages that are no event, and unrouted events that are dead letters, are also published there
+    #[schemars(extend("x-limits" = "a channel"))]
+    channel: Name,
 }
 
 #[derive(Default)]

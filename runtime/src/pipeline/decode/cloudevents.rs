@@ -22,6 +22,9 @@ const DATA: Names = Names { data: "data", base64: "data_base64", content_type: "
 /// What attribute names begin with in binary mode.
 const PREFIXES: [&str; 4] = ["ce-", "ce_", "cloudEvents:", "cloudEvents_"];
 
+/// How many reactors lie behind an event, written by the host and believed only of its own reactors.
+pub(super) const HOPS: &str = "reactorhops";
+
 /// Extension attributes that carry the schema version, the first that is there.
 const VERSIONS: [&str; 2] = ["eventversion", "dataversion"];
 
@@ -133,7 +136,7 @@ fn is_told<'t>(event: &Event, name: &str, text: impl Fn() -> Option<Cow<'t, str>
         "causationid" => is(event.causation_id.as_ref()),
         "partitionkey" => is(event.partition_key.as_ref()),
         "traceparent" => is(event.trace_parent.as_ref()),
-        "hop" => is_number(event.hop),
+        HOPS => is_number(event.hop),
         "eventversion" | "dataversion" => is_number(event.version),
         _ => false,
     }
@@ -145,7 +148,7 @@ fn extensions(event: &mut Event, value: impl Fn(&str) -> Option<String>) {
     event.causation_id = value("causationid");
     event.partition_key = value("partitionkey");
     event.trace_parent = value("traceparent");
-    event.hop = value("hop").and_then(|hop| fields::parse_hop(&hop).ok()).unwrap_or(0);
+    event.hop = value(HOPS).and_then(|hops| hops.parse().ok()).unwrap_or(0);
     let version = VERSIONS.iter().find_map(|name| fields::parse_version(name, &value(name)?).ok());
     event.version = version.unwrap_or(1);
     if let Some(correlation) = value("correlationid") {

@@ -9,7 +9,7 @@ use super::payload::checked_json;
 use super::{Decoded, Settings, fields, identity};
 use crate::attribute::Attribute;
 use crate::event::{Event, Message};
-use crate::json::Object;
+use crate::json::{Object, Value};
 
 /// Media type of data where an envelope names none.
 pub(super) const JSON: &str = "application/json";
@@ -47,9 +47,13 @@ impl<'m> Input<'m> {
 
     /// The body as a JSON object.
     pub(super) fn object(&self, envelope: &str) -> Result<Object<'m>, DecodeError> {
-        Object::read(self.json()?).ok_or_else(|| {
-            let detail =
-                format!("the body is no JSON object, so it has no {envelope} envelope; see the channel's `format`");
+        let text = self.json()?;
+        Object::read(text).ok_or_else(|| {
+            let one = if text.starts_with('[') { "publish one event a line, or " } else { "" };
+            let detail = format!(
+                "the body is {}, no JSON object, so it has no {envelope} envelope; {one}see the channel's `format`",
+                Value::of(text).kind()
+            );
             DecodeError::new(Reason::UnknownEnvelope, detail)
         })
     }
@@ -137,6 +141,9 @@ impl Draft {
         if event.trace_parent.is_none() {
             let attribute = message.attribute("traceparent");
             event.trace_parent = attribute.and_then(|text| fields::check_text("traceparent", text.into()).ok());
+        }
+        if event.hop > 0 && !settings.emitters.contains(&event.source) {
+            event.hop = 0;
         }
         let identity = identity::of(&self, message, settings);
         Decoded { part, event: self.event, identity }

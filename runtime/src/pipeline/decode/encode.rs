@@ -8,6 +8,7 @@ use super::draft::JSON;
 use super::error::DecodeError;
 use super::fields;
 use super::payload::checked_json;
+use super::{cloudevents, native};
 use crate::event::{Event, Message};
 use crate::pipeline::view::is_json;
 
@@ -30,7 +31,7 @@ pub fn encode_native(event: &Event) -> Bytes {
     optional(&mut out, "causationId", event.causation_id.as_deref());
     optional(&mut out, "partitionKey", event.partition_key.as_deref());
     if event.hop > 0 {
-        number(&mut out, "hop", event.hop);
+        number(&mut out, native::HOPS, event.hop);
     }
     optional(&mut out, "traceparent", event.trace_parent.as_deref());
     if event.content_type != JSON {
@@ -92,7 +93,7 @@ fn cloud_attributes(event: &Event) -> Vec<(&'static str, String)> {
         ("traceparent", event.trace_parent.clone()),
         ("datacontenttype", content_type),
         ("dataversion", version),
-        ("hop", hop),
+        (cloudevents::HOPS, hop),
     ];
     attributes.extend(optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
     attributes

@@ -83,6 +83,15 @@ impl DecodeError {
         Self { reason: self.reason, detail: format!("{place}: {}", self.detail) }
     }
 
+    /// The same error; where an envelope was not there or lacks something, with what the body is instead.
+    pub(super) fn of_known_shape(mut self, known: impl FnOnce() -> Option<String>) -> Self {
+        let may_be_other = matches!(self.reason, Reason::UnknownEnvelope | Reason::MissingField);
+        if let Some(known) = may_be_other.then(known).flatten() {
+            self.detail = format!("{}; {known}", self.detail);
+        }
+        self
+    }
+
     pub(super) fn bad(field: &str, problem: impl std::fmt::Display) -> Self {
         Self::new(Reason::BadField, format!("`{field}` {problem}"))
     }

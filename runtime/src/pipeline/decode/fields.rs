@@ -92,20 +92,6 @@ pub(super) fn parse_version(name: &str, text: &str) -> Result<u32, DecodeError> 
     })
 }
 
-/// How many emitting reactors an event has behind it; 0 if that is absent.
-pub(super) fn hop(object: &Object<'_>) -> Result<u32, DecodeError> {
-    match object.value("hop") {
-        None => Ok(0),
-        Some(Value::Number(digits) | Value::String(digits)) => parse_hop(&digits),
-        Some(_) => parse_hop(""),
-    }
-}
-
-/// The same from its text.
-pub(super) fn parse_hop(digits: &str) -> Result<u32, DecodeError> {
-    digits.parse().map_err(|_| DecodeError::bad("hop", "is no whole number from 0 on; leave it out"))
-}
-
 /// A time: RFC 3339 text, or seconds or milliseconds since 1970; `None` if it is absent.
 pub(super) fn time(object: &Object<'_>, name: &str) -> Result<Option<Timestamp>, DecodeError> {
     match object.value(name) {

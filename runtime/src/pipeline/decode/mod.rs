@@ -10,11 +10,14 @@ mod error;
 mod eventbridge;
 mod fields;
 mod identity;
+mod known;
 mod native;
 mod payload;
 mod raw;
 mod s3;
 mod sns;
+
+use std::collections::BTreeSet;
 
 use crate::config::model::{ChannelConfig, Format};
 use crate::event::{Event, Identity, Message};
@@ -32,6 +35,8 @@ pub struct Settings {
     max_event: usize,
     format: Prepared,
     identity: Option<(Wanted, Slot)>,
+    /// Whose count of hops is believed.
+    emitters: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -94,7 +99,20 @@ impl Settings {
             Format::S3 => Prepared::S3,
             Format::Raw(raw) => Prepared::Raw(Box::new(raw::Plan::new(raw))),
         };
-        Self { channel: channel.name.clone(), max_event: channel.max_event, format, identity }
+        Self {
+            channel: channel.name.clone(),
+            max_event: channel.max_event,
+            format,
+            identity,
+            emitters: BTreeSet::new(),
+        }
+    }
+
+    /// Believes events of these sources how many hops they have behind them: the host's own reactors. Of others it is 0.
+    #[must_use]
+    pub fn with_emitters<'n>(mut self, names: impl Iterator<Item = &'n String>) -> Self {
+        self.emitters = names.cloned().collect();
+        self
     }
 }
 
@@ -124,7 +142,9 @@ pub fn decode(message: &Message, settings: &Settings) -> Result<Contents, Decode
         }
         Prepared::S3 => input.object("S3").and_then(|object| s3::decode(&input, &object)),
         Prepared::Raw(plan) => one(raw::decode(&input, plan)),
-    }?;
+    };
+    let named = |error: DecodeError| error.of_known_shape(|| known::describe(&message.body));
+    let drafts = drafts.map_err(named)?;
     let (mut events, mut broken) = (Vec::with_capacity(drafts.len()), Vec::new());
     for (part, draft) in (0..).zip(drafts) {
         match draft {
@@ -136,7 +156,7 @@ pub fn decode(message: &Message, settings: &Settings) -> Result<Contents, Decode
     if events.is_empty()
         && let Some(error) = broken
     {
-        return Err(error);
+        return Err(named(error));
     }
     Ok(Contents { events, broken })
 }

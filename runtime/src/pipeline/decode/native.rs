@@ -13,6 +13,9 @@ use crate::pipeline::view::is_json;
 
 const ENVELOPE: &str = "native";
 
+/// How many reactors lie behind an event, written by the host and believed only of its own reactors.
+pub(super) const HOPS: &str = "reactorHops";
+
 /// What belongs to the envelope.
 const MEMBERS: [&str; 14] = [
     "eventId",
@@ -25,7 +28,7 @@ const MEMBERS: [&str; 14] = [
     "causationId",
     "partitionKey",
     "traceparent",
-    "hop",
+    HOPS,
     "contentType",
     "data",
     "dataBase64",
@@ -50,7 +53,7 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
     event.causation_id = fields::text(object, "causationId")?;
     event.partition_key = fields::key(object, "partitionKey")?;
     event.trace_parent = fields::text(object, "traceparent")?;
-    event.hop = fields::hop(object)?;
+    event.hop = fields::extension(object, HOPS).and_then(|hops| hops.parse().ok()).unwrap_or(0);
     if let Some(source) = fields::text(object, "source")? {
         event.source = source;
     }
@@ -58,10 +61,15 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
         event.correlation_id = correlation;
     }
     (event.content_type, event.data) = payload::of_envelope(input, object, &DATA)?;
-    if !object.has(DATA.data) && !object.has(DATA.base64) && is_json(&event.content_type) {
-        event.data = flat(object).unwrap_or_else(|| event.data.clone());
-    } else {
+    if object.has(DATA.data) || object.value(DATA.base64).is_some() {
         draft.carry(object.members().filter(|(name, _)| !MEMBERS.contains(name)));
+    } else if let Some(data) = flat(object) {
+        if !is_json(&event.content_type) {
+            let problem = "says that the data is no JSON, but there is no `data`, and other members than the envelope's \
+                           are JSON; put the text into `data`, or leave `contentType` out";
+            return Err(DecodeError::bad(DATA.content_type, problem));
+        }
+        event.data = data;
     }
     Ok(draft)
 }

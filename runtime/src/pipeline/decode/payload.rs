@@ -25,8 +25,14 @@ pub(super) fn without_mark(text: &str) -> &str {
 /// Bytes as checked JSON text, without a byte order mark and the space around it.
 pub(super) fn checked_json(bytes: &[u8]) -> Result<&str, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
+        // What Windows programs call Unicode.
+        let other = if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            " (the byte order mark is that of UTF-16)"
+        } else {
+            ""
+        };
         let detail = format!(
-            "the bytes from offset {} on are not UTF-8, which JSON has to be; \
+            "the bytes from offset {} on are not UTF-8, which JSON has to be{other}; \
              send UTF-8, or set the channel's `format` to \"raw\"",
             error.valid_up_to()
         );

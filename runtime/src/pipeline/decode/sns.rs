@@ -80,10 +80,11 @@ fn decode_carried(carried: &Input<'_>) -> Result<Option<Vec<Result<Draft, Decode
     }
 }
 
-/// Whether text begins as an object with a member does, or an array of such.
+/// Whether text begins as an object with a member does, or an array of such, or breaks off before the member.
 fn is_meant_as_json(text: &str) -> bool {
     let inside = text.trim_ascii_start().trim_start_matches('[').trim_ascii_start();
-    inside.strip_prefix('{').is_some_and(|rest| rest.trim_ascii_start().starts_with('"'))
+    let rest = inside.strip_prefix('{').map(str::trim_ascii_start);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('"'))
 }
 
 /// A notification without an envelope inside. An object or array is the data; anything else becomes a JSON string.

@@ -99,6 +99,7 @@ impl Fixture<'_> {
             now,
             deliveries,
             dead: Vec::new(),
+            forward: Vec::new(),
             drop: Vec::new(),
             unrouted: 0,
         }

@@ -12,7 +12,7 @@ use crate::store::{
 };
 
 fn incoming(body: &str, deliveries: Vec<NewDelivery>) -> Incoming {
-    Incoming { message: message(body), deliveries, dead: Vec::new(), unrouted: 0, keep: false }
+    Incoming { message: message(body), deliveries, dead: Vec::new(), forward: Vec::new(), unrouted: 0, keep: false }
 }
 
 fn receive(f: &Fixture<'_>, messages: Vec<Incoming>) -> Entered {
@@ -147,6 +147,24 @@ pub fn what_ends_on_reception_is_kept(harness: &mut dyn Harness) {
     assert_eq!(f.store.dead_letters(&crate::store::DeadFilter::default()).unwrap().len(), 1);
     assert_eq!(f.store.stats().unwrap().invalid, 1);
     assert!(f.bodies().is_empty(), "the letter has the message");
+}
+
+pub fn what_ends_on_arrival_is_forwarded(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    let dlq = f.store.channel_id("dlq").unwrap();
+    let letter = || vec![crate::store::DeadLetter { reactor: None, reason: "invalid-event".into(), ..f.letter(1) }];
+    let forward = |text: &str| vec![(Target::Log(dlq), message(text)), (Target::Outbox(f.channel), message(text))];
+    receive(&f, vec![Incoming { dead: letter(), forward: forward("received"), ..incoming("{", Vec::new()) }]);
+    let (dead, forward) = (letter(), forward("read"));
+    wait(f.store.admit(crate::store::Admission { dead, forward, ..f.admission(Vec::new(), at(0)) })).unwrap();
+    let log: Vec<_> = f.store.read_log(dlq, Offset(1), 10, usize::MAX).unwrap();
+    assert_eq!(
+        log.into_iter().map(|record| record.message).collect::<Vec<_>>(),
+        [message("received"), message("read")]
+    );
+    let out: Vec<_> = outbox(&f).into_iter().map(|(_, message)| message).collect();
+    assert_eq!(out, [message("received"), message("read")]);
+    assert_eq!(f.store.stats().unwrap().invalid, 2);
 }
 
 fn outbox(f: &Fixture<'_>) -> Vec<(u64, Message)> {

@@ -137,6 +137,7 @@ impl Inner {
             let origin = Origin { offset: record.unwrap_or_default(), ..letter.origin };
             self.dead_on_arrival(DeadLetter { origin, ..letter.clone() });
         }
+        incoming.forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
         self.unrouted += incoming.unrouted;
         Ok(EnteredMessage { record, answers })
     }
@@ -230,6 +231,7 @@ impl Inner {
         self.host = self.host.max(admission.now);
         let answers = admission.deliveries.iter().map(|new| self.enter(new, admission.now)).collect();
         admission.dead.iter().for_each(|letter| self.dead_on_arrival(letter.clone()));
+        admission.forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
         self.unrouted += admission.unrouted;
         Ok(answers)
     }

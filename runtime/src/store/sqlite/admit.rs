@@ -2,11 +2,11 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::dead;
 use super::fault::{Fault, Sql};
 use super::group::Group;
 use super::log;
 use super::rows::{int, place_code};
+use super::{dead, outbox};
 use crate::event::{DeliveryId, HostTime};
 use crate::store::{Admission, Admitted, DeadLetter, NewDelivery, Place, UNROUTED};
 
@@ -26,6 +26,9 @@ pub(super) fn apply(group: &mut Group<'_>, admission: &Admission) -> Sql<Vec<Adm
     }
     for letter in &admission.dead {
         bury(group, letter)?;
+    }
+    for (target, message) in &admission.forward {
+        outbox::put(group, *target, message)?;
     }
     group.count_all("unrouted", i64::try_from(admission.unrouted).unwrap_or(i64::MAX));
     log::remove(group, channel, &admission.drop)?;

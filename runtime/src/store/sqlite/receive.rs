@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::Sql;
 use super::group::Group;
 use super::rows::{DELIVERY, delivery_of, int, num};
-use super::{admit, dead, log};
+use super::{admit, dead, log, outbox};
 use crate::event::{ChannelId, DeliveryId, Offset, Origin};
 use crate::store::{Admitted, DeadLetter, Entered, EnteredMessage, Incoming, NewDelivery, Reception, StoredDelivery};
 
@@ -48,6 +48,9 @@ fn enter(group: &mut Group<'_>, reception: &Reception, incoming: &Incoming) -> S
     for letter in &incoming.dead {
         let origin = Origin { offset: record.unwrap_or_default(), ..letter.origin };
         admit::bury(group, &DeadLetter { origin, ..letter.clone() })?;
+    }
+    for (target, message) in &incoming.forward {
+        outbox::put(group, *target, message)?;
     }
     group.count_all("unrouted", i64::try_from(incoming.unrouted).unwrap_or(i64::MAX));
     Ok(EnteredMessage { record, answers })

@@ -11,7 +11,7 @@ fn native_has_defaults_for_all_but_id_and_type() {
 #[test]
 fn native_fields_arrive_and_data_is_a_slice_of_the_body() {
     let body = r#"{"eventId":"e1","eventType":"order.placed","eventVersion":"2.1","timestamp":1769860800500,"source":"web",
-        "correlationId":"c","causationId":"k","subject":"s","partitionKey":7,"hop":3,"traceparent":"00-a-b-01",
+        "correlationId":"c","causationId":"k","subject":"s","partitionKey":7,"reactorHops":3,"traceparent":"00-a-b-01",
         "unknown":{"x":1},"data": { "b" : [1.50, "\u00e9"] } }"#;
     let message = message(body, &[]);
     let event = only(run(Format::Native, &message));
@@ -20,7 +20,9 @@ fn native_fields_arrive_and_data_is_a_slice_of_the_body() {
     assert_eq!((event.source.as_str(), event.correlation_id.as_str()), ("web", "c"));
     assert_eq!(event.causation_id.as_deref(), Some("k"));
     assert_eq!((event.subject.as_deref(), event.partition_key.as_deref()), (Some("s"), Some("7")));
-    assert_eq!((event.hop, event.trace_parent.as_deref()), (3, Some("00-a-b-01")));
+    assert_eq!((event.hop, event.trace_parent.as_deref()), (0, Some("00-a-b-01")));
+    let own = Settings::new(&channel(Format::Native)).with_emitters(["web".to_owned()].iter());
+    assert_eq!(only(decode(&message, &own).and_then(Contents::whole)).hop, 3, "of a reactor of this host");
     assert_eq!(data(&event), r#"{ "b" : [1.50, "\u00e9"] }"#);
     assert!(message.body.as_ptr_range().contains(&event.data.as_ptr()), "copied");
 }
@@ -34,7 +36,7 @@ fn native_errors_name_the_field() {
         (r#"{"eventId":[5],"eventType":"t"}"#, Reason::BadField, "`eventId` is an array"),
         (r#"{"eventId":"e","eventType":""}"#, Reason::MissingField, "`eventType`"),
         (r#"{"eventId":"e","eventType":"t","timestamp":"noon"}"#, Reason::BadField, "`timestamp`"),
-        (r#"{"eventId":"e","eventType":"t","hop":-1}"#, Reason::BadField, "`hop`"),
+        (r#"{"eventId":"e","eventType":"t","contentType":"text/csv","total":1}"#, Reason::BadField, "`contentType`"),
         (r#"{"eventId":"e","eventType":"t","data":1,"dataBase64":""}"#, Reason::BadField, "`dataBase64`"),
         (r#"{"eventId":"e","eventType":"t","dataBase64":"%"}"#, Reason::BadField, "base64"),
         (r#"{"eventId":"e","eventType":"t","dataBase64":"e30="}"#, Reason::Empty, ""),
@@ -57,6 +59,10 @@ fn native_events_may_be_flat_and_their_ids_numbers() {
         r#"{"eventId":7,"eventType":"order.placed","source":"s","orderId":"o-1","total": 12.50, "a\"b":[1]}"#,
     ));
     assert_eq!((event.id.as_str(), data(&event)), ("7", r#"{"orderId":"o-1","total":12.50,"a\"b":[1]}"#));
+    let event = only(auto(r#"{"eventId":"e","eventType":"t","hop":"Cascade","reactorHops":["x"]}"#));
+    assert_eq!((event.hop, data(&event)), (0, r#"{"hop":"Cascade"}"#), "a name that others use, too");
+    let event = only(auto(r#"{"eventId":"e","eventType":"t","dataBase64":null,"orderId":"o-1"}"#));
+    assert_eq!(data(&event), r#"{"orderId":"o-1"}"#, "what is null is not there");
     let event = only(auto(r#"{"eventId":"e","eventType":"t","data":null,"orderId":"o-1"}"#));
     assert_eq!(data(&event), "null", "it is there, and so it counts");
     let event = only(auto(r#"{"eventId":"e","eventType":"t","timestamp":1769860800}"#));
@@ -76,8 +82,9 @@ fn a_byte_order_mark_is_ignored() {
 #[test]
 fn extensions_that_mean_something_here_refuse_nothing() {
     let with = |rest: &str| format!(r#"{{"specversion":"1.0","type":"t","source":"s","id":"i"{rest}}}"#);
-    let event =
-        only(auto(&with(r#","correlationid":12345,"dataversion":"2024-05-06","hop":"many","traceparent":true"#)));
+    let event = only(auto(&with(
+        r#","correlationid":12345,"dataversion":"2024-05-06","hop":7,"reactorhops":"many","traceparent":true"#,
+    )));
     assert_eq!((event.correlation_id.as_str(), event.version, event.hop), ("12345", 1, 0));
     let event = only(auto(&with(r#","eventversion":"x","dataversion":"3","correlationid":[1],"partitionkey":{}"#)));
     assert_eq!((event.correlation_id.as_str(), event.version, event.partition_key), ("i", 3, None));
@@ -86,7 +93,8 @@ fn extensions_that_mean_something_here_refuse_nothing() {
         ("ce-type", "t"),
         ("ce-source", "s"),
         ("ce-id", "i"),
-        ("ce-hop", "x"),
+        ("ce-hop", "7"),
+        ("ce-reactorhops", "x"),
         ("ce-dataversion", "2024-05-06"),
     ];
     let event = only(run(Format::Auto, &message("{}", &attributes)));
@@ -199,6 +207,7 @@ fn sns_notification_without_envelope() {
         r#"{"eventId":"e","eventType":"t","dat"#,
         r#" { "eventId":"e","n":1e400}"#,
         r#"[{"specversion":"1.0","#,
+        "{",
     ] {
         let error = auto(&sns(broken)).expect_err(broken);
         assert!(error.reason == Reason::InvalidJson && error.detail.contains("`Message`"), "{broken}: {error}");
@@ -341,6 +350,9 @@ fn raw_bodies_may_be_anything() {
         (b"{oops", "", "text/plain; charset=utf-8"),
         (b"\xff\x00", "", "application/octet-stream"),
         (b"a,b", "text/csv", "text/csv"),
+        (b" a \r\n", "", "text/plain; charset=utf-8"),
+        (b"\x01\x02\x03 \n", "", "text/plain; charset=utf-8"),
+        (b"\xff \n", "", "application/octet-stream"),
     ] {
         let event = only(typed(body, declared));
         assert_eq!((event.content_type.as_str(), &event.data[..]), (content_type, body));
@@ -348,6 +360,33 @@ fn raw_bodies_may_be_anything() {
     assert_eq!(reason(typed(b"{oops", "application/json")), Reason::InvalidJson);
     assert_eq!(reason(typed(b"{\"a\":1,\"a\":1}", "")), Reason::DuplicateKey);
     assert_eq!(reason(typed(b"", "")), Reason::Empty);
+}
+
+#[test]
+fn known_shapes_that_are_no_events_are_told_by_name() {
+    let records = |source: &str| format!(r#"{{"Records":[{{{source},"body":"x"}}]}}"#);
+    for (body, words) in [
+        (records(r#""eventSource":"aws:sqs""#), "`/Records/0/body`"),
+        (records(r#""EventSource":"aws:sns""#), "`/Records/0/Sns/Message`"),
+        (records(r#""eventSource":"aws:kinesis""#), "Lambda"),
+        (records(r#""eventSource":"aws:dynamodb""#), "\"/eventName\""),
+        (r#"["com.example.Pointer",{"s3BucketName":"b","s3Key":"k"}]"#.to_owned(), "extended client"),
+    ] {
+        for format in [Format::Auto, Format::Native, Format::CloudEvents, Format::EventBridge, Format::S3] {
+            let error = run(format.clone(), &message(&body, &[])).expect_err(&body);
+            assert!(matches!(error.reason, Reason::UnknownEnvelope | Reason::MissingField | Reason::BadField));
+            // A batch of CloudEvents is an array, too, and tells of its elements.
+            let told = error.detail.contains(words) || format == Format::CloudEvents && body.starts_with('[');
+            assert!(told, "{format:?} {body}: {error}");
+        }
+    }
+    let error = run(Format::Native, &message("[1]", &[])).expect_err("an array");
+    assert!(error.detail.contains("an array") && error.detail.contains("one event a line"), "{error}");
+    let other = auto(&records(r#""eventSource":"aws:other""#)).expect_err("no event");
+    assert!(!other.detail.contains("Lambda"), "{other}");
+    let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let error = run(Format::Auto, &Message::from_body(utf16)).expect_err("no UTF-8");
+    assert!(error.reason == Reason::NotUtf8 && error.detail.contains("UTF-16"), "{error}");
 }
 
 #[test]

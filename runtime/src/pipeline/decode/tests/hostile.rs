@@ -83,7 +83,7 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
         Just(Value::from(r#"{"Records":[{"s3":{},"eventName":"x"}]}"#)),
     ];
     let key = prop_oneof![
-        "eventId|eventType|eventVersion|timestamp|hop|data|dataBase64|contentType|subject|partitionKey",
+        "eventId|eventType|eventVersion|timestamp|reactorHops|data|dataBase64|contentType|subject|partitionKey",
         "specversion|type|id|source|time|data_base64|datacontenttype|detail|detail-type|resources",
         "Type|MessageId|TopicArn|Message|MessageAttributes|Timestamp|Records|s3|bucket|object|key|name|eventName|Event",
         any::<String>(),

@@ -22,6 +22,7 @@ fn channel(format: Format) -> ChannelConfig {
         unrouted: Unrouted::Keep,
         max_event: 256 * 1024,
         identity: None,
+        dead_letter: None,
     }
 }
 
