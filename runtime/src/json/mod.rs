@@ -5,11 +5,13 @@
 //! it finds less, but never panics.
 
 mod check;
+mod layout;
 mod object;
 mod pointers;
 mod value;
 
 pub use check::{Flaw, FlawKind, MAX_DEPTH, check};
+pub use layout::{compact, pretty};
 pub use object::{Object, elements};
 pub use pointers::PointerSet;
 pub use value::Value;
