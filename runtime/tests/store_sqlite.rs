@@ -132,9 +132,9 @@ fn newer_stores_are_refused() {
     let dir = sample();
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch("PRAGMA user_version = 7").unwrap();
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 3, .. }), "stamp in the log");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 4, .. }), "stamp in the log");
     drop(conn);
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 3, .. }), "stamp in the file");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 4, .. }), "stamp in the file");
 }
 
 #[test]
@@ -149,10 +149,14 @@ fn older_stores_are_migrated() {
         };
         select.query_map([], |row| row.get(0)).unwrap().map(|sql| plain(sql.unwrap())).collect()
     };
-    // What version 2 added, and what version 3 did; pages had no checksums.
-    for (version, without) in
-        [(1, "DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased;"), (2, "")]
-    {
+    // What version 2 added, and what version 3 and version 4 did; pages had no checksums.
+    let fourth = "DROP TABLE dropped; DROP VIEW ledger_status; ALTER TABLE ledger DROP COLUMN channel;
+                  ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;";
+    let view = include_str!("../src/store/sqlite/schema.sql").split_once("CREATE VIEW").unwrap().1;
+    let group = "INSERT INTO meta VALUES ('group', 0);";
+    let second = "DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased;";
+    for (version, without) in [(1, second), (2, ""), (3, group)] {
+        let without = format!("{fourth} CREATE VIEW {view} {without}");
         let dir = tempdir().unwrap();
         let sql = include_str!("../src/store/sqlite/schema.sql").replace("('group', 0), ", "");
         let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
