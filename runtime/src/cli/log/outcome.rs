@@ -194,10 +194,53 @@ impl Duplicate {
     /// What is said where two different events were taken for one.
     pub(super) fn warning(&self) -> Option<String> {
         let first = self.first.as_ref().filter(|_| !self.differs.is_empty())?;
-        let (what, verb) = (self.differs.join(" and "), if self.differs.len() > 1 { "differ" } else { "differs" });
+        let what = self.differs.join(" and ");
+        let differs = if self.differs.len() > 1 { "differ from those" } else { "differs from that" };
         Some(format!(
-            "warning: its {what} {verb} from that of {first}, and yet both have the same dedup key: \
+            "warning: its {what} {differs} of {first}, and yet both have the same dedup key: \
              an id, `identity` or `dedup.key` has to name the event, and not what the event is about"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_a_word_of_its_own_everywhere() {
+        let spot = || Spot { channel: "in".into(), offset: Offset(7), part: 1 };
+        let dead = || Outcome::Dead { letter: 3, reason: "trap".into(), history: Vec::new() };
+        let duplicate = |outcome, differs| {
+            Outcome::Duplicate(Duplicate { first: Some(spot()), outcome: Box::new(outcome), differs })
+        };
+        let all = [
+            Outcome::Pending,
+            Outcome::Unknown,
+            Outcome::Running(Vec::new()),
+            Outcome::Waiting(Vec::new(), Timestamp::UNIX_EPOCH),
+            Outcome::Held(Vec::new(), Some(spot())),
+            Outcome::Parked(Vec::new(), 3),
+            Outcome::Away(Vec::new()),
+            Outcome::Done,
+            dead(),
+            Outcome::Dropped { letter: 3, reason: "trap".into() },
+            duplicate(dead(), vec!["type", "data"]),
+        ];
+        let words: BTreeSet<_> = all.iter().map(Outcome::word).collect();
+        assert_eq!(words.len(), all.len());
+        for outcome in &all {
+            let word = outcome.word();
+            assert!(outcome.brief().starts_with(word) && outcome.sentence().starts_with(word), "{word}");
+            assert_eq!(outcome.to_json("r")["outcome"], word);
+        }
+        assert_eq!(all[10].brief(), "duplicate[of in/7 (event 2), dead, other type, other data]");
+        let Outcome::Duplicate(both) = &all[10] else { panic!("it is one") };
+        let warning = both.warning().expect("they differ");
+        assert!(warning.starts_with("warning: its type and data differ from those of in/7 (event 2)"), "{warning}");
+        let Outcome::Duplicate(same) = duplicate(Outcome::Done, Vec::new()) else { panic!("it is one") };
+        assert_eq!(same.warning(), None);
     }
 }
