@@ -115,7 +115,9 @@ impl Up {
         summary.print(global.json)?;
         let Some(waits) = summary.waits().words() else { return Ok(()) };
         if self.fail_on_dead {
-            let error = anyhow!("{waits}; `reactor dead list` shows why, `dead redrive` or `dead drop` ends it");
+            let error = anyhow!(
+                "{waits}; `reactor dead list` shows why, `reactor dead redrive` and `reactor dead drop` settle them"
+            );
             return Err(Exit::new(exit::DEAD, error));
         }
         tracing::warn!("for a person to redrive or drop: {waits}; `reactor dead list` shows why");
