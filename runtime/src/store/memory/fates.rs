@@ -2,9 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::inner::{Dead, Dropped, Inner, Row};
-use crate::event::{DeliveryId, LaneKey, Origin, ReactorId};
+use super::inner::{Dead, Inner, Row};
+use crate::event::{DeliveryId, HostTime, LaneKey, Origin, ReactorId};
 use crate::store::{Asked, Behind, Blocked, Fate, Place, StoredDead, StoredDelivery};
+
+/// A letter that was dropped.
+#[derive(Debug)]
+pub(super) struct Dropped {
+    pub(super) at: HostTime,
+    pub(super) of: Asked,
+    pub(super) reason: String,
+}
 
 impl Inner {
     pub(super) fn drop_dead(&mut self, id: u64) -> Option<(ReactorId, LaneKey)> {

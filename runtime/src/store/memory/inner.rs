@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::fates::Dropped;
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version};
 use crate::store::rejected::Rejected;
 use crate::store::{
-    Admission, Admitted, Asked, Commit, Committed, DeadLetter, Ending, Entered, EnteredMessage, Incoming, LaneState,
+    Admission, Admitted, Commit, Committed, DeadLetter, Ending, Entered, EnteredMessage, Incoming, LaneState,
     LogRecord, NewDelivery, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, StoreError, StoredDead,
     StoredDelivery, Target, UNROUTED, Upkeep,
 };
@@ -44,13 +45,6 @@ pub(super) struct Log {
     pub(super) records: BTreeMap<Offset, (HostTime, LogRecord)>,
     pub(super) next: u64,
     pub(super) cursor: Offset,
-}
-
-#[derive(Debug)]
-pub(super) struct Dropped {
-    pub(super) at: HostTime,
-    pub(super) of: Asked,
-    pub(super) reason: String,
 }
 
 #[derive(Debug)]
