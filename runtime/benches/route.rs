@@ -110,7 +110,7 @@ fn reactor(on: &str, tenant: Option<String>, ordered: bool) -> ReactorConfig {
             jitter: Jitter::None,
             max_age: Duration::ZERO,
         },
-        dedup: DedupPolicy { window: Duration::ZERO, key: None },
+        dedup: DedupPolicy { window: Duration::ZERO, key: None, off: false },
         dead_letter: DeadLetterPolicy::default(),
     }
 }

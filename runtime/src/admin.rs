@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::pipeline::signal::Signals;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Most connections at once; for one more, the oldest is closed.
 const CONNECTIONS: usize = 64;
@@ -138,8 +138,18 @@ impl Answers {
             return text(StatusCode::SERVICE_UNAVAILABLE, "other requests for metrics are being answered; try again\n");
         };
         let store = Arc::clone(&self.store);
-        match tokio::task::spawn_blocking(move || store.stats()).await {
-            Ok(Ok(stats)) => answer(StatusCode::OK, METRICS, self.signals.metrics(&stats)),
+        match tokio::task::spawn_blocking(move || {
+            Ok::<_, StoreError>((store.stats()?, store.blocked()?, store.reactor_names()?))
+        })
+        .await
+        {
+            Ok(Ok((stats, blocked, names))) => {
+                let blocked = names.into_iter().map(|(id, name)| {
+                    let of = blocked.iter().find(|(reactor, _)| *reactor == id).map(|(_, of)| *of);
+                    (name, of.unwrap_or_default())
+                });
+                answer(StatusCode::OK, METRICS, self.signals.metrics(&stats, blocked))
+            }
             Ok(Err(error)) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         }

@@ -154,6 +154,14 @@ fn wrong_types_are_refused_by_both() {
 }
 
 #[test]
+fn dedup_may_be_switched_off() {
+    let path = ["reactors", "inventory", "dedup"].map(str::to_owned).to_vec();
+    for (value, valid) in [(false, true), (true, false)] {
+        both(&validator(), &changed(&path, Some(Value::Boolean(value))), valid, &format!("dedup = {value}"));
+    }
+}
+
+#[test]
 fn misspelt_keys_are_refused_by_both() {
     let (validator, root) = (validator(), full());
     let mut checked = 0;

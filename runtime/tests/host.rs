@@ -115,7 +115,7 @@ impl Bench {
 
     fn counts(&self) -> ReactorStats {
         let counts = self.store.stats().expect("counts").reactors.remove(0);
-        assert_eq!(counts.delivered, counts.done + counts.dead + counts.active, "{counts:?}");
+        assert_eq!(counts.delivered, counts.done + counts.dead + counts.dropped + counts.active, "{counts:?}");
         counts
     }
 

@@ -358,7 +358,7 @@ impl World {
     fn counts(&self, name: &str) -> ReactorStats {
         let stats = self.store.stats().expect("counts").reactors;
         let counts = stats.into_iter().find(|stats| stats.name == name).expect("a reactor");
-        assert_eq!(counts.delivered, counts.done + counts.dead + counts.active, "{counts:?}");
+        assert_eq!(counts.delivered, counts.done + counts.dead + counts.dropped + counts.active, "{counts:?}");
         counts
     }
 }

@@ -428,6 +428,8 @@ fn version_2(dir: &Path) {
     old.execute_batch(&format!(
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;
          BEGIN; PRAGMA application_id = {}; PRAGMA user_version = 2; {schema}
+         DROP VIEW ledger_status; DROP TABLE dropped;
+         ALTER TABLE ledger DROP COLUMN channel; ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;
          INSERT INTO channels (name, next) VALUES ('shop', 301); INSERT INTO reactors (name) VALUES ('inventory');
          CREATE TABLE log_1 (offset INTEGER PRIMARY KEY, accepted_wall INTEGER NOT NULL, accepted_host INTEGER NOT NULL,
                              attributes TEXT, system TEXT, body BLOB NOT NULL);
@@ -447,7 +449,7 @@ fn a_store_of_version_2_gets_checksums() {
     let expected: Vec<String> = (1..=300).map(body).collect();
     drop(SqliteStore::open(dir.path(), &OpenOptions::client()).unwrap());
     let bytes = fs::read(dir.path().join("reactor.db")).unwrap();
-    assert_eq!((bytes[20], bytes[63]), (8, 3), "room for checksums, and the version");
+    assert_eq!((bytes[20], bytes[63]), (8, 4), "room for checksums, and the version");
     let store = SqliteStore::open(dir.path(), &options()).unwrap();
     assert_eq!(fixture(&store).bodies(), expected);
     drop(store);

@@ -84,7 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_u8..4, any::<u8>()).prop_map(|(slot, delivery)| Step::Start(slot, delivery)),
         1 => (0_u8..4).prop_map(Step::End),
         4 => any::<u8>().prop_map(Step::Redrive),
-        1 => any::<u8>().prop_map(Step::Drop),
+        2 => any::<u8>().prop_map(Step::Drop),
         1 => Just(Step::Maintain),
         4 => prop::collection::vec(received, 0..6).prop_flat_map(|keys| {
             any::<bool>().prop_map(move |keep| Step::Receive { keys: keys.clone(), keep })
@@ -288,6 +288,7 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
 /// Everything that can be read, as text.
 fn picture(store: &dyn Store) -> String {
     let mut text = format!("{:?}\n{:?}\n", store.stats().unwrap(), store.requests(0).unwrap());
+    text += &format!("{:?}\n", store.blocked().unwrap());
     for channel in [ChannelId(1), ChannelId(2), OUTSIDE] {
         let records = store.read_log(channel, Offset(1), 1_000, 1 << 30).unwrap();
         let records: Vec<_> = records.into_iter().map(|record| (record.offset, record.message)).collect();

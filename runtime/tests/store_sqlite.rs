@@ -10,10 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use reactor_runtime::event::{ChannelId, Offset};
-use reactor_runtime::store::conformance::{DAY, Fixture, at, message, wait};
+use reactor_runtime::event::{ChannelId, Offset, Origin};
+use reactor_runtime::store::conformance::{DAY, Fixture, at, key, message, wait};
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::store::{Committed, Place, Request, Store, StoreError, Upkeep};
+use reactor_runtime::store::{
+    Admitted, Asked, Committed, Fate, NewDelivery, Place, Request, Store, StoreError, Upkeep,
+};
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
@@ -132,9 +134,9 @@ fn newer_stores_are_refused() {
     let dir = sample();
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch("PRAGMA user_version = 7").unwrap();
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 3, .. }), "stamp in the log");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 4, .. }), "stamp in the log");
     drop(conn);
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 3, .. }), "stamp in the file");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 4, .. }), "stamp in the file");
 }
 
 #[test]
@@ -149,10 +151,14 @@ fn older_stores_are_migrated() {
         };
         select.query_map([], |row| row.get(0)).unwrap().map(|sql| plain(sql.unwrap())).collect()
     };
-    // What version 2 added, and what version 3 did; pages had no checksums.
-    for (version, without) in
-        [(1, "DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased;"), (2, "")]
-    {
+    // What version 2 added, and what version 3 and version 4 did; pages had no checksums.
+    let fourth = "DROP TABLE dropped; DROP VIEW ledger_status; ALTER TABLE ledger DROP COLUMN channel;
+                  ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;";
+    let view = include_str!("../src/store/sqlite/schema.sql").split_once("CREATE VIEW").unwrap().1;
+    let group = "INSERT INTO meta VALUES ('group', 0);";
+    let second = "DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased;";
+    for (version, without) in [(1, second), (2, ""), (3, group)] {
+        let without = format!("{fourth} CREATE VIEW {view} {without}");
         let dir = tempdir().unwrap();
         let sql = include_str!("../src/store/sqlite/schema.sql").replace("('group', 0), ", "");
         let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
@@ -169,6 +175,46 @@ fn older_stores_are_migrated() {
         assert_eq!(store.reactor_names().unwrap().len(), 1, "nothing is lost");
         fixture(&store).publish(&["a"]);
     }
+}
+
+/// Before version 4 the ledger did not note where the event of a delivery is.
+#[test]
+fn what_an_earlier_version_admitted_is_told_as_far_as_it_is_known() {
+    let dir = tempdir().unwrap();
+    let schema = include_str!("../src/store/sqlite/schema.sql");
+    let hex = |number| key(number).0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
+    conn.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA application_id = {}; PRAGMA user_version = 3; {schema}
+         DROP VIEW ledger_status; DROP TABLE dropped;
+         ALTER TABLE ledger DROP COLUMN channel; ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;
+         INSERT INTO reactors (name) VALUES ('inventory'); INSERT INTO channels (name, next, cursor) VALUES ('shop', 3, 3);
+         CREATE TABLE log_1 (offset INTEGER PRIMARY KEY, accepted_wall INTEGER NOT NULL, accepted_host INTEGER NOT NULL,
+                             attributes TEXT, system TEXT, body BLOB NOT NULL);
+         INSERT INTO log_1 VALUES (1, 0, 0, NULL, NULL, x'7b7d'), (2, 0, 0, NULL, NULL, x'7b7d');
+         INSERT INTO ledger VALUES (1, 1, {}, x'{}');",
+        0x5263_7452,
+        at(0).0,
+        hex(1)
+    ))
+    .unwrap();
+    drop(conn);
+    let store = owner(dir.path());
+    let f = fixture(&store);
+    f.admit(Vec::new(), at(10));
+    f.publish(&["{}"]);
+    let asked = |offset, number| {
+        let origin = Origin { channel: f.channel, offset: Offset(offset), part: 0 };
+        Asked { reactor: f.reactor, key: key(number), origin }
+    };
+    let fate = |offset, number| store.fates((f.channel, Offset(offset)), &[asked(offset, number)]).unwrap().remove(0);
+    let third = NewDelivery { origin: asked(3, 1).origin, ..f.new_delivery(1, Place::Memory) };
+    assert_eq!(f.admit(vec![third], at(11)), [Admitted::Duplicate]);
+    assert_eq!(fate(3, 1), Some(Fate::Duplicate { first: None, fate: Box::new(Fate::Done) }));
+    for offset in [1, 2] {
+        assert_eq!(fate(offset, 1), Some(Fate::Done), "one of them did it");
+    }
+    assert_eq!(fate(2, 2), None);
 }
 
 fn tempdir_with_store() -> TempDir {

@@ -183,7 +183,7 @@ fn a_line_that_is_too_long_and_lines_that_are_no_events() {
     let told = told.says("line 2: refused").says("line 3: accepted, but").says("line 4: accepted, but");
     assert_eq!(
         told.json(),
-        json!({ "channel": "in", "accepted": 4, "refused": 1, "undecodable": 2, "firstOffset": 1, "lastOffset": 4 })
+        json!({ "channel": "in", "accepted": 4, "refused": 1, "undecodable": 2, "duplicates": 0, "firstOffset": 1, "lastOffset": 4 })
     );
     let summary = sandbox.until_idle();
     assert_eq!(summary["invalid"], 2);

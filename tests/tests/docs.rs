@@ -146,7 +146,9 @@ fn the_numbers_of_the_readme_are_those_of_the_demo() {
     let (readme, orders) = (read("README.md"), read("examples/orders/README.md"));
     for reactor in ["analytics", "inventory", "notifications", "payments"] {
         let row = readme.lines().find(|line| line.starts_with(&format!("│ {reactor}"))).expect("a row of the table");
-        let shown: Vec<&str> = row.split_whitespace().skip(2).take(3).collect();
+        // delivered, done and, behind the other outcomes and the duplicates, retried
+        let cells: Vec<&str> = row.split_whitespace().skip(2).collect();
+        let shown = vec![cells[0], cells[1], cells[9]];
         let row = orders.lines().find(|line| line.starts_with(&format!("| {reactor} |"))).expect("a row of the table");
         let derived: Vec<&str> = row.split('|').map(str::trim).skip(2).take(3).collect();
         assert_eq!(shown, derived, "{reactor}");

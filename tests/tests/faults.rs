@@ -229,3 +229,26 @@ fn what_is_no_event_is_forwarded_to_a_queue_and_comes_back() {
     assert_eq!((copy.body.as_str(), &note["hops"]), ("hello \n", &json!(1)), "no step of a chain");
     assert_eq!(sandbox.dead(&[]).len(), 2);
 }
+
+#[test]
+fn without_dedup_each_message_is_done_once_however_often_it_comes() {
+    let aws = FakeSqs::start();
+    aws.create("in");
+    let again = aws.inject(Rule::on("ReceiveMessage", Fault::Duplicate).times(5));
+    let kept = aws.inject(Rule::on("DeleteMessageBatch", Fault::KeepDeleted).times(3));
+    let sandbox = tally(&aws, "in", "lease = \"6s\"", "dedup = false");
+    for _ in 0..3 {
+        send(&aws, "in", 0..20);
+    }
+    let up = sandbox.up(&["--json"]);
+    wait_until("the queue is empty", || {
+        aws.advance(Duration::from_millis(200));
+        is_empty(&aws, "in")
+    });
+    assert!(aws.fired(again) > 0 && aws.fired(kept) > 0, "messages came again");
+    let summary = up.drain();
+    let tally = counts(&summary, "tally");
+    assert_eq!((&tally["done"], &tally["dead"], &tally["active"]), (&json!(60), &json!(0), &json!(0)), "{summary}");
+    let sum = (3 * (0..20).sum::<usize>()).to_string();
+    assert_eq!(sandbox.state("tally", "a"), Some(sum), "{summary}");
+}

@@ -117,7 +117,8 @@ fn every_case_has_its_right_value() {
     files(&folder, &mut all);
     all.sort();
     let name = |path: &Path| path.strip_prefix(&folder).expect("a path below it").to_string_lossy().into_owned();
-    let (mut count, mut used, mut wrong) = (0, BTreeSet::from(["README.md".to_owned()]), Vec::new());
+    let (mut count, mut used, mut wrong) =
+        (0, BTreeSet::from(["README.md".to_owned(), "outcomes.md".to_owned()]), Vec::new());
     for path in all.iter().filter(|path| path.to_string_lossy().ends_with(RIGHT)) {
         let case: Value = serde_json::from_slice(&fs::read(path).expect("a case")).expect("a case is JSON");
         let beside = path.parent().expect("a folder");
@@ -128,7 +129,10 @@ fn every_case_has_its_right_value() {
         wrong.extend(run(beside, &case, &guest).into_iter().map(|what| format!("{about}: {what}")));
     }
     // Others are compared by other tests, which is said beside them.
-    let is_told = |path: &Path| ["md", "txt"].iter().any(|ending| path.with_extension(ending).is_file());
+    let outcomes = fs::read_to_string(folder.join("outcomes.md")).expect("what is said of outcomes");
+    let is_told = |path: &Path| {
+        ["md", "txt"].iter().any(|ending| path.with_extension(ending).is_file()) || outcomes.contains(&name(path))
+    };
     let left: Vec<_> =
         all.iter().filter(|path| !is_told(path)).map(|path| name(path)).filter(|file| !used.contains(file)).collect();
     assert!(left.is_empty(), "files that no case names: {left:?}");

@@ -85,6 +85,12 @@ pub(super) fn summary(page: &str) -> &str {
     page.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, summary)| summary)
 }
 
+/// The code that is most like this one.
+pub(super) fn nearest(code: &str) -> Option<&'static str> {
+    let likeness = |known: &&str| strsim::jaro(known, code);
+    PAGES.iter().map(|(known, _)| *known).max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

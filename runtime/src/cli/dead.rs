@@ -16,6 +16,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
 
 use super::Global;
+use super::codes::{PAGES, nearest};
 use super::exit::{self, Exit};
 use super::hidden;
 use super::project::Project;
@@ -111,7 +112,7 @@ impl Dead {
                 let channel = dead.letter.origin.channel;
                 let channels = store.channel_names()?;
                 let from = channels.into_iter().find(|(id, _)| *id == channel).map(|(_, name)| name);
-                show(&dead, &names, &from.unwrap_or_else(|| channel.to_string()), global.json)
+                show(&dead, &names, &asked(&*store)?, &from.unwrap_or_else(|| channel.to_string()), global.json)
             }
             Self::Redrive { from: Some(channel), .. } => {
                 super::dead_from::redrive(&project, &project.client()?, &names, channel, global.json)
@@ -147,6 +148,9 @@ impl Select {
             let wrong = |error| Exit::new(exit::USAGE, anyhow!("--since {text}: {error}"));
             Ok::<_, Exit>(Timestamp::now() - units::parse_duration(text).map_err(wrong)?)
         });
+        if let Some(reason) = &self.reason {
+            is_reason(store, reason)?;
+        }
         let filter = DeadFilter {
             reactor: reactor.transpose()?,
             reason: self.reason.clone(),
@@ -159,12 +163,13 @@ impl Select {
     }
 
     fn list(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
+        let asked = asked(store)?;
         if json {
-            return self.each(store, names, false, |dead| print_json(&to_json(&dead, names)));
+            return self.each(store, names, false, |dead| print_json(&to_json(&dead, names, &asked)));
         }
         let mut rows = table(&HEADS);
         self.each(store, names, true, |dead| {
-            add_row(&mut rows, row(&dead, names).each_ref().map(String::as_str));
+            add_row(&mut rows, row(&dead, names, &asked).each_ref().map(String::as_str));
         })?;
         print_as_is(&rows.to_string());
         Ok(())
@@ -202,6 +207,37 @@ fn no_such(id: u64) -> Exit {
     Exit::new(exit::FAILURE, anyhow!("there is no dead letter {id}; `reactor dead list` shows those there are"))
 }
 
+/// That a dead letter can have this reason: it is a code, or there is one that has it.
+fn is_reason(store: &dyn Store, reason: &str) -> Result<(), Exit> {
+    let filter = DeadFilter { reason: Some(reason.to_owned()), limit: 1, brief: true, ..DeadFilter::default() };
+    if PAGES.iter().any(|(code, _)| *code == reason) || !store.dead_letters(&filter)?.is_empty() {
+        return Ok(());
+    }
+    let hint = nearest(reason).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Err(Exit::new(exit::USAGE, anyhow!("no dead letter has the reason `{reason}`{hint}")))
+}
+
+/// What a person has asked for that no host has carried out yet, by the numbers of the letters.
+type Asked = BTreeMap<u64, &'static str>;
+
+fn asked(store: &dyn Store) -> Result<Asked, Exit> {
+    let requests = store.requests(0)?.into_iter().map(|(_, request)| match request {
+        Request::Redrive(id) => (id, "redrive"),
+        Request::Drop(id) => (id, "drop"),
+    });
+    Ok(requests.collect())
+}
+
+/// What is under way with a letter, in words.
+fn under_way(dead: &StoredDead, asked: &Asked) -> Option<&'static str> {
+    match asked.get(&dead.id) {
+        _ if dead.redriving => Some("redriving"),
+        Some(&"drop") => Some("to be dropped"),
+        Some(_) => Some("to be redriven when `reactor up` runs"),
+        None => None,
+    }
+}
+
 fn name(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> String {
     dead.letter.reactor.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "-".into())
 }
@@ -209,9 +245,12 @@ fn name(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> String {
 /// The heads of the list.
 const HEADS: [&str; 7] = ["id", "ended", "reactor", "reason", "attempts", "type", "event"];
 
-fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> [String; 7] {
+fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) -> [String; 7] {
     let letter = &dead.letter;
-    let reason = if dead.redriving { format!("{} (redriving)", letter.reason) } else { letter.reason.clone() };
+    let reason = match under_way(dead, asked) {
+        Some(what) => format!("{} ({what})", letter.reason),
+        None => letter.reason.clone(),
+    };
     [
         dead.id.to_string(),
         format!("{:.0}", letter.at),
@@ -223,15 +262,22 @@ fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> [String; 7] {
     ]
 }
 
-fn show(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, from: &str, json: bool) -> Result<(), Exit> {
+fn show(
+    dead: &StoredDead,
+    names: &BTreeMap<ReactorId, String>,
+    asked: &Asked,
+    from: &str,
+    json: bool,
+) -> Result<(), Exit> {
     if json {
-        print_json(&to_json(dead, names));
+        print_json(&to_json(dead, names, asked));
         return Ok(());
     }
     let letter = &dead.letter;
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     out!("dead letter {} of {}: {}", dead.id, name(dead, names), letter.reason);
-    out!("ended        {:.3}{}", letter.at, if dead.redriving { " (redriving now)" } else { "" });
+    let under_way = under_way(dead, asked).map(|what| format!(" ({what})")).unwrap_or_default();
+    out!("ended        {:.3}{under_way}", letter.at);
     out!("event        {} {}", or_dash(&letter.event_type), or_dash(&letter.event_id));
     out!("correlation  {}", or_dash(&letter.correlation_id));
     out!("from         {from}/{}", letter.origin.offset);
@@ -254,7 +300,7 @@ fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> Value {
+fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) -> Value {
     use base64::Engine as _;
     let letter = &dead.letter;
     let body = match std::str::from_utf8(&letter.message.body) {
@@ -264,6 +310,7 @@ fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> Value {
     json!({
         "id": dead.id,
         "redriving": dead.redriving,
+        "asked": asked.get(&dead.id),
         "reactor": letter.reactor.and_then(|id| names.get(&id)),
         "reason": letter.reason,
         "detail": letter.detail,

@@ -18,6 +18,8 @@ pub const MODULE: u8 = 4;
 pub const STORE: u8 = 5;
 /// Some of the input was refused, and the rest was accepted; or nothing of it is an event.
 pub const PARTIAL: u8 = 6;
+/// Dead letters are left, and `--fail-on-dead` was asked for.
+pub const DEAD: u8 = 7;
 
 /// An error and the code the program ends with.
 #[derive(Debug)]

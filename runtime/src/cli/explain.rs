@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Global;
-use super::codes::{PAGES, summary};
+use super::codes::{PAGES, nearest, summary};
 use super::exit::{self, Exit};
 
 /// Say more about a code of an error, a warning or a dead letter
@@ -31,11 +31,7 @@ impl Explain {
 
 fn one(code: &str, as_json: bool) -> Result<(), Exit> {
     let Some((code, page)) = PAGES.iter().find(|(known, _)| *known == code) else {
-        let nearest = PAGES
-            .iter()
-            .map(|(known, _)| *known)
-            .max_by(|a, b| strsim::jaro(a, code).total_cmp(&strsim::jaro(b, code)));
-        let hint = nearest
+        let hint = nearest(code)
             .map(|near| format!("; did you mean `{near}`? `reactor explain` lists them all"))
             .unwrap_or_default();
         let error = anyhow!("there is no code `{code}`{hint}");

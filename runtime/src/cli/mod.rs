@@ -33,6 +33,7 @@ mod modules;
 mod new;
 mod project;
 mod publish;
+mod publish_again;
 mod reload;
 mod report;
 mod schema;
@@ -63,8 +64,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 module, 5 store, 6 partly refused, or no event.";
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 module, 5 store, 6 partly refused, or no event, 7 dead \
+     letters left (--fail-on-dead).";
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]

@@ -9,6 +9,7 @@ use crate::channel::aws::Aws;
 use crate::channel::{self, Remote};
 use crate::config::model::{ChannelConfig, Config, ReactorConfig};
 use crate::config::{self, Places};
+use crate::event::ReactorId;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::store::{Store, StoreError};
 
@@ -69,6 +70,16 @@ impl Project {
             return Ok(self.config.reactors.keys().cloned().collect());
         }
         wanted.iter().map(|name| self.known(name, "reactor", self.config.reactors.keys())).collect()
+    }
+
+    /// The numbers and names of reactors, those that have never run among them.
+    pub(super) fn numbered(&self, store: &dyn Store) -> Result<BTreeMap<ReactorId, String>, Exit> {
+        let mut names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
+        // One that has never run has no number yet; none that is given out will be as high as these.
+        let new = self.config.reactors.keys().filter(|name| !names.values().any(|known| known == *name));
+        let new: Vec<_> = (0..).map(|index| ReactorId(u32::MAX - index)).zip(new.cloned()).collect();
+        names.extend(new);
+        Ok(names)
     }
 
     /// A channel by its name; an unknown one is an error that names the nearest.

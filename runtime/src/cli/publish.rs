@@ -20,6 +20,7 @@ use super::Global;
 use super::exit::{self, Exit};
 use super::input::{Cut, Piece, Pieces, place};
 use super::project::Project;
+use super::publish_again::Again;
 
 /// Messages, and bytes, that share one durable write.
 const BATCH: usize = 1_024;
@@ -34,7 +35,9 @@ const NAMED: u64 = 5;
 /// Reads one event (a JSON document over one or more lines) or JSON lines (one event a line). An event is accepted, and
 /// durable, when the command says so. Works while `reactor up` runs, which sees the events at once, and while it does
 /// not. Lines above the channel's size limit are refused; lines that are no event of the channel's format are accepted
-/// with a warning, as any queue would, and end as dead letters. Exit code 6: something was refused, or nothing is an event.
+/// with a warning, as any queue would, and end as dead letters. Events of a local channel that count as the same as one of the
+/// last 10,000 that were delivered are accepted with a warning, too; the first 1,000 of the input are looked up. Exit code 6:
+/// something was refused, or nothing is an event.
 ///
 /// Example: reactor publish shop examples/orders/events.jsonl
 #[derive(Debug, Args)]
@@ -62,6 +65,8 @@ struct Report {
     refused: u64,
     /// Accepted, but no events of the channel's format.
     undecodable: u64,
+    /// Accepted, but reactors have been given events that count as the same, as far as was looked.
+    duplicates: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_offset: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,8 +96,13 @@ impl Publish {
                 To::Log(store, id)
             }
         };
+        let again = match &to {
+            To::Log(store, _) => Some(Again::new(&project, store, &channel.name)?),
+            To::Outside(_) => None,
+        };
         let mut batch = Batch {
             to,
+            again,
             runtime: &runtime,
             settings: Settings::new(channel),
             channel,
@@ -155,6 +165,7 @@ enum To {
 /// Messages on their way.
 struct Batch<'a> {
     to: To,
+    again: Option<Again>,
     runtime: &'a tokio::runtime::Runtime,
     channel: &'a ChannelConfig,
     settings: Settings,
@@ -186,9 +197,16 @@ impl Batch<'_> {
             self.name(self.report.refused, &say);
             return Ok(());
         }
+        if self.again.is_some() {
+            // As the log will: what has no id of its own is known by its place.
+            message.system.message_id = Some(place(line));
+        }
         match decode(&message, &self.settings) {
             Ok(contents) => {
                 self.events += contents.events.len();
+                if let Some(again) = &mut self.again {
+                    again.note(line, message.system.message_id.as_deref(), &contents.events);
+                }
                 if let Some(error) = contents.broken {
                     self.report.undecodable += 1;
                     let why = error.reason.code();
@@ -224,6 +242,21 @@ impl Batch<'_> {
         }
     }
 
+    fn name_duplicates(&mut self) -> Result<(), Exit> {
+        let Some(again) = &mut self.again else { return Ok(()) };
+        for (line, reactors) in again.look()? {
+            self.report.duplicates += 1;
+            let say = format!(
+                "{}: accepted, but it will not run again for {}: an event that counts as the same was published \
+                 before; `reactor log tail --outcome duplicate` names it",
+                place(line),
+                reactors.into_iter().collect::<Vec<_>>().join(", ")
+            );
+            self.name(self.report.duplicates, &say);
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<(), Exit> {
         let messages = std::mem::take(&mut self.messages);
         let lines = std::mem::take(&mut self.lines);
@@ -231,6 +264,7 @@ impl Batch<'_> {
         if messages.is_empty() {
             return Ok(());
         }
+        self.name_duplicates()?;
         let count = messages.len() as u64;
         let before = self.report.accepted;
         match &self.to {

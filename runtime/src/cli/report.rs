@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::dead::each;
 use crate::event::ReactorId;
 use crate::plain;
-use crate::store::{DeadFilter, Stats, Store, StoreError};
+use crate::store::{Blocked, DeadFilter, ReactorStats, Stats, Store, StoreError};
 
 use super::{print_as_is, print_json};
 
@@ -18,8 +18,55 @@ use super::{print_as_is, print_json};
 pub(super) struct Summary {
     #[serde(flatten)]
     stats: Stats,
+    reactors: Vec<Reactor>,
+    waits_for_person: Waits,
     /// Dead letters that are there now: reactor (or `-`), reason, count.
     dead_by_reason: Vec<DeadCount>,
+}
+
+/// Counts of a reactor. `delivered = done + dead + dropped + waiting + held + parked + running`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reactor {
+    #[serde(flatten)]
+    stats: ReactorStats,
+    #[serde(flatten)]
+    blocked: Blocked,
+    /// Not begun, in progress, or with a queue outside.
+    running: u64,
+}
+
+/// What goes on only when a person has done something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Waits {
+    /// Dead letters to be redriven or dropped.
+    pub(super) dead_letters: u64,
+    /// Keys that some of them park.
+    pub(super) parked_keys: u64,
+    /// Deliveries behind these.
+    pub(super) parked: u64,
+}
+
+impl Waits {
+    /// In words, if there is anything.
+    pub(super) fn words(self) -> Option<String> {
+        let Self { dead_letters, parked_keys, parked } = self;
+        if dead_letters == 0 {
+            return None;
+        }
+        let count = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+        let letters = count(dead_letters, "dead letter", "dead letters");
+        let keys = match parked_keys {
+            0 => String::new(),
+            keys => format!(
+                ", {} with {} behind",
+                count(keys, "parked key", "parked keys"),
+                count(parked, "delivery", "deliveries")
+            ),
+        };
+        Some(format!("{letters}{keys}"))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -29,6 +76,22 @@ struct DeadCount {
     count: u64,
 }
 
+/// The heads of the table of reactors. What was delivered is one of the seven that follow; duplicates were not.
+const HEADS: [&str; 12] = [
+    "reactor",
+    "delivered",
+    "done",
+    "dead",
+    "dropped",
+    "waiting",
+    "held",
+    "parked",
+    "running",
+    "duplicates",
+    "retried",
+    "emitted",
+];
+
 impl Summary {
     pub(super) fn of(store: &dyn Store) -> Result<Self, StoreError> {
         let names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
@@ -37,9 +100,34 @@ impl Summary {
             let reactor = dead.letter.reactor.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "-".into());
             *counts.entry((reactor, dead.letter.reason)).or_insert(0) += 1;
         })?;
-        let dead_by_reason =
+        let dead_by_reason: Vec<_> =
             counts.into_iter().map(|((reactor, reason), count)| DeadCount { reactor, reason, count }).collect();
-        Ok(Self { stats: store.stats()?, dead_by_reason })
+        let blocked: BTreeMap<ReactorId, Blocked> = store.blocked()?.into_iter().collect();
+        let of = |name: &str| {
+            names
+                .iter()
+                .find(|(_, known)| *known == name)
+                .and_then(|(id, _)| blocked.get(id))
+                .copied()
+                .unwrap_or_default()
+        };
+        let mut stats = store.stats()?;
+        let reactors = std::mem::take(&mut stats.reactors).into_iter().map(|stats| {
+            let blocked = of(&stats.name);
+            let running = stats.active.saturating_sub(stats.waiting + blocked.held + blocked.parked);
+            Reactor { stats, blocked, running }
+        });
+        let waits_for_person = Waits {
+            dead_letters: dead_by_reason.iter().map(|entry| entry.count).sum(),
+            parked_keys: blocked.values().map(|blocked| blocked.parked_keys).sum(),
+            parked: blocked.values().map(|blocked| blocked.parked).sum(),
+        };
+        Ok(Self { reactors: reactors.collect(), stats, waits_for_person, dead_by_reason })
+    }
+
+    /// What waits for a person.
+    pub(super) fn waits(&self) -> Waits {
+        self.waits_for_person
     }
 
     /// Prints the summary on stdout.
@@ -53,19 +141,22 @@ impl Summary {
             add_row(&mut channels, [name, &published.to_string(), &backlog.to_string()]);
         }
         print_as_is(&channels.to_string());
-        let heads = ["reactor", "delivered", "done", "retried", "duplicates", "dead", "emitted", "waiting"];
-        let mut reactors = table(&heads);
-        for reactor in &self.stats.reactors {
+        let mut reactors = table(&HEADS);
+        for Reactor { stats, blocked, running } in &self.reactors {
             let counts = [
-                reactor.delivered,
-                reactor.done,
-                reactor.retried,
-                reactor.duplicates,
-                reactor.dead,
-                reactor.emitted,
-                reactor.waiting,
+                stats.delivered,
+                stats.done,
+                stats.dead,
+                stats.dropped,
+                stats.waiting,
+                blocked.held,
+                blocked.parked,
+                *running,
+                stats.duplicates,
+                stats.retried,
+                stats.emitted,
             ];
-            let cells = std::iter::once(reactor.name.clone()).chain(counts.iter().map(u64::to_string));
+            let cells = std::iter::once(stats.name.clone()).chain(counts.iter().map(u64::to_string));
             add_row(&mut reactors, cells);
         }
         print_as_is(&reactors.to_string());

@@ -3,6 +3,7 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,9 +41,14 @@ pub(super) struct Up {
     /// Build all modules first, also those that are there
     #[arg(long)]
     build: bool,
-    /// End when every event is dealt with and nothing waits
+    /// End when every event is dealt with and nothing waits, but for a person
     #[arg(long)]
     until_idle: bool,
+    /// End with exit code 7 if there are dead letters at the end, earlier ones too
+    ///
+    /// Example: reactor up --until-idle --fail-on-dead
+    #[arg(long)]
+    fail_on_dead: bool,
     /// Take over changed modules, and a changed configuration, as soon as their files change
     #[arg(long)]
     watch: bool,
@@ -105,7 +111,16 @@ impl Up {
         exporter.into_iter().for_each(Exporter::flush);
         drop(control);
         ended?;
-        Summary::of(&*store)?.print(global.json)?;
+        let summary = Summary::of(&*store)?;
+        summary.print(global.json)?;
+        let Some(waits) = summary.waits().words() else { return Ok(()) };
+        if self.fail_on_dead {
+            let error = anyhow!(
+                "{waits}; `reactor dead list` shows why, `reactor dead redrive` and `reactor dead drop` settle them"
+            );
+            return Err(Exit::new(exit::DEAD, error));
+        }
+        tracing::warn!("for a person to redrive or drop: {waits}; `reactor dead list` shows why");
         Ok(())
     }
 

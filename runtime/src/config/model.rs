@@ -318,6 +318,8 @@ pub struct DedupPolicy {
     pub window: Duration,
     /// A value of the event to compare instead of its identity.
     pub key: Option<Pointer>,
+    /// `dedup = false`: every message counts as an event of its own.
+    pub off: bool,
 }
 
 /// What becomes of deliveries that end without success; the store always keeps them.

@@ -94,12 +94,16 @@ pub(super) fn breaker(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<
 }
 
 pub(super) fn dedup(reader: &mut Reader<'_>, section: &Section<'_>) -> DedupPolicy {
-    let default = DedupPolicy { window: 14 * DAY, key: None };
+    let default = DedupPolicy { window: 14 * DAY, key: None, off: false };
+    if section.get("dedup").is_some_and(|value| value.get_ref().as_bool() == Some(false)) {
+        return DedupPolicy { off: true, ..default };
+    }
     let Some(table) = reader.table(section, "dedup") else { return default };
     misplaced(reader, &table, DEDUP);
     DedupPolicy {
         window: reader.duration(&table, "window", SECOND..=YEAR).unwrap_or(default.window),
         key: pointer::into_event(reader, &table, "key"),
+        off: false,
     }
 }
 

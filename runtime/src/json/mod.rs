@@ -6,12 +6,14 @@
 
 mod check;
 mod decimal;
+mod layout;
 mod object;
 mod pointers;
 mod value;
 
 pub use check::{Flaw, FlawKind, MAX_DEPTH, check};
 pub use decimal::Decimal;
+pub use layout::{compact, pretty};
 pub use object::{Object, elements};
 pub use pointers::PointerSet;
 pub use value::Value;

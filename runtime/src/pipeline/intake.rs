@@ -127,7 +127,7 @@ impl Channel {
                 event: Arc::clone(&event),
                 origin,
                 identity: decoded.identity,
-                key: found.key.unwrap_or(decoded.identity),
+                key: found.key(decoded.identity, record.message.system.message_id.as_deref(), decoded.part),
                 lane: found.lane.or(group),
             }));
         }

@@ -26,6 +26,14 @@ macro_rules! store_conformance {
     ($factory:expr) => {
         $crate::store_conformance!(@cases $factory;
             fates_are_told,
+            duplicates_name_the_first,
+            dropped_is_not_done,
+            firsts_are_found_far_back,
+            dropped_is_new_in_any_segment,
+            dropped_after_a_redrive,
+            held_and_parked_are_told,
+            known_keys_are_told,
+            dropped_letters_are_forgotten,
             names_are_stable,
             offsets_are_consecutive,
             a_log_returns_what_was_published,
@@ -92,6 +100,7 @@ macro_rules! store_conformance {
             leased_deliveries_are_away_after_a_crash,
             away_for_ever_is_somebody_elses,
             a_dead_letter_that_is_sent_back_runs_again,
+            what_was_dropped_is_new_when_it_is_received_again,
             what_ends_on_reception_is_kept,
             what_ends_on_arrival_is_forwarded,
             the_outbox_is_filled_by_commits,

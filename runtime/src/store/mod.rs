@@ -217,9 +217,13 @@ pub trait Store: Send + Sync + 'static {
     fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<StoredDead>>;
     /// One dead letter.
     fn dead_letter(&self, id: u64) -> Result<Option<StoredDead>>;
-    /// What became of the deliveries with these dedup keys, as far as the ledger knows: of each, the one that was admitted
-    /// first after the record at `from` was accepted, or else the last one before.
-    fn fates(&self, from: (ChannelId, Offset), asked: &[(ReactorId, Identity)]) -> Result<Vec<Option<Fate>>>;
+    /// What became of each of these deliveries, as far as the store knows; of one that was not entered, because another
+    /// event with its key had been, what became of that. No origin is before the record at `from`.
+    fn fates(&self, from: (ChannelId, Offset), asked: &[Asked]) -> Result<Vec<Option<Fate>>>;
+    /// When each of these keys was last admitted, if that is among the newest deliveries, of which `most` are looked at.
+    fn known(&self, asked: &[(ReactorId, Identity)], most: usize) -> Result<Vec<Option<HostTime>>>;
+    /// What of each reactor's deliveries waits for others, where there is any. Takes time in proportion to it.
+    fn blocked(&self) -> Result<Vec<(ReactorId, Blocked)>>;
     /// Asks the owner (this process or another, now or at its next start) to do something. Durable.
     fn request(&self, request: Request) -> Result<()>;
     /// Requests that have not been carried out, with a number above `after`, in order.
@@ -227,7 +231,8 @@ pub trait Store: Send + Sync + 'static {
     /// Carries out a redrive: the dead letter becomes a delivery with no attempts, in progress in the ledger, and
     /// the request is removed. `None` if there is no such dead letter or it is on its way already. Durable.
     fn redrive(&self, request: u64, dead: u64) -> Result<Option<StoredDelivery>>;
-    /// Carries out a drop: removes the dead letter and the request; answers which lane it had parked. Durable.
+    /// Carries out a drop: removes the dead letter and the request; answers which lane it had parked. What comes with its
+    /// key from then on is new. Durable.
     fn drop_dead(&self, request: u64, dead: u64) -> Result<Option<(ReactorId, LaneKey)>>;
 
     // --- housekeeping ------------------------------------------------------------------------------------------

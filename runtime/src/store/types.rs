@@ -311,15 +311,58 @@ pub struct StoredDead {
     pub letter: DeadLetter,
 }
 
+/// A delivery that somebody asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// For whom.
+    pub reactor: ReactorId,
+    /// Dedup key within the reactor.
+    pub key: Identity,
+    /// Where its event is.
+    pub origin: Origin,
+}
+
 /// What became of a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fate {
-    /// It has not ended.
+    /// It has not ended, and is not held.
     Active(Box<StoredDelivery>),
+    /// It waits for another delivery of its ordering key.
+    Held(Box<StoredDelivery>, Option<Behind>),
     /// It ended as the dead letter with this number.
     Dead(u64),
-    /// It is done; or it was dead, and its letter has been dropped.
+    /// It ended as the dead letter with this number, for this reason, and a person has dropped the letter.
+    Dropped(u64, String),
+    /// It is done.
     Done,
+    /// It never became a delivery, because another event with its key had.
+    Duplicate {
+        /// Where that event is; nothing if it was admitted by a version that did not note it.
+        first: Option<Origin>,
+        /// What became of that one.
+        fate: Box<Fate>,
+    },
+}
+
+/// What a held delivery waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// This event's delivery, which waits for its next attempt.
+    Waiting(Origin),
+    /// This dead letter, which parks their key until a person redrives or drops it.
+    Parked(u64),
+}
+
+/// What of a reactor's deliveries waits for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Blocked {
+    /// Deliveries behind another of their key, which waits for its next attempt.
+    pub held: u64,
+    /// Deliveries behind a dead letter of their key that waits for a person.
+    pub parked: u64,
+    /// Keys that such letters park.
+    pub parked_keys: u64,
 }
 
 /// Which dead letters; all conditions must hold.
@@ -403,10 +446,11 @@ pub struct Stats {
     /// Messages that could not be decoded.
     pub invalid: u64,
     /// Per reactor.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reactors: Vec<ReactorStats>,
 }
 
-/// Counts of one reactor. `delivered = done + dead + active` at every moment.
+/// Counts of one reactor. `delivered = done + dead + dropped + active` at every moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReactorStats {
@@ -420,8 +464,10 @@ pub struct ReactorStats {
     pub retried: u64,
     /// Deliveries that the ledger knew already.
     pub duplicates: u64,
-    /// Ended without success, and not redriven with success since.
+    /// Ended without success, and neither redriven with success nor dropped since.
     pub dead: u64,
+    /// Ended without success, and dropped by a person.
+    pub dropped: u64,
     /// Events emitted.
     pub emitted: u64,
     /// Deliveries in memory, spilled, held, waiting or away.

@@ -1,5 +1,7 @@
 //! `reactor log tail|show`
 
+mod json;
+mod outcome;
 mod pick;
 mod show;
 mod story;

@@ -5,10 +5,13 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use crate::cli::exit::{self, Exit};
+use crate::cli::project::Project;
 use crate::config::units;
+use crate::store::Store;
 use crate::subscription::TypePattern;
 
-use super::story::{Outcome, Part, Story, Told};
+use super::outcome::Outcome;
+use super::story::{Part, Story, Told};
 
 /// All conditions must hold.
 #[derive(Debug, Args)]
@@ -34,11 +37,24 @@ pub(super) struct Pick {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Wanted {
     Done,
+    /// A dead letter, which `dead` shows
     Dead,
+    /// A dead letter that a person has dropped
+    Dropped,
+    /// Not run, since another event counts as the same
+    Duplicate,
     /// In back-off
     Waiting,
+    /// Behind an earlier event of its key that is in back-off
+    Held,
+    /// Behind a dead letter of its key, until a person redrives or drops that
+    Parked,
+    /// With its queue outside, until it is received again
+    Away,
     /// In progress, or not begun
     Running,
+    /// The reactor did not read the channel then, or the ledger has forgotten the event
+    Unknown,
     /// No reactor wants it
     Unrouted,
     /// It is no event
@@ -53,7 +69,13 @@ pub(super) struct Picker<'p> {
 }
 
 impl Pick {
-    pub(super) fn picker(&self) -> Result<Picker<'_>, Exit> {
+    /// An unknown reactor is an error: `known` are those of the configuration and the store.
+    pub(super) fn picker(&self, project: &Project, known: &dyn Store) -> Result<Picker<'_>, Exit> {
+        if let Some(reactor) = &self.reactor
+            && !known.reactor_names()?.iter().any(|(_, name)| name == reactor)
+        {
+            project.reactor_names(std::slice::from_ref(reactor))?;
+        }
         let wrong = |what: &str, text: &str, why: String| Exit::new(exit::USAGE, anyhow!("{what} {text}: {why}"));
         let pattern = self
             .pattern
@@ -75,17 +97,17 @@ impl Picker<'_> {
         }
         let invalid = self.pick.outcome == Some(Wanted::Invalid);
         match &mut story.events {
-            Err(_) => {
-                let about_events =
-                    self.pattern.is_some() || self.pick.reactor.is_some() || self.pick.correlation.is_some();
-                (!about_events && (invalid || self.pick.outcome.is_none())).then_some(story)
-            }
-            Ok(_) if invalid => None,
+            Err(_) => (!self.is_about_events() && (invalid || self.pick.outcome.is_none())).then_some(story),
+            Ok(_) if invalid => (story.broken.is_some() && !self.is_about_events()).then_some(story),
             Ok(events) => {
                 events.retain(|told| self.wants(told));
                 (!events.is_empty()).then_some(story)
             }
         }
+    }
+
+    fn is_about_events(&self) -> bool {
+        self.pattern.is_some() || self.pick.reactor.is_some() || self.pick.correlation.is_some()
     }
 
     fn wants(&self, told: &Told) -> bool {
@@ -105,10 +127,17 @@ impl Picker<'_> {
 }
 
 fn is(outcome: &Outcome, wanted: Wanted) -> bool {
-    match outcome {
-        Outcome::Done => wanted == Wanted::Done,
-        Outcome::Dead { .. } => wanted == Wanted::Dead,
-        Outcome::Waiting(..) => wanted == Wanted::Waiting,
-        Outcome::Running(_) | Outcome::Pending => wanted == Wanted::Running,
-    }
+    let of = match outcome {
+        Outcome::Done => Wanted::Done,
+        Outcome::Dead { .. } => Wanted::Dead,
+        Outcome::Dropped { .. } => Wanted::Dropped,
+        Outcome::Duplicate(_) => Wanted::Duplicate,
+        Outcome::Waiting(..) => Wanted::Waiting,
+        Outcome::Held(..) => Wanted::Held,
+        Outcome::Parked(..) => Wanted::Parked,
+        Outcome::Away(_) => Wanted::Away,
+        Outcome::Running(_) | Outcome::Pending => Wanted::Running,
+        Outcome::Unknown => Wanted::Unknown,
+    };
+    of == wanted
 }

@@ -8,8 +8,11 @@ use crate::cli::hidden::name;
 use crate::cli::project::Project;
 use crate::cli::{Global, print_block, print_json};
 use crate::event::Offset;
+use crate::json::pretty;
 
-use super::story::{Channel, Outcome, Part, Story, Teller, Told, to_json};
+use super::json::to_json;
+use super::outcome::Outcome;
+use super::story::{Channel, Part, Story, Teller, Told};
 
 /// Records looked through at a time.
 const PAGE: usize = 1_024;
@@ -92,6 +95,7 @@ fn print(story: &Story) {
         Err(why) => out!("no event: {why}"),
         Ok(events) => events.iter().for_each(print_event),
     }
+    story.broken.iter().for_each(|why| out!("a part of it is no event: {why}"));
 }
 
 fn print_event(told: &Told) {
@@ -108,6 +112,7 @@ fn print_event(told: &Told) {
         ("subject", &event.subject),
         ("key", &event.partition_key),
         ("trace", &event.trace_parent),
+        ("content", &Some(event.content_type.clone())),
     ];
     for (name, value) in optional {
         value.iter().for_each(|value| line(name, value));
@@ -116,11 +121,11 @@ fn print_event(told: &Told) {
         out!("attributes");
         event.attributes.iter().for_each(|attribute| out!("    {attribute}"));
     }
-    let data =
-        serde_json::from_slice::<serde_json::Value>(&event.data).and_then(|data| serde_json::to_string_pretty(&data));
     out!("data ({} bytes)", event.data.len());
-    let data = data.unwrap_or_else(|_| String::from_utf8_lossy(&event.data).into_owned());
-    print_block(&data);
+    match std::str::from_utf8(&event.data) {
+        Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => print_block(&pretty(text)),
+        _ => print_block(&String::from_utf8_lossy(&event.data)),
+    }
     if parts.is_empty() {
         out!("no reactor wants it");
     }
@@ -128,13 +133,10 @@ fn print_event(told: &Told) {
 }
 
 fn print_part(part: &Part) {
-    let more = match &part.outcome {
-        Outcome::Dead { letter, reason, .. } => format!(", {reason}; `reactor dead show {letter}`"),
-        Outcome::Waiting(_, due) => format!(", next attempt at {due:.3}"),
-        Outcome::Pending => ", not admitted yet".to_owned(),
-        Outcome::Running(_) | Outcome::Done => String::new(),
-    };
-    out!("{}: {}{more}", part.reactor, part.outcome.word());
+    out!("{}: {}", part.reactor, part.outcome.sentence());
+    if let Outcome::Duplicate(duplicate) = &part.outcome {
+        duplicate.warning().iter().for_each(|warning| out!("    {warning}"));
+    }
     for attempt in part.outcome.history() {
         out!("    attempt {} at {:.3}: {}", attempt.number, attempt.at, attempt.code);
         print_block(&attempt.error.split('\n').take(3).collect::<Vec<_>>().join("\n"));

@@ -6,17 +6,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use crate::attribute;
 use crate::cli::exit::Exit;
-use crate::cli::hidden::{attempts, hide, name};
+use crate::cli::hidden::{attempts, hide};
 use crate::cli::project::Project;
-use crate::event::{AttemptRecord, ChannelId, Event, HostTime, Identity, Offset, ReactorId};
-use crate::pipeline::decode::{Settings, decode};
+use crate::event::{ChannelId, Event, HostTime, Offset, Origin, ReactorId};
+use crate::json;
+use crate::pipeline::decode::{DecodeError, Settings, decode};
 use crate::pipeline::forward::sent_back;
-use crate::pipeline::route::Routes;
-use crate::store::{Fate, LogRecord, Place, Store};
+use crate::pipeline::route::{Match, Routes};
+use crate::store::{Asked, Behind, Fate, LogRecord, Place, Store, StoredDelivery};
+
+use super::outcome::{Duplicate, Outcome, Spot};
 
 /// Most bytes of records read at a time.
 const READ_BYTES: usize = 8 << 20;
@@ -25,6 +26,8 @@ const READ_BYTES: usize = 8 << 20;
 pub(super) struct Teller {
     pub(super) store: Arc<dyn Store>,
     pub(super) channels: Vec<Channel>,
+    /// Those that are not told of, but may hold the first of a duplicate.
+    others: Vec<Channel>,
     names: BTreeMap<ReactorId, String>,
 }
 
@@ -43,6 +46,8 @@ pub(super) struct Story {
     pub(super) accepted: Timestamp,
     /// The events in it; an error says why there are none.
     pub(super) events: Result<Vec<Told>, String>,
+    /// Why a part of it is no event.
+    pub(super) broken: Option<String>,
 }
 
 /// An event, and its outcome for each reactor.
@@ -55,47 +60,6 @@ pub(super) struct Told {
 pub(super) struct Part {
     pub(super) reactor: String,
     pub(super) outcome: Outcome,
-}
-
-/// Where a delivery stands.
-pub(super) enum Outcome {
-    /// It has not been admitted yet, or not by this reactor.
-    Pending,
-    /// Running, or about to.
-    Running(Vec<AttemptRecord>),
-    /// Its next attempt comes at this time.
-    Waiting(Vec<AttemptRecord>, Timestamp),
-    Done,
-    Dead {
-        letter: u64,
-        reason: String,
-        history: Vec<AttemptRecord>,
-    },
-}
-
-impl Outcome {
-    /// The word for it.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running(_) => "running",
-            Self::Waiting(..) => "waiting",
-            Self::Done => "done",
-            Self::Dead { .. } => "dead",
-        }
-    }
-
-    pub(super) fn history(&self) -> &[AttemptRecord] {
-        match self {
-            Self::Running(history) | Self::Waiting(history, _) | Self::Dead { history, .. } => history,
-            Self::Pending | Self::Done => &[],
-        }
-    }
-
-    /// Whether nothing more comes of it by itself.
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self, Self::Done | Self::Dead { .. })
-    }
 }
 
 impl Story {
@@ -112,29 +76,26 @@ impl Teller {
         let store = project.look()?;
         let known: BTreeMap<String, ChannelId> =
             store.channel_names()?.into_iter().map(|(id, name)| (name, id)).collect();
-        let mut names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
-        // One that has never run has no number yet; none that is given out will be as high as these.
-        let new = project.config.reactors.keys().filter(|name| !names.values().any(|known| known == *name));
-        let new: Vec<_> = (0..).map(|index| ReactorId(u32::MAX - index)).zip(new.cloned()).collect();
-        names.extend(new);
+        let names = project.numbered(&*store)?;
         let reactors: Vec<_> =
             names.iter().filter_map(|(id, name)| Some((*id, project.config.reactors.get(name)?))).collect();
-        let mut channels = Vec::new();
-        let chosen: Vec<String> =
-            if wanted.is_empty() { project.config.channels.keys().cloned().collect() } else { wanted.to_vec() };
-        for name in chosen {
-            let config = project.channel(&name)?;
+        for name in wanted {
+            project.channel(name)?;
+        }
+        let (mut channels, mut others) = (Vec::new(), Vec::new());
+        for (name, config) in &project.config.channels {
             // Nothing was ever published to a channel without a number.
-            let Some(id) = known.get(&name).copied() else { continue };
-            let routes = Routes::compile(&name, &reactors);
-            channels.push(Channel {
+            let Some(id) = known.get(name).copied() else { continue };
+            let routes = Routes::compile(name, &reactors);
+            let channel = Channel {
                 settings: Settings::new(config).with_emitters(project.config.reactors.keys()),
                 routes,
-                name,
+                name: name.clone(),
                 id,
-            });
+            };
+            if wanted.is_empty() || wanted.contains(name) { channels.push(channel) } else { others.push(channel) }
         }
-        Ok(Self { store, channels, names })
+        Ok(Self { store, channels, others, names })
     }
 
     /// Reads records from an offset on; answers none at the end of the log.
@@ -149,120 +110,142 @@ impl Teller {
         let (mut stories, mut asked) = (Vec::new(), Vec::new());
         for record in records {
             let (offset, accepted) = (record.offset, record.accepted);
-            let events = channel.events(record);
-            for (_, keys) in events.iter().flatten() {
-                asked.extend(keys.iter().copied().filter(|_| offset < cursor));
-            }
-            stories.push((offset, accepted, events));
+            let contents = channel.contents(record);
+            let keyed = contents.iter().flat_map(|contents| &contents.events);
+            asked.extend(keyed.flat_map(|keyed| keyed.asked.iter().copied()).filter(|_| offset < cursor));
+            stories.push((offset, accepted, contents));
         }
         let fates = self.store.fates((channel.id, first), &asked)?;
         let fates: HashMap<_, _> = asked.into_iter().zip(fates).collect();
         let now = (self.store.host_time()?, Timestamp::now());
         let mut told = Vec::new();
-        for (offset, accepted, events) in stories {
-            let events = match events {
-                Err(why) => Err(why),
-                Ok(events) => {
-                    let mut all = Vec::new();
-                    for (event, keys) in events {
-                        let mut parts = Vec::new();
-                        for key in keys {
-                            let outcome = self.outcome(fates.get(&key).and_then(Option::as_ref), now)?;
-                            parts.push(Part { reactor: self.names.get(&key.0).cloned().unwrap_or_default(), outcome });
-                        }
-                        all.push(Told { event, parts });
-                    }
-                    Ok(all)
+        for (offset, accepted, contents) in stories {
+            let (events, broken) = match contents {
+                Err(why) => (Err(why), None),
+                Ok(Contents { events, broken }) => {
+                    let tell = |keyed| self.tell_event(keyed, offset < cursor, &fates, now);
+                    (Ok(events.into_iter().map(tell).collect::<Result<_, _>>()?), broken)
                 }
             };
-            told.push(Story { channel: channel.name.clone(), offset, accepted, events });
+            told.push(Story { channel: channel.name.clone(), offset, accepted, events, broken });
         }
         Ok(told)
     }
 
-    fn outcome(&self, fate: Option<&Fate>, (host, wall): (HostTime, Timestamp)) -> Result<Outcome, Exit> {
+    fn tell_event(
+        &self,
+        Keyed { event, asked, .. }: Keyed,
+        admitted: bool,
+        fates: &HashMap<Asked, Option<Fate>>,
+        now: (HostTime, Timestamp),
+    ) -> Result<Told, Exit> {
+        let mut parts = Vec::with_capacity(asked.len());
+        for asked in asked {
+            let outcome = match fates.get(&asked).and_then(Option::as_ref) {
+                Some(Fate::Duplicate { first, fate }) => {
+                    let outcome = Box::new(self.outcome(fate, now)?);
+                    let differs = first.map_or(Ok(Vec::new()), |first| self.differences(&event, first))?;
+                    Outcome::Duplicate(Duplicate { first: first.map(|first| self.spot(first)), outcome, differs })
+                }
+                Some(fate) => self.outcome(fate, now)?,
+                None if admitted => Outcome::Unknown,
+                None => Outcome::Pending,
+            };
+            parts.push(Part { reactor: self.names.get(&asked.reactor).cloned().unwrap_or_default(), outcome });
+        }
+        Ok(Told { event, parts })
+    }
+
+    fn outcome(&self, fate: &Fate, (host, wall): (HostTime, Timestamp)) -> Result<Outcome, Exit> {
+        let history = |stored: &StoredDelivery| attempts(stored.history.clone());
         Ok(match fate {
-            None => Outcome::Pending,
-            Some(Fate::Done) => Outcome::Done,
-            Some(Fate::Active(stored)) if stored.place == Place::Waiting => {
-                let due = wall + stored.due.since(host);
-                Outcome::Waiting(attempts(stored.history.clone()), due)
-            }
-            Some(Fate::Active(stored)) => Outcome::Running(attempts(stored.history.clone())),
-            Some(&Fate::Dead(letter)) => match self.store.dead_letter(letter)? {
+            Fate::Done => Outcome::Done,
+            Fate::Active(stored) => match stored.place {
+                Place::Waiting => Outcome::Waiting(history(stored), wall + stored.due.since(host)),
+                Place::Away => Outcome::Away(history(stored)),
+                Place::Memory | Place::Spilled | Place::Held => Outcome::Running(history(stored)),
+            },
+            Fate::Held(stored, Some(Behind::Parked(letter))) => Outcome::Parked(history(stored), *letter),
+            Fate::Held(stored, Some(Behind::Waiting(head))) => Outcome::Held(history(stored), Some(self.spot(*head))),
+            Fate::Held(stored, None) => Outcome::Held(history(stored), None),
+            Fate::Dropped(letter, reason) => Outcome::Dropped { letter: *letter, reason: reason.clone() },
+            &Fate::Dead(letter) => match self.store.dead_letter(letter)? {
                 Some(dead) => {
                     Outcome::Dead { letter, reason: dead.letter.reason, history: attempts(dead.letter.history) }
                 }
-                None => Outcome::Done,
+                // Since it was asked for.
+                None => Outcome::Unknown,
             },
+            // One is never the first of another.
+            Fate::Duplicate { fate, .. } => self.outcome(fate, (host, wall))?,
         })
+    }
+
+    fn channel(&self, id: ChannelId) -> Option<&Channel> {
+        self.channels.iter().chain(&self.others).find(|channel| channel.id == id)
+    }
+
+    fn spot(&self, origin: Origin) -> Spot {
+        let channel = self.channel(origin.channel).map_or_else(|| origin.channel.to_string(), |it| it.name.clone());
+        Spot { channel, offset: origin.offset, part: origin.part }
+    }
+
+    /// In what an event is not what the first one with its key is.
+    fn differences(&self, event: &Event, first: Origin) -> Result<Vec<&'static str>, Exit> {
+        let Some(channel) = self.channel(first.channel) else { return Ok(Vec::new()) };
+        let record = self.read(channel, first.offset, 1)?.into_iter().find(|record| record.offset == first.offset);
+        let contents = record.and_then(|record| channel.contents(record).ok());
+        let mut events = contents.into_iter().flat_map(|contents| contents.events);
+        let Some(Keyed { event: other, .. }) = events.find(|keyed| keyed.part == first.part) else {
+            return Ok(Vec::new());
+        };
+        let data = |event: &Event| {
+            let text =
+                std::str::from_utf8(&event.data).ok().filter(|_| crate::pipeline::view::is_json(&event.content_type));
+            text.map_or_else(|| event.data.to_vec(), |text| json::compact(text).into_bytes())
+        };
+        let differs = [
+            ("type", (&event.event_type, event.version) != (&other.event_type, other.version)),
+            ("data", data(event) != data(&other)),
+        ];
+        Ok(differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect())
     }
 }
 
-type Keyed = (Event, Vec<(ReactorId, Identity)>);
+/// What a record holds.
+struct Contents {
+    events: Vec<Keyed>,
+    broken: Option<String>,
+}
+
+/// An event, and the deliveries that it asks for.
+struct Keyed {
+    event: Event,
+    part: u32,
+    asked: Vec<Asked>,
+}
 
 impl Channel {
     /// The events of a record, each with the dedup keys of the reactors that get it.
-    fn events(&self, record: LogRecord) -> Result<Vec<Keyed>, String> {
+    fn contents(&self, record: LogRecord) -> Result<Contents, String> {
+        let offset = record.offset;
         let mut message = sent_back(record.message).0;
         message.system.message_id.get_or_insert_with(|| format!("{}/{}", self.name, record.offset));
-        let decoded = decode(&message, &self.settings)
-            .map_err(|error| hide(&format!("{}: {error}", error.reason.code())).into_owned())?;
+        let why = |error: DecodeError| hide(&format!("{}: {error}", error.reason.code())).into_owned();
+        let decoded = decode(&message, &self.settings).map_err(why)?;
         let mut events = Vec::new();
         for decoded in decoded.events {
             let mut matches = Vec::new();
             self.routes.matching(&decoded.event, &mut matches);
-            let keys = matches.iter().map(|found| (found.reactor, found.key.unwrap_or(decoded.identity))).collect();
-            events.push((decoded.event, keys));
+            let origin = Origin { channel: self.id, offset, part: decoded.part };
+            let asked = |found: &Match| Asked {
+                reactor: found.reactor,
+                key: found.key(decoded.identity, message.system.message_id.as_deref(), decoded.part),
+                origin,
+            };
+            let asked = matches.iter().map(asked).collect();
+            events.push(Keyed { event: decoded.event, part: decoded.part, asked });
         }
-        Ok(events)
+        Ok(Contents { events, broken: decoded.broken.map(why) })
     }
-}
-
-/// A story as one object.
-pub(super) fn to_json(story: &Story, whole: bool) -> Value {
-    let mut object = json!({ "channel": story.channel, "offset": story.offset.0, "accepted": story.accepted });
-    match &story.events {
-        Err(why) => object["invalid"] = why.as_str().into(),
-        Ok(events) => object["events"] = events.iter().map(|told| event_json(told, whole)).collect(),
-    }
-    object
-}
-
-fn event_json(told: &Told, whole: bool) -> Value {
-    let Told { event, parts } = told;
-    let mut object = json!({
-        "eventId": event.id,
-        "eventType": name(&event.event_type),
-        "eventVersion": event.version,
-        "source": name(&event.source),
-        "correlationId": event.correlation_id,
-        "causationId": event.causation_id,
-        "reactors": parts.iter().map(part_json).collect::<Vec<_>>(),
-    });
-    if !event.attributes.is_empty() {
-        object["attributes"] = attribute::values(&event.attributes).into();
-        object["attributeTypes"] = attribute::kinds(&event.attributes).into();
-    }
-    if whole {
-        object["data"] = serde_json::from_slice(&event.data)
-            .unwrap_or_else(|_| String::from_utf8_lossy(&event.data).into_owned().into());
-    }
-    object
-}
-
-fn part_json(part: &Part) -> Value {
-    let mut object = json!({ "reactor": part.reactor, "outcome": part.outcome.word() });
-    if !part.outcome.history().is_empty() {
-        object["attempts"] = json!(part.outcome.history());
-    }
-    match &part.outcome {
-        Outcome::Waiting(_, due) => object["due"] = json!(due),
-        Outcome::Dead { letter, reason, .. } => {
-            object["letter"] = json!(letter);
-            object["reason"] = json!(reason);
-        }
-        Outcome::Pending | Outcome::Running(_) | Outcome::Done => {}
-    }
-    object
 }

@@ -13,8 +13,9 @@ use crate::cli::project::Project;
 use crate::event::Offset;
 use crate::plain::{self, line};
 
+use super::json::to_json;
 use super::pick::{Pick, Picker};
-use super::story::{Channel, Outcome, Part, Story, Teller, Told, to_json};
+use super::story::{Channel, Part, Story, Teller, Told};
 
 /// Records looked through at a time.
 const PAGE: usize = 256;
@@ -42,8 +43,8 @@ pub(in crate::cli) struct Tail {
 impl Tail {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
         let project = Project::load(global)?;
-        let picker = self.pick.picker()?;
         let teller = Teller::new(&project, &self.channels)?;
+        let picker = self.pick.picker(&project, &*teller.store)?;
         let mut ends = Vec::new();
         let mut stories = Vec::new();
         for channel in &teller.channels {
@@ -130,7 +131,7 @@ fn follow(teller: &Teller, picker: &Picker<'_>, mut ends: Vec<Offset>, json: boo
 
 /// Shows a story. False: nobody reads any more.
 fn show(story: &Story, json: bool) -> bool {
-    let text = if json { plain::json(&to_json(story, false).to_string()).into_owned() } else { lines(story) };
+    let text = if json { plain::json(&to_json(story, false)).into_owned() } else { lines(story) };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }
@@ -142,23 +143,13 @@ fn lines(story: &Story) -> String {
         Ok(events) => {
             let told = |Told { event, parts }: &Told| {
                 let (kind, id, flow) = (name(&event.event_type), &event.id, &event.correlation_id);
+                let part = |part: &Part| format!("{}:{}", part.reactor, part.outcome.brief());
                 let parts: Vec<_> = parts.iter().map(part).collect();
                 let parts = if parts.is_empty() { "unrouted".to_owned() } else { parts.join(" ") };
                 line(&format!("{at} {kind} {id} ({flow}) {parts}")).into_owned()
             };
-            events.iter().map(told).collect::<Vec<_>>().join("\n")
+            let broken = story.broken.iter().map(|why| format!("{at} a part is no event: {}", line(why)));
+            events.iter().map(told).chain(broken).collect::<Vec<_>>().join("\n")
         }
     }
-}
-
-fn part(part: &Part) -> String {
-    let mut text = format!("{}:{}", part.reactor, part.outcome.word());
-    let attempts = part.outcome.history().len();
-    match &part.outcome {
-        Outcome::Dead { letter, reason, .. } => text += &format!("[{reason}, letter {letter}]"),
-        Outcome::Waiting(_, due) => text += &format!("[{attempts} failed, next at {due:.0}]"),
-        Outcome::Running(_) if attempts > 0 => text += &format!("[{attempts} failed]"),
-        Outcome::Running(_) | Outcome::Pending | Outcome::Done => {}
-    }
-    text
 }

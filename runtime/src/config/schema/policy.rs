@@ -76,7 +76,13 @@ pub(super) struct Breaker {
 
 /// What counts as the same event, and for how long.
 #[derive(JsonSchema, Default)]
-#[schemars(rename_all = "kebab-case", default, deny_unknown_fields, extend("x-table" = "dedup", "x-type" = "table"))]
+#[schemars(
+    rename_all = "kebab-case",
+    default,
+    deny_unknown_fields,
+    // Its members hold for tables only, so that `false` needs no schema of its own.
+    extend("x-table" = "dedup", "x-type" = "table", "type" = ["object", "boolean"], "not" = { "const": true })
+)]
 pub(super) struct Dedup {
     /// how long a duplicate is recognised
     #[schemars(extend("default" = "14d", "x-limits" = "1s to 365d"))]

@@ -61,8 +61,8 @@ pub(super) struct Reactor {
     /// when a reactor whose attempts keep failing is only probed
     #[schemars(default, extend("x-limits" = "below"))]
     breaker: Breaker,
-    /// what counts as the same event, and for how long
-    #[schemars(default, extend("x-limits" = "below"))]
+    /// what counts as the same event, and for how long; `false`: every message counts as an event of its own
+    #[schemars(default, extend("x-limits" = "below, or `false`"))]
     dedup: Dedup,
     /// what becomes of deliveries that end without success
     #[schemars(default, extend("x-limits" = "below"))]

@@ -35,6 +35,18 @@ pub struct Match {
     pub lane: Option<LaneKey>,
     /// The dedup key, where the reactor's policy names a value that the event has; else the event's identity counts.
     pub key: Option<Identity>,
+    /// Every message counts as an event of its own.
+    pub every: bool,
+}
+
+impl Match {
+    /// The dedup key of an event with this identity, which came as one part of a message with this id.
+    pub fn key(&self, identity: Identity, message: Option<&str>, part: u32) -> Identity {
+        match message {
+            Some(id) if self.every => Identity::of(&[b"every", id.as_bytes(), &part.to_le_bytes()]),
+            _ => self.key.unwrap_or(identity),
+        }
+    }
 }
 
 /// A subscriber whose pattern matches, by its place.
@@ -52,6 +64,7 @@ struct Subscriber {
     filter: Vec<(Slot, Vec<Condition>)>,
     order_by: Option<Slot>,
     key: Option<Slot>,
+    every: bool,
 }
 
 impl Routes {
@@ -71,6 +84,7 @@ impl Routes {
                 filter: fields.map(|(pointer, any)| (wanted.insert(pointer), any.clone())).collect(),
                 order_by: config.order_by.as_ref().map(|pointer| wanted.insert(pointer)),
                 key: config.dedup.key.as_ref().map(|pointer| wanted.insert(pointer)),
+                every: config.dedup.off,
             });
         }
         Self { index: Index::compile(&patterns, &subscribers), subscribers, wanted }
@@ -111,7 +125,8 @@ impl Subscriber {
             let value = view.get(slot?).filter(|value| *value != Value::Null)?;
             Some(value.identity(&[purpose]))
         };
-        Match { reactor: self.reactor, lane: hash(self.order_by, b"lane"), key: hash(self.key, b"dedup") }
+        let (lane, key) = (hash(self.order_by, b"lane"), hash(self.key, b"dedup"));
+        Match { reactor: self.reactor, lane, key, every: self.every }
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{Match, Routes, naive};
 use crate::config::model::{Allow, DeadLetterPolicy, DedupPolicy, Jitter, ReactorConfig, RetryPolicy};
-use crate::event::{Event, ReactorId};
+use crate::event::{Event, Identity, ReactorId};
 use crate::json::Decimal;
 use crate::subscription::{Condition, Filter, NumericOp, Pointer, Scalar, TypePattern, Wildcard};
 
@@ -37,7 +37,7 @@ fn reactor(on: &[&str], when: Vec<(&str, Vec<Condition>)>) -> ReactorConfig {
             jitter: Jitter::None,
             max_age: Duration::ZERO,
         },
-        dedup: DedupPolicy { window: Duration::ZERO, key: None },
+        dedup: DedupPolicy { window: Duration::ZERO, key: None, off: false },
         dead_letter: DeadLetterPolicy::default(),
     }
 }
@@ -113,6 +113,21 @@ fn a_table_of_values_is_only_a_shortcut() {
     assert_eq!(ids(&matching(&configs, &event("a", 1, r#"{"tenant":["t7","t8","t7"],"x":1}"#))), [7, 8, 50, 51, 52]);
     assert_eq!(ids(&matching(&configs, &event("a", 1, "{}"))), [52]);
     assert_eq!(ids(&matching(&configs, &event("a", 1, r#"{"tenant":-0.0}"#))), [53]);
+}
+
+#[test]
+fn without_dedup_every_message_is_an_event_of_its_own() {
+    let mut config = reactor(&["**"], vec![]);
+    config.dedup.key = Some(pointer("/partitionKey"));
+    let event = event("a.b", 1, "{}");
+    let key = |config: &ReactorConfig, message, part| {
+        matching(std::slice::from_ref(config), &event)[0].key(Identity::of(&[b"identity"]), message, part)
+    };
+    assert_eq!(key(&config, Some("m1"), 0), key(&config, Some("m2"), 1));
+    config.dedup.off = true;
+    assert_eq!(key(&config, Some("m1"), 0), key(&config, Some("m1"), 0), "delivered twice");
+    assert_ne!(key(&config, Some("m1"), 0), key(&config, Some("m2"), 0));
+    assert_ne!(key(&config, Some("m1"), 0), key(&config, Some("m1"), 1));
 }
 
 #[test]

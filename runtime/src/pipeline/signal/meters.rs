@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::store::Stats;
+use crate::store::{Blocked, Stats};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct OfReactor {
@@ -81,6 +81,10 @@ pub(super) struct Meters {
     pub(super) oldest: PerChannel<Gauge>,
     waiting: PerReactor<Gauge>,
     active: PerReactor<Gauge>,
+    held: PerReactor<Gauge>,
+    parked: PerReactor<Gauge>,
+    parked_keys: PerReactor<Gauge>,
+    dropped: PerReactor<Gauge>,
     backlog: PerChannel<Gauge>,
     outbox: PerChannel<Gauge>,
     registry: Mutex<Registry>,
@@ -139,6 +143,10 @@ impl Default for Meters {
             oldest: new.family("oldest_seconds", "Age of the oldest message in hand of a channel outside"),
             waiting: new.family("waiting", "Deliveries waiting for their next attempt"),
             active: new.family("active", "Deliveries that have not ended, in memory and in the store"),
+            held: new.family("held", "Deliveries behind another of their key that waits for its next attempt"),
+            parked: new.family("parked", "Deliveries behind a dead letter of their key that waits for a person"),
+            parked_keys: new.family("parked_keys", "Keys that a dead letter parks"),
+            dropped: new.family("dropped", "Dead letters that were dropped since the store was made"),
             backlog: new.family("backlog", "Records of a channel's log that have not been admitted"),
             outbox: new.family("outbox_messages", "Messages waiting to be sent to a channel outside"),
             registry: Mutex::new(new.0),
@@ -148,12 +156,19 @@ impl Default for Meters {
 
 impl Meters {
     /// Everything in the text format of OpenMetrics.
-    pub(super) fn text(&self, stats: &Stats) -> String {
+    pub(super) fn text(&self, stats: &Stats, blocked: impl Iterator<Item = (String, Blocked)>) -> String {
         let count = |count: &u64| i64::try_from(*count).unwrap_or(i64::MAX);
         for reactor in &stats.reactors {
             let of = OfReactor { reactor: reactor.name.clone() };
             self.waiting.get_or_create(&of).set(count(&reactor.waiting));
             self.active.get_or_create(&of).set(count(&reactor.active));
+            self.dropped.get_or_create(&of).set(count(&reactor.dropped));
+        }
+        for (reactor, blocked) in blocked {
+            let of = OfReactor { reactor };
+            self.held.get_or_create(&of).set(count(&blocked.held));
+            self.parked.get_or_create(&of).set(count(&blocked.parked));
+            self.parked_keys.get_or_create(&of).set(count(&blocked.parked_keys));
         }
         for (channel, backlog) in &stats.backlog {
             self.backlog.get_or_create(&OfChannel { channel: channel.clone() }).set(count(backlog));

@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::store::{Stats, StoreError};
+use crate::store::{Blocked, Stats, StoreError};
 
 use super::schedule::Effect;
 use meters::{Meters, OfChannel, OfReactor, Outcomes, Reasons};
@@ -92,9 +92,10 @@ impl Signals {
         self.tracer.as_deref()
     }
 
-    /// Every metric in the text format of OpenMetrics; `stats` are those of the store, now.
-    pub fn metrics(&self, stats: &Stats) -> String {
-        self.meters.text(stats)
+    /// Every metric in the text format of OpenMetrics; `stats`, and what is blocked of each reactor, are as the store has
+    /// them now.
+    pub fn metrics(&self, stats: &Stats, blocked: impl Iterator<Item = (String, Blocked)>) -> String {
+        self.meters.text(stats, blocked)
     }
 
     /// Whether events are taken in; an error says why not.

@@ -214,7 +214,7 @@ impl Fixture<'_> {
     pub fn counts(&self) -> crate::store::ReactorStats {
         let stats = self.store.stats().unwrap().reactors;
         for one in &stats {
-            assert_eq!(one.delivered, one.done + one.dead + one.active, "not conserved: {one:?}");
+            assert_eq!(one.delivered, one.done + one.dead + one.dropped + one.active, "not conserved: {one:?}");
         }
         stats.into_iter().find(|stats| stats.name == "inventory").unwrap()
     }

@@ -138,6 +138,23 @@ pub fn a_dead_letter_that_is_sent_back_runs_again(harness: &mut dyn Harness) {
     assert_eq!((f.counts().done, f.counts().dead), (1, 0));
 }
 
+pub fn what_was_dropped_is_new_when_it_is_received_again(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    for redrive in [false, true] {
+        let number = 1 + u64::from(redrive);
+        let id = new_id(&receive_one(&f, f.new_delivery(number, Place::Memory)));
+        f.commit(f.died(number, id, f.letter(number)));
+        let letter = f.store.dead_letters(&crate::store::DeadFilter::default()).unwrap()[0].id;
+        f.store.drop_dead(0, letter).unwrap();
+        let again = NewDelivery { redrive, ..f.new_delivery(number, Place::Memory) };
+        let again = new_id(&receive_one(&f, again));
+        f.commit(f.done(number + 2, again));
+        assert_eq!(receive_one(&f, f.new_delivery(number, Place::Memory)), Admitted::Duplicate, "it is done");
+    }
+    let counts = f.counts();
+    assert_eq!((counts.delivered, counts.done, counts.dead, counts.dropped), (4, 2, 0, 2));
+}
+
 pub fn what_ends_on_reception_is_kept(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let letter = crate::store::DeadLetter { reactor: None, reason: "invalid-event".into(), ..f.letter(1) };

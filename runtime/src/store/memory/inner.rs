@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::fates::Dropped;
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version};
 use crate::store::rejected::Rejected;
 use crate::store::{
@@ -22,7 +23,9 @@ pub(super) struct Inner {
     pub(super) logs: Vec<Log>,
     pub(super) deliveries: BTreeMap<DeliveryId, Row>,
     pub(super) last_delivery: u64,
-    pub(super) ledger: HashMap<(ReactorId, Identity), (HostTime, DeliveryId)>,
+    pub(super) ledger: HashMap<(ReactorId, Identity), (HostTime, DeliveryId, Origin)>,
+    /// When, for whom and why letters were dropped, by their numbers.
+    pub(super) dropped: BTreeMap<u64, Dropped>,
     pub(super) outbox: BTreeMap<u64, (ChannelId, Message)>,
     pub(super) last_outbox: u64,
     pub(super) state: HashMap<(ReactorId, String), (Bytes, Version)>,
@@ -64,7 +67,7 @@ impl Inner {
         self.logs.get_mut(index).ok_or_else(|| StoreError::Other(format!("there is no channel number {channel}")))
     }
 
-    fn counts(&mut self, reactor: ReactorId) -> &mut ReactorStats {
+    pub(super) fn counts(&mut self, reactor: ReactorId) -> &mut ReactorStats {
         let index = (reactor.0 as usize).max(1);
         while self.reactors.len() < index {
             self.reactors.push(ReactorStats::default());
@@ -91,7 +94,7 @@ impl Inner {
 
     fn known(&self, new: &NewDelivery, now: HostTime) -> Option<DeliveryId> {
         let found = self.ledger.get(&(new.reactor, new.key));
-        found.filter(|(since, _)| now.since(*since) < new.window).map(|(_, id)| *id)
+        found.filter(|(since, ..)| now.since(*since) < new.window).map(|(_, id, _)| *id)
     }
 
     fn enter(&mut self, new: &NewDelivery, now: HostTime) -> Admitted {
@@ -170,7 +173,7 @@ impl Inner {
     fn insert(&mut self, new: &NewDelivery, now: HostTime, redrive_of: Option<u64>, leased: bool) -> DeliveryId {
         self.last_delivery += 1;
         let id = DeliveryId(self.last_delivery);
-        self.ledger.insert((new.reactor, new.key), (now, id));
+        self.ledger.insert((new.reactor, new.key), (now, id, new.origin));
         let stored = StoredDelivery {
             id,
             reactor: new.reactor,
@@ -371,7 +374,7 @@ impl Inner {
     }
 
     /// The dead letters that park a lane.
-    fn parking(&self, reactor: ReactorId, lane: LaneKey) -> impl Iterator<Item = u64> {
+    pub(super) fn parking(&self, reactor: ReactorId, lane: LaneKey) -> impl Iterator<Item = u64> {
         let letters = self.dead.values().map(|dead| &dead.stored);
         let parks = move |dead: &&StoredDead| (dead.letter.reactor, dead.letter.parks) == (Some(reactor), Some(lane));
         letters.filter(parks).map(|dead| dead.id)
@@ -449,7 +452,10 @@ impl Inner {
 
     pub(super) fn expire(&mut self, upkeep: &Upkeep) {
         self.host = self.host.max(upkeep.now);
-        self.ledger.retain(|_, (since, _)| upkeep.now.since(*since) < upkeep.ledger_window);
+        self.ledger.retain(|_, (since, ..)| upkeep.now.since(*since) < upkeep.ledger_window);
+        let windows = upkeep.retention.iter().map(|(_, retention)| *retention).chain([upkeep.ledger_window]);
+        let kept = windows.max().unwrap_or_default();
+        self.dropped.retain(|_, dropped| upkeep.now.since(dropped.at) <= kept);
         let gone = self.select(usize::MAX, |d| d.place == Place::Away && upkeep.now.since(d.since) > upkeep.away);
         for delivery in gone {
             self.deliveries.remove(&delivery.id);

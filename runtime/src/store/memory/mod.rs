@@ -1,5 +1,6 @@
 //! The model store: plain maps under one lock, to compare other stores with and to run tests on.
 
+mod fates;
 mod inner;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,9 @@ use tokio::sync::Notify;
 use self::inner::{Inner, Log};
 use super::rejected::Rejected;
 use super::{
-    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord, Mark,
-    OutboxRecord, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead,
-    StoredDelivery, Target, Upkeep,
+    Admission, Admitted, Asked, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord,
+    Mark, OutboxRecord, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError,
+    StoredDead, StoredDelivery, Target, Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -273,17 +274,18 @@ impl Store for MemoryStore {
         Ok(self.read().dead.get(&id).map(|dead| dead.stored.clone()))
     }
 
-    fn fates(&self, _: (ChannelId, Offset), asked: &[(ReactorId, Identity)]) -> Result<Vec<Option<Fate>>> {
+    fn fates(&self, _: (ChannelId, Offset), asked: &[Asked]) -> Result<Vec<Option<Fate>>> {
         let inner = self.read();
-        // Only the last delivery of each key is kept here.
-        let fate = |id: DeliveryId| match inner.deliveries.get(&id) {
-            Some(row) => Fate::Active(Box::new(row.stored.clone())),
-            None => match inner.dead.iter().find(|(_, dead)| dead.delivery == Some(id)) {
-                Some((letter, _)) => Fate::Dead(*letter),
-                None => Fate::Done,
-            },
-        };
-        Ok(asked.iter().map(|key| inner.ledger.get(key).map(|(_, id)| fate(*id))).collect())
+        Ok(asked.iter().map(|asked| inner.fate(asked)).collect())
+    }
+
+    fn known(&self, asked: &[(ReactorId, Identity)], _: usize) -> Result<Vec<Option<HostTime>>> {
+        let inner = self.read();
+        Ok(asked.iter().map(|key| inner.ledger.get(key).map(|(since, ..)| *since)).collect())
+    }
+
+    fn blocked(&self) -> Result<Vec<(ReactorId, Blocked)>> {
+        Ok(self.read().blocked())
     }
 
     fn request(&self, request: Request) -> Result<()> {
@@ -307,10 +309,7 @@ impl Store for MemoryStore {
     fn drop_dead(&self, request: u64, dead: u64) -> Result<Option<(ReactorId, LaneKey)>> {
         let mut inner = self.write()?;
         inner.requests.remove(&request);
-        if inner.dead.get(&dead).is_none_or(|dead| dead.stored.redriving) {
-            return Ok(None);
-        }
-        Ok(inner.dead.remove(&dead).and_then(|dead| dead.stored.letter.reactor.zip(dead.stored.letter.parks)))
+        Ok(inner.drop_dead(dead))
     }
 
     fn foreign_changes(&self) -> Result<u64> {

@@ -62,7 +62,7 @@ pub(super) fn enter_new(group: &mut Group<'_>, new: &NewDelivery, now: HostTime,
     let key = (new.reactor, new.key);
     let id = DeliveryId(group.live.next_delivery);
     group.live.next_delivery += 1;
-    group.live.ledger.enter(group.conn, key, id, now)?;
+    group.live.ledger.enter(group.conn, key, new.origin, id, now)?;
     insert(group, id, new, now, None, leased)?;
     group.count("delivered", new.reactor, 1);
     Ok(Admitted::New(id))

@@ -18,7 +18,7 @@ use crate::store::{Result, StoreError};
 /// `SQLite`'s application id: "RctR".
 const APPLICATION: u32 = 0x5263_7452;
 /// The version of the tables.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 const SCHEMA: &str = include_str!("schema.sql");
 /// What makes a store of version N one of version N + 1, from version 1 on.
 const MIGRATIONS: &[&str] = &[
@@ -35,6 +35,22 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX deliveries_away ON deliveries (since) WHERE place = 4;",
     "
     INSERT INTO meta VALUES ('group', 0);",
+    "
+    ALTER TABLE ledger ADD COLUMN channel INTEGER;
+    ALTER TABLE ledger ADD COLUMN record INTEGER;
+    ALTER TABLE ledger ADD COLUMN part INTEGER;
+    CREATE TABLE dropped (
+        letter       INTEGER PRIMARY KEY,
+        dropped_host INTEGER NOT NULL,
+        reactor      INTEGER NOT NULL,
+        key          BLOB NOT NULL,
+        channel      INTEGER NOT NULL,
+        record       INTEGER NOT NULL,
+        part         INTEGER NOT NULL,
+        reason       TEXT NOT NULL
+    );
+    CREATE INDEX dropped_key ON dropped (key);
+    CREATE INDEX dropped_since ON dropped (dropped_host);",
 ];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 

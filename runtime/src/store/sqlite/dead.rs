@@ -8,7 +8,7 @@ use super::group::Group;
 use super::rows::{
     DEAD, DELIVERY, dead_of, delivery_of, history_of, history_text, int, maybe, message_texts, nanos, num,
 };
-use crate::event::{DeliveryId, Identity, LaneKey, ReactorId};
+use crate::event::{DeliveryId, HostTime, Identity, LaneKey, ReactorId};
 use crate::store::{DeadFilter, DeadLetter, NewDelivery, Place, Request, StoredDead, StoredDelivery};
 
 /// Adds a dead letter.
@@ -163,7 +163,7 @@ pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDeli
     if let Some(before) = before {
         group.live.ledger.remove(group.conn, DeliveryId(before))?;
     }
-    group.live.ledger.enter(group.conn, (reactor, dead.letter.key), delivery, now)?;
+    group.live.ledger.enter(group.conn, (reactor, dead.letter.key), dead.letter.origin, delivery, now)?;
     let new = NewDelivery {
         reactor,
         origin: dead.letter.origin,
@@ -181,9 +181,44 @@ pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDeli
 }
 
 /// See [`crate::store::Store::drop_dead`].
-pub(super) fn drop_dead(group: &Group<'_>, request: u64, id: u64) -> Sql<Option<(ReactorId, LaneKey)>> {
+pub(super) fn drop_dead(group: &mut Group<'_>, request: u64, id: u64) -> Sql<Option<(ReactorId, LaneKey)>> {
     carried_out(group, request)?;
-    let Some(dead) = get(group.conn, id)?.filter(|dead| !dead.redriving) else { return Ok(None) };
+    let Some(StoredDead { letter, .. }) = get(group.conn, id)?.filter(|dead| !dead.redriving) else { return Ok(None) };
+    if let Some(reactor) = letter.reactor {
+        let delivery: Option<u64> = group
+            .conn
+            .prepare_cached("SELECT delivery FROM dead WHERE id = ?1")?
+            .query_row([int(id)], |row| maybe(row, 0))?;
+        if let Some(delivery) = delivery {
+            // No reactor ever did it, so what comes with the same key is not a duplicate.
+            group.live.ledger.forget(group.conn, (reactor, letter.key), DeliveryId(delivery))?;
+        }
+        group.conn.prepare_cached("INSERT OR REPLACE INTO dropped VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
+            params![
+                int(id),
+                int(group.live.host.0),
+                reactor.0,
+                letter.key.0,
+                letter.origin.channel.0,
+                int(letter.origin.offset.0),
+                letter.origin.part,
+                letter.reason,
+            ],
+        )?;
+        group.count("dead", reactor, -1);
+        group.count("dropped", reactor, 1);
+    }
     remove(group.conn, id)?;
-    Ok(dead.letter.reactor.zip(dead.letter.parks))
+    Ok(letter.reactor.zip(letter.parks))
+}
+
+/// Forgets some of the letters that were dropped before `cutoff`; whether there may be more of them.
+pub(super) fn forget_dropped(group: &Group<'_>, cutoff: HostTime, limit: u32) -> Sql<bool> {
+    let gone = group
+        .conn
+        .prepare_cached(
+            "DELETE FROM dropped WHERE letter IN (SELECT letter FROM dropped WHERE dropped_host < ?1 LIMIT ?2)",
+        )?
+        .execute(params![int(cutoff.0), limit])?;
+    Ok(gone == limit as usize)
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::{Fault, Sql};
 use super::rows::{int, num};
-use crate::event::{DeliveryId, HostTime, Identity, ReactorId};
+use crate::event::{DeliveryId, HostTime, Identity, Origin, ReactorId};
 
 /// Bits per key in a segment's filter: with hundreds of segments, even then a new key costs no index read as a rule.
 const BITS_PER_KEY: usize = 16;
@@ -112,17 +112,21 @@ impl Ledger {
         &mut self,
         conn: &Connection,
         (reactor, key): (ReactorId, Identity),
+        origin: Origin,
         delivery: DeliveryId,
         since: HostTime,
     ) -> Sql<()> {
         if self.rows >= self.segment_rows.max(1) {
             self.seal(conn)?;
         }
-        conn.prepare_cached("INSERT INTO ledger VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        conn.prepare_cached("INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
             int(delivery.0),
             reactor.0,
             int(since.0),
-            key.0
+            key.0,
+            origin.channel.0,
+            int(origin.offset.0),
+            origin.part,
         ])?;
         self.remember(reactor, key, delivery, since);
         Ok(())
@@ -186,6 +190,15 @@ impl Ledger {
     pub(super) fn remove(&mut self, conn: &Connection, delivery: DeliveryId) -> Sql<()> {
         conn.prepare_cached("DELETE FROM ledger WHERE delivery = ?1")?.execute([int(delivery.0)])?;
         Ok(())
+    }
+
+    /// Forgets a delivery whose event, if it comes again, is a new one.
+    pub(super) fn forget(&mut self, conn: &Connection, key: (ReactorId, Identity), delivery: DeliveryId) -> Sql<()> {
+        if self.tail.get(&key).is_some_and(|(known, _)| *known == delivery) {
+            self.tail.remove(&key);
+        }
+        // A sealed segment leads to the row, and without it to nothing.
+        self.remove(conn, delivery)
     }
 }
 

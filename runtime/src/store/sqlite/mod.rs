@@ -68,8 +68,9 @@ use self::queue::Queue;
 use self::readers::Readers;
 use self::writer::Terms;
 use super::{
-    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate, Incoming, LogRecord, Mark,
-    OutboxRecord, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Upkeep,
+    Admission, Admitted, Asked, Blocked, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate, Incoming, LogRecord,
+    Mark, OutboxRecord, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery,
+    Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -339,8 +340,16 @@ impl Store for SqliteStore {
         self.readers.read(|conn| dead::get(conn, id))
     }
 
-    fn fates(&self, from: (ChannelId, Offset), asked: &[(ReactorId, Identity)]) -> Result<Vec<Option<Fate>>> {
+    fn fates(&self, from: (ChannelId, Offset), asked: &[Asked]) -> Result<Vec<Option<Fate>>> {
         self.readers.read(|conn| fates::find(conn, from, asked))
+    }
+
+    fn known(&self, asked: &[(ReactorId, Identity)], most: usize) -> Result<Vec<Option<HostTime>>> {
+        self.readers.read(|conn| fates::known(conn, asked, most))
+    }
+
+    fn blocked(&self) -> Result<Vec<(ReactorId, Blocked)>> {
+        self.readers.read(stats::blocked)
     }
 
     fn request(&self, request: Request) -> Result<()> {

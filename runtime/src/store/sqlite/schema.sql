@@ -1,4 +1,4 @@
--- The tables of a Reactor store, version 3. Times are milliseconds unless a column says otherwise:
+-- The tables of a Reactor store, version 4. Times are milliseconds unless a column says otherwise:
 -- `*_host` on the store's own clock, which starts at the wall clock and runs only while a host does; `*_wall` since 1970.
 -- Nothing on the path of an ordinary event inserts at random places: every table below that grows with events
 -- grows at its end, and indexes are partial, so that they hold only what is out of the ordinary.
@@ -60,12 +60,16 @@ CREATE INDEX deliveries_started ON deliveries (started) WHERE started IS NOT NUL
 CREATE INDEX deliveries_redrive ON deliveries (redrive) WHERE redrive IS NOT NULL;
 
 -- Which events a reactor has been given, for dedup: one row per delivery, in the order of admission. A row whose id
--- is in `deliveries` is in progress, one whose id is in `dead` is dead, any other is done (view `ledger_status`).
+-- is in `deliveries` is in progress, one whose id is in `dead` is dead, any other is done (view `ledger_status`). Where a
+-- dead letter has been dropped, its row is in `dropped` instead.
 CREATE TABLE ledger (
     delivery INTEGER PRIMARY KEY,
     reactor  INTEGER NOT NULL,
     since    INTEGER NOT NULL,      -- host time of admission
-    key      BLOB NOT NULL
+    key      BLOB NOT NULL,
+    channel  INTEGER,               -- origin: channel, record and which event of the record; NULL before version 4.
+    record   INTEGER,               -- Another event with the same key is a duplicate of this one
+    part     INTEGER
 );
 
 -- Runs of the ledger that are full and have been indexed; the rest of it is indexed in the owner's memory.
@@ -121,6 +125,20 @@ CREATE TABLE dead (
 CREATE INDEX dead_parks ON dead (reactor, parks) WHERE parks IS NOT NULL;
 CREATE INDEX dead_delivery ON dead (delivery) WHERE delivery IS NOT NULL;
 
+-- Dead letters that a person has dropped, so that they are told as such for as long as logs and ledger are kept.
+CREATE TABLE dropped (
+    letter       INTEGER PRIMARY KEY,
+    dropped_host INTEGER NOT NULL,
+    reactor      INTEGER NOT NULL,
+    key          BLOB NOT NULL,
+    channel      INTEGER NOT NULL,
+    record       INTEGER NOT NULL,
+    part         INTEGER NOT NULL,
+    reason       TEXT NOT NULL
+);
+CREATE INDEX dropped_key ON dropped (key);
+CREATE INDEX dropped_since ON dropped (dropped_host);
+
 -- Messages on their way to channels outside; a row goes when its message has been sent.
 CREATE TABLE outbox (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -138,7 +156,7 @@ CREATE TABLE requests (
 );
 
 -- Counts since the store was made, per reactor (0 where it is about none): delivered, done, retried, duplicates, dead,
--- emitted, active, waiting; unrouted, invalid.
+-- dropped, emitted, active, waiting; unrouted, invalid.
 CREATE TABLE counters (
     name  TEXT NOT NULL,
     id    INTEGER NOT NULL,

@@ -1,13 +1,14 @@
 //! Counts, for people and tests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Connection;
 
 use super::fault::Sql;
 use super::names::Kind;
 use super::rows::num;
-use crate::store::{ReactorStats, Stats};
+use crate::event::ReactorId;
+use crate::store::{Blocked, ReactorStats, Stats};
 
 /// See [`crate::store::Store::stats`].
 pub(super) fn read(conn: &Connection) -> Sql<Stats> {
@@ -52,6 +53,7 @@ pub(super) fn read(conn: &Connection) -> Sql<Stats> {
             retried: count("retried", id),
             duplicates: count("duplicates", id),
             dead: count("dead", id),
+            dropped: count("dropped", id),
             emitted: count("emitted", id),
             active: count("active", id),
             waiting: count("waiting", id),
@@ -59,4 +61,32 @@ pub(super) fn read(conn: &Connection) -> Sql<Stats> {
     }
     tx.finish()?;
     Ok(stats)
+}
+
+/// See [`crate::store::Store::blocked`].
+pub(super) fn blocked(conn: &Connection) -> Sql<Vec<(ReactorId, Blocked)>> {
+    let tx = conn.unchecked_transaction()?;
+    let mut all: BTreeMap<ReactorId, Blocked> = BTreeMap::new();
+    {
+        let mut keys = tx.prepare_cached(
+            "SELECT reactor, count(DISTINCT parks) FROM dead WHERE parks IS NOT NULL AND reactor IS NOT NULL GROUP BY reactor",
+        )?;
+        let mut rows = keys.query([])?;
+        while let Some(row) = rows.next()? {
+            all.entry(ReactorId(row.get(0)?)).or_default().parked_keys = num(row, 1)?;
+        }
+    }
+    {
+        let mut held = tx.prepare_cached(
+            "SELECT reactor, count(*), EXISTS (SELECT 1 FROM dead x WHERE x.reactor = d.reactor AND x.parks = d.lane)
+             FROM deliveries d WHERE place = 2 GROUP BY reactor, lane",
+        )?;
+        let mut rows = held.query([])?;
+        while let Some(row) = rows.next()? {
+            let (of, count) = (all.entry(ReactorId(row.get(0)?)).or_default(), num(row, 1)?);
+            if row.get(2)? { of.parked += count } else { of.held += count }
+        }
+    }
+    tx.finish()?;
+    Ok(all.into_iter().collect())
 }

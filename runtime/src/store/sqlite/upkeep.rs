@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use rusqlite::params;
 
 use super::SOON;
-use super::deliveries;
 use super::fault::Sql;
 use super::group::{Group, set_meta};
 use super::log;
 use super::queue::Queue;
 use super::rows::{int, maybe};
+use super::{dead, deliveries};
 use crate::event::{ChannelId, HostTime};
 use crate::store::{Result, Upkeep};
 
@@ -30,6 +30,10 @@ pub(super) fn run(queue: &Queue, upkeep: &Upkeep) -> Result<()> {
     while Instant::now() < end && queue.wait(SOON, move |group| expire_ledger(group, now, window))? {}
     let cutoff = before(now, upkeep.away);
     while Instant::now() < end && queue.wait(SOON, move |group| deliveries::forget_away(group, cutoff, CHUNK))? {}
+    // For as long as anything can be asked about that might be one of them.
+    let kept = upkeep.retention.iter().map(|(_, retention)| *retention).chain([window]).max().unwrap_or(window);
+    let cutoff = before(now, kept);
+    while Instant::now() < end && queue.wait(SOON, move |group| dead::forget_dropped(group, cutoff, CHUNK))? {}
     for (channel, retention) in upkeep.retention.clone() {
         let cutoff = before(now, retention);
         while Instant::now() < end && queue.wait(SOON, move |group| expire_log(group, channel, cutoff))? {}

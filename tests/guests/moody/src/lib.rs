@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// What is to be done.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Wish {
-    /// How the run is to end.
-    #[serde(rename = "do")]
+    /// How the run is to end; with success if it is not given.
+    #[serde(rename = "do", default)]
     pub mood: Mood,
     /// Of the attempts, the first so many end in this mood, the others in success; all of them if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,10 +23,11 @@ pub struct Wish {
 }
 
 /// How a run ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mood {
     /// With success.
+    #[default]
     Ok,
     /// With a request to be run again.
     Retry,
@@ -47,6 +48,10 @@ pub enum Mood {
 /// Fulfils the wish. State written before an unhappy end must never be seen; `runs` counts the happy ones.
 #[reactor]
 pub fn obey(event: Event<Wish>, cx: &Context) -> Outcome {
+    if event.event_type == "reactor.dead-letter" {
+        // So that dead letters can go round.
+        return Err(reject("never in the mood for dead letters"));
+    }
     let wish = event.data;
     cx.info(format_args!("in the mood for {:?}", wish.mood));
     if let Some(why) = &wish.why {
