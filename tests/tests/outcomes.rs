@@ -339,7 +339,7 @@ fn a_batch_without_dead_letters_ends_well() {
     sandbox.publish("in", &[mood("1", &json!({ "do": "ok" }))]);
     let ended = sandbox.run(&["up", "--until-idle", "--fail-on-dead"]).ok();
     assert!(!ended.stderr.contains("for a person"), "{}", ended.stderr);
-    sandbox.publish("in", &["no event".into()]);
+    sandbox.run_with(&["publish", "in"], b"no event").code(6);
     sandbox.run(&["up", "--until-idle", "--fail-on-dead"]).code(7).says("1 dead letter;");
 }
 
