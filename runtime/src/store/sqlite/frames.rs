@@ -90,6 +90,58 @@ pub(super) fn follows(big: bool, before: [u8; 8], header: &[u8; FRAME_HEADER], p
     sum(big, seed, page) == words(eight(&header[16..]))
 }
 
+/// What this process has written to a log, for a quick look at what it reads there: what does not fit may be another
+/// process's, and has to be looked at in the file.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Whether words are big-endian, and the checksum of the header.
+    header: Option<(bool, [u8; 8])>,
+    frames: Vec<Option<Sums>>,
+}
+
+/// The checksums before and after a page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums {
+    big: bool,
+    seed: [u32; 2],
+    checksum: [u8; 8],
+}
+
+impl Written {
+    /// The log starts over with this header.
+    pub(super) fn begin(&mut self, header: &[u8; HEADER]) {
+        self.header = Some((header[3] & 1 == 1, eight(&header[24..])));
+        self.frames.clear();
+    }
+
+    /// The header of a frame is written.
+    pub(super) fn note(&mut self, frame: usize, header: &[u8; FRAME_HEADER]) {
+        let before = match frame.checked_sub(1) {
+            None => self.header,
+            Some(earlier) => self.of(earlier).map(|sums| (sums.big, sums.checksum)),
+        };
+        if self.frames.len() <= frame {
+            self.frames.resize(frame + 1, None);
+        }
+        self.frames[frame] = before.map(|(big, before)| {
+            let seed = sum(big, words(before), &header[..8]);
+            Sums { big, seed, checksum: eight(&header[16..]) }
+        });
+    }
+
+    /// What is known of a frame.
+    pub(super) fn of(&self, frame: usize) -> Option<Sums> {
+        self.frames.get(frame).copied().flatten()
+    }
+}
+
+impl Sums {
+    /// Whether this is the page.
+    pub(super) fn fit(&self, page: &Page) -> bool {
+        sum(self.big, self.seed, page) == words(self.checksum)
+    }
+}
+
 fn sound_header(header: &[u8; HEADER]) -> bool {
     let magic = u32::from_be_bytes(std::array::from_fn(|at| header[at])) & !1 == 0x377f_0682;
     let sum = sum(header[3] & 1 == 1, [0; 2], &header[..24]);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::checks::Lenient;
 use super::create;
 use super::fault::{Fault, Sql};
 use super::folder;
@@ -17,7 +18,7 @@ use super::note::{self, Loss, Note, Noted, Reading};
 use super::patience::Patience;
 use super::rows::num;
 use super::seal::{self, Look, PAGE, Page};
-use super::vfs::{self, Lenient};
+use super::vfs;
 use crate::store::{Result, StoreError};
 
 /// The page of the table `meta`, which is the first that is made. Every transaction writes it, so if another program has

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::checks::Lenient;
 use super::fault::{Fault, Sql};
 use super::folder::{self, DATABASE};
 use super::frames::Survey;
@@ -16,7 +17,6 @@ use super::note::{self, Note, Noted, Reading};
 use super::patience::Patience;
 use super::rows::num;
 use super::seal::{self, Look, PAGE, Page};
-use super::vfs::Lenient;
 use super::{PATIENCE, create};
 use crate::store::{Result, StoreError};
 

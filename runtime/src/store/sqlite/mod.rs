@@ -12,6 +12,7 @@ mod admit;
 mod assure;
 mod bell;
 mod checkpoint;
+mod checks;
 mod claims;
 mod commit;
 mod create;

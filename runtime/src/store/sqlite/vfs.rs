@@ -6,7 +6,7 @@
 //! pages but of the header, which `SQLite` only takes as a hint.
 #![allow(unsafe_code, reason = "SQLite's interface to file systems is one of C")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -17,11 +17,12 @@ use std::sync::OnceLock;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs};
 use rusqlite::{Connection, OpenFlags};
 
+use super::checks::{self, State};
 use super::fault::Sql;
-use super::frames::{self, FRAME, FRAME_HEADER, HEADER, Position, Salts};
+use super::frames::{Position, Salts};
 use super::index::Index;
 use super::note;
-use super::seal::{self, Look, PAGE, Page};
+use super::seal::{self, PAGE, Page};
 
 const NAME: &CStr = c"reactor";
 const OFFSET: usize = size_of::<Shim>();
@@ -38,37 +39,6 @@ pub(super) struct Damage {
 
 thread_local! {
     static FOUND: RefCell<Option<Damage>> = const { RefCell::new(None) };
-    static LENIENT: Cell<Lenience> = const { Cell::new(Lenience::None) };
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lenience {
-    None,
-    Unsealed,
-    Everything,
-}
-
-/// As long as it lives, this thread may read pages of databases that it may not read otherwise.
-pub(super) struct Lenient;
-
-impl Lenient {
-    /// Pages without a seal.
-    pub(super) fn unsealed() -> Self {
-        LENIENT.set(Lenience::Unsealed);
-        Self
-    }
-
-    /// All.
-    pub(super) fn everything() -> Self {
-        LENIENT.set(Lenience::Everything);
-        Self
-    }
-}
-
-impl Drop for Lenient {
-    fn drop(&mut self) {
-        LENIENT.set(Lenience::None);
-    }
 }
 
 /// What the last read of this thread that failed for damage has found.
@@ -149,23 +119,6 @@ fn register() -> c_int {
 struct Shim {
     base: sqlite3_file,
     state: *mut State,
-}
-
-/// What we know of a file.
-struct State {
-    path: PathBuf,
-    log: bool,
-    /// The database: whether its pages have seals.
-    sealed: bool,
-    /// The database: the checkpoint that is under way, and whether it could be noted.
-    moving: Option<note::Moving>,
-    refuse: Option<c_int>,
-    /// The log: what was written last.
-    salts: Option<Salts>,
-    /// The log: the frame whose header was written just now.
-    written: Option<u64>,
-    /// The log: the first frame that this connection has overwritten and whose checksums it has yet to mend.
-    unsettled: u64,
 }
 
 static METHODS: sqlite3_io_methods = sqlite3_io_methods {
@@ -293,16 +246,7 @@ unsafe extern "C" fn x_open(
             return code;
         }
         let path = PathBuf::from(OsStr::from_bytes(CStr::from_ptr(name).to_bytes()));
-        let state = State {
-            path,
-            log,
-            sealed: false,
-            moving: None,
-            refuse: None,
-            salts: None,
-            written: None,
-            unsettled: u64::MAX,
-        };
+        let state = State::new(path, log);
         (*file.cast::<Shim>()).state = Box::into_raw(Box::new(state));
         (*file).pMethods = &raw const METHODS;
         ffi::SQLITE_OK
@@ -340,7 +284,7 @@ unsafe extern "C" fn x_read(file: *mut sqlite3_file, buffer: *mut c_void, bytes:
         let wrong = match code {
             ffi::SQLITE_OK | ffi::SQLITE_IOERR_SHORT_READ if state.log => state.check_frame(page, at, &read),
             ffi::SQLITE_OK => state.check_page(page, at, &read),
-            ffi::SQLITE_IOERR_SHORT_READ if at > 0 && state.sealed && LENIENT.get() != Lenience::Everything => {
+            ffi::SQLITE_IOERR_SHORT_READ if at > 0 && state.sealed && !checks::everything_passes() => {
                 Some(format!("page {} (byte {at}) lies beyond the end of the file", at / PAGE as u64 + 1))
             }
             _ => None,
@@ -441,65 +385,4 @@ unsafe fn wal_index(real: *mut sqlite3_file) -> Option<Index> {
     let code = unsafe { real!(real, xShmMap, 0, REGION, 0, &raw mut region) };
     // SAFETY: it is what was asked for, and the caller keeps the file open.
     (code == ffi::SQLITE_OK && !region.is_null()).then(|| unsafe { Index::new(region) })
-}
-
-impl State {
-    /// What is wrong with a page of the database.
-    fn check_page(&mut self, page: &mut Page, at: u64, read: &dyn Fn(u64, &mut [u8]) -> bool) -> Option<String> {
-        if at == 0 {
-            self.sealed = seal::is_sealed(page);
-        } else if !self.sealed {
-            // It may have got its seals from another connection since.
-            let mut header = [0; 100];
-            self.sealed = read(0, &mut header) && seal::is_sealed(&header);
-        }
-        if !self.sealed || !at.is_multiple_of(PAGE as u64) {
-            return None;
-        }
-        let number = at / PAGE as u64 + 1;
-        match seal::look(number, page) {
-            Look::Sound => {
-                seal::strip(page);
-                None
-            }
-            _ if LENIENT.get() == Lenience::Everything => None,
-            Look::Unsealed if LENIENT.get() == Lenience::Unsealed => None,
-            Look::Broken => Some(format!("page {number} (byte {at}) does not have the content that was written")),
-            Look::Blank => Some(format!("page {number} (byte {at}) is empty")),
-            Look::Unsealed => Some(format!("page {number} (byte {at}) has lost its checksum")),
-        }
-    }
-
-    /// What is wrong with a frame of the log, of which this is the page.
-    fn check_frame(&self, page: &Page, at: u64, read: &dyn Fn(u64, &mut [u8]) -> bool) -> Option<String> {
-        let start = at.checked_sub((HEADER + FRAME_HEADER) as u64)?;
-        let frame = start / FRAME as u64;
-        if !start.is_multiple_of(FRAME as u64) || frame >= self.unsettled {
-            return None;
-        }
-        // Its header, and the checksum of what is before it: eight bytes that end the header of the file, or of a frame.
-        let (mut magic, mut header, mut before) = ([0; 4], [0; FRAME_HEADER], [0; 8]);
-        let earlier = if frame == 0 { HEADER as u64 - 8 } else { at - FRAME as u64 - 8 };
-        let whole = read(0, &mut magic) && read(at - FRAME_HEADER as u64, &mut header) && read(earlier, &mut before);
-        if whole && frames::follows(frames::is_big(&magic), before, &header, page) {
-            return None;
-        }
-        Some(format!("frame {} (byte {}) does not have the content that was written", frame + 1, start + HEADER as u64))
-    }
-
-    /// Learns from what is written to the log.
-    fn note_frame(&mut self, content: &[u8], at: u64) {
-        let Some(start) = at.checked_sub(HEADER as u64) else { return };
-        let (frame, inside) = (start / FRAME as u64, start % FRAME as u64);
-        if inside == 0 && content.len() == FRAME_HEADER {
-            self.salts = Some(Salts(std::array::from_fn(|at| content[8 + at])));
-            if frame <= self.unsettled {
-                self.unsettled = u64::MAX;
-            }
-            self.written = Some(frame);
-        } else if inside == FRAME_HEADER as u64 && self.written.take() != Some(frame) {
-            // A transaction that is larger than the cache overwrites its own frames, and mends the checksums at its end.
-            self.unsettled = self.unsettled.min(frame);
-        }
-    }
 }
