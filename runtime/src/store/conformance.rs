@@ -30,6 +30,7 @@ macro_rules! store_conformance {
             dropped_is_not_done,
             firsts_are_found_far_back,
             dropped_is_new_in_any_segment,
+            dropped_numbers_are_not_used_again,
             dropped_after_a_redrive,
             held_and_parked_are_told,
             known_keys_are_told,

@@ -156,6 +156,18 @@ pub fn dropped_is_new_in_any_segment(harness: &mut dyn Harness) {
     assert_eq!(f.admit(vec![of(&f, 3, 1)], at(1)), [Admitted::Duplicate]);
 }
 
+/// The number of what was dropped is not given to another delivery.
+pub fn dropped_numbers_are_not_used_again(harness: &mut dyn Harness) {
+    let f = fixture(harness);
+    f.publish(&["{}"; 2]);
+    let [Admitted::New(id)] = f.admit(vec![of(&f, 1, 1)], at(0))[..] else { panic!("not admitted") };
+    drop_it(&f, dies(&f, 1, id, 1, 1));
+    harness.reopen();
+    let f = fixture(harness);
+    let [Admitted::New(next)] = f.admit(vec![of(&f, 2, 2)], at(0))[..] else { panic!("not admitted") };
+    assert!(next > id, "{next:?} after {id:?}");
+}
+
 /// A letter that was run again in vain, and dropped then, was never done; one that was done is.
 pub fn dropped_after_a_redrive(harness: &mut dyn Harness) {
     let f = fixture(harness);

@@ -197,6 +197,9 @@ impl Ledger {
         if self.tail.get(&key).is_some_and(|(known, _)| *known == delivery) {
             self.tail.remove(&key);
         }
+        // Its number must not be given out again, and the ledger may have no higher one.
+        conn.prepare_cached("UPDATE meta SET value = max(value, ?1 + 1) WHERE name = 'delivery'")?
+            .execute([int(delivery.0)])?;
         // A sealed segment leads to the row, and without it to nothing.
         self.remove(conn, delivery)
     }
