@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
 use super::folder::{self, DATABASE};
+use super::guard::{self, First};
 use super::patience::Patience;
 use super::readers::{self, How};
-use super::{OpenOptions, PATIENCE, SqliteStore, create, guard, lock, room};
+use super::{OpenOptions, PATIENCE, SqliteStore, create, lock, room};
 use crate::store::{Result, StoreError};
 
 /// The database of a directory, and how it can be read.
@@ -22,13 +23,15 @@ pub(super) fn at(dir: &Path) -> Result<(PathBuf, How)> {
         return Err(StoreError::Missing { path: dir.display().to_string() });
     }
     create::check_header(&file)?;
-    if guard::first(&file)?.foreign && folder::is_writable(dir) {
+    let mut first = guard::first(&file)?;
+    if first.foreign && folder::is_writable(dir) {
         // Opening it checks the pages that another program has written, and gives them checksums.
         SqliteStore::open(dir, &OpenOptions::client())?;
+        first = guard::first(&file)?;
     }
     let patience = Patience::new(&file, false, PATIENCE);
     let how = How { patience, still: can_be_read_still(dir) && cannot_be_read_otherwise(dir) };
-    try_to_read(dir, &file, &how).map_err(|error| explain(dir, error))?;
+    try_to_read(dir, &file, first, &how).map_err(|error| explain(dir, error))?;
     Ok((file, how))
 }
 
@@ -44,8 +47,7 @@ fn cannot_be_read_otherwise(dir: &Path) -> bool {
 
 /// A store of an older version cannot be read as it is, and is not brought up to date by a look; a damaged one must not
 /// look like one with less in it.
-fn try_to_read(dir: &Path, file: &Path, how: &How) -> Result<()> {
-    let first = guard::first(file)?;
+fn try_to_read(dir: &Path, file: &Path, first: First, how: &How) -> Result<()> {
     if first.foreign {
         return Err(StoreError::Other(format!(
             "another program has moved the log into {}, so pages of it have no checksums; copy the folder to a place that \
