@@ -189,9 +189,9 @@ fn print_as_is(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// The same on stderr, without the values of variables.
+/// The same on stderr; the values of variables are hidden before text is escaped, since they could not be found afterwards.
 fn say_as_is(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", hidden::hide(text));
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Prints JSON on stdout, with hidden characters in JSON's own escapes.

@@ -40,7 +40,7 @@ impl Project {
     pub(super) fn load_with_warnings(global: &Global) -> Result<Self, Exit> {
         let (project, warnings) = Self::checked(global)?;
         if !warnings.is_empty() {
-            super::say_as_is(&warnings.render(global.colored()));
+            super::say_as_is(&hidden::hide(&warnings.render(global.colored())));
         }
         Ok(project)
     }
@@ -168,6 +168,6 @@ pub(super) fn print_problems(global: &Global, problems: &config::Problems) {
     if global.json {
         super::print_json(&hidden::hide(&problems.to_json().to_string()));
     } else {
-        super::say_as_is(&format!("{}\n\n{}", problems.render(global.colored()), SAYS_MORE));
+        super::say_as_is(&format!("{}\n\n{SAYS_MORE}", hidden::hide(&problems.render(global.colored()))));
     }
 }
