@@ -28,6 +28,16 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are one level below the root")
 }
 
+/// A file of `tests/field`.
+pub fn field(name: &str) -> PathBuf {
+    root().join("tests/field").join(name)
+}
+
+/// The text of such a file.
+pub fn field_text(name: &str) -> String {
+    std::fs::read_to_string(field(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
 fn target_dir() -> PathBuf {
     // The test program itself is in <target>/<profile>/deps.
     let exe = std::env::current_exe().expect("the path of the test program");
@@ -96,6 +106,13 @@ impl Sandbox {
              on = [\"mood\"]\nemit = {{ mood = \"in\" }}\nallow = {{ state = true }}\n{extra}\n"
         ));
         std::fs::copy(guest("guest-moody"), sandbox.path("moody.wasm")).expect("the module can be copied");
+        sandbox
+    }
+
+    /// A folder with this configuration, and `seen.wasm`, which writes down what it is given.
+    pub fn seen(config: &str) -> Self {
+        let sandbox = Self::new(config);
+        std::fs::copy(guest("guest-seen"), sandbox.path("seen.wasm")).expect("the module can be copied");
         sandbox
     }
 
@@ -168,6 +185,12 @@ impl Sandbox {
     pub fn state(&self, reactor: &str, key: &str) -> Option<String> {
         let sql = "SELECT CAST(value AS TEXT) FROM state JOIN reactors ON id = reactor WHERE name = ?1 AND key = ?2";
         self.store().query_row(sql, [reactor, key], |row| row.get(0)).optional().expect("its state table")
+    }
+
+    /// What a reactor whose module is `seen.wasm` was given, in order.
+    pub fn given(&self, reactor: &str) -> Vec<Value> {
+        let texts = (1..).map_while(|number: u32| self.state(reactor, &number.to_string()));
+        texts.map(|text| serde_json::from_str(&text).expect("JSON")).collect()
     }
 
     /// Publishes these events, one a line.

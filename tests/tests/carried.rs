@@ -2,26 +2,18 @@
 //! the right value beside it.
 
 use reactor_tests::fake_sqs::FakeSqs;
-use reactor_tests::{Sandbox, counts, guest, root, wait_until};
+use reactor_tests::{Sandbox, counts, field_text, wait_until};
 use serde_json::{Value, json};
-
-/// The text of a file of `field/`.
-fn field(name: &str) -> String {
-    let path = root().join("tests/field").join(name);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// The right value of an input that is one event.
 fn right(name: &str) -> Value {
-    let case: Value = serde_json::from_str(&field(&format!("{name}.right.json"))).expect("JSON");
+    let case: Value = serde_json::from_str(&field_text(&format!("{name}.right.json"))).expect("JSON");
     case["seen"][0].clone()
 }
 
 /// A folder with this configuration, whose last table is the one of the reactor `seen`.
 fn seen(config: &str) -> Sandbox {
-    let sandbox = Sandbox::new(&format!("{config}\nallow = {{ state = true }}\n"));
-    std::fs::copy(guest("guest-seen"), sandbox.path("seen.wasm")).expect("the module can be copied");
-    sandbox
+    Sandbox::seen(&format!("{config}\nallow = {{ state = true }}\n"))
 }
 
 /// The same for one local channel of a format, and a reactor that wants everything; `extra` goes into its table.
@@ -32,15 +24,9 @@ fn local(format: &str, extra: &str) -> Sandbox {
     ))
 }
 
-/// What a reactor was given, in order.
-fn all_given(sandbox: &Sandbox, reactor: &str) -> Vec<Value> {
-    let texts = (1..).map_while(|number: u32| sandbox.state(reactor, &number.to_string()));
-    texts.map(|text| serde_json::from_str(&text).expect("JSON")).collect()
-}
-
 /// What the reactor was given as an event of this id.
 fn given(sandbox: &Sandbox, id: &str) -> Value {
-    let mut all = all_given(sandbox, "seen").into_iter();
+    let mut all = sandbox.given("seen").into_iter();
     all.find(|event| event["id"] == id).unwrap_or_else(|| panic!("{id} was not seen"))
 }
 
@@ -67,7 +53,7 @@ fn what_an_envelope_carries_reaches_the_module() {
         "eventbridge/ecr-image-push",
     ] {
         let sandbox = local("\"auto\"", "");
-        publish(&sandbox, &field(&format!("{name}.json")), &[]);
+        publish(&sandbox, &field_text(&format!("{name}.json")), &[]);
         sandbox.until_idle();
         let right = right(name);
         assert_given(&sandbox, &right);
@@ -110,12 +96,12 @@ fn the_key_of_an_s3_notification_can_be_used_as_it_is() {
         ("s3/minio-put.json", "a1/colors.xml"),
     ] {
         let sandbox = local("\"auto\"", "order-by = \"/subject\"\n");
-        publish(&sandbox, &field(name), &[]);
+        publish(&sandbox, &field_text(name), &[]);
         sandbox.until_idle();
         let id = sandbox.run(&["--json", "log", "tail"]).ok().json()["events"][0]["eventId"].clone();
         let event = given(&sandbox, id.as_str().expect("an id"));
         assert_eq!((&event["subject"], &event["type"]), (&json!(key), &json!("aws.s3.ObjectCreated:Put")), "{name}");
-        let notification: Value = serde_json::from_str(&field(name)).expect("JSON");
+        let notification: Value = serde_json::from_str(&field_text(name)).expect("JSON");
         let record: Value = serde_json::from_str(event["data"].as_str().expect("data")).expect("JSON");
         assert_eq!(record, notification["Records"][0], "the record is as it was sent");
     }
@@ -123,28 +109,28 @@ fn the_key_of_an_s3_notification_can_be_used_as_it_is() {
 
 #[test]
 fn the_type_may_be_an_attribute_of_the_sns_notification() {
-    let sandbox = seen(&field("sns/type-in-message-attributes.toml"));
-    publish(&sandbox, &field("sns/type-in-message-attributes.json"), &[]);
+    let sandbox = seen(&field_text("sns/type-in-message-attributes.toml"));
+    publish(&sandbox, &field_text("sns/type-in-message-attributes.json"), &[]);
     sandbox.until_idle();
     assert_given(&sandbox, &right("sns/type-in-message-attributes"));
 }
 
 #[test]
 fn a_filter_may_look_at_what_stands_beside_the_data() {
-    let cloud = field("cloudevents/when-extension.toml");
+    let cloud = field_text("cloudevents/when-extension.toml");
     seen(&cloud).run(&["check"]).code(3).says("write `/data/tenantid`; beside the data, `/attributes/tenantid`");
     let sandbox = seen(&cloud.replace("/tenantid", "/attributes/tenantid"));
-    let event = field("cloudevents/extensions-and-dataschema.json");
+    let event = field_text("cloudevents/extensions-and-dataschema.json");
     publish(&sandbox, &event, &[]);
     publish(&sandbox, &event.replace("acme", "other").replace("4321-4321-4321", "o-1"), &[]);
     assert_eq!(counts(&sandbox.until_idle(), "seen")["done"], 1);
     given(&sandbox, "4321-4321-4321");
 
-    let bridge = field("eventbridge/when-account.toml");
+    let bridge = field_text("eventbridge/when-account.toml");
     let asked = seen(&bridge.replace("/data/account", "/account"));
     asked.run(&["check"]).code(3).says("`/attributes/account`").says("account and region of EventBridge");
     let sandbox = seen(&bridge.replace("/data/account", "/attributes/account"));
-    let event = field("eventbridge/ecr-image-push.json");
+    let event = field_text("eventbridge/ecr-image-push.json");
     publish(&sandbox, &event, &[]);
     publish(&sandbox, &event.replace("123456789012", "210987654321").replace("13cde686", "23cde686"), &[]);
     assert_eq!(counts(&sandbox.until_idle(), "seen")["done"], 1);
@@ -154,11 +140,10 @@ fn a_filter_may_look_at_what_stands_beside_the_data() {
 #[test]
 fn order_and_dedup_may_look_at_attributes() {
     let dedup = "[reactors.seen.dedup]\nkey = \"/attributes/request\"\n";
-    let sandbox = Sandbox::new(&format!(
+    let sandbox = Sandbox::seen(&format!(
         "[channels.in]\nkind = \"local\"\n\n[reactors.seen]\nmodule = \"seen.wasm\"\nfrom = [\"in\"]\non = [\"**\"]\n\
          order-by = \"/attributes/tenant\"\nallow = {{ state = true }}\n{dedup}"
     ));
-    std::fs::copy(guest("guest-seen"), sandbox.path("seen.wasm")).expect("the module can be copied");
     for (id, request) in [("a", "r1"), ("b", "r1"), ("c", "r2")] {
         let event = json!({ "eventId": id, "eventType": "t", "source": "s", "data": {} });
         publish(&sandbox, &event.to_string(), &["tenant=acme", &format!("request={request}")]);
@@ -166,13 +151,12 @@ fn order_and_dedup_may_look_at_attributes() {
     let summary = sandbox.until_idle();
     let seen = counts(&summary, "seen");
     assert_eq!((&seen["done"], &seen["duplicates"]), (&json!(2), &json!(1)), "{summary}");
-    assert!(all_given(&sandbox, "seen").iter().all(|event| event["id"] != "b"), "it has the key of the first");
+    assert!(sandbox.given("seen").iter().all(|event| event["id"] != "b"), "it has the key of the first");
 }
 
 #[test]
 fn a_pattern_that_ends_within_a_word_is_told_what_to_write() {
-    let sandbox = Sandbox::new(&field("config/prefix-of-a-word.toml"));
-    std::fs::copy(guest("guest-seen"), sandbox.path("seen.wasm")).expect("the module can be copied");
+    let sandbox = Sandbox::seen(&field_text("config/prefix-of-a-word.toml"));
     let told = sandbox
         .run(&["check"])
         .code(3)
@@ -195,7 +179,7 @@ fn a_pattern_that_ends_within_a_word_is_told_what_to_write() {
     let summary = sandbox.until_idle();
     for (number, id) in [("r0", "1"), ("r1", "2"), ("r2", "3")] {
         assert_eq!(counts(&summary, number)["done"], 1, "{summary}");
-        assert_eq!(all_given(&sandbox, number)[0]["id"], id, "{number}");
+        assert_eq!(sandbox.given(number)[0]["id"], id, "{number}");
     }
 }
 
@@ -203,12 +187,11 @@ fn a_pattern_that_ends_within_a_word_is_told_what_to_write() {
 fn queues(aws: &FakeSqs, extra: &str) -> Sandbox {
     aws.create("orders");
     aws.create("orders-dlq");
-    let sandbox = Sandbox::new(&format!(
+    let sandbox = Sandbox::seen(&format!(
         "[channels.in]\nkind = \"sqs\"\nqueue = \"orders\"\n\n[channels.dead]\nkind = \"sqs\"\nqueue = \"orders-dlq\"\n\n\
          [reactors.seen]\nmodule = \"seen.wasm\"\nfrom = [\"in\"]\non = [\"**\"]\nallow = {{ state = true }}\n{extra}\n\
          [reactors.seen.dead-letter]\nchannel = \"dead\"\n"
     ));
-    std::fs::copy(guest("guest-seen"), sandbox.path("seen.wasm")).expect("the module can be copied");
     sandbox.with_env("AWS_ENDPOINT_URL", &aws.url())
 }
 
@@ -219,7 +202,7 @@ fn attributes_of_a_queue_reach_module_filter_log_and_dead_letter() {
         &aws,
         "when = { \"/attributes/tenant\" = [\"acme\"], \"/attributes/weight\" = { numeric = [\">\", 1] } }\n",
     );
-    let input: Value = serde_json::from_str(&field("sqs/attributes-of-four-kinds.json")).expect("JSON");
+    let input: Value = serde_json::from_str(&field_text("sqs/attributes-of-four-kinds.json")).expect("JSON");
     let url = aws.queue("orders").url();
     aws.send_input(&url, &input);
     let mut other = input.clone();
@@ -264,7 +247,7 @@ fn the_log_shows_what_a_message_carries() {
     let config = std::fs::read_to_string(sandbox.path("reactors.toml")).expect("the configuration");
     // A copied message stays in the log of its channel.
     sandbox.write("reactors.toml", config.replace("queue = \"orders\"\n", "queue = \"orders\"\nsettle = \"stored\"\n"));
-    let input: Value = serde_json::from_str(&field("sqs/attributes-of-four-kinds.json")).expect("JSON");
+    let input: Value = serde_json::from_str(&field_text("sqs/attributes-of-four-kinds.json")).expect("JSON");
     aws.send_input(&aws.queue("orders").url(), &input);
     sandbox.until_idle();
     let shown = sandbox.run(&["log", "show", "1"]).ok().stdout;

@@ -85,10 +85,7 @@ fn run(folder: &Path, case: &Value, guest: &Path) -> Vec<String> {
         compare_ran("invoke", &sandbox.run(&["invoke", "seen", file]), &case["invoke"], &mut wrong);
     }
     sandbox.until_idle();
-    let seen: Vec<Value> = (1..)
-        .map_while(|number: u32| sandbox.state("seen", &number.to_string()))
-        .map(|text| serde_json::from_str(&text).expect("JSON"))
-        .collect();
+    let seen = sandbox.given("seen");
     let right = case["seen"].as_array().map_or(&[][..], Vec::as_slice);
     if seen.len() != right.len() {
         wrong.push(format!("{} events were seen, not {}: {seen:?}", seen.len(), right.len()));

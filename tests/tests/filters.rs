@@ -3,22 +3,16 @@
 use std::fs;
 
 use reactor_tests::fake_sqs::FakeSqs;
-use reactor_tests::{Sandbox, added, counts, guest, root};
-use serde_json::{Value, json};
-
-fn field(name: &str) -> String {
-    fs::read_to_string(root().join("tests/field").join(name)).expect(name)
-}
+use reactor_tests::{Sandbox, added, counts, field_text, guest};
+use serde_json::json;
 
 /// Runs a configuration from the field on its events; answers with the ids of those that reached its reactor.
 fn reached(name: &str) -> Vec<String> {
-    let sandbox = Sandbox::new(&(field(&format!("filter/{name}.toml")) + "allow = { state = true }\n"));
-    fs::copy(guest("guest-seen"), sandbox.path("seen.wasm")).expect("the module can be copied");
-    sandbox.run_with(&["publish", "in"], field(&format!("filter/{name}.jsonl")).as_bytes()).ok();
+    let sandbox = Sandbox::seen(&(field_text(&format!("filter/{name}.toml")) + "allow = { state = true }\n"));
+    sandbox.run_with(&["publish", "in"], field_text(&format!("filter/{name}.jsonl")).as_bytes()).ok();
     let summary = sandbox.until_idle();
-    let seen = (1..).map_while(|number: u32| sandbox.state("seen", &number.to_string()));
-    let seen = seen.map(|text| serde_json::from_str::<Value>(&text).expect("JSON"));
-    let ids: Vec<String> = seen.map(|event| event["id"].as_str().expect("an id").to_owned()).collect();
+    let seen = sandbox.given("seen");
+    let ids: Vec<String> = seen.iter().map(|event| event["id"].as_str().expect("an id").to_owned()).collect();
     assert_eq!(counts(&summary, "seen")["delivered"], json!(ids.len()), "{summary}");
     ids
 }

@@ -1,6 +1,6 @@
 //! Every way in which an attempt can end, and what becomes of the event.
 
-use reactor_tests::{Sandbox, counts, guest, mood, root, wait_until};
+use reactor_tests::{Sandbox, counts, guest, mood, wait_until};
 use serde_json::{Value, json};
 
 const QUICK: &str = "cpu = \"100ms\"\nmemory = \"8MiB\"\nretry = { max-attempts = 2, initial = \"1ms\" }\n";
@@ -162,7 +162,7 @@ fn hops_that_others_count_are_theirs() {
 
 /// A file of `tests/field`.
 fn field(name: &str) -> String {
-    root().join("tests/field").join(name).to_str().expect("a path in UTF-8").to_owned()
+    reactor_tests::field(name).to_str().expect("a path in UTF-8").to_owned()
 }
 
 /// A folder with the guest `moody` on every type, whose channel has this format; `extra` goes into its table.
