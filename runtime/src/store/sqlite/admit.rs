@@ -62,7 +62,7 @@ pub(super) fn enter_new(group: &mut Group<'_>, new: &NewDelivery, now: HostTime,
     let key = (new.reactor, new.key);
     let id = DeliveryId(group.live.next_delivery);
     group.live.next_delivery += 1;
-    group.live.ledger.enter(group.conn, key, new.origin, id, now)?;
+    group.live.ledger.enter(&mut group.statements, key, new.origin, id, now)?;
     insert(group, id, new, now, None, leased)?;
     group.count("delivered", new.reactor, 1);
     Ok(Admitted::New(id))
@@ -79,8 +79,8 @@ pub(super) fn insert(
 ) -> Sql<()> {
     let waiting = new.place == Place::Waiting;
     group
-        .conn
-        .prepare_cached(
+        .statements
+        .of(
             "INSERT INTO deliveries (id, reactor, place, attempts, since, channel, record, part, key, lane, due, redrive, leased)
              VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?

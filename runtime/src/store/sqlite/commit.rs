@@ -39,10 +39,10 @@ pub(super) fn apply(group: &mut Group<'_>, commit: &Commit) -> Sql<Committed> {
     Ok(Committed::Applied)
 }
 
-fn in_progress(group: &Group<'_>, commit: &Commit) -> Sql<Option<Current>> {
+fn in_progress(group: &mut Group<'_>, commit: &Commit) -> Sql<Option<Current>> {
     let row = group
-        .conn
-        .prepare_cached(
+        .statements
+        .of(
             "SELECT place = 3, lane, redrive, history, key FROM deliveries WHERE id = ?1 AND reactor = ?2 AND attempts + 1 = ?3",
         )?
         .query_row(params![int(commit.delivery.0), commit.reactor.0, commit.attempt], |row| {
@@ -58,8 +58,8 @@ fn in_progress(group: &Group<'_>, commit: &Commit) -> Sql<Option<Current>> {
     Ok(row)
 }
 
-fn unchanged(group: &Group<'_>, commit: &Commit) -> Sql<bool> {
-    let mut select = group.conn.prepare_cached("SELECT version FROM state WHERE reactor = ?1 AND key = ?2")?;
+fn unchanged(group: &mut Group<'_>, commit: &Commit) -> Sql<bool> {
+    let select = group.statements.of("SELECT version FROM state WHERE reactor = ?1 AND key = ?2")?;
     for (key, seen) in &commit.reads {
         let version: Option<u64> = select.query_row(params![commit.reactor.0, key], |row| num(row, 0)).optional()?;
         if version.unwrap_or(0) != seen.0 {
@@ -69,19 +69,17 @@ fn unchanged(group: &Group<'_>, commit: &Commit) -> Sql<bool> {
     Ok(true)
 }
 
-fn write_state(group: &Group<'_>, commit: &Commit) -> Sql<()> {
+fn write_state(group: &mut Group<'_>, commit: &Commit) -> Sql<()> {
     for (key, value) in &commit.writes {
         match value {
             Some(value) => group
-                .conn
-                .prepare_cached(
-                    "INSERT INTO state VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (reactor, key) DO UPDATE SET version = excluded.version, value = excluded.value",
-                )?
+                .statements
+                .of("INSERT INTO state VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (reactor, key) DO UPDATE SET version = excluded.version, value = excluded.value")?
                 .execute(params![commit.reactor.0, key, int(commit.number.0), &value[..]])?,
             None => group
-                .conn
-                .prepare_cached("DELETE FROM state WHERE reactor = ?1 AND key = ?2")?
+                .statements
+                .of("DELETE FROM state WHERE reactor = ?1 AND key = ?2")?
                 .execute(params![commit.reactor.0, key])?,
         };
     }
@@ -119,7 +117,7 @@ fn end(group: &mut Group<'_>, commit: &Commit, current: &Current) -> Sql<()> {
 }
 
 fn remove(group: &mut Group<'_>, commit: &Commit, current: &Current) -> Sql<()> {
-    group.conn.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([int(commit.delivery.0)])?;
+    group.statements.of("DELETE FROM deliveries WHERE id = ?1")?.execute([int(commit.delivery.0)])?;
     group.count("active", commit.reactor, -1);
     group.count("waiting", commit.reactor, -i64::from(current.waiting));
     Ok(())
@@ -129,10 +127,8 @@ fn wait(group: &mut Group<'_>, commit: &Commit, current: &Current, due: HostTime
     let mut history = history_of(current.history.as_deref())?;
     history.push(record.clone());
     group
-        .conn
-        .prepare_cached(
-            "UPDATE deliveries SET place = 3, due = ?2, attempts = ?3, history = ?4, started = NULL WHERE id = ?1",
-        )?
+        .statements
+        .of("UPDATE deliveries SET place = 3, due = ?2, attempts = ?3, history = ?4, started = NULL WHERE id = ?1")?
         .execute(params![int(commit.delivery.0), int(due.0), commit.attempt, history_text(&history)?])?;
     group.count("waiting", commit.reactor, 1 - i64::from(current.waiting));
     Ok(())

@@ -163,7 +163,7 @@ pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDeli
     if let Some(before) = before {
         group.live.ledger.remove(group.conn, DeliveryId(before))?;
     }
-    group.live.ledger.enter(group.conn, (reactor, dead.letter.key), dead.letter.origin, delivery, now)?;
+    group.live.ledger.enter(&mut group.statements, (reactor, dead.letter.key), dead.letter.origin, delivery, now)?;
     let new = NewDelivery {
         reactor,
         origin: dead.letter.origin,

@@ -9,6 +9,7 @@ use super::fault::{Fault, Sql};
 use super::ledger::Ledger;
 use super::room;
 use super::rows::{int, num};
+use super::statements::Statements;
 use crate::event::{ChannelId, HostTime, ReactorId};
 use crate::store::StoreError;
 use crate::store::rejected::Rejected;
@@ -66,6 +67,8 @@ type Counter = (&'static str, u32);
 pub(super) struct Group<'a> {
     /// The writing connection, inside its transaction.
     pub(super) conn: &'a Connection,
+    /// Statements for each row.
+    pub(super) statements: Statements<'a>,
     /// What the writer knows.
     pub(super) live: &'a mut Live,
     /// The wall clock when the group began, whole milliseconds.
@@ -87,7 +90,8 @@ impl<'a> Group<'a> {
             live.refusing = room::is_refusing(conn)?;
         }
         let wall = Timestamp::now().as_millisecond();
-        Ok(Self { conn, live, wall, counts: HashMap::new(), tails: HashMap::new() })
+        let statements = Statements::new(conn);
+        Ok(Self { conn, statements, live, wall, counts: HashMap::new(), tails: HashMap::new() })
     }
 
     /// Writes what was summed up along the way, and commits.
@@ -129,12 +133,18 @@ impl<'a> Group<'a> {
 
     /// Adds to a reactor's counter.
     pub(super) fn count(&mut self, name: &'static str, reactor: ReactorId, delta: i64) {
-        *self.counts.entry((name, reactor.0)).or_default() += delta;
+        self.add((name, reactor.0), delta);
     }
 
     /// Adds to a counter that is nobody's.
     pub(super) fn count_all(&mut self, name: &'static str, delta: i64) {
-        *self.counts.entry((name, 0)).or_default() += delta;
+        self.add((name, 0), delta);
+    }
+
+    fn add(&mut self, counter: Counter, delta: i64) {
+        if delta != 0 {
+            *self.counts.entry(counter).or_default() += delta;
+        }
     }
 
     /// The offset that the next record of a channel's log gets.

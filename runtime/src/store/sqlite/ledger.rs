@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::{Fault, Sql};
 use super::rows::{int, num};
+use super::statements::Statements;
 use crate::event::{DeliveryId, HostTime, Identity, Origin, ReactorId};
 
 /// Bits per key in a segment's filter: with hundreds of segments, even then a new key costs no index read as a rule.
@@ -110,16 +111,16 @@ impl Ledger {
     /// Enters a delivery as the newest.
     pub(super) fn enter(
         &mut self,
-        conn: &Connection,
+        statements: &mut Statements<'_>,
         (reactor, key): (ReactorId, Identity),
         origin: Origin,
         delivery: DeliveryId,
         since: HostTime,
     ) -> Sql<()> {
         if self.rows >= self.segment_rows.max(1) {
-            self.seal(conn)?;
+            self.seal(statements.conn)?;
         }
-        conn.prepare_cached("INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+        statements.of("INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
             int(delivery.0),
             reactor.0,
             int(since.0),

@@ -43,6 +43,7 @@ mod receive;
 mod room;
 mod rows;
 mod seal;
+mod statements;
 mod stats;
 mod upkeep;
 mod vfs;
