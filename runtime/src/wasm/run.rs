@@ -59,7 +59,7 @@ async fn run(ready: Ready, shared: Arc<Shared>, call: Call) -> Run {
     let event = call.event.clone();
     let mut store = store(&shared, call, &meter);
     let answer = {
-        let work = Metered::new(Box::pin(invoke(&ready, &mut store, &event)), meter.clone());
+        let work = Metered::new(invoke(&ready, &mut store, &event), meter.clone());
         tokio::time::timeout(shared.spec.timeout, AssertUnwindSafe(work).catch_unwind()).await
     };
     let host = store.into_data();
@@ -101,21 +101,26 @@ pub(super) async fn make_instance(module: &Module, call: Call) -> wasmtime::Resu
     }
 }
 
-async fn invoke(ready: &Ready, store: &mut Store<Host>, event: &Event) -> Answer {
+/// The call of `handle`, by contract; each way has a future of its own size.
+fn invoke<'r>(ready: &'r Ready, store: &'r mut Store<Host>, event: &'r Event) -> BoxFuture<'r, Answer> {
     match ready {
-        Ready::Present(ready) => {
-            let reactor = ready.instantiate_async(&mut *store).await?;
-            store.data_mut().started = true;
-            let attributes: Vec<_> = event.attributes.iter().map(guest_attribute).collect();
-            reactor.call_handle(store, guest_event(event, &attributes)).await
-        }
-        Ready::Previous(ready) => {
-            let reactor = ready.instantiate_async(&mut *store).await?;
-            store.data_mut().started = true;
-            let answer = reactor.call_handle(store, previous::guest_event(event)).await?;
-            Ok(answer.map_err(previous::failure))
-        }
+        Ready::Present(ready) => Box::pin(invoke_present(ready, store, event)),
+        Ready::Previous(ready) => Box::pin(invoke_previous(ready, store, event)),
     }
+}
+
+async fn invoke_present(ready: &ReactorPre<Host>, store: &mut Store<Host>, event: &Event) -> Answer {
+    let reactor = ready.instantiate_async(&mut *store).await?;
+    store.data_mut().started = true;
+    let attributes: Vec<_> = event.attributes.iter().map(guest_attribute).collect();
+    reactor.call_handle(store, guest_event(event, &attributes)).await
+}
+
+async fn invoke_previous(ready: &PreviousPre<Host>, store: &mut Store<Host>, event: &Event) -> Answer {
+    let reactor = ready.instantiate_async(&mut *store).await?;
+    store.data_mut().started = true;
+    let answer = reactor.call_handle(store, previous::guest_event(event)).await?;
+    Ok(answer.map_err(previous::failure))
 }
 
 fn guest_attribute(attribute: &Attribute) -> types::Attribute<'_> {
