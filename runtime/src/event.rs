@@ -9,6 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribute::{self, Attribute};
 
+/// The first tokens that a pointer can have and ever find something.
+pub const ROOTS: [&str; 14] = [
+    "eventId",
+    "eventType",
+    "eventVersion",
+    "timestamp",
+    "source",
+    "subject",
+    "correlationId",
+    "causationId",
+    "partitionKey",
+    "contentType",
+    "hop",
+    "traceparent",
+    "data",
+    "attributes",
+];
+
+/// The event type of a dead letter that is forwarded to a local channel.
+pub const DEAD_LETTER_TYPE: &str = "reactor.dead-letter";
+
 /// What a channel hands over before anything has looked inside: a body and its attributes.
 ///
 /// A local channel stores exactly this in its log, and an SQS message maps onto it, so that one

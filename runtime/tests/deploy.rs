@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use reactor_runtime::clock::SystemClock;
 use reactor_runtime::config::model::Config;
 use reactor_runtime::event::{Message, Outcome, Version};
-use reactor_runtime::pipeline::deploy::Deployment;
+use reactor_runtime::pipeline::deployment::Deployment;
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Guest, Run, Usage};
 use reactor_runtime::store::memory::MemoryStore;

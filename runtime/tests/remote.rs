@@ -13,7 +13,7 @@ use reactor_runtime::channel::{
 use reactor_runtime::clock::SystemClock;
 use reactor_runtime::config;
 use reactor_runtime::event::{Message, Outcome};
-use reactor_runtime::pipeline::deploy::Deployment;
+use reactor_runtime::pipeline::deployment::Deployment;
 use reactor_runtime::pipeline::forward::{DEAD_LETTER_ATTRIBUTE, sent_back};
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Emit, Guest, Run, Usage};

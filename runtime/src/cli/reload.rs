@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::config::Problems;
 use crate::config::model::Config;
-use crate::pipeline::deploy::{Change, Deployment, compare};
+use crate::pipeline::deploy::compare;
+use crate::pipeline::deployment::{Change, Deployment};
 use crate::pipeline::host::Control;
 use crate::store::Store;
 

@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::reader::Reader;
 use super::units::show_duration;
 use super::versions::overlap;
-use crate::pipeline::forward::DEAD_LETTER_TYPE;
+use crate::event::DEAD_LETTER_TYPE;
 use crate::subscription::TypePattern;
 
 /// How long SQS can keep a message, and therefore deliver it again.

@@ -1,6 +1,6 @@
 //! JSON pointers: into a body, or into an event, where only some can ever find something.
 
-use crate::pipeline::view::ROOTS;
+use crate::event::ROOTS;
 use crate::subscription::Pointer;
 
 use super::reader::{Reader, Section, nearest};

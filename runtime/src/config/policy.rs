@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::pipeline::forward::DEAD_LETTER_TYPE;
+use crate::event::DEAD_LETTER_TYPE;
 
 use super::destination::{Channels, destination};
 use super::model::{BreakerPolicy, DeadLetterPolicy, DedupPolicy, Jitter, OnExhausted, RetryPolicy};

@@ -6,8 +6,8 @@ use crate::event::DeliveryId;
 use crate::store::StoreError;
 
 use super::Input;
-use super::commit::until_there_is_room;
 use super::host::Host;
+use super::room::until_there_is_room;
 use super::schedule::Action;
 use super::signal::trace;
 

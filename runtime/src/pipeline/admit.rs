@@ -7,18 +7,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::model::Config;
-use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
-use crate::store::{Admission, Admitted, NewDelivery, Place, Store, StoreError, Target};
+use crate::event::{ChannelId, DeliveryId, HostTime};
+use crate::store::{Admission, Admitted, NewDelivery, Place, Store, StoreError};
 
-use super::commit::until_there_is_room;
 use super::decode::Settings;
+use super::emit::Destination;
 use super::forward::Forwarding;
 use super::host::Host;
-use super::intake::{Batch, Candidate, Channel};
-use super::reactor::{Destination, Reactor};
+use super::intake::{Batch, Candidate, Channel, InFlight, Intake};
+use super::reactor::Reactor;
+use super::room::until_there_is_room;
 use super::route::Routes;
 use super::schedule::Arrival;
-use super::signal::{ChannelSignals, Signals};
+use super::signal::Signals;
 use super::{Active, Input, sizes};
 
 /// Most records, and most bytes, read from a log at a time.
@@ -29,31 +30,6 @@ const READ_BYTES: usize = 1 << 20;
 /// goes on: nobody waits behind a stuck reactor.
 const PROGRESS: u64 = 64;
 const REST: Duration = Duration::from_millis(20);
-
-/// A channel that is read, and where the reading of its log stands.
-pub(super) struct Intake {
-    pub(super) channel: Channel,
-    /// The reactors that read it.
-    pub(super) readers: Vec<usize>,
-    pub(super) cursor: Offset,
-    /// There may be unread records.
-    pub(super) pending: bool,
-    /// An admission is under way.
-    pub(super) busy: bool,
-    /// Not to be read before then.
-    resting: Option<Instant>,
-    /// How many runs had ended at the last read that brought nothing to run.
-    ended: u64,
-    pub(super) signals: ChannelSignals,
-}
-
-/// Records that are being admitted.
-pub(super) struct InFlight {
-    cursor: Offset,
-    candidates: Vec<(Candidate, Place)>,
-    /// What other channels get of it.
-    fed: Vec<(Target, usize)>,
-}
 
 impl Host {
     /// Reads ahead in every log whose readers would run dry, or which nobody reads.

@@ -16,21 +16,17 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
+use tracing::Instrument;
 use tracing::instrument::Instrumented;
-use tracing::{Instrument, Span};
 
-use crate::event::{DeliveryId, Event, Fault, Outcome};
+use crate::event::DeliveryId;
 use crate::store::{Mark, Store, StoreError};
 
 use super::guess::{Guessed, Guesses};
-use super::invoke::{Call, Run, StateView, Usage};
+use super::invoke::{Call, Run, StateView, span};
+use super::pace::TURN;
 use super::reactor::Reactor;
 use super::{Active, Input};
-
-/// What the runs of one turn should take together, at most; a longer run has a turn of its own.
-const TURN: Duration = Duration::from_micros(500);
-/// Most short runs of a reactor handed over at a time.
-const AHEAD: usize = 64;
 
 /// The permits of the host: one attempt each.
 pub(super) struct Slots {
@@ -208,18 +204,6 @@ impl Active {
     }
 }
 
-/// What a guest's log lines stand in.
-pub(super) fn span(reactor: &str, event: &Event, attempt: u32) -> Span {
-    tracing::info_span!(
-        "delivery",
-        reactor,
-        event = event.id,
-        r#type = event.event_type,
-        correlation = event.correlation_id,
-        attempt,
-    )
-}
-
 /// Runs the attempts of a turn, one after the other as long as none has to wait, and reports together what has ended.
 fn run_all(
     turn: Vec<Starting>,
@@ -298,50 +282,5 @@ impl Drop for Unreported {
         if let Some(ran) = self.ran.take() {
             let _ = self.inputs.send(Input::RunsEnded(vec![ran]));
         }
-    }
-}
-
-/// How long a reactor's runs take, a moving average.
-#[derive(Debug, Default)]
-pub(super) struct Pace(Option<Duration>);
-
-impl Pace {
-    /// Learns from a run; one without a result was given up, probably because it took too long.
-    pub(super) fn ran(&mut self, took: Option<Duration>) {
-        let took = took.unwrap_or(TURN);
-        self.0 = Some(self.0.map_or(took, |before| (before * 7 + took) / 8));
-    }
-
-    /// A run has to be repeated, because it ran beside another one: fewer at a time will do better.
-    pub(super) fn repeated(&mut self) {
-        self.0 = Some(TURN);
-    }
-
-    /// Whether several fit in a turn.
-    pub(super) fn is_short(&self) -> bool {
-        self.expected() * 4 <= TURN
-    }
-
-    /// How many runs to hand over at a time: what keeps the threads busy until the host has had its turn.
-    pub(super) fn ahead(&self, threads: usize) -> usize {
-        let time = 2 * TURN * u32::try_from(threads).unwrap_or(u32::MAX);
-        let runs = time.as_nanos() / self.expected().as_nanos().max(1);
-        usize::try_from(runs).unwrap_or(AHEAD).min(AHEAD)
-    }
-
-    /// What the next run will probably take. The first one has a turn of its own.
-    fn expected(&self) -> Duration {
-        self.0.unwrap_or(TURN)
-    }
-}
-
-/// The run of a task that ended without a result.
-pub(super) fn vanished() -> Run {
-    Run {
-        outcome: Outcome::Fault { fault: Fault::Host, detail: "the attempt's task panicked".into() },
-        reads: Vec::new(),
-        writes: Vec::new(),
-        emits: Vec::new(),
-        usage: Usage::default(),
     }
 }

@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::model::OnExhausted;
-use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Message, Outcome, Version};
+use crate::event::{AttemptRecord, DeliveryId, HostTime, Message, Outcome, Version};
 use crate::store::{Commit, Committed, DeadLetter, Ending, Store, StoreError, Target};
 
-use super::invoke::{Emit, Run};
+use super::invoke::Run;
 use super::judge::{self, Verdict};
 use super::reactor::Reactor;
+use super::room::until_there_is_room;
 use super::signal::{Ended, ReactorSignals, Signals};
 use super::{Active, Input, schedule};
 
@@ -149,33 +150,6 @@ fn dead_letter(
     }
 }
 
-/// An emitted event: the parent's flow goes on, one hop further.
-pub(super) fn emitted(
-    parent: &Event,
-    source: &str,
-    id: String,
-    emit: &Emit,
-    at: Timestamp,
-    trace_parent: Option<String>,
-) -> Event {
-    Event {
-        id,
-        event_type: emit.event_type.clone(),
-        version: emit.version,
-        source: source.to_owned(),
-        time: Some(at),
-        subject: emit.subject.clone(),
-        correlation_id: parent.correlation_id.clone(),
-        causation_id: Some(parent.id.clone()),
-        partition_key: emit.partition_key.clone(),
-        content_type: emit.content_type.clone(),
-        hop: parent.hop + 1,
-        trace_parent,
-        attributes: Vec::new(),
-        data: emit.data.clone(),
-    }
-}
-
 fn shorten(text: &str) -> String {
     match text.char_indices().find(|(at, _)| *at >= MAX_ERROR) {
         Some((at, _)) => format!("{}... ({} bytes in all)", &text[..at], text.len()),
@@ -214,23 +188,6 @@ pub(super) async fn committer(
         let ended = sent.iter().map(|commit| commit.delivery).zip(answers).collect::<Vec<(DeliveryId, Committed)>>();
         if inputs.send(Input::Committed(ended)).is_err() {
             return;
-        }
-    }
-}
-
-/// Repeats a write for as long as the disk is full.
-pub(super) async fn until_there_is_room<T, F>(signals: &Signals, mut write: impl FnMut() -> F) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let mut stuck = None;
-    loop {
-        match write().await {
-            Err(StoreError::Full) => {
-                stuck.get_or_insert_with(|| signals.disk_is_full());
-                tokio::time::sleep(Duration::from_millis(250)).await;
-            }
-            answer => return answer,
         }
     }
 }

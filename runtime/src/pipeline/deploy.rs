@@ -5,45 +5,14 @@
 //! events they get) is exchanged by ending the host, with a drain, and starting it anew on the same store, in the same
 //! process: that is the one way of taking over that has to be right in any case.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 
-use crate::channel::Remote;
 use crate::config::model::{Config, ReactorConfig};
 use crate::store::StoreError;
 
+use super::deployment::{Change, Deployment, End};
 use super::host::{Control, Host, Parts};
-use super::invoke::Guest;
 use super::schedule::ReactorSpec;
-
-/// A configuration that has been checked, and what belongs to it. The modules are loaded already.
-pub struct Deployment {
-    /// The checked configuration.
-    pub config: Arc<Config>,
-    /// One guest per configured reactor, by name.
-    pub guests: BTreeMap<String, Arc<dyn Guest>>,
-    /// The channels outside, by name.
-    pub remotes: BTreeMap<String, Remote>,
-}
-
-impl std::fmt::Debug for Deployment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Deployment").field("reactors", &self.guests.keys()).finish_non_exhaustive()
-    }
-}
-
-/// What a new configuration asks of a running host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Reactors do something else, or do it otherwise, but get what they got; the list may be empty.
-    InPlace,
-    /// Channels, reactors or subscriptions are others.
-    Connections,
-    /// Something that only a new process can take over; this key.
-    Process(&'static str),
-}
 
 /// Compares two configurations.
 pub fn compare(old: &Config, new: &Config) -> Change {
@@ -77,14 +46,6 @@ fn gets_the_same(config: &Config, was: &ReactorConfig, is: &ReactorConfig) -> bo
         && was.order_by == is.order_by
         && was.dedup == is.dedup
         && (paced || !is.from.iter().any(outside))
-}
-
-/// Why a host has ended.
-pub(super) enum End {
-    /// It was told to, or there was nothing left to do.
-    Stop,
-    /// This is to run instead.
-    Restart(Box<Deployment>),
 }
 
 impl Host {

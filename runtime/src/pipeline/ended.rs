@@ -4,10 +4,10 @@ use crate::event::{DeliveryId, Fault, Outcome};
 use crate::store::{Commit, StoreError};
 
 use super::Committing;
-use super::claim::{self, Ran};
+use super::claim::Ran;
 use super::commit::{self, Judged, News};
 use super::host::Host;
-use super::invoke::Run;
+use super::invoke::{Run, vanished};
 use super::judge::{self, Ended, judge};
 use super::schedule::Effect;
 
@@ -39,7 +39,7 @@ impl Host {
                 Ok(())
             }
             // The task ended by a panic of the host's own code: the attempt counts, the host goes on.
-            None => self.finish(id, claim::vanished()),
+            None => self.finish(id, vanished()),
         }
     }
 

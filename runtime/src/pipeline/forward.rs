@@ -6,15 +6,13 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::attribute::{self, Attribute};
-use crate::event::{AttemptRecord, Event, Identity, Message};
+use crate::event::{AttemptRecord, DEAD_LETTER_TYPE, Event, Identity, Message};
 use crate::store::{DeadLetter, Target};
 
-use super::commit::emitted;
 use super::decode::{MAX_ATTRIBUTES, encode_native};
+use super::emit::emitted;
 use super::invoke::Emit;
 
-/// The event type of a dead letter that is forwarded to a local channel.
-pub const DEAD_LETTER_TYPE: &str = "reactor.dead-letter";
 /// The message attribute that makes a message outside a dead letter; its value is a [`Note`] as JSON.
 pub const DEAD_LETTER_ATTRIBUTE: &str = "reactor-dead-letter";
 

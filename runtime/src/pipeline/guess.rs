@@ -14,41 +14,36 @@ use futures_util::FutureExt;
 use crate::event::{DeliveryId, Outcome, Version};
 use crate::store::{Store, StoreError};
 
-use super::claim;
-use super::host::Host;
-use super::invoke::{Call, Guest, Run};
+use super::invoke::{Call, Guest, Run, span};
 use super::state::Ahead;
-
-/// Most guesses behind a head.
-const MOST: usize = 32;
 
 /// A run that may be guessed.
 pub(super) struct Guess {
-    delivery: DeliveryId,
-    guest: Arc<dyn Guest>,
-    call: Call,
+    pub(super) delivery: DeliveryId,
+    pub(super) guest: Arc<dyn Guest>,
+    pub(super) call: Call,
     /// The number its commit will have.
-    number: Version,
+    pub(super) number: Version,
 }
 
 /// What follows a head, in the order of the lane.
 pub(super) struct Guesses {
-    reactor: String,
-    state: Arc<Ahead>,
+    pub(super) reactor: String,
+    pub(super) state: Arc<Ahead>,
     /// The number of the head's commit.
-    head: Version,
-    list: Vec<Guess>,
+    pub(super) head: Version,
+    pub(super) list: Vec<Guess>,
 }
 
 /// A guess that ended well.
 pub(super) struct Guessed {
-    attempt: u32,
-    guest: Arc<dyn Guest>,
-    run: Run,
-    took: Duration,
-    number: Version,
+    pub(super) attempt: u32,
+    pub(super) guest: Arc<dyn Guest>,
+    pub(super) run: Run,
+    pub(super) took: Duration,
+    pub(super) number: Version,
     /// The commit that it builds on.
-    after: Version,
+    pub(super) after: Version,
 }
 
 /// The guesses of this turn.
@@ -70,7 +65,7 @@ impl Guesses {
         state.show(head, after);
         for Guess { delivery, guest, call, number } in list {
             let attempt = call.attempt;
-            let _span = claim::span(&reactor, &call.event, attempt).entered();
+            let _span = span(&reactor, &call.event, attempt).entered();
             store.mark(&[(slot, Some((delivery, attempt)))])?;
             let start = Instant::now();
             let Some(run) = guest.run(call).now_or_never().filter(|run| run.outcome == Outcome::Done) else { break };
@@ -79,53 +74,5 @@ impl Guesses {
             after = number;
         }
         Ok(guessed)
-    }
-}
-
-impl Host {
-    /// What may be guessed behind a head that is about to start; gives the head the number of its commit. Nothing where
-    /// runs are long, or where they could be seen from outside, or must not come sooner than they are started.
-    pub(super) fn guesses(&mut self, head: DeliveryId) -> Option<Guesses> {
-        let active = self.active.get(&head)?;
-        let (index, lane) = (active.reactor, active.lane?);
-        let reactor = &self.reactors[index];
-        let config = &reactor.config;
-        let is_seen = !config.allow.http.is_empty() || self.signals.tracer().is_some();
-        if is_seen || config.rate.is_some() || config.breaker.is_some() || !reactor.pace.is_short() {
-            return None;
-        }
-        let followers = self.scheduler.next_in_lane(index, lane, MOST);
-        if followers.is_empty() {
-            return None;
-        }
-        let state = Arc::new(Ahead::new(Arc::clone(&self.reactors[index].state)));
-        let number = self.next_number();
-        self.active.get_mut(&head)?.number = Some(number);
-        let mut list = Vec::with_capacity(followers.len());
-        for delivery in followers {
-            let number = self.next_number();
-            let (Some(active), reactor) = (self.active.get(&delivery), &self.reactors[index]) else { break };
-            let call = active.call(reactor, state.clone());
-            list.push(Guess { delivery, guest: Arc::clone(&reactor.guest), call, number });
-        }
-        Some(Guesses { reactor: self.reactors[index].config.name.clone(), state, head: number, list })
-    }
-
-    /// Ends a delivery that was to be started with the guess that was made of it; whether there was one that fits.
-    pub(super) fn was_guessed(&mut self, delivery: DeliveryId, after: Option<Version>) -> Result<bool, StoreError> {
-        let Some(guessed) = self.guessed.remove(&delivery) else { return Ok(false) };
-        let Some(active) = self.active.get_mut(&delivery) else { return Ok(false) };
-        let reactor = &mut self.reactors[active.reactor];
-        let fits = after == Some(guessed.after)
-            && active.attempt() == guessed.attempt
-            && Arc::ptr_eq(&reactor.guest, &guessed.guest);
-        if !fits {
-            return Ok(false);
-        }
-        active.number = Some(guessed.number);
-        active.ran_by = Some(guessed.guest);
-        reactor.pace.ran(Some(guessed.took));
-        self.finish(delivery, guessed.run)?;
-        Ok(true)
     }
 }

@@ -27,6 +27,8 @@ const LEAST_IN_HAND: usize = 2 * MAX_BATCH;
 const MOST_IN_HAND: usize = 2_000;
 /// Most messages in hand that wait: fewer than SQS lets anybody have of a FIFO queue.
 pub(super) const MOST_WAITING: usize = 10_000;
+/// How long a call waits for messages where there were some before, and while the host only waits to become idle.
+pub(super) const SHORT_POLL: Duration = Duration::from_secs(1);
 /// The first delay after a failure; doubles up to the longest.
 pub(super) const FIRST_DELAY: Duration = Duration::from_millis(250);
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(30);

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::config::model::Unrouted;
 use crate::event::{ChannelId, Event, Identity, LaneKey, Message, Offset, Origin, ReactorId};
-use crate::store::{DeadLetter, LogRecord, Target};
+use crate::store::{DeadLetter, LogRecord, Place, Target};
 
 use super::decode::{Contents, DecodeError, Decoded, Settings, decode};
 use super::forward::{self, Forwarding};
 use super::route::Routes;
+use super::signal::ChannelSignals;
 
 /// A channel, as intake needs to know it.
 pub(super) struct Channel {
@@ -21,6 +23,31 @@ pub(super) struct Channel {
     pub(super) routes: Routes,
     /// Where dead letters go that belong to no reactor.
     pub(super) forwarding: Option<Forwarding>,
+}
+
+/// A channel that is read, and where the reading of its log stands.
+pub(super) struct Intake {
+    pub(super) channel: Channel,
+    /// The reactors that read it.
+    pub(super) readers: Vec<usize>,
+    pub(super) cursor: Offset,
+    /// There may be unread records.
+    pub(super) pending: bool,
+    /// An admission is under way.
+    pub(super) busy: bool,
+    /// Not to be read before then.
+    pub(super) resting: Option<Instant>,
+    /// How many runs had ended at the last read that brought nothing to run.
+    pub(super) ended: u64,
+    pub(super) signals: ChannelSignals,
+}
+
+/// Records that are being admitted.
+pub(super) struct InFlight {
+    pub(super) cursor: Offset,
+    pub(super) candidates: Vec<(Candidate, Place)>,
+    /// What other channels get of it.
+    pub(super) fed: Vec<(Target, usize)>,
 }
 
 /// A delivery that is not admitted yet.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tracing::Span;
 
-use crate::event::{Event, Identity, Outcome, Version};
+use crate::event::{Event, Fault, Identity, Outcome, Version};
 
 /// Runs one module. Called once per attempt, from any thread, many at a time.
 pub trait Guest: Send + Sync + 'static {
@@ -88,4 +89,27 @@ pub struct Usage {
 pub fn emitted_id(parent: Identity, reactor: &str, index: u32) -> String {
     let hash = Identity::of(&[&parent.0, reactor.as_bytes(), &index.to_le_bytes()]);
     uuid::Uuid::new_v8(hash.0).to_string()
+}
+
+/// What a guest's log lines stand in.
+pub(super) fn span(reactor: &str, event: &Event, attempt: u32) -> Span {
+    tracing::info_span!(
+        "delivery",
+        reactor,
+        event = event.id,
+        r#type = event.event_type,
+        correlation = event.correlation_id,
+        attempt,
+    )
+}
+
+/// The run of a task that ended without a result.
+pub(super) fn vanished() -> Run {
+    Run {
+        outcome: Outcome::Fault { fault: Fault::Host, detail: "the attempt's task panicked".into() },
+        reads: Vec::new(),
+        writes: Vec::new(),
+        emits: Vec::new(),
+        usage: Usage::default(),
+    }
 }

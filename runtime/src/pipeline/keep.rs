@@ -13,10 +13,10 @@ use crate::channel::{ChannelError, Trouble};
 use crate::config::model::LEASE_AT_MOST;
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message};
 
-use super::commit::until_there_is_room;
 use super::host::Host;
 use super::inlet::{FIRST_DELAY, LONGEST_DELAY};
 use super::lease::{Closed, Fate, LeaseId};
+use super::room::until_there_is_room;
 use super::{Active, Input};
 
 /// How much before its time a message that was given back is received again.

@@ -26,23 +26,28 @@ pub mod view;
 
 mod act;
 mod claim;
+mod pace;
 
 pub mod invoke;
 
 mod ended;
 mod guess;
+mod guessing;
 pub mod judge;
 
 mod commit;
+mod emit;
 pub mod forward;
 mod settle;
 
 pub mod outbox;
 
 pub mod deploy;
+pub mod deployment;
 mod load;
 mod reactor;
 mod requests;
+mod room;
 pub mod schedule;
 pub mod signal;
 mod state;
@@ -162,7 +167,7 @@ enum Input {
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
     /// The store answered an admission.
-    Admitted { channel: usize, batch: admit::InFlight, answers: Vec<Admitted> },
+    Admitted { channel: usize, batch: intake::InFlight, answers: Vec<Admitted> },
     /// A channel outside answered, or did not.
     Received { inlet: usize, asked: usize, started: Instant, at: Instant, answer: channel::Result<Vec<Received>> },
     /// The store answered a reception.

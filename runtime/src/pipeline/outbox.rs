@@ -14,7 +14,7 @@ use crate::event::{ChannelId, Identity, Message, Offset, Origin};
 use crate::store::{DeadLetter, OutboxRecord, Store, StoreError, UNDELIVERABLE};
 
 use super::Input;
-use super::commit::until_there_is_room;
+use super::room::until_there_is_room;
 use super::signal::Signals;
 
 /// Most messages, and bytes, taken from the outbox at a time.

@@ -1,21 +1,21 @@
 //! One configured reactor, ready to run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use crate::config::model::{ChannelConfig, Format, ReactorConfig};
-use crate::event::{ChannelId, Event, Message, ReactorId};
+use crate::config::model::ReactorConfig;
+use crate::event::{Message, ReactorId};
 use crate::store::{DeadLetter, Target};
 
-use super::claim::Pace;
-use super::decode::{check_event, encode_cloudevents, encode_native};
+use super::decode::check_event;
+use super::emit::{Destinations, emitted};
 use super::invoke::{Emit, Guest, emitted_id};
+use super::pace::Pace;
 use super::signal::ReactorSignals;
 use super::state::ReactorState;
-use super::{Active, commit, forward};
+use super::{Active, forward};
 
 /// The index of an id that no guest can emit at: forwarded dead letters have one of their own.
 const FORWARD_INDEX: u32 = u32::MAX;
@@ -32,36 +32,6 @@ pub(super) struct Reactor {
     /// How many reactors may emit or forward, one after the other.
     hop_limit: u32,
     destinations: Destinations,
-}
-
-/// The channels that a reactor can emit to, by name.
-pub(super) type Destinations = Arc<BTreeMap<String, Destination>>;
-
-/// A channel, as something to write to.
-pub(super) struct Destination {
-    pub(super) target: Target,
-    /// Largest message, body and attributes, in bytes.
-    pub(super) max_event: usize,
-    /// Events are written as `CloudEvents`, not in the native envelope.
-    pub(super) cloudevents: bool,
-}
-
-impl Destination {
-    pub(super) fn of(channel: &ChannelConfig, id: ChannelId) -> Self {
-        let target = if channel.settle().is_some() { Target::Outbox(id) } else { Target::Log(id) };
-        Self { target, max_event: channel.max_event, cloudevents: channel.format == Format::CloudEvents }
-    }
-
-    /// An event as a message. Outside, its id makes it recognisable, and its key orders it.
-    fn message(&self, event: &Event) -> Message {
-        let mut message =
-            if self.cloudevents { encode_cloudevents(event) } else { Message::from_body(encode_native(event)) };
-        if matches!(self.target, Target::Outbox(_)) {
-            message.system.dedup_id = Some(event.id.clone());
-            message.system.group_id.clone_from(&event.partition_key);
-        }
-        message
-    }
 }
 
 impl Reactor {
@@ -115,7 +85,7 @@ impl Reactor {
                 Some(span) => Some(span.trace_parent()),
                 None => active.event.trace_parent.clone(),
             };
-            let event = commit::emitted(&active.event, &self.config.name, id, emit, at, trace_parent);
+            let event = emitted(&active.event, &self.config.name, id, emit, at, trace_parent);
             check_event(&event)
                 .map_err(|error| format!("the emitted `{}` is no valid event: {error}", emit.event_type))?;
             let message = destination.message(&event);

@@ -13,18 +13,16 @@ use crate::config::model::{Settle, Unrouted};
 use crate::event::Offset;
 use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, NewDelivery, Place, Reception, StoreError};
 
-use super::commit::until_there_is_room;
 use super::host::Host;
-use super::inlet::{Arrived, MOST_WAITING};
+use super::inlet::{Arrived, MOST_WAITING, SHORT_POLL};
 use super::intake::group_lane;
 use super::lease::NewLease;
+use super::room::until_there_is_room;
 use super::schedule::Arrival;
 use super::{Input, sizes};
 
-/// How long a call waits for messages where there were none before; otherwise, and while the host only waits to become
-/// idle, it waits less.
+/// How long a call waits for messages where there were none before.
 const LONG_POLL: Duration = Duration::from_secs(20);
-pub(super) const SHORT_POLL: Duration = Duration::from_secs(1);
 /// Most messages that are entered at a time.
 const BATCH: usize = 256;
 /// How long a message is left alone that arrived just while its delivery was being put away.

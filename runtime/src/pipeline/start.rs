@@ -16,12 +16,14 @@ use crate::store::{Store, StoreError};
 
 use super::admit;
 use super::claim::Slots;
-use super::commit::{committer, until_there_is_room};
+use super::commit::committer;
+use super::emit::{Destination, Destinations};
 use super::host::{Host, Parts};
 use super::inlet::{Inlet, Opening};
 use super::lease::Leases;
 use super::outbox::Outlet;
-use super::reactor::{Destination, Destinations, Reactor};
+use super::reactor::Reactor;
+use super::room::until_there_is_room;
 use super::schedule::{ReactorSpec, Scheduler};
 use super::signal::{Phase, Signals};
 use super::state::{ReactorState, Room};

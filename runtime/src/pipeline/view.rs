@@ -3,27 +3,9 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use crate::event::Event;
+use crate::event::{Event, ROOTS};
 use crate::json::{PointerSet, Value};
 use crate::subscription::Pointer;
-
-/// The first tokens that a pointer can have and ever find something.
-pub const ROOTS: [&str; 14] = [
-    "eventId",
-    "eventType",
-    "eventVersion",
-    "timestamp",
-    "source",
-    "subject",
-    "correlationId",
-    "causationId",
-    "partitionKey",
-    "contentType",
-    "hop",
-    "traceparent",
-    "data",
-    "attributes",
-];
 
 /// Whether a media type says that the data is JSON: `application/json`, `text/json` or anything with `+json`.
 pub fn is_json(content_type: &str) -> bool {

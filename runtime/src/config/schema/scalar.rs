@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::pipeline::view::ROOTS;
+use crate::event::ROOTS;
 
 /// A string with a variable.
 const VARIABLE: &str = r"\$\{";

@@ -1,0 +1,24 @@
+//! Waiting for room: a full disk stops the host, and does not end it.
+
+use std::time::Duration;
+
+use crate::store::StoreError;
+
+use super::signal::Signals;
+
+/// Repeats a write for as long as the disk is full.
+pub(super) async fn until_there_is_room<T, F>(signals: &Signals, mut write: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut stuck = None;
+    loop {
+        match write().await {
+            Err(StoreError::Full) => {
+                stuck.get_or_insert_with(|| signals.disk_is_full());
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
