@@ -21,6 +21,7 @@
 
 pub mod attribute;
 pub mod event;
+pub mod identity;
 pub mod subscription;
 
 pub mod clock;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
@@ -19,15 +18,11 @@ use super::Global;
 use super::codes::{PAGES, nearest};
 use super::exit::{self, Exit};
 use super::hidden;
+use super::letters::each;
+use super::patience::wait_for_host;
 use super::project::Project;
 use super::report::{add_row, table};
 use super::{print_as_is, print_block, print_json};
-
-/// How long a command waits for a running host to carry out what it asked for.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How many dead letters are read from the store at a time: a message has up to a mebibyte.
-const PAGE: usize = 256;
-const PAGE_WITH_BODIES: usize = 8;
 
 /// Look at deliveries that ended without success, run them again, or forget them
 ///
@@ -186,21 +181,6 @@ impl Select {
         self.each(store, names, true, |dead| chosen.push(dead.id))?;
         Ok(chosen)
     }
-}
-
-/// Hands over dead letters, newest first, without ever holding more than a page of them.
-pub(super) fn each(store: &dyn Store, filter: &DeadFilter, mut take: impl FnMut(StoredDead)) -> Result<(), StoreError> {
-    let page = if filter.brief { PAGE } else { PAGE_WITH_BODIES };
-    let mut left = if filter.limit == 0 { usize::MAX } else { filter.limit };
-    let mut below = filter.below;
-    while left > 0 {
-        let found = store.dead_letters(&DeadFilter { below, limit: page.min(left), ..filter.clone() })?;
-        let Some(last) = found.last() else { break };
-        below = Some(last.id);
-        left -= found.len();
-        found.into_iter().map(hidden::letter).for_each(&mut take);
-    }
-    Ok(())
 }
 
 fn no_such(id: u64) -> Exit {
@@ -372,16 +352,4 @@ fn told(ids: &[u64], dropping: bool, done: bool, json: bool) -> Result<(), Exit>
 
 fn is_locked(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(StoreError::Locked { .. }))
-}
-
-/// Waits until the running host has carried out every request. False if it has not within a few seconds.
-pub(super) fn wait_for_host(store: &dyn Store) -> Result<bool, Exit> {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if store.requests(0)?.is_empty() {
-            return Ok(true);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(false)
 }

@@ -14,8 +14,9 @@ use crate::event::{Message, ReactorId};
 use crate::pipeline::forward::{Note, sent_back};
 use crate::store::{DeadFilter, Request, Store};
 
-use super::dead::{each, wait_for_host};
 use super::exit::{self, Exit};
+use super::letters::each;
+use super::patience::wait_for_host;
 use super::project::Project;
 
 /// How long messages are leased while they are looked at.

@@ -16,8 +16,8 @@ use crate::store::Store;
 
 use super::Global;
 use super::modules::Modules;
+use super::orphans::say_orphans;
 use super::project::Project;
-use super::up::say_orphans;
 
 /// How often `--watch` looks at the files. A file counts as written when it has not changed between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::dead::each;
+use super::letters::each;
 use crate::event::ReactorId;
 use crate::plain;
 use crate::store::{Blocked, DeadFilter, ReactorStats, Stats, Store, StoreError};

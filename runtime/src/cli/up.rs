@@ -11,17 +11,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
 use crate::clock::{Clock, SystemClock};
-use crate::config::model::Config;
 use crate::otlp::Exporter;
 use crate::pipeline::host::{Control, Host, Parts};
 use crate::pipeline::signal::Signals;
-use crate::store::{Store, StoreError};
 use crate::wasm::Compiler;
 
 use super::backstop::Backstop;
 use super::check::print_topology;
 use super::exit::{self, Exit};
 use super::modules::Modules;
+use super::orphans::say_orphans;
 use super::project::Project;
 use super::reload::Reloader;
 use super::report::Summary;
@@ -230,17 +229,4 @@ async fn obey_signals(
     tracing::warn!("told twice; ending at once");
     // Whatever runs now is a crash to the store, which is what it is made for.
     std::process::exit(i32::from(exit::FAILURE));
-}
-
-/// Says which deliveries nobody will run, because their reactor is not in the configuration any more.
-pub(super) fn say_orphans(config: &Config, store: &dyn Store) -> Result<(), StoreError> {
-    for reactor in store.stats()?.reactors {
-        if reactor.active > 0 && !config.reactors.contains_key(&reactor.name) {
-            let (name, active) = (&reactor.name, reactor.active);
-            tracing::warn!(
-                "{active} deliveries of reactor `{name}`, which is not in the configuration, are kept until it is"
-            );
-        }
-    }
-    Ok(())
 }

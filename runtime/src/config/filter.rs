@@ -8,8 +8,8 @@ use crate::subscription::{Condition, Filter, NumericOp, Scalar, Wildcard};
 
 use super::never::{self, Field};
 use super::pointer;
-use super::reactor::Route;
 use super::reader::{MOST_LISTED, Reader, Section};
+use super::route::Route;
 use super::scalar::{decimal_of, number_of};
 use super::text::Text;
 

@@ -2,18 +2,15 @@
 
 use std::net::Ipv6Addr;
 
+use super::keys::{ALLOW, misplaced};
 use super::model::Allow;
-use super::reactor::misplaced;
 use super::reader::{Reader, Section};
 use super::text::Text;
 use super::written::Written;
 
-/// Its keys.
-pub(super) const KEYS: &[&str] = &["state", "http"];
-
 pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Allow {
     let Some(table) = reader.table(section, "allow") else { return Allow::default() };
-    misplaced(reader, &table, KEYS);
+    misplaced(reader, &table, ALLOW);
     let name = table.dotted("http");
     let texts = reader.texts(&table, "http").unwrap_or_default();
     let mut http: Vec<(String, Text)> = Vec::new();

@@ -15,6 +15,7 @@ mod file;
 mod filter;
 mod grants;
 mod guest;
+mod keys;
 pub mod model;
 mod never;
 mod notation;
@@ -24,6 +25,7 @@ mod policy;
 mod problem;
 mod reactor;
 mod reader;
+mod route;
 mod runtime;
 mod scalar;
 pub mod schema;
@@ -135,13 +137,13 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
         ("channel-dead-letter", channel::DEAD_LETTER),
         ("raw", channel::RAW),
         ("origin", channel::ORIGINS),
-        ("reactors", reactor::KEYS),
+        ("reactors", keys::REACTOR),
         ("when", filter::FORMS),
-        ("allow", grants::KEYS),
-        ("retry", policy::RETRY),
-        ("breaker", policy::BREAKER),
-        ("dedup", policy::DEDUP),
-        ("dead-letter", policy::DEAD_LETTER),
+        ("allow", keys::ALLOW),
+        ("retry", keys::RETRY),
+        ("breaker", keys::BREAKER),
+        ("dedup", keys::DEDUP),
+        ("dead-letter", keys::DEAD_LETTER),
     ];
     tables.into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| (table, *key)))
 }

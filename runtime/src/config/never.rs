@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::json::Decimal;
 use crate::subscription::{Condition, NumericOp, Pointer, Scalar, TypePattern};
 
-use super::reactor::Route;
 use super::reader::Reader;
+use super::route::Route;
 use super::text::Text;
 use super::versions::some_version;
 

@@ -5,20 +5,12 @@ use std::time::Duration;
 use crate::event::DEAD_LETTER_TYPE;
 
 use super::destination::{Channels, destination};
+use super::keys::{BREAKER, DEAD_LETTER, DEDUP, RETRY, misplaced};
 use super::model::{BreakerPolicy, DeadLetterPolicy, DedupPolicy, Jitter, OnExhausted, RetryPolicy};
 use super::pointer;
-use super::reactor::{Route, misplaced};
 use super::reader::{Reader, Section};
+use super::route::Route;
 use super::units::show_duration;
-
-/// The keys of `[reactors.NAME.retry]`.
-pub(super) const RETRY: &[&str] = &["max-attempts", "initial", "factor", "max", "jitter", "max-age"];
-/// The keys of `[reactors.NAME.breaker]`.
-pub(super) const BREAKER: &[&str] = &["failures", "initial", "max"];
-/// The keys of `[reactors.NAME.dedup]`.
-pub(super) const DEDUP: &[&str] = &["window", "key"];
-/// The keys of `[reactors.NAME.dead-letter]`.
-pub(super) const DEAD_LETTER: &[&str] = &["channel", "on-exhausted"];
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -7,68 +7,16 @@ use crate::subscription::{Rate, TypePattern};
 
 use super::Located;
 use super::destination::{self, Channels};
+use super::keys::{REACTOR, misplaced};
 use super::model::ReactorConfig;
 use super::reader::{Reader, Section};
+use super::route::Route;
 use super::text::Text;
 use super::units::{parse_rate, show_duration};
 use super::{emit, filter, grants, guest, notation, pointer, policy};
 
-/// Its keys.
-pub(super) const KEYS: &[&str] = &[
-    "module",
-    "build",
-    "from",
-    "on",
-    "when",
-    "order-by",
-    "emit",
-    "concurrency",
-    "rate",
-    "timeout",
-    "cpu",
-    "memory",
-    "allow",
-    "config",
-    "retry",
-    "breaker",
-    "dedup",
-    "dead-letter",
-];
 const SECOND: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(10);
-
-/// What a reactor reads, with places.
-pub(super) struct Route {
-    pub(super) from: Vec<Text>,
-    pub(super) on: Vec<(Text, TypePattern)>,
-    /// Whether all of `on` could be read.
-    pub(super) on_is_whole: bool,
-}
-
-/// The tables of a reactor.
-const TABLES: &[(&str, &[&str])] = &[
-    ("", KEYS),
-    ("retry", policy::RETRY),
-    ("breaker", policy::BREAKER),
-    ("dedup", policy::DEDUP),
-    ("dead-letter", policy::DEAD_LETTER),
-    ("allow", grants::KEYS),
-];
-
-/// Notes unknown keys of a reactor's table; a key of another of its tables is sent there.
-pub(super) fn misplaced(reader: &mut Reader<'_>, section: &Section<'_>, known: &[&str]) {
-    // `reactors.NAME` or `reactors.NAME.TABLE`; names have no dots.
-    let reactor = section.path().splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-    let homes: Vec<_> = TABLES
-        .iter()
-        .map(|(table, keys)| {
-            let dot = if table.is_empty() { "" } else { "." };
-            (format!("[{reactor}{dot}{table}]"), *keys)
-        })
-        .collect();
-    let homes: Vec<_> = homes.iter().map(|(home, keys)| (home.as_str(), *keys)).collect();
-    reader.known_keys_or(section, known, &homes);
-}
 
 pub(super) fn read(
     reader: &mut Reader<'_>,
@@ -77,7 +25,7 @@ pub(super) fn read(
     root: &Path,
     channels: &Channels<'_>,
 ) -> ReactorConfig {
-    misplaced(reader, section, KEYS);
+    misplaced(reader, section, REACTOR);
     let from = sources(reader, section, channels);
     let (on, on_is_whole) = patterns(reader, section);
     let route = Route { from, on, on_is_whole };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::MAX_DEPTH;
 use super::decimal::Decimal;
 use super::object::{Object, elements};
-use crate::event::Identity;
+use crate::identity::Identity;
 
 /// One value. Containers are kept as text and looked into only when somebody asks.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,10 @@
 //! Format `auto`: the envelope is recognised by its shape.
 
-use super::draft::{Draft, Input};
 use super::error::{DecodeError, Reason};
-use super::{Drafts, cloudevents, eventbridge, native, one, s3, sns};
-use crate::json::{Object, Value, elements};
+use super::input::Input;
+use super::shape::decode_known;
+use super::{Drafts, cloudevents, one, sns};
+use crate::json::{Object, Value};
 
 /// Decodes a message in any known envelope.
 pub(super) fn decode(input: &Input<'_>) -> Drafts {
@@ -11,50 +12,8 @@ pub(super) fn decode(input: &Input<'_>) -> Drafts {
         return one(cloudevents::decode_binary(input));
     }
     let text = input.json()?;
-    decode_known(input, text, true).transpose().unwrap_or_else(|| Err(unknown(text)))
-}
-
-/// Decodes checked text; `Ok(None)` if it is no known envelope. A wrapper inside a wrapper is not opened.
-pub(super) fn decode_known(
-    input: &Input<'_>,
-    text: &str,
-    open_notification: bool,
-) -> Result<Option<Vec<Result<Draft, DecodeError>>>, DecodeError> {
-    let Some(object) = Object::read(text) else { return Ok(batch(input, &elements(text))) };
-    if native::is(&object) {
-        one(native::decode(input, &object)).map(Some)
-    } else if cloudevents::is_structured(&object) {
-        one(cloudevents::decode_structured(input, &object)).map(Some)
-    } else if open_notification && sns::is(&object) {
-        sns::decode(input, &object).map(Some)
-    } else if eventbridge::is(&object) {
-        one(eventbridge::decode(input, &object)).map(Some)
-    } else if s3::is(&object) {
-        s3::decode(input, &object).map(Some)
-    } else {
-        Ok(None)
-    }
-}
-
-/// An array in which at least one element is an event: a `CloudEvents` batch, or native events side by side.
-fn batch(input: &Input<'_>, elements: &[&str]) -> Option<Vec<Result<Draft, DecodeError>>> {
-    let read = |text: &&str| {
-        let object = Object::read(text)?;
-        if native::is(&object) {
-            Some(native::decode(input, &object))
-        } else {
-            cloudevents::is_structured(&object).then(|| cloudevents::decode_structured(input, &object))
-        }
-    };
-    let drafts: Vec<_> = elements.iter().map(read).collect();
-    if drafts.iter().all(Option::is_none) {
-        return None;
-    }
-    let of_element = |(index, draft): (usize, Option<Result<Draft, DecodeError>>)| {
-        let none = || Err(DecodeError::new(Reason::UnknownEnvelope, "it is no native event and no CloudEvent"));
-        draft.unwrap_or_else(none).map_err(|error| error.at(format_args!("element {index} of the array")))
-    };
-    Some(drafts.into_iter().enumerate().map(of_element).collect())
+    let open = |input: &Input<'_>, object: &Object<'_>| sns::is(object).then(|| sns::decode(input, object));
+    decode_known(input, text, open).transpose().unwrap_or_else(|| Err(unknown(text)))
 }
 
 fn unknown(text: &str) -> DecodeError {

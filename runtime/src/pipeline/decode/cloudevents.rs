@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::draft::{Draft, Input};
+use super::draft::Draft;
 use super::error::{DecodeError, Reason};
+use super::input::Input;
 use super::payload::{self, Names};
 use super::{Drafts, fields};
 use crate::attribute::Attribute;

@@ -4,10 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::draft::JSON;
 use super::error::DecodeError;
 use super::fields;
-use super::payload::checked_json;
+use super::input::JSON;
+use super::text::checked_json;
 use super::{cloudevents, native};
 use crate::event::{Event, Message};
 use crate::pipeline::view::is_json;

@@ -1,8 +1,9 @@
 //! Format `eventbridge`: `id`, `detail-type`, `source`, `time`, `detail`.
 
-use super::draft::{Draft, Input};
+use super::draft::Draft;
 use super::error::DecodeError;
 use super::fields;
+use super::input::Input;
 use crate::json::{Object, Value, elements};
 
 const ENVELOPE: &str = "EventBridge";

@@ -30,10 +30,3 @@ pub(super) fn of(draft: &Draft, message: &Message, settings: &Settings) -> Ident
         Identity::of(&[b"message", event.id.as_bytes()])
     }
 }
-
-/// The id of an event whose envelope has none: what the transport calls the message, or else a hash of its bytes.
-pub(super) fn transport_id(message: &Message, notification: Option<&str>) -> String {
-    let system = &message.system;
-    let named = notification.or(system.message_id.as_deref()).or(system.dedup_id.as_deref());
-    named.map_or_else(|| Identity::of(&[b"body", &message.body]).to_string(), str::to_owned)
-}

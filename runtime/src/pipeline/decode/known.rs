@@ -1,6 +1,6 @@
 //! Shapes that are no events and still known: what a body that could not be decoded probably is, and what to do with it.
 
-use super::payload::without_mark;
+use super::text::without_mark;
 use crate::json::{Object, Value, elements};
 
 /// What the extended client libraries of SQS and SNS put first into the message that stands for a large one.

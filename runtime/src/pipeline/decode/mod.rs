@@ -9,13 +9,17 @@ mod encode;
 mod error;
 mod eventbridge;
 mod fields;
+mod finish;
 mod identity;
+mod input;
 mod known;
 mod native;
 mod payload;
 mod raw;
 mod s3;
+mod shape;
 mod sns;
+mod text;
 
 use std::collections::BTreeSet;
 
@@ -23,7 +27,8 @@ use crate::config::model::{ChannelConfig, Format};
 use crate::event::{Event, Identity, Message};
 use crate::pipeline::view::{Slot, Wanted};
 
-use draft::{Draft, Input};
+use draft::Draft;
+use input::Input;
 
 pub use encode::{MAX_ATTRIBUTES, check_event, encode_cloudevents, encode_native};
 pub use error::{DecodeError, Reason};
@@ -136,7 +141,7 @@ pub fn decode(message: &Message, settings: &Settings) -> Result<Contents, Decode
         Prepared::Auto => auto::decode(&input),
         Prepared::Native => input.object("native").and_then(|object| one(native::decode(&input, &object))),
         Prepared::CloudEvents => cloudevents::decode(&input),
-        Prepared::Sns => sns::decode_or_raw_delivery(&input),
+        Prepared::Sns => auto::decode(&input),
         Prepared::EventBridge => {
             input.object("EventBridge").and_then(|object| one(eventbridge::decode(&input, &object)))
         }

@@ -4,9 +4,10 @@
 
 use bytes::Bytes;
 
-use super::draft::{Draft, Input};
+use super::draft::Draft;
 use super::error::DecodeError;
 use super::fields;
+use super::input::Input;
 use super::payload::{self, Names};
 use crate::json::Object;
 use crate::pipeline::view::is_json;

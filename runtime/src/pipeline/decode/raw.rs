@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::draft::{Draft, Input};
+use super::draft::Draft;
 use super::error::{DecodeError, Reason};
+use super::input::Input;
 use super::{fields, payload, sns};
 use crate::config::Written;
 use crate::config::model::{RawField, RawFormat};

@@ -1,7 +1,8 @@
 //! Format `s3`: each entry of `Records` is an event, and so is the test message that S3 sends once.
 
-use super::draft::{Draft, Input};
+use super::draft::Draft;
 use super::error::{DecodeError, Reason};
+use super::input::Input;
 use super::{Drafts, fields, one};
 use crate::event::Identity;
 use crate::json::{Object, elements};

@@ -1,11 +1,14 @@
-//! Format `sns`: the notification wrapper is taken off, and what it carries is decoded by shape.
+//! Format `sns`: the notification wrapper is taken off, and what it carries is decoded by shape. Whether there is a wrapper
+//! is a switch on the subscription, so a channel of this format takes bare messages too, and is read as `auto` is.
 
 use bytes::Bytes;
 
-use super::draft::{Draft, Input};
+use super::draft::Draft;
 use super::error::DecodeError;
-use super::payload::{checked_json, without_mark};
-use super::{Drafts, auto, cloudevents, fields, one};
+use super::input::Input;
+use super::shape::decode_known;
+use super::text::{checked_json, without_mark};
+use super::{Drafts, cloudevents, fields, one};
 use crate::attribute::{Attribute, TEXT};
 use crate::event::{Message, SystemAttributes};
 use crate::json::{self, FlawKind, Object, Value};
@@ -18,11 +21,6 @@ const NOTIFICATION: &str = "aws.sns.notification";
 /// Whether an object is the wrapper: a notification, or what SNS sends about the subscription itself.
 pub(super) fn is(object: &Object<'_>) -> bool {
     object.has("Type") && object.has("MessageId") && object.has("TopicArn") && object.has("Message")
-}
-
-/// A channel of this format takes wrapped messages and, since that is a switch on the subscription, bare ones.
-pub(super) fn decode_or_raw_delivery(input: &Input<'_>) -> Drafts {
-    auto::decode(input)
 }
 
 pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Drafts {
@@ -71,7 +69,7 @@ fn decode_carried(carried: &Input<'_>) -> Result<Option<Vec<Result<Draft, Decode
     let Ok(text) = std::str::from_utf8(&carried.message.body) else { return Ok(None) };
     let text = without_mark(text);
     match json::check(text) {
-        Ok(()) => auto::decode_known(carried, text.trim_ascii(), false),
+        Ok(()) => decode_known(carried, text.trim_ascii(), |_, _| None),
         Err(flaw) if matches!(flaw.kind, FlawKind::Syntax | FlawKind::Value) && !is_meant_as_json(text) => Ok(None),
         Err(flaw) => {
             let DecodeError { reason, detail } = flaw.into();
