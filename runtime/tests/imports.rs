@@ -7,6 +7,7 @@
 //! - arrows to the folder's own `mod.rs`: a step of the pipeline may use the types that all steps share;
 //! - calls of methods, since only paths are read: the chapters of `impl Host` know `Host`, which does not name them;
 //! - tests, which may know everything.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
