@@ -45,6 +45,28 @@ fn the_pipeline_is_not_known_to_what_it_stands_on() {
 }
 
 #[test]
+fn a_message_has_one_way_into_the_pipeline() {
+    let sources = sources();
+    let with = |words: &str| {
+        let of_host = |name: &str| name.starts_with("pipeline::");
+        let has = |text: &str| {
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(words))
+        };
+        sources
+            .iter()
+            .filter(|(name, text)| of_host(name) && has(text))
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+    };
+    // What is decoded and routed for the host, where that is placed, and what the store is asked to enter, is made once.
+    assert_eq!(with(".matching("), ["pipeline::intake"]);
+    assert_eq!(with(".sort("), ["pipeline::enter"]);
+    assert_eq!(with("NewDelivery {"), ["pipeline::enter"]);
+    assert_eq!(with("scheduler.place("), ["pipeline::enter"]);
+}
+
+#[test]
 fn a_circle_is_found_and_named() {
     let made_up = |files: &[(&str, &str)]| {
         let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();

@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::model::Config;
-use crate::event::{ChannelId, DeliveryId, HostTime};
-use crate::store::{Admission, Admitted, NewDelivery, Place, Store, StoreError};
+use crate::config::model::{Config, Unrouted};
+use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
+use crate::store::{Admission, Admitted, Place, Store, StoreError};
 
 use super::decode::Settings;
 use super::emit::Destination;
+use super::enter::{Entering, Offer, Way};
 use super::forward::Forwarding;
 use super::host::Host;
-use super::intake::{Batch, Candidate, Channel, InFlight, Intake};
+use super::intake::{Candidate, Channel, Intake};
 use super::reactor::Reactor;
 use super::room::until_there_is_room;
 use super::route::Routes;
 use super::schedule::Arrival;
 use super::signal::Signals;
-use super::{Active, Input, sizes};
+use super::{Active, Input};
 
 /// Most records, and most bytes, read from a log at a time.
 const READ_RECORDS: usize = 256;
@@ -60,49 +61,42 @@ impl Host {
             return Ok(());
         }
         intake.busy = true;
-        let count = records.len();
-        let Batch { cursor, candidates, dead, forward, drop, unrouted } =
-            intake.channel.prepare(records, self.clock.wall());
-        intake.signals.sorted(count, unrouted, dead.iter().filter(|dead| dead.event_id.is_none()).count());
-        let channel = intake.channel.id;
-        let (mut deliveries, mut placed) = (Vec::new(), Vec::new());
-        for candidate in candidates {
-            let reactor = self.by_id[&candidate.reactor];
-            let place = self.scheduler.place(reactor, candidate.lane);
-            deliveries.push(NewDelivery {
-                reactor: candidate.reactor,
-                origin: candidate.origin,
-                key: candidate.key,
-                window: self.reactors[reactor].config.dedup.window,
-                lane: candidate.lane,
-                place,
-                redrive: false,
-            });
-            placed.push((candidate, place));
+        let (channel, drops) = (intake.channel.id, intake.channel.unrouted == Unrouted::Drop);
+        let (mut cursor, count, at) = (intake.cursor, records.len(), self.clock.wall());
+        let (mut offer, mut drop) = (Offer::default(), Vec::new());
+        for record in records {
+            let offset = record.offset;
+            cursor = Offset(offset.0 + 1);
+            let is_unwanted = self.offer(index, record, at, Way::Log, &mut offer);
+            if is_unwanted && drops {
+                drop.push(offset);
+            }
         }
-        if !placed.is_empty() && placed.iter().all(|(_, place)| *place == Place::Spilled) {
+        self.count_offer(index, count, &offer);
+        let batch = offer.entering();
+        if !batch.candidates.is_empty() && batch.candidates.iter().all(|(_, place)| *place == Place::Spilled) {
             let intake = &mut self.channels[index];
             let progress = self.ended - std::mem::replace(&mut intake.ended, self.ended);
             intake.resting = (progress >= PROGRESS).then(|| Instant::now() + REST);
         }
-        let batch = InFlight { cursor, candidates: placed, fed: sizes(&forward) };
+        let Offer { deliveries, dead, forward, unrouted, .. } = offer;
         let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, forward, drop, unrouted };
         let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
         tokio::spawn(async move {
             let answers = until_there_is_room(&signals, || store.admit(admission.clone())).await;
             let _ = inputs.send(match answers {
-                Ok(answers) => Input::Admitted { channel: index, batch, answers },
+                Ok(answers) => Input::Admitted { channel: index, cursor, batch, answers },
                 Err(error) => Input::Fatal(error),
             });
         });
         Ok(())
     }
 
-    pub(super) fn admitted(&mut self, channel: usize, batch: InFlight, answers: &[Admitted]) {
+    pub(super) fn admitted(&mut self, channel: usize, cursor: Offset, batch: Entering, answers: &[Admitted]) {
         let now = self.now();
         let intake = &mut self.channels[channel];
         intake.busy = false;
-        intake.cursor = batch.cursor;
+        intake.cursor = cursor;
         self.feed(&batch.fed);
         for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
             let reactor = self.by_id[&candidate.reactor];

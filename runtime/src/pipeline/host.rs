@@ -331,7 +331,7 @@ impl Host {
         match input {
             Input::RunsEnded(runs) => runs.into_iter().try_for_each(|ran| self.run_ended(ran))?,
             Input::Committed(answers) => self.settle(answers),
-            Input::Admitted { channel, batch, answers } => self.admitted(channel, batch, &answers),
+            Input::Admitted { channel, cursor, batch, answers } => self.admitted(channel, cursor, batch, &answers),
             Input::HeldWritten { reactor, lane } => {
                 self.holding -= 1;
                 self.scheduler.held_written(reactor, lane);

@@ -12,10 +12,8 @@ use crate::channel::acknowledge::{Ack, What, acknowledge};
 use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Source};
 use crate::config::model::Settle;
 use crate::event::{ChannelId, Message, Offset};
-use crate::store::{Place, Target};
 
 use super::Input;
-use super::intake::Candidate;
 use super::lease::LeaseId;
 use super::signal::InletSignals;
 
@@ -100,14 +98,10 @@ impl Pace {
     }
 }
 
-/// A received message on its way into the store.
+/// A received message that is to be entered.
 pub(super) struct Arrived {
     pub(super) lease: LeaseId,
     pub(super) message: Message,
-    /// What was made of it, once it has been looked at.
-    pub(super) candidates: Vec<(Candidate, Place)>,
-    /// What other channels get of it.
-    pub(super) fed: Vec<(Target, usize)>,
 }
 
 /// What an inlet is made of.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::config::model::Unrouted;
 use crate::event::{ChannelId, Event, Identity, LaneKey, Message, Offset, Origin, ReactorId};
-use crate::store::{DeadLetter, LogRecord, Place, Target};
+use crate::store::{DeadLetter, LogRecord, Target};
 
 use super::decode::{Contents, DecodeError, Decoded, Settings, decode};
 use super::forward::{self, Forwarding};
@@ -42,14 +42,6 @@ pub(super) struct Intake {
     pub(super) signals: ChannelSignals,
 }
 
-/// Records that are being admitted.
-pub(super) struct InFlight {
-    pub(super) cursor: Offset,
-    pub(super) candidates: Vec<(Candidate, Place)>,
-    /// What other channels get of it.
-    pub(super) fed: Vec<(Target, usize)>,
-}
-
 /// A delivery that is not admitted yet.
 pub(super) struct Candidate {
     pub(super) reactor: ReactorId,
@@ -58,18 +50,6 @@ pub(super) struct Candidate {
     pub(super) identity: Identity,
     pub(super) key: Identity,
     pub(super) lane: Option<LaneKey>,
-}
-
-/// What a stretch of a log turned into.
-#[derive(Default)]
-pub(super) struct Batch {
-    /// One past the last record.
-    pub(super) cursor: Offset,
-    pub(super) candidates: Vec<Candidate>,
-    pub(super) dead: Vec<DeadLetter>,
-    pub(super) forward: Vec<(Target, Message)>,
-    pub(super) drop: Vec<Offset>,
-    pub(super) unrouted: u64,
 }
 
 /// What one message turned into.
@@ -92,25 +72,7 @@ pub(super) fn group_lane(channel: &str, group: &str) -> LaneKey {
 }
 
 impl Channel {
-    /// Decodes and routes records, in their order. `at` is the wall clock, for dead letters.
-    pub(super) fn prepare(&self, records: Vec<LogRecord>, at: Timestamp) -> Batch {
-        let mut batch = Batch::default();
-        for record in records {
-            let offset = record.offset;
-            batch.cursor = Offset(offset.0 + 1);
-            let sorted = self.sort(record, at);
-            if sorted.is_unwanted && self.unrouted == Unrouted::Drop {
-                batch.drop.push(offset);
-            }
-            batch.candidates.extend(sorted.candidates);
-            batch.dead.extend(sorted.dead);
-            batch.forward.extend(sorted.forward);
-            batch.unrouted += sorted.unrouted;
-        }
-        batch
-    }
-
-    /// Decodes and routes one record. What ends here is also forwarded, where the channel says so.
+    /// Decodes, checks and routes one record; `at` is the wall clock, for dead letters. What ends here is also forwarded, where the channel says so.
     pub(super) fn sort(&self, record: LogRecord, at: Timestamp) -> Sorted {
         let (mut sorted, hops) = self.sort_out(record, at);
         if let Some(forwarding) = &self.forwarding {

@@ -18,6 +18,7 @@ mod lease;
 mod receive;
 
 mod admit;
+mod enter;
 mod intake;
 
 pub mod decode;
@@ -58,9 +59,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::channel::{self, Depth, Receipt, Received};
-use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Message, Origin, Version};
+use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Message, Offset, Origin, Version};
 use crate::store::{Admitted, Commit, Committed, Ending, Entered, Request, StoreError, Target};
 
+use enter::Entering;
 use invoke::Guest;
 use lease::LeaseId;
 use signal::trace::Span;
@@ -167,11 +169,11 @@ enum Input {
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
     /// The store answered an admission.
-    Admitted { channel: usize, batch: intake::InFlight, answers: Vec<Admitted> },
+    Admitted { channel: usize, cursor: Offset, batch: Entering, answers: Vec<Admitted> },
     /// A channel outside answered, or did not.
     Received { inlet: usize, asked: usize, started: Instant, at: Instant, answer: channel::Result<Vec<Received>> },
     /// The store answered a reception.
-    Entered { inlet: usize, batch: Vec<inlet::Arrived>, entered: Entered },
+    Entered { inlet: usize, batch: Vec<(LeaseId, Entering)>, entered: Entered },
     /// The store has copies of received messages.
     Stored { inlet: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.

@@ -11,15 +11,16 @@ use tokio::time::Instant;
 use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received};
 use crate::config::model::{Settle, Unrouted};
 use crate::event::Offset;
-use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, NewDelivery, Place, Reception, StoreError};
+use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, Place, Reception, StoreError};
 
+use super::Input;
+use super::enter::{Entering, Offer, Way};
 use super::host::Host;
 use super::inlet::{Arrived, MOST_WAITING, SHORT_POLL};
 use super::intake::group_lane;
-use super::lease::NewLease;
+use super::lease::{LeaseId, NewLease};
 use super::room::until_there_is_room;
 use super::schedule::Arrival;
-use super::{Input, sizes};
 
 /// How long a call waits for messages where there were none before.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -99,7 +100,7 @@ impl Host {
             let group = message.system.group_id.as_ref().map(|group| group_lane(&inlet.name, group));
             let new = NewLease { inlet: number, receipt, length: inlet.lease, group, sent };
             let lease = self.leases.arrived(new, now);
-            inlet.arrived.push_back(Arrived { lease, message, candidates: Vec::new(), fed: Vec::new() });
+            inlet.arrived.push_back(Arrived { lease, message });
         }
     }
 
@@ -143,44 +144,20 @@ impl Host {
         let (at, now) = (self.clock.wall(), self.now());
         let inlet = &mut self.inlets[number];
         let count = inlet.arrived.len().min(BATCH);
-        let mut batch: Vec<Arrived> = inlet.arrived.drain(..count).collect();
-        let (channel, drop) = (inlet.id, std::mem::take(&mut inlet.drop));
-        let intake = &mut self.channels[inlet.intake];
+        let arrived: Vec<Arrived> = inlet.arrived.drain(..count).collect();
+        let (channel, index, drop) = (inlet.id, inlet.intake, std::mem::take(&mut inlet.drop));
+        let intake = &mut self.channels[index];
         intake.busy = true;
-        let mut messages = Vec::with_capacity(batch.len());
-        for arrived in &mut batch {
-            let message = arrived.message.clone();
-            let sorted = intake.channel.sort(LogRecord { offset: Offset(0), accepted: at, message }, at);
-            let mut deliveries = Vec::with_capacity(sorted.candidates.len());
-            for candidate in sorted.candidates {
-                let reactor = self.by_id[&candidate.reactor];
-                let place = self.scheduler.place(reactor, candidate.lane);
-                let config = &self.reactors[reactor].config;
-                deliveries.push(NewDelivery {
-                    reactor: candidate.reactor,
-                    origin: candidate.origin,
-                    key: candidate.key,
-                    window: config.dedup.window,
-                    lane: candidate.lane,
-                    place,
-                    redrive: sorted.sent_back_to.as_ref() == Some(&config.name),
-                });
-                arrived.candidates.push((candidate, place));
-            }
-            intake.signals.sorted(
-                1,
-                sorted.unrouted,
-                sorted.dead.iter().filter(|dead| dead.event_id.is_none()).count(),
-            );
-            arrived.fed = sizes(&sorted.forward);
-            messages.push(Incoming {
-                message: std::mem::take(&mut arrived.message),
-                deliveries,
-                dead: sorted.dead,
-                forward: sorted.forward,
-                unrouted: sorted.unrouted,
-                keep: sorted.is_unwanted && intake.channel.unrouted == Unrouted::Keep,
-            });
+        let keeps = intake.channel.unrouted == Unrouted::Keep;
+        let (mut batch, mut messages) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for Arrived { lease, message } in arrived {
+            let mut offer = Offer::default();
+            let record = LogRecord { offset: Offset(0), accepted: at, message: message.clone() };
+            let is_unwanted = self.offer(index, record, at, Way::Lease, &mut offer);
+            self.count_offer(index, 1, &offer);
+            batch.push((lease, offer.entering()));
+            let Offer { deliveries, dead, forward, unrouted, .. } = offer;
+            messages.push(Incoming { message, deliveries, dead, forward, unrouted, keep: is_unwanted && keeps });
         }
         let reception = Reception { channel, now, messages, drop };
         let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
@@ -194,13 +171,18 @@ impl Host {
     }
 
     /// The store has entered what arrived.
-    pub(super) fn entered(&mut self, number: usize, batch: Vec<Arrived>, entered: Entered) -> Result<(), StoreError> {
+    pub(super) fn entered(
+        &mut self,
+        number: usize,
+        batch: Vec<(LeaseId, Entering)>,
+        entered: Entered,
+    ) -> Result<(), StoreError> {
         let intake = &mut self.channels[self.inlets[number].intake];
         intake.busy = false;
         intake.cursor = entered.cursor;
-        for (arrived, message) in batch.into_iter().zip(entered.messages) {
-            self.feed(&arrived.fed);
-            self.entered_message(arrived, message)?;
+        for ((lease, entering), message) in batch.into_iter().zip(entered.messages) {
+            self.feed(&entering.fed);
+            self.entered_message(lease, entering, message)?;
         }
         if self.inlets.iter().all(|inlet| !self.channels[inlet.intake].busy) {
             self.left.clear();
@@ -208,11 +190,16 @@ impl Host {
         Ok(())
     }
 
-    fn entered_message(&mut self, arrived: Arrived, message: EnteredMessage) -> Result<(), StoreError> {
+    fn entered_message(
+        &mut self,
+        lease: LeaseId,
+        entering: Entering,
+        message: EnteredMessage,
+    ) -> Result<(), StoreError> {
         let now = self.now();
         let (mut open, mut resting, mut resumed, mut too_early) = (Vec::new(), Vec::new(), Vec::new(), false);
         let mut record = None;
-        for ((mut candidate, place), answer) in arrived.candidates.into_iter().zip(message.answers) {
+        for ((mut candidate, place), answer) in entering.candidates.into_iter().zip(message.answers) {
             let reactor = self.by_id[&candidate.reactor];
             match answer {
                 Admitted::New(id) => {
@@ -236,7 +223,7 @@ impl Host {
             }
         }
         // A record is known to be needed by nobody else only if all that came of it is awaited here.
-        if let Some(closed) = self.leases.admitted(arrived.lease, &open, record) {
+        if let Some(closed) = self.leases.admitted(lease, &open, record) {
             self.close(closed);
         }
         resting.into_iter().for_each(|delivery| self.leases.rests(delivery));
@@ -244,7 +231,7 @@ impl Host {
             self.activate(stored, Arrival::Fresh)?;
         }
         if too_early {
-            let (bare, closed) = self.leases.release(arrived.lease, SOON);
+            let (bare, closed) = self.leases.release(lease, SOON);
             closed.into_iter().for_each(|closed| self.close(closed));
             self.cancel_bare(&bare);
         }
