@@ -60,7 +60,9 @@ fn a_message_has_one_way_into_the_pipeline() {
             .collect::<Vec<_>>()
     };
     // What is decoded and routed for the host, where that is placed, and what the store is asked to enter, is made once.
-    assert_eq!(with(".matching("), ["pipeline::intake"]);
+    assert_eq!(with("reading.matching("), ["pipeline::intake"]);
+    assert_eq!(with("decode(message, &self.settings)"), ["pipeline::reading"]);
+    assert_eq!(with("Routes::compile("), ["pipeline::reading"]);
     assert_eq!(with(".sort("), ["pipeline::enter"]);
     assert_eq!(with("NewDelivery {"), ["pipeline::enter"]);
     assert_eq!(with("scheduler.place("), ["pipeline::enter"]);

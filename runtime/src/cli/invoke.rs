@@ -12,10 +12,9 @@ use serde_json::{Value, json};
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::{ChannelConfig, ReactorConfig};
 use crate::event::{Event, Message, Outcome, ReactorId, Version};
-use crate::pipeline::decode::{Settings, decode};
 use crate::pipeline::invoke::{Call, Emit, Run, StateView, emitted_id};
 use crate::pipeline::judge::describe;
-use crate::pipeline::route::Routes;
+use crate::pipeline::reading::Reading;
 use crate::plain::{json, line};
 use crate::store::Store;
 
@@ -73,8 +72,8 @@ impl Invoke {
         let reactor = &project.config.reactors[&name];
         let channel = project.channel(self.channel.as_ref().unwrap_or(&reactor.from[0]))?;
         let message = self.message(channel)?;
-        let settings = Settings::new(channel).with_emitters(project.config.reactors.keys());
-        let contents = decode(&message, &settings).map_err(|error| {
+        let reading = Reading::new(&project.config, channel, &[(ReactorId(0), reactor)]);
+        let contents = reading.decode(&message).map_err(|error| {
             let (file, code) = (self.file.display(), error.reason.code());
             Exit::new(exit::FAILURE, anyhow!("{file}: {code}: {error}; published, it would become a dead letter"))
         })?;
@@ -90,7 +89,7 @@ impl Invoke {
         let mut good = contents.broken.is_none();
         for decoded in contents.events {
             let event = Arc::new(decoded.event);
-            warn_unless_wanted(channel, reactor, &event);
+            warn_unless_wanted(&reading, channel, reactor, &event);
             let run = runtime.block_on(guest.run(Call {
                 event: Arc::clone(&event),
                 identity: decoded.identity,
@@ -161,9 +160,9 @@ impl StateView for View {
     }
 }
 
-fn warn_unless_wanted(channel: &ChannelConfig, reactor: &ReactorConfig, event: &Event) {
+fn warn_unless_wanted(reading: &Reading, channel: &ChannelConfig, reactor: &ReactorConfig, event: &Event) {
     let mut found = Vec::new();
-    Routes::compile(&channel.name, &[(ReactorId(0), reactor)]).matching(event, &mut found);
+    reading.matching(event, &mut found);
     if found.is_empty() {
         let (name, event_type, channel) = (&reactor.name, &event.event_type, &channel.name);
         say!(

@@ -13,7 +13,7 @@ use crate::channel::Sink;
 use crate::channel::send::send;
 use crate::config::model::ChannelConfig;
 use crate::event::{ChannelId, Message, SystemAttributes};
-use crate::pipeline::decode::{Settings, decode};
+use crate::pipeline::reading::Reading;
 use crate::store::Store;
 
 use super::Global;
@@ -96,15 +96,18 @@ impl Publish {
                 To::Log(store, id)
             }
         };
-        let again = match &to {
-            To::Log(store, _) => Some(Again::new(&project, store, &channel.name)?),
-            To::Outside(_) => None,
+        let (again, reading) = match &to {
+            To::Log(store, _) => {
+                let (again, reading) = Again::new(&project, store, channel)?;
+                (Some(again), reading)
+            }
+            To::Outside(_) => (None, Reading::new(&project.config, channel, &[])),
         };
         let mut batch = Batch {
             to,
             again,
             runtime: &runtime,
-            settings: Settings::new(channel),
+            reading,
             channel,
             messages: Vec::new(),
             lines: Vec::new(),
@@ -168,7 +171,7 @@ struct Batch<'a> {
     again: Option<Again>,
     runtime: &'a tokio::runtime::Runtime,
     channel: &'a ChannelConfig,
-    settings: Settings,
+    reading: Reading,
     messages: Vec<Message>,
     /// The line of each message.
     lines: Vec<Option<u64>>,
@@ -201,11 +204,11 @@ impl Batch<'_> {
             // As the log will: what has no id of its own is known by its place.
             message.system.message_id = Some(place(line));
         }
-        match decode(&message, &self.settings) {
+        match self.reading.decode(&message) {
             Ok(contents) => {
                 self.events += contents.events.len();
                 if let Some(again) = &mut self.again {
-                    again.note(line, message.system.message_id.as_deref(), &contents.events);
+                    again.note(line, message.system.message_id.as_deref(), &contents.events, &self.reading);
                 }
                 if let Some(error) = contents.broken {
                     self.report.undecodable += 1;

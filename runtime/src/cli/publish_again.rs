@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::model::ChannelConfig;
 use crate::event::{Identity, ReactorId};
 use crate::pipeline::decode::Decoded;
-use crate::pipeline::route::Routes;
+use crate::pipeline::reading::Reading;
 use crate::store::Store;
 
 use super::exit::Exit;
@@ -20,7 +21,6 @@ const DELIVERIES: usize = 10_000;
 /// Looks for events that reactors have been given before.
 pub(super) struct Again {
     store: Arc<dyn Store>,
-    routes: Routes,
     names: BTreeMap<ReactorId, String>,
     windows: BTreeMap<ReactorId, Duration>,
     left: usize,
@@ -31,22 +31,28 @@ pub(super) struct Again {
 }
 
 impl Again {
-    pub(super) fn new(project: &Project, store: &Arc<dyn Store>, channel: &str) -> Result<Self, Exit> {
+    /// Also returns how the channel is read, which [`Again::note`] needs.
+    pub(super) fn new(
+        project: &Project,
+        store: &Arc<dyn Store>,
+        channel: &ChannelConfig,
+    ) -> Result<(Self, Reading), Exit> {
         let names = project.numbered(&**store)?;
         let reactors: Vec<_> =
             names.iter().filter_map(|(id, name)| Some((*id, project.config.reactors.get(name)?))).collect();
-        let routes = Routes::compile(channel, &reactors);
+        let reading = Reading::new(&project.config, channel, &reactors);
         let windows = reactors.iter().map(|(id, reactor)| (*id, reactor.dedup.window)).collect();
         let (seen, asked, found) = (HashSet::new(), Vec::new(), Vec::new());
-        Ok(Self { store: Arc::clone(store), routes, names, windows, left: EVENTS, seen, asked, found })
+        let store = Arc::clone(store);
+        Ok((Self { store, names, windows, left: EVENTS, seen, asked, found }, reading))
     }
 
     /// Notes the events of a line, which `message` stands for as the id of its message.
-    pub(super) fn note(&mut self, line: Option<u64>, message: Option<&str>, events: &[Decoded]) {
+    pub(super) fn note(&mut self, line: Option<u64>, message: Option<&str>, events: &[Decoded], reading: &Reading) {
         let mut matches = Vec::new();
         for decoded in events.iter().take(self.left) {
             self.left -= 1;
-            self.routes.matching(&decoded.event, &mut matches);
+            reading.matching(&decoded.event, &mut matches);
             for found in matches.drain(..) {
                 let key = found.key(decoded.identity, message, decoded.part);
                 if self.seen.insert((found.reactor, key)) {

@@ -10,15 +10,14 @@ use crate::config::model::{Config, Unrouted};
 use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
 use crate::store::{Admission, Admitted, Place, Store, StoreError};
 
-use super::decode::Settings;
 use super::emit::Destination;
 use super::enter::{Entering, Offer, Way};
 use super::forward::Forwarding;
 use super::host::Host;
 use super::intake::{Candidate, Channel, Intake};
 use super::reactor::Reactor;
+use super::reading::Reading;
 use super::room::until_there_is_room;
-use super::route::Routes;
 use super::schedule::Arrival;
 use super::signal::Signals;
 use super::{Active, Input};
@@ -189,9 +188,8 @@ pub(super) fn intakes(
             channel: Channel {
                 id,
                 name: name.clone(),
-                settings: Settings::new(channel).with_emitters(config.reactors.keys()),
                 unrouted: channel.unrouted,
-                routes: Routes::compile(name, &subscribed),
+                reading: Reading::new(config, channel, &subscribed),
                 forwarding,
             },
             readers,

@@ -9,18 +9,17 @@ use crate::config::model::Unrouted;
 use crate::event::{ChannelId, Event, Identity, LaneKey, Message, Offset, Origin, ReactorId};
 use crate::store::{DeadLetter, LogRecord, Target};
 
-use super::decode::{Contents, DecodeError, Decoded, Settings, decode};
+use super::decode::{Contents, DecodeError, Decoded};
 use super::forward::{self, Forwarding};
-use super::route::Routes;
+use super::reading::Reading;
 use super::signal::ChannelSignals;
 
 /// A channel, as intake needs to know it.
 pub(super) struct Channel {
     pub(super) id: ChannelId,
     pub(super) name: String,
-    pub(super) settings: Settings,
     pub(super) unrouted: Unrouted,
-    pub(super) routes: Routes,
+    pub(super) reading: Reading,
     /// Where dead letters go that belong to no reactor.
     pub(super) forwarding: Option<Forwarding>,
 }
@@ -72,7 +71,8 @@ pub(super) fn group_lane(channel: &str, group: &str) -> LaneKey {
 }
 
 impl Channel {
-    /// Decodes, checks and routes one record; `at` is the wall clock, for dead letters. What ends here is also forwarded, where the channel says so.
+    /// Decodes, checks and routes one record; `at` is the wall clock, for dead letters. What ends here is also forwarded,
+    /// where the channel says so.
     pub(super) fn sort(&self, record: LogRecord, at: Timestamp) -> Sorted {
         let (mut sorted, hops) = self.sort_out(record, at);
         if let Some(forwarding) = &self.forwarding {
@@ -104,7 +104,7 @@ impl Channel {
             decoded.event.hop = decoded.event.hop.max(noted);
             hops = hops.max(decoded.event.hop);
             let event = Arc::new(decoded.event);
-            self.routes.matching(&event, &mut matches);
+            self.reading.matching(&event, &mut matches);
             if matches.is_empty() {
                 sorted.unrouted += 1;
                 if self.unrouted == Unrouted::DeadLetter {
@@ -140,7 +140,7 @@ impl Channel {
 
     fn decode(&self, record: &mut LogRecord) -> Result<Contents, DecodeError> {
         record.message.system.message_id.get_or_insert_with(|| format!("{}/{}", self.name, record.offset));
-        decode(&record.message, &self.settings)
+        self.reading.decode(&record.message)
     }
 
     fn undecodable(&self, record: LogRecord, error: &DecodeError, at: Timestamp) -> DeadLetter {

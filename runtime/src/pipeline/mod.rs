@@ -22,6 +22,7 @@ mod enter;
 mod intake;
 
 pub mod decode;
+pub mod reading;
 pub mod route;
 pub mod view;
 
