@@ -1,7 +1,6 @@
 //! What the operations of one group share while they are written: the transaction, and what is known in memory.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 

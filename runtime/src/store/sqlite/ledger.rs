@@ -3,10 +3,10 @@
 //! A new identity costs a look at one hash map and one filter per segment. Only where a filter says yes is the
 //! segment's index read, and a hit there is checked in the table itself.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use fastbloom::BloomFilter;
+use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::{Fault, Sql};
