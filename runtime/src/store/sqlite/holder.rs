@@ -10,14 +10,21 @@ const WRITERS: (u64, u64) = (120, 122);
 /// And one for each snapshot that readers keep.
 const READERS: (u64, u64) = (123, 127);
 
-/// The processes that hold a lock of this kind on some of these bytes of a file, without this one.
-fn holding(path: &Path, kind: &str, (first, last): (u64, u64)) -> Vec<u32> {
+/// How often the list is read while the holder is not on it.
+const LOOKS: usize = 5;
+
+/// The processes that hold a lock of this kind on some of these bytes of a file, without this one. The system gives the
+/// list out in pieces, and leaves lines out when other locks come and go between two of them.
+fn holding(path: &Path, kind: &str, bytes: (u64, u64)) -> Vec<u32> {
+    (0..LOOKS).map(|_| listed(path, kind, bytes)).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+fn listed(path: &Path, kind: &str, bytes: (u64, u64)) -> Vec<u32> {
     let Ok(meta) = fs::symlink_metadata(path) else { return Vec::new() };
     let Ok(locks) = fs::read_to_string("/proc/locks") else { return Vec::new() };
     let (inode, device) = (meta.ino(), meta.dev());
     let device = format!("{:02x}:{:02x}", rustix::fs::major(device), rustix::fs::minor(device));
-    let mut found: Vec<u32> =
-        locks.lines().filter_map(|line| held(line, kind, (&device, inode), (first, last))).collect();
+    let mut found: Vec<u32> = locks.lines().filter_map(|line| held(line, kind, (&device, inode), bytes)).collect();
     found.retain(|pid| *pid != std::process::id());
     found.sort_unstable();
     found.dedup();
