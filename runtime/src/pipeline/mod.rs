@@ -45,9 +45,11 @@ mod report;
 mod settle;
 
 pub mod outbox;
+mod outlets;
 
 pub mod deploy;
 pub mod deployment;
+mod life;
 mod load;
 mod reactor;
 mod requests;
