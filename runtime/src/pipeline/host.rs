@@ -27,7 +27,7 @@ use super::invoke::Guest;
 use super::life::Life;
 use super::outlets::Outlets;
 use super::reactor::Reactor;
-use super::requests::Requests;
+use super::requested::Requests;
 use super::signal::{Phase, Signals};
 
 /// How often the store is asked whether another process wrote to it, without having rung.

@@ -52,6 +52,7 @@ pub mod deployment;
 mod life;
 mod load;
 mod reactor;
+mod requested;
 mod requests;
 mod room;
 pub mod schedule;

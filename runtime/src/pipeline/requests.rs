@@ -1,7 +1,5 @@
 //! What the command line asks of a running host: redrive a dead letter, or drop it.
 
-use std::collections::HashSet;
-
 use crate::channel::ChannelError;
 use crate::store::{Request, StoreError, StoredDead, Target, UNDELIVERABLE};
 
@@ -10,40 +8,11 @@ use super::host::Host;
 use super::inlet::LONGEST_DELAY;
 use super::schedule::Arrival;
 
-/// Which requests have been looked at, and which are under way.
-#[derive(Default)]
-pub(super) struct Requests {
-    /// The last one that was looked at.
-    last: u64,
-    /// Those before it that are to be looked at again.
-    put_off: Vec<(u64, Request)>,
-    /// Those to redrive whose messages are being sent to their queues again.
-    resending: HashSet<u64>,
-}
-
-impl Requests {
-    /// Takes what is to be carried out now: what was put off, and what is new.
-    fn take(&mut self, new: Vec<(u64, Request)>) -> impl Iterator<Item = (u64, Request)> + use<> {
-        self.last = new.last().map_or(self.last, |(number, _)| *number);
-        std::mem::take(&mut self.put_off).into_iter().chain(new)
-    }
-
-    /// Notes that the message of a request is being sent again; false: it is already.
-    pub(super) fn is_first_to_resend(&mut self, request: u64) -> bool {
-        self.resending.insert(request)
-    }
-
-    /// Whether no message is being sent again.
-    pub(super) fn is_idle(&self) -> bool {
-        self.resending.is_empty()
-    }
-}
-
 impl Host {
     /// Carries out what has been asked for since the last time, and what was put off then. What cannot be done as long as
     /// this configuration holds is said once: its request stays in the store for the next host.
     pub(super) async fn carry_out_requests(&mut self) -> Result<(), StoreError> {
-        let new = self.store.requests(self.requests.last)?;
+        let new = self.store.requests(self.requests.last())?;
         for (number, request) in self.requests.take(new) {
             let done = match request {
                 Request::Redrive(dead) => self.redrive(number, dead).await,
@@ -60,7 +29,7 @@ impl Host {
 
     /// A request is to be carried out at the next look.
     pub(super) fn put_off(&mut self, number: u64, request: Request) {
-        self.requests.put_off.push((number, request));
+        self.requests.put_off(number, request);
         self.look_again();
     }
 
@@ -111,7 +80,7 @@ impl Host {
         dead: u64,
         answer: Result<(), ChannelError>,
     ) -> Result<(), StoreError> {
-        self.requests.resending.remove(&request);
+        self.requests.resent(request);
         match answer {
             Ok(()) => {
                 self.drop_dead(request, dead)?;

@@ -25,7 +25,7 @@ use super::life::Life;
 use super::outbox::Outlet;
 use super::outlets::Outlets;
 use super::reactor::Reactor;
-use super::requests::Requests;
+use super::requested::Requests;
 use super::room::until_there_is_room;
 use super::schedule::{ReactorSpec, Scheduler};
 use super::signal::{Phase, Signals};
