@@ -21,9 +21,10 @@ use tracing::instrument::Instrumented;
 
 use crate::event::DeliveryId;
 use crate::store::{Mark, Store, StoreError};
+use crate::world::World;
 
 use super::guess::{Guessed, Guesses};
-use super::invoke::{Call, Run, StateView, span};
+use super::invoke::{Call, Run, span};
 use super::pace::TURN;
 use super::reactor::Reactor;
 use super::{Active, Input};
@@ -113,7 +114,7 @@ impl Slots {
         let attempt = active.attempt();
         let span = span(&reactor.config.name, &active.event, attempt);
         reactor.signals.started();
-        let run = reactor.guest.run(active.call(reactor, reactor.state.clone()));
+        let run = reactor.guest.run(active.call(reactor, reactor.world.clone()));
         let (handle, abort) = AbortHandle::new_pair();
         self.running[slot] = Some((id, handle));
         self.starting.push(Starting {
@@ -193,13 +194,13 @@ impl Slots {
 
 impl Active {
     /// What its guest is called with at the next attempt.
-    pub(super) fn call(&self, reactor: &Reactor, state: Arc<dyn StateView>) -> Call {
+    pub(super) fn call(&self, reactor: &Reactor, world: Arc<dyn World>) -> Call {
         Call {
             event: Arc::clone(&self.event),
             identity: self.identity,
             attempt: self.attempt(),
             max_attempts: reactor.config.retry.max_attempts,
-            state,
+            world,
         }
     }
 }

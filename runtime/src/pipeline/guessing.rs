@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::event::{DeliveryId, Version};
 use crate::store::StoreError;
 
+use super::ahead::Ahead;
 use super::guess::{Guess, Guesses};
 use super::host::Host;
-use super::state::Ahead;
 
 /// Most guesses behind a head.
 const MOST: usize = 32;
@@ -28,17 +28,17 @@ impl Host {
         if followers.is_empty() {
             return None;
         }
-        let state = Arc::new(Ahead::new(Arc::clone(&self.reactors[index].state)));
+        let world = Arc::new(Ahead::new(Arc::clone(&self.reactors[index].world)));
         let number = self.next_number();
         self.active.get_mut(&head)?.number = Some(number);
         let mut list = Vec::with_capacity(followers.len());
         for delivery in followers {
             let number = self.next_number();
             let (Some(active), reactor) = (self.active.get(&delivery), &self.reactors[index]) else { break };
-            let call = active.call(reactor, state.clone());
+            let call = active.call(reactor, world.clone());
             list.push(Guess { delivery, guest: Arc::clone(&reactor.guest), call, number });
         }
-        Some(Guesses { reactor: self.reactors[index].config.name.clone(), state, head: number, list })
+        Some(Guesses { reactor: self.reactors[index].config.name.clone(), world, head: number, list })
     }
 
     /// Ends a delivery that was to be started with the guess that was made of it; whether there was one that fits.
