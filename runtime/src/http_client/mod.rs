@@ -6,10 +6,10 @@ mod body;
 mod connect;
 
 use std::error::Error as StdError;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use http::Request;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -22,7 +22,7 @@ use crate::world::{HttpAnswer, HttpBody, HttpClient, HttpError, HttpHead};
 /// The connections of this process, made when the first request is sent.
 #[derive(Default)]
 pub struct Client {
-    connections: OnceLock<anyhow::Result<Connections>>,
+    connections: Arc<OnceLock<anyhow::Result<Connections>>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -34,16 +34,15 @@ impl std::fmt::Debug for Client {
 impl HttpClient for Client {
     fn send(&self, head: HttpHead, body: HttpBody) -> BoxFuture<'static, Result<HttpAnswer, HttpError>> {
         let HttpHead { method, uri, headers, first_byte, between_bytes } = head;
-        let connections = match self.connections.get_or_init(connections) {
-            Ok(connections) => connections.clone(),
-            Err(error) => {
-                tracing::error!("no requests can be sent: {error:#}");
-                return ready(Err(HttpError::Unavailable)).boxed();
-            }
-        };
+        let made = Arc::clone(&self.connections);
         let mut request = Request::new(body);
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
         async move {
+            // Here and not above, where the guest would be charged for reading the system's certificates.
+            let connections = made.get_or_init(connections).as_ref().map_err(|error| {
+                tracing::error!("no requests can be sent: {error:#}");
+                HttpError::Unavailable
+            })?;
             let answer = timeout(first_byte, connections.request(request)).await;
             let answer = answer.map_err(|_| HttpError::AnswerTimeout)?.map_err(|error| why(&error))?;
             Ok(answer.map(|inner| Received::new(inner, between_bytes).boxed_unsync()))

@@ -49,5 +49,6 @@ pub trait World: Send + Sync + 'static {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
     /// Sends a request, which the module's grants and limits allow, and gives the answer as soon as its head is there.
+    /// Nothing is sent, and no time counts, before the answer is polled for the first time: it may have to wait for others.
     fn send(&self, head: HttpHead, body: HttpBody) -> BoxFuture<'static, Result<HttpAnswer, HttpError>>;
 }

@@ -23,7 +23,7 @@ pub(crate) enum Question {
     Config(String),
     Environment,
     Sleep(Duration),
-    Send(HttpHead),
+    Send(Box<HttpHead>),
 }
 
 /// What it was told.
@@ -100,7 +100,10 @@ impl<W: World> Recorded<W> {
 impl<W: World> World for Recorded<W> {
     fn state(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>> {
         self.keep(Question::State(key.to_owned()), self.world.state(key), |answer| {
-            Answer::State(answer.as_ref().map(Clone::clone).map_err(ToString::to_string))
+            Answer::State(match answer {
+                Ok(found) => Ok(found.clone()),
+                Err(error) => Err(error.to_string()),
+            })
         })
     }
 
@@ -130,7 +133,7 @@ impl<W: World> World for Recorded<W> {
     }
 
     fn send(&self, head: HttpHead, body: HttpBody) -> BoxFuture<'static, Result<HttpAnswer, HttpError>> {
-        let question = Question::Send(head.clone());
+        let question = Question::Send(Box::new(head.clone()));
         let exchange = Exchange { head: head.clone(), sent: Vec::new(), answer: None, pieces: Vec::new() };
         let exchange = Arc::new(Mutex::new(exchange));
         let exchange = self.keep(question, exchange, |exchange| Answer::Send(Arc::clone(exchange)));
@@ -240,14 +243,15 @@ impl World for Played {
     }
 
     fn send(&self, head: HttpHead, body: HttpBody) -> BoxFuture<'static, Result<HttpAnswer, HttpError>> {
-        let Some(Answer::Send(exchange)) = self.answer(Question::Send(head.clone())) else {
+        let Some(Answer::Send(exchange)) = self.answer(Question::Send(Box::new(head.clone()))) else {
             return Box::pin(std::future::ready(Err(HttpError::Unavailable)));
         };
         let (exchange, unlike) = (hold(&exchange).clone(), Arc::clone(&self.unlike));
         Box::pin(async move {
             let sent = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             if sent != exchange.sent {
-                hold(&unlike).get_or_insert((Some(Question::Send(exchange.head)), Question::Send(head)));
+                hold(&unlike)
+                    .get_or_insert((Some(Question::Send(Box::new(exchange.head))), Question::Send(Box::new(head))));
             }
             // One that never came keeps the run waiting, as it did.
             let Some(answer) = exchange.answer else { return std::future::pending().await };

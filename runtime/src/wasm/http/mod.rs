@@ -144,20 +144,21 @@ impl WasiHttpHooks for Requests {
             request.headers_mut().insert(IDEMPOTENCY_KEY, key);
         }
         let HttpLimits { sent, received, .. } = self.http.limits;
-        let (http, world) = (Arc::clone(&self.http), Arc::clone(&self.world));
-        let (used, places) = (Arc::clone(&self.used), Arc::clone(&self.places));
+        let (http, used, places) = (Arc::clone(&self.http), Arc::clone(&self.used), Arc::clone(&self.places));
         let within = |asked: Option<Duration>| asked.map_or(PATIENCE, |asked| asked.min(PATIENCE));
         let options = options.unwrap_or_default();
         let (first_byte, between_bytes) = (within(options.first_byte_timeout), within(options.between_bytes_timeout));
+        let (request, body) = request.into_parts();
+        let to = Origin::of(&request.uri);
+        let Parts { method, uri, headers, .. } = request;
+        let head = HttpHead { method, uri, headers, first_byte, between_bytes };
+        let body = Sent { inner: body, used: Arc::clone(&used), most: sent }.boxed_unsync();
+        // Asked here, so that the questions of a run have an order; sent when there is a place.
+        let answer = self.world.send(head, body);
         Box::new(async move {
             // The semaphore is never closed.
             let Ok(place) = places.acquire_owned().await else { return Err(Error::ConnectionLimitReached) };
-            let (request, body) = request.into_parts();
-            let to = Origin::of(&request.uri);
-            let Parts { method, uri, headers, .. } = request;
-            let head = HttpHead { method, uri, headers, first_byte, between_bytes };
-            let body = Sent { inner: body, used: Arc::clone(&used), most: sent }.boxed_unsync();
-            let response = world.send(head, body).await.map_err(|failed| {
+            let response = answer.await.map_err(|failed| {
                 if failed == HttpError::NotSent {
                     let to = to.map(|origin| origin.grant()).unwrap_or_default();
                     tracing::warn!(reactor = http.reactor, "a request to {to} was not sent: this is a rehearsal");
