@@ -47,6 +47,15 @@ fn the_pipeline_is_not_known_to_what_it_stands_on() {
 }
 
 #[test]
+fn the_sandbox_knows_the_world_of_a_run_and_nothing_behind_it() {
+    let names = siblings(&names(&sources()), "");
+    assert!(names["wasm"].contains("world"), "{names:?}");
+    for behind in ["clock", "http_client", "store", "channel"] {
+        assert!(!names["wasm"].contains(behind), "`wasm` names `{behind}`, which a run asks only through its world");
+    }
+}
+
+#[test]
 fn a_message_has_one_way_into_the_pipeline() {
     let sources = sources();
     let with = |words: &str| {
