@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::model::{Config, Settle};
 use crate::event::{ChannelId, HostTime, ReactorId, Version};
 use crate::store::{Commit, Store, StoreError, Target, Upkeep};
+use crate::world::HttpClient;
 
 use super::Input;
 use super::claim::Slots;
@@ -56,6 +57,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Time and randomness.
     pub clock: Arc<dyn Clock>,
+    /// What sends the requests of modules.
+    pub http: Arc<dyn HttpClient>,
     /// The channels outside, by name.
     pub remotes: BTreeMap<String, Remote>,
     /// One guest per configured reactor, by name.
@@ -82,6 +85,7 @@ pub struct Host {
     pub(super) config: Arc<Config>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) http: Arc<dyn HttpClient>,
     pub(super) reactors: Vec<Reactor>,
     pub(super) by_id: HashMap<ReactorId, usize>,
     pub(super) channels: Vec<Intake>,

@@ -9,6 +9,7 @@
 //! [`host`] owns the walk: one task that reads local logs, feeds the [`schedule`], starts runs and hands commits to the
 //! store. The steps that decide ([`decode`], [`route`], [`judge`], [`schedule`]) are pure.
 
+mod ahead;
 pub mod host;
 mod start;
 

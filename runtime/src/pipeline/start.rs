@@ -13,6 +13,7 @@ use crate::channel::Remote;
 use crate::config::model::Config;
 use crate::event::ChannelId;
 use crate::store::{Store, StoreError};
+use crate::world::Live;
 
 use super::admit;
 use super::claim::Slots;
@@ -34,7 +35,7 @@ use super::state::{ReactorState, Room};
 impl Host {
     /// Takes the store over from its last owner and gets ready to run.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { config, store, clock, remotes, mut guests, guest_threads, signals } = parts;
+        let Parts { config, store, clock, http, remotes, mut guests, guest_threads, signals } = parts;
         signals.enter(Phase::Starting);
         let (to_self, inputs) = mpsc::unbounded_channel();
         let (commits, queue) = mpsc::unbounded_channel();
@@ -48,9 +49,11 @@ impl Host {
                 .remove(name)
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
             let id = until_there_is_room(&signals, || ready(store.reactor_id(name))).await?;
-            let state = ReactorState::new(Arc::clone(&store), id, Arc::clone(&room));
+            let state = Arc::new(ReactorState::new(Arc::clone(&store), id, Arc::clone(&room)));
+            let (clock, http) = (Arc::clone(&clock), Arc::clone(&http));
+            let world = Live { state, clock, config: reactor.values(), http };
             let reactor = (reactor.clone(), config.runtime.hop_limit);
-            reactors.push(Reactor::new(id, reactor, guest, state, signals.reactor(name), Arc::clone(&destinations)));
+            reactors.push(Reactor::new(id, reactor, guest, world, signals.reactor(name), Arc::clone(&destinations)));
         }
         let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
         let permits = config.runtime.concurrency;
@@ -80,6 +83,7 @@ impl Host {
             config,
             store,
             clock,
+            http,
             reactors,
             channels,
             inputs,
@@ -97,6 +101,7 @@ impl Host {
             config: Arc::clone(&self.config),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
+            http: Arc::clone(&self.http),
             remotes: BTreeMap::new(),
             guests: BTreeMap::new(),
             guest_threads: self.slots.guest_threads(),
