@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::event::{ReactorId, Version};
-use crate::store::Store;
+use crate::store::{Effect, Store};
 
 use super::divide;
-use super::invoke::{Run, StateView};
+use super::invoke::{self, Run, StateView};
 
 /// One reactor's state, with its uncommitted writes. This process is the only one that writes it.
 pub(super) struct ReactorState {
@@ -113,13 +113,14 @@ impl ReactorState {
     }
 
     /// Shows writes to later runs, before they are committed.
-    pub(super) fn publish(&self, writes: &[(String, Option<Bytes>)], version: Version) {
-        if writes.is_empty() {
+    pub(super) fn publish(&self, effects: &[Effect], version: Version) {
+        let mut writes = effects.iter().filter_map(Effect::write).peekable();
+        if writes.peek().is_none() {
             return;
         }
         let mut values = self.values();
         for (key, value) in writes {
-            values.put(key, Entry { value: value.clone(), version, pending: true }, &self.room);
+            values.put(key, Entry { value: value.cloned(), version, pending: true }, &self.room);
         }
     }
 
@@ -176,7 +177,8 @@ impl Ahead {
     /// Shows what a run wrote, whose commit will have this number.
     pub(super) fn show(&self, run: &Run, number: Version) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.extend(run.writes.iter().map(|(key, value)| (key.clone(), (value.clone(), number))));
+        let writes = run.effects.iter().filter_map(invoke::Effect::write);
+        written.extend(writes.map(|(key, value)| (key.clone(), (value.cloned(), number))));
     }
 }
 

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::SystemClock;
 use crate::event::{Event, Fault, Identity, Outcome, Version};
-use crate::pipeline::invoke::{Call, Run, StateView};
+use crate::pipeline::invoke::{Call, Effect, Run, StateView};
 use crate::subscription::TypePattern;
 
 /// An engine with its folder.
