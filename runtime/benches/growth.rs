@@ -182,8 +182,7 @@ fn end(store: &SqliteStore, deliveries: std::ops::Range<u64>, ending: &Ending) {
         attempt: 1,
         after: None,
         reads: Vec::new(),
-        writes: Vec::new(),
-        emits: Vec::new(),
+        effects: Vec::new(),
         ending: ending.clone(),
         now,
     };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reactor_runtime::event::{ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version};
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::store::{Admission, Admitted, Commit, Committed, Ending, NewDelivery, Place, Store};
+use reactor_runtime::store::{Admission, Admitted, Commit, Committed, Effect, Ending, NewDelivery, Place, Store};
 
 const BATCH: usize = 256;
 const BODY: usize = 500;
@@ -92,8 +92,7 @@ impl Bench {
                 attempt: 1,
                 after: None,
                 reads: Vec::new(),
-                writes: if state { vec![(key, Some(vec![b'v'; 100].into()))] } else { Vec::new() },
-                emits: Vec::new(),
+                effects: if state { vec![Effect::Set { key, value: vec![b'v'; 100].into() }] } else { Vec::new() },
                 ending: Ending::Done,
                 now: HostTime(1),
             }

@@ -108,7 +108,7 @@ impl Channel {
             if matches.is_empty() {
                 sorted.unrouted += 1;
                 if self.unrouted == Unrouted::DeadLetter {
-                    sorted.dead.push(unrouted(origin, record.message.clone(), &event, at));
+                    sorted.dead.push(DeadLetter::unrouted(origin, record.message.clone(), &event, at));
                 }
             }
             sorted.candidates.extend(matches.drain(..).map(|found| Candidate {
@@ -151,36 +151,6 @@ impl Channel {
             code = error.reason.code(),
             "message is no event: {error}"
         );
-        DeadLetter {
-            reactor: None,
-            origin,
-            message: record.message,
-            event_id: None,
-            event_type: None,
-            correlation_id: None,
-            reason: "invalid-event".into(),
-            detail: format!("{}: {error}", error.reason.code()),
-            history: Vec::new(),
-            parks: None,
-            key: Identity::of(&[]),
-            at,
-        }
-    }
-}
-
-fn unrouted(origin: Origin, message: Message, event: &Event, at: Timestamp) -> DeadLetter {
-    DeadLetter {
-        reactor: None,
-        origin,
-        message,
-        event_id: Some(event.id.clone()),
-        event_type: Some(event.event_type.clone()),
-        correlation_id: Some(event.correlation_id.clone()),
-        reason: "unrouted".into(),
-        detail: format!("no reactor's `on` and `when` match an event of type `{}`", event.event_type),
-        history: Vec::new(),
-        parks: None,
-        key: Identity::of(&[]),
-        at,
+        DeadLetter::undecodable(origin, record.message, format!("{}: {error}", error.reason.code()), at)
     }
 }

@@ -36,13 +36,16 @@ pub mod invoke;
 mod ended;
 mod guess;
 mod guessing;
+mod resolve;
+
+mod conclude;
 pub mod judge;
+mod report;
 
 mod commit;
 mod delivery;
 mod emit;
 pub mod forward;
-mod report;
 mod settle;
 
 pub mod outbox;
@@ -66,7 +69,7 @@ use tokio::time::Instant;
 
 use crate::channel::{self, Depth, Receipt, Received};
 use crate::event::{DeliveryId, LaneKey, Message, Offset};
-use crate::store::{Admitted, Commit, Committed, Ending, Entered, Request, StoreError, Target};
+use crate::store::{Admitted, Committed, Entered, Request, StoreError, Target};
 
 use enter::Entering;
 use lease::LeaseId;
@@ -80,15 +83,6 @@ fn divide(memory: usize, reactors: usize) -> (usize, usize) {
 /// Where messages go, and how many bytes of bodies.
 fn sizes(messages: &[(Target, Message)]) -> Vec<(Target, usize)> {
     messages.iter().map(|(to, message)| (*to, message.body.len())).collect()
-}
-
-/// Where the messages of a commit go, and how many bytes of bodies.
-fn fed_by(commit: &Commit) -> Vec<(Target, usize)> {
-    let forwarded = match &commit.ending {
-        Ending::Dead { forward, .. } => forward.as_slice(),
-        Ending::Done | Ending::Wait { .. } => &[],
-    };
-    commit.emits.iter().chain(forwarded).map(|(to, message)| (*to, message.body.len())).collect()
 }
 
 /// What reaches the host's task.

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::channel::{ChannelError, MAX_BATCH, Result, Sink, Trouble};
 use crate::clock::Clock;
-use crate::event::{ChannelId, Identity, Message, Offset, Origin};
+use crate::event::{ChannelId, Message};
 use crate::store::{DeadLetter, OutboxRecord, Store, StoreError, UNDELIVERABLE};
 
 use super::Input;
@@ -162,20 +162,7 @@ impl Outlet {
 
     fn letter(&self, record: OutboxRecord, error: &ChannelError) -> (u64, DeadLetter) {
         tracing::error!(channel = self.name, reason = UNDELIVERABLE, "dead letter: {error}");
-        let letter = DeadLetter {
-            reactor: None,
-            origin: Origin { channel: self.id, offset: Offset(0), part: 0 },
-            event_id: record.message.system.dedup_id.clone(),
-            event_type: None,
-            correlation_id: None,
-            message: record.message,
-            reason: UNDELIVERABLE.into(),
-            detail: error.detail.clone(),
-            history: Vec::new(),
-            parks: None,
-            key: Identity::of(&[]),
-            at: self.clock.wall(),
-        };
+        let letter = DeadLetter::undeliverable(self.id, record.message, error.detail.clone(), self.clock.wall());
         (record.id, letter)
     }
 }
