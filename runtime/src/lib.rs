@@ -3,7 +3,7 @@
 //!
 //! In reading order:
 //!
-//! - [`event`], [`subscription`], [`clock`]: the nouns, without I/O. An [`event::Event`] is what happened, a delivery is
+//! - [`event`], [`subscription`], [`clock`], [`backoff`]: the nouns, without I/O. An [`event::Event`] is what happened, a delivery is
 //!   one event on its way to one reactor, an attempt is one run of it.
 //! - [`config`]: `reactors.toml`, what the file says turned into what the program needs.
 //! - [`pipeline`]: the way of an event, one file a step: decode, route, admit, claim, invoke, judge, commit, settle.
@@ -24,6 +24,7 @@ pub mod event;
 pub mod identity;
 pub mod subscription;
 
+pub mod backoff;
 pub mod clock;
 
 pub mod config;

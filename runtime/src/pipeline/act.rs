@@ -49,9 +49,9 @@ impl Host {
                 self.leases.rests(delivery);
                 self.holding += 1;
                 let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
-                let signals = Arc::clone(&self.signals);
+                let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
                 tokio::spawn(async move {
-                    let written = until_there_is_room(&signals, || store.hold(vec![delivery])).await;
+                    let written = until_there_is_room(&signals, &*clock, || store.hold(vec![delivery])).await;
                     let _ = inputs.send(match written {
                         Ok(()) => Input::HeldWritten { reactor, lane },
                         Err(error) => Input::Fatal(error),

@@ -8,10 +8,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::channel::Remote;
-use crate::clock::Clock;
+use crate::clock::{Alarm, Clock, Moment, within};
 use crate::config::model::{Config, Settle};
 use crate::event::{ChannelId, DeliveryId, HostTime, ReactorId, Version};
 use crate::store::{Commit, Request, Store, StoreError, Target, Upkeep};
@@ -115,10 +114,10 @@ pub struct Host {
     pub(super) to_self: mpsc::UnboundedSender<Input>,
     pub(super) commits: mpsc::UnboundedSender<Commit>,
     /// The store's clock when this host started, and this process's clock at that moment.
-    pub(super) epoch: (HostTime, Duration),
+    pub(super) epoch: (HostTime, Moment),
     /// What the store said last of other processes' writes.
     pub(super) foreign_seen: Option<u64>,
-    pub(super) draining: Option<Instant>,
+    pub(super) draining: Option<Moment>,
     pub(super) until_idle: bool,
     /// What runs when this host has ended; nothing, once it was told to stop.
     pub(super) next: Option<Box<Deployment>>,
@@ -127,7 +126,7 @@ pub struct Host {
     pub(super) holding: usize,
     pub(super) signals: Arc<Signals>,
     /// When the gauges were set last.
-    pub(super) shown: Option<Instant>,
+    pub(super) shown: Option<Moment>,
     /// Housekeeping that is under way.
     pub(super) tidying: Option<JoinHandle<()>>,
 }
@@ -152,10 +151,9 @@ impl Host {
     /// An error: the store makes it impossible to go on.
     pub(super) async fn until_told(mut self, control: &mut mpsc::Receiver<Control>) -> Result<(End, bool), StoreError> {
         let mut inputs = Vec::with_capacity(INPUTS);
-        let mut upkeep = tokio::time::interval(UPKEEP);
-        upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut poll_at = Instant::now();
-        let store = Arc::clone(&self.store);
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        let mut alarm = Alarm::new(Arc::clone(&clock));
+        let (mut poll, mut upkeep) = (clock.sleep(Duration::ZERO), clock.sleep(Duration::ZERO));
         let mut rung = store.rung();
         self.carry_out_requests().await?;
         self.signals.enter(Phase::Running);
@@ -176,19 +174,22 @@ impl Host {
                     rung = store.rung();
                     self.look_around().await?;
                 }
-                () = sleep_until(poll_at) => {
+                () = &mut poll => {
                     self.poll_foreign().await?;
-                    poll_at = Instant::now() + POLL;
+                    poll = clock.sleep(POLL);
                 }
-                () = sleep_until(wake_at) => {}
-                _ = upkeep.tick() => self.tidy(),
+                () = alarm.until(wake_at) => {}
+                () = &mut upkeep => {
+                    self.tidy();
+                    upkeep = clock.sleep(UPKEEP);
+                }
             }
         }
         // What a queue has just handed out is given back. A queue may also hand something to a call that was given up, and
         // then it comes again only when its lease is over: so calls that wait for little are waited for.
-        let end = Instant::now() + if self.polls_are_short() { SHORT_POLL + LAST_ANSWERS } else { LAST_ANSWERS };
+        let mut end = clock.sleep(if self.polls_are_short() { SHORT_POLL + LAST_ANSWERS } else { LAST_ANSWERS });
         while self.is_receiving()
-            && let Ok(Some(input)) = timeout_at(end, self.inputs.recv()).await
+            && let Some(Some(input)) = within(&mut end, self.inputs.recv()).await
         {
             if let Input::Received { inlet, answer, .. } = input {
                 self.refuse(inlet, answer.unwrap_or_default());
@@ -208,7 +209,12 @@ impl Host {
 
     /// Now, on the store's own clock.
     pub(super) fn now(&self) -> HostTime {
-        self.epoch.0.after(self.clock.elapsed().saturating_sub(self.epoch.1))
+        self.at(self.clock.now())
+    }
+
+    /// A moment of this process on the store's own clock.
+    fn at(&self, moment: Moment) -> HostTime {
+        self.epoch.0.after(moment.since(self.epoch.1))
     }
 
     /// Logs and outboxes have got messages of these sizes.
@@ -258,7 +264,7 @@ impl Host {
     /// Starts nothing more.
     pub(super) fn drain(&mut self) {
         if self.draining.is_none() {
-            self.draining = Some(Instant::now() + self.config.runtime.drain);
+            self.draining = Some(self.clock.now() + self.config.runtime.drain);
             self.scheduler.drain();
             self.slots.close();
             self.signals.enter(Phase::Draining);
@@ -270,7 +276,7 @@ impl Host {
         if let Some(deadline) = self.draining {
             // A full disk may keep an admission waiting for ever; it is made again at the next start. A host that follows in
             // this process would not know of it, so it has to wait.
-            let given_up = Instant::now() > deadline + GIVE_UP && (self.stopping || self.next.is_none());
+            let given_up = self.clock.now() > deadline + GIVE_UP && (self.stopping || self.next.is_none());
             return given_up
                 || self.slots.running() == 0
                     && self.active.values().all(|active| active.committing.is_none())
@@ -296,12 +302,13 @@ impl Host {
             && self.inlets.iter().all(|inlet| inlet.storing == 0)
     }
 
-    fn wake_at(&self) -> Instant {
-        let soon = Instant::now() + SOON;
+    fn wake_at(&self) -> Moment {
+        let now = self.clock.now();
+        let soon = now + SOON;
         let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + GIVE_UP }.max(soon));
-        let due = self.scheduler.next_wake().map(|at| Instant::now() + at.since(self.now()));
-        let far = Instant::now() + UPKEEP;
-        drain.into_iter().chain(due).chain(self.next_read()).chain(self.next_receive()).fold(far, Instant::min)
+        let due = self.scheduler.next_wake().map(|at| now + at.since(self.at(now)));
+        let (read, receive) = (self.next_read(now), self.next_receive(now));
+        drain.into_iter().chain(due).chain(read).chain(receive).fold(now + UPKEEP, Moment::min)
     }
 
     /// Looks whether another process has written something without ringing.
@@ -348,7 +355,8 @@ impl Host {
             Input::LeftOutbox(messages, bytes) => {
                 self.outbox.0 -= messages.cast_signed();
                 self.outbox.1 -= bytes.cast_signed();
-                self.inlets.iter_mut().for_each(Inlet::stir);
+                let now = self.clock.now();
+                self.inlets.iter_mut().for_each(|inlet| inlet.stir(now));
             }
             Input::Fatal(error) => return Err(error),
         }
@@ -357,15 +365,16 @@ impl Host {
 
     /// Does all that can be done without waiting.
     fn advance(&mut self) -> Result<(), StoreError> {
-        if self.draining.is_some_and(|at| Instant::now() >= at) {
+        let now = self.clock.now();
+        if self.draining.is_some_and(|at| now >= at) {
             self.slots.cancel_all();
         }
-        self.keep_leases();
-        self.show();
+        self.keep_leases(now);
+        self.show(now);
         if self.draining.is_none() {
-            self.read_logs()?;
+            self.read_logs(now)?;
             self.enter_arrived();
-            self.poll_channels();
+            self.poll_channels(now);
         }
         loop {
             let actions = self.scheduler.tick(self.now());
@@ -381,9 +390,9 @@ impl Host {
     }
 
     /// Sets the gauges, now and then.
-    fn show(&mut self) {
-        if self.shown.is_none_or(|at| at.elapsed() >= SHOW_EVERY) {
-            self.shown = Some(Instant::now());
+    fn show(&mut self, now: Moment) {
+        if self.shown.is_none_or(|at| now.since(at) >= SHOW_EVERY) {
+            self.shown = Some(now);
             for (index, reactor) in self.reactors.iter().enumerate() {
                 reactor.signals.stands(Standing {
                     queued: self.scheduler.queued(index),
@@ -412,11 +421,11 @@ impl Host {
     async fn tidy_at_the_end(&mut self) -> Result<(), StoreError> {
         let (store, upkeep) = (Arc::clone(&self.store), self.upkeep());
         let mut last = tokio::task::spawn_blocking(move || store.maintain(&upkeep));
-        let end = self.draining.unwrap_or_else(|| Instant::now() + self.config.runtime.drain) + GIVE_UP;
-        let ended = match timeout_at(end, &mut last).await {
-            Ok(ended) => ended,
-            Err(_) if self.next.is_some() && !self.stopping => last.await,
-            Err(_) => {
+        let end = self.draining.unwrap_or_else(|| self.clock.now() + self.config.runtime.drain) + GIVE_UP;
+        let ended = match within(self.clock.sleep_until(end), &mut last).await {
+            Some(ended) => ended,
+            None if self.next.is_some() && !self.stopping => last.await,
+            None => {
                 self.store.give_up();
                 last.await
             }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::config::model::BreakerPolicy;
 use crate::event::{DeliveryId, HostTime};
 
+/// Pauses are not spread: there is one probe at a time.
+const NO_DICE: u64 = 0;
+
 /// What an ended run did to the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -33,8 +36,8 @@ pub(super) struct Breaker {
 
 #[derive(Debug)]
 struct Open {
-    /// Before the probe after the next.
-    pause: Duration,
+    /// Pauses so far, the present one included.
+    pauses: u32,
     /// No probe before then; taken away by the timer.
     until: Option<HostTime>,
     probe: Option<DeliveryId>,
@@ -91,17 +94,16 @@ impl Breaker {
             if open.probe != Some(id) {
                 return Effect::None;
             }
-            let pause = open.pause;
+            open.pauses = open.pauses.saturating_add(1);
+            let pause = self.policy.backoff.after(open.pauses, NO_DICE);
             open.until = Some(now.after(pause));
-            open.pause = (pause * 2).min(self.policy.max);
             return Effect::ProbeFailed(pause);
         }
         if self.failures < self.policy.failures || !self.several {
             return Effect::None;
         }
-        let pause = self.policy.initial;
-        let until = Some(now.after(pause));
-        self.open = Some(Open { pause: (pause * 2).min(self.policy.max), until, probe: None });
+        let pause = self.policy.backoff.after(1, NO_DICE);
+        self.open = Some(Open { pauses: 1, until: Some(now.after(pause)), probe: None });
         Effect::Opened(pause)
     }
 }
@@ -109,11 +111,12 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backoff::{Backoff, Jitter};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn breaker() -> Breaker {
-        Breaker::new(BreakerPolicy { failures: 3, initial: SECOND, max: 3 * SECOND })
+        Breaker::new(BreakerPolicy { failures: 3, backoff: Backoff::doubling(SECOND, 3 * SECOND, Jitter::None) })
     }
 
     fn id(number: u64) -> DeliveryId {

@@ -98,7 +98,7 @@ impl HostMonotonicClock for Time {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.0.now().since_start().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
