@@ -1,4 +1,5 @@
 //! What an event costs the store: `cargo xtask bench store`. `--smoke`: little of it, to see that it runs.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, reason = "a bench prints")]
 #![allow(clippy::unwrap_used, reason = "a bench stops at the first error")]
 

@@ -3,9 +3,9 @@
 //!
 //! In reading order:
 //!
-//! - [`event`], [`effect`], [`subscription`], [`clock`]: the nouns, without I/O. An [`event::Event`] is what happened, a
-//!   delivery is one event on its way to one reactor, an attempt is one run of it, and an [`effect::Effect`] is what a run
-//!   wants to happen.
+//! - [`event`], [`effect`], [`subscription`], [`clock`], [`backoff`]: the nouns, without I/O. An [`event::Event`] is what
+//!   happened, a delivery is one event on its way to one reactor, an attempt is one run of it, and an [`effect::Effect`] is
+//!   what a run wants to happen.
 //! - [`world`]: all that a run can learn from its host, as a trait.
 //! - [`config`]: `reactors.toml`, what the file says turned into what the program needs.
 //! - [`pipeline`]: the way of an event, one file a step: decode, route, admit, claim, invoke, judge, commit, settle.
@@ -28,6 +28,7 @@ pub mod event;
 pub mod identity;
 pub mod subscription;
 
+pub mod backoff;
 pub mod clock;
 
 pub mod world;

@@ -1,5 +1,7 @@
 //! The host on channels outside, with a queue in memory in their place: leases, settling, order, the outbox.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

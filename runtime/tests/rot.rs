@@ -2,6 +2,7 @@
 //!
 //! `REACTOR_FLIPS=200 cargo test --package reactor-runtime --test rot -- --nocapture` flips so many bits in each file and
 //! prints what became of them. `REACTOR_SEED` repeats a run.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
 use std::collections::BTreeMap;

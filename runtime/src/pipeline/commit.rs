@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
 
+use crate::clock::{Clock, within};
 use crate::event::DeliveryId;
 use crate::store::{Commit, Committed, Store};
 
@@ -20,37 +20,45 @@ const MAX_GROUP: usize = 1_024;
 const GATHER: usize = 64;
 const GATHER_FOR: Duration = Duration::from_millis(1);
 
-/// Sends commits to the store, in order, as many at a time as there are, and reports what became of them. `in_memory` is
-/// how many deliveries are in memory: while there is plenty to do, a group waits a moment for more, since what a group
-/// costs is little more than what a commit costs.
+/// Sends commits to the store, in order, as many at a time as there are, and reports what became of them.
 ///
 /// On a full disk it keeps trying: what has run must be able to end. Any other error ends the host.
-pub(super) async fn committer(
-    store: Arc<dyn Store>,
-    mut commits: mpsc::UnboundedReceiver<Commit>,
-    inputs: mpsc::UnboundedSender<Input>,
-    signals: Arc<Signals>,
-    in_memory: Arc<AtomicUsize>,
-) {
-    let mut group = Vec::with_capacity(MAX_GROUP);
-    while commits.recv_many(&mut group, MAX_GROUP).await > 0 {
-        if group.len() < GATHER && in_memory.load(Relaxed) > 2 * GATHER {
-            let until = Instant::now() + GATHER_FOR;
-            while group.len() < GATHER
-                && let Ok(1..) = timeout_at(until, commits.recv_many(&mut group, MAX_GROUP)).await
-            {}
-        }
-        let sent = std::mem::take(&mut group);
-        let answers = match until_there_is_room(&signals, || store.commit(sent.clone())).await {
-            Ok(answers) => answers,
-            Err(error) => {
-                let _ = inputs.send(Input::Fatal(error));
+pub(super) struct Committer {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) inputs: mpsc::UnboundedSender<Input>,
+    pub(super) signals: Arc<Signals>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How many deliveries are in memory: while there is plenty to do, a group waits a moment for more, since what a group
+    /// costs is little more than what a commit costs.
+    pub(super) in_memory: Arc<AtomicUsize>,
+}
+
+impl Committer {
+    /// Works until nobody sends commits any more.
+    pub(super) async fn run(self, mut commits: mpsc::UnboundedReceiver<Commit>) {
+        let Self { store, inputs, signals, clock, in_memory } = self;
+        let mut group = Vec::with_capacity(MAX_GROUP);
+        while commits.recv_many(&mut group, MAX_GROUP).await > 0 {
+            if group.len() < GATHER && in_memory.load(Relaxed) > 2 * GATHER {
+                let mut over = clock.sleep(GATHER_FOR);
+                while group.len() < GATHER
+                    && let Some(1..) = within(&mut over, commits.recv_many(&mut group, MAX_GROUP)).await
+                {
+                }
+            }
+            let sent = std::mem::take(&mut group);
+            let answers = match until_there_is_room(&signals, &*clock, || store.commit(sent.clone())).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    let _ = inputs.send(Input::Fatal(error));
+                    return;
+                }
+            };
+            let ended =
+                sent.iter().map(|commit| commit.delivery).zip(answers).collect::<Vec<(DeliveryId, Committed)>>();
+            if inputs.send(Input::Committed(ended)).is_err() {
                 return;
             }
-        };
-        let ended = sent.iter().map(|commit| commit.delivery).zip(answers).collect::<Vec<(DeliveryId, Committed)>>();
-        if inputs.send(Input::Committed(ended)).is_err() {
-            return;
         }
     }
 }

@@ -24,7 +24,7 @@ impl Host {
         }
         let is_given_up = delivery.running().is_some_and(|running| running.is_given_up);
         let (index, leased) = (delivery.reactor(), delivery.leased);
-        if !self.deliveries.may_run(id, leased, self.clock.elapsed()) {
+        if !self.deliveries.may_run(id, leased, self.clock.now()) {
             // Somebody else may be working on it, so what this run did is void.
             self.withdraw(id);
             return Ok(());

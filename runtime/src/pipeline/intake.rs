@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
+use crate::clock::Moment;
 use crate::config::model::Unrouted;
 use crate::event::{ChannelId, Event, Identity, LaneKey, Message, Offset, Origin, ReactorId};
 use crate::store::{DeadLetter, LogRecord, Target};
@@ -35,7 +35,7 @@ pub(super) struct Intake {
     /// An admission is under way.
     pub(super) busy: bool,
     /// Not to be read before then.
-    pub(super) resting: Option<Instant>,
+    pub(super) resting: Option<Moment>,
     /// How many runs had ended at the last read that brought nothing to run.
     pub(super) ended: u64,
     pub(super) signals: ChannelSignals,

@@ -156,7 +156,7 @@ impl Host {
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
         let leased = self.leased();
         let recover = || ready(self.store.recover(&leased));
-        let recovered = until_there_is_room(&self.signals, recover).await?;
+        let recovered = until_there_is_room(&self.signals, &*self.clock, recover).await?;
         let mut lanes: HashMap<usize, HashMap<LaneKey, LaneState>> = HashMap::new();
         for (reactor, lane, state) in recovered.lanes {
             if let Some(index) = self.by_id.get(&reactor) {
@@ -169,7 +169,7 @@ impl Host {
             let state = self.count_interrupted(stored).await?;
             if needs_lease && state != Some(LaneState::Parked) {
                 // Its message comes again, and with it the next attempt.
-                until_there_is_room(&self.signals, || self.store.away(vec![id])).await?;
+                until_there_is_room(&self.signals, &*self.clock, || self.store.away(vec![id])).await?;
                 continue;
             }
             if let (Some(index), Some(lane), Some(state)) = (reactor, lane, state) {
@@ -209,7 +209,7 @@ impl Host {
         let (attempt, age) = (commit.attempt, now.since(delivery.since));
         committing.report.announce(&delivery.event.id, attempt, &reactor.signals, age);
         let sent = vec![commit];
-        let answers = until_there_is_room(&self.signals, || self.store.commit(sent.clone())).await?;
+        let answers = until_there_is_room(&self.signals, &*self.clock, || self.store.commit(sent.clone())).await?;
         if answers.first() == Some(&Committed::Applied) {
             self.feed(&committing.fed);
         } else {

@@ -63,11 +63,8 @@ pub mod schedule;
 pub mod signal;
 mod state;
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use crate::channel::{self, Depth, Receipt, Received};
+use crate::clock::Moment;
 use crate::event::{DeliveryId, LaneKey, Message, Offset};
 use crate::store::{Admitted, Committed, Entered, Request, StoreError, Target};
 
@@ -94,13 +91,13 @@ enum Input {
     /// The store answered an admission.
     Admitted { channel: usize, cursor: Offset, batch: Entering, answers: Vec<Admitted> },
     /// A channel outside answered, or did not.
-    Received { inlet: usize, asked: usize, started: Instant, at: Instant, answer: channel::Result<Vec<Received>> },
+    Received { inlet: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
     /// The store answered a reception.
     Entered { inlet: usize, batch: Vec<(LeaseId, Entering)>, entered: Entered },
     /// The store has copies of received messages.
     Stored { inlet: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.
-    Renewed { lease: LeaseId, sent: Duration, answer: channel::Result<()> },
+    Renewed { lease: LeaseId, sent: Moment, answer: channel::Result<()> },
     /// A message was deleted, or not.
     Deleted { inlet: usize, answer: channel::Result<()> },
     /// How many messages a queue holds.
