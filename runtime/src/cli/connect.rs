@@ -47,7 +47,7 @@ pub(super) fn connect(project: &Project) -> Result<Vec<Inspected>, Exit> {
     Ok(runtime.block_on(async {
         let deadline = Instant::now() + PATIENCE;
         let aws = Aws::connect().boxed().shared();
-        let outside = project.config.channels.values().filter(|channel| channel.settle().is_some());
+        let outside = project.config.channels.values().filter(|channel| channel.is_remote());
         let inspected = outside.map(|channel| {
             let aws = aws.clone();
             async move {

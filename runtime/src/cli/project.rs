@@ -105,7 +105,7 @@ impl Project {
 
     /// The channels outside, ready for use.
     pub(super) async fn remotes(&self) -> BTreeMap<String, Remote> {
-        if self.config.channels.values().all(|channel| channel.settle().is_none()) {
+        if self.config.channels.values().all(|channel| !channel.is_remote()) {
             return BTreeMap::new();
         }
         let aws = Aws::connect().await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Places;
-use super::model::{COMMIT_BUDGET, ChannelKind, Config, ReactorConfig, Settle};
+use super::model::{COMMIT_BUDGET, ChannelConfig, Config, ReactorConfig, Settle};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::units::show_duration;
@@ -28,7 +28,7 @@ pub(super) fn check(config: &Config, places: &Places, reader: &mut Reader<'_>) {
 /// that it was.
 fn takers<'c>(config: &'c Config, reactor: &'c ReactorConfig) -> impl Iterator<Item = &'c ReactorConfig> {
     let channel = reactor.dead_letter.channel.as_ref();
-    let is_event = channel.and_then(|name| config.channels.get(name)).is_some_and(|to| is_local(&to.kind));
+    let is_event = channel.and_then(|name| config.channels.get(name)).is_some_and(|to| !to.is_remote());
     config.reactors.values().filter(move |other| {
         let wants = |pattern: &TypePattern| {
             if is_event {
@@ -100,7 +100,7 @@ fn emits_to_itself(places: &Places, reader: &mut Reader<'_>, reactor: &ReactorCo
 }
 
 fn window_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, reactor: &ReactorConfig) {
-    let remote = |name: &String| config.channels.get(name).is_some_and(|channel| !is_local(&channel.kind));
+    let remote = |name: &String| config.channels.get(name).is_some_and(ChannelConfig::is_remote);
     let Some(position) = reactor.from.iter().position(remote) else { return };
     if reactor.dedup.window >= SQS_KEEPS {
         return;
@@ -131,8 +131,4 @@ fn lease_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, rea
         let problem = problem.note(format!("{budget} are kept for the commit and for deleting the message"));
         reader.note(problem.help(format!("write at least lease = \"{}\"", show_duration(needed))));
     }
-}
-
-fn is_local(kind: &ChannelKind) -> bool {
-    matches!(kind, ChannelKind::Local { .. })
 }

@@ -52,7 +52,7 @@ pub(super) fn source(reader: &mut Reader<'_>, text: &Text, name: &str, channels:
 pub(super) fn destination(reader: &mut Reader<'_>, text: &Text, name: &str, channels: &Channels<'_>) {
     let Some(channel) = channels.find(reader, text, name) else { return };
     // What is read from elsewhere is somebody else's to decode; a local log is read back by this host.
-    let Some(format) = foreign(&channel.format).filter(|_| matches!(channel.kind, ChannelKind::Local { .. })) else {
+    let Some(format) = foreign(&channel.format).filter(|_| !channel.is_remote()) else {
         return;
     };
     let title = format!("events written to `{}` could not be read again: its format is {format}", text.written);

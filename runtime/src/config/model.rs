@@ -108,6 +108,11 @@ const LEASE_AT_LEAST: Duration = Duration::from_secs(30);
 pub const LEASE_AT_MOST: Duration = Duration::from_secs(12 * 3_600);
 
 impl ChannelConfig {
+    /// Whether its messages live outside of this host.
+    pub fn is_remote(&self) -> bool {
+        !matches!(self.kind, ChannelKind::Local { .. })
+    }
+
     /// When received messages are deleted; nothing for a local channel.
     pub fn settle(&self) -> Option<Settle> {
         match self.kind {

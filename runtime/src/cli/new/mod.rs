@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use crate::config::model::ChannelKind;
 use crate::config::{self, Loaded};
 use crate::subscription::TypePattern;
 
@@ -132,7 +131,7 @@ impl New {
         if config.reactors.contains_key(name) {
             return Err(Exit::new(exit::USAGE, anyhow!("{file} has a reactor `{name}` already; choose another name")));
         }
-        let local = config.channels.values().find(|channel| matches!(channel.kind, ChannelKind::Local { .. }));
+        let local = config.channels.values().find(|channel| !channel.is_remote());
         let gap = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
         match (&self.channel, local) {
             (Some(wanted), _) if !config.channels.contains_key(wanted) => {
