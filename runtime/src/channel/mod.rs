@@ -1,17 +1,14 @@
 //! Seam: queues and topics outside of this host. The local channel is not one: its log is part of the store.
 //!
-//! A [`Source`] hands over messages under a lease, a [`Sink`] takes them; `sqs` and `sns` implement both with the AWS
-//! SDK, which nothing outside this folder knows of. Everything here may fail at any time, and says in which way
+//! A [`Source`] hands over messages under a lease, a [`Sink`] takes them; the folders `sqs` and `sns` implement both with
+//! the AWS SDK, which nothing outside this folder knows of. Everything here may fail at any time, and says in which way
 //! ([`Trouble`]), so that the pipeline knows whether to wait, to give up, or to let a message end as a dead letter.
 
 pub mod acknowledge;
 pub mod aws;
-pub mod filter;
-mod foreign;
 pub mod inspect;
-mod message;
 pub mod send;
-pub mod sns;
+mod sns;
 pub mod sqs;
 
 use std::fmt;
@@ -21,10 +18,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::config::Written;
 use crate::config::model::{ChannelConfig, ChannelKind, ReactorConfig};
 use crate::event::Message;
 
 use aws::Aws;
+use aws::inspect::{Setup, report};
+use inspect::Finding;
 use sns::{SnsTopic, Subscription};
 use sqs::SqsQueue;
 
@@ -82,7 +82,7 @@ pub fn open(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConfig]) -> O
         ChannelKind::Sns { topic, queue, create, .. } => {
             let queue = queue.as_ref().map(|queue| Arc::new(SqsQueue::new(aws.clone(), queue.clone(), *create)));
             let topic = Arc::new(SnsTopic::new(aws.clone(), topic.clone(), *create, queue.clone()));
-            let policy = filter::filter_policy(channel, readers.iter().flat_map(|reactor| &reactor.on));
+            let policy = sns::filter_policy(channel, readers.iter().flat_map(|reactor| &reactor.on));
             let Some(queue) = queue.filter(|_| is_read) else {
                 return Some(Remote { source: None, sink: topic });
             };
@@ -99,6 +99,30 @@ pub fn queue(aws: &Aws, channel: &ChannelConfig) -> Option<Arc<dyn Source>> {
             Some(Arc::new(SqsQueue::new(aws.clone(), queue.clone(), false)))
         }
         ChannelKind::Local { .. } | ChannelKind::Sns { queue: None, .. } => None,
+    }
+}
+
+/// Asks what there is to know of a channel that these reactors read; `is_written` says whether reactors send to it.
+/// Nothing is changed, made, received or sent. Empty if the channel is not outside; otherwise there is a finding.
+pub async fn inspect(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConfig], is_written: bool) -> Vec<Finding> {
+    // Whatever the configuration says, nothing is made: the clients are told so, and the findings know better.
+    let queue_of = |name: &Written| Arc::new(SqsQueue::new(aws.clone(), name.clone(), false));
+    match &channel.kind {
+        ChannelKind::Local { .. } => Vec::new(),
+        ChannelKind::Sqs { queue, create, .. } => {
+            let (seen, findings) = sqs::inspect::queue(&queue_of(queue), channel, readers, Setup::of(*create)).await;
+            let there = seen.map(|_| format!("queue `{queue}` is there"));
+            report(there, findings, is_written.then_some("sqs:SendMessage"), &[queue])
+        }
+        ChannelKind::Sns { topic, queue, create, .. } => {
+            let names: Vec<_> = [topic].into_iter().chain(queue).collect();
+            let inspection = sns::inspect::Inspection { channel, readers, setup: Setup::of(*create) };
+            // A queue that nobody reads through is not used.
+            let queue = queue.as_ref().filter(|_| !readers.is_empty()).map(queue_of);
+            let topic = SnsTopic::new(aws.clone(), topic.clone(), false, queue.clone());
+            let (there, findings) = inspection.subscribed(&topic, queue.as_deref()).await;
+            report(there, findings, is_written.then_some("sns:Publish"), &names)
+        }
     }
 }
 
@@ -189,6 +213,3 @@ impl fmt::Display for Trouble {
         f.write_str(self.code())
     }
 }
-
-#[cfg(test)]
-mod emulated;

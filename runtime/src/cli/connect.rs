@@ -9,7 +9,8 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::channel::aws::Aws;
-use crate::channel::inspect::{Finding, Level, inspect};
+use crate::channel::inspect::{Finding, Level};
+use crate::channel::inspect;
 
 use super::exit::{self, Exit};
 use super::hidden::hide;

@@ -3,17 +3,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_sqs::primitives::Blob;
+use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
     MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use super::aws::{Aws, LONGEST_WAIT, Tried, explain, explain_entry, silence};
-use super::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Result, Sink, Source, Trouble, message};
-use crate::attribute::{Attribute, AttributeValue, TEXT};
+use crate::attribute::Attribute;
+use crate::channel::aws::batch::{Outgoing, each, in_order, send_all};
+use crate::channel::aws::message::fifo;
+use crate::channel::aws::{Aws, LONGEST_WAIT, Tried, explain, explain_entry, silence};
+use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Result, Sink, Source, Trouble};
 use crate::config::{QueueArn, Written};
 use crate::event::{Message, SystemAttributes};
 
@@ -30,9 +33,9 @@ const SYSTEM: [MessageSystemAttributeName; 4] = [
 /// An SQS queue, which need not be there yet.
 #[derive(Debug)]
 pub struct SqsQueue {
-    pub(super) aws: Aws,
+    pub(in crate::channel) aws: Aws,
     /// Name, URL or ARN.
-    pub(super) queue: Written,
+    pub(in crate::channel) queue: Written,
     create: bool,
     url: Mutex<Option<Arc<str>>>,
 }
@@ -49,7 +52,7 @@ impl SqsQueue {
         self.queue.meaning().ends_with(".fifo")
     }
 
-    pub(super) fn what<'w>(&'w self, doing: &'w str) -> Tried<'w> {
+    pub(in crate::channel) fn what<'w>(&'w self, doing: &'w str) -> Tried<'w> {
         Tried { doing, kind: "queue", name: &self.queue }
     }
 
@@ -58,7 +61,7 @@ impl SqsQueue {
     }
 
     /// The queue's URL, asked for at first use.
-    pub(super) async fn url(&self) -> Result<Arc<str>> {
+    pub(in crate::channel) async fn url(&self) -> Result<Arc<str>> {
         if let Some(url) = self.known().clone() {
             return Ok(url);
         }
@@ -119,7 +122,7 @@ impl SqsQueue {
     }
 
     /// Some of the queue's attributes.
-    pub(super) async fn attributes(
+    pub(in crate::channel) async fn attributes(
         &self,
         names: Vec<QueueAttributeName>,
     ) -> Result<std::collections::HashMap<QueueAttributeName, String>> {
@@ -131,7 +134,7 @@ impl SqsQueue {
     }
 
     /// The queue's ARN.
-    pub(super) async fn arn(&self) -> Result<String> {
+    pub(in crate::channel) async fn arn(&self) -> Result<String> {
         let mut found = self.attributes(vec![QueueAttributeName::QueueArn]).await?;
         found.remove(&QueueAttributeName::QueueArn).ok_or_else(|| silence(&self.what("looking at")))
     }
@@ -202,14 +205,14 @@ impl SqsQueue {
         &self,
         id: usize,
         message: &Message,
-    ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+    ) -> Result<SendMessageBatchRequestEntry, BuildError> {
         let body = String::from_utf8_lossy(&message.body);
         let mut entry = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body);
         for attribute in &message.attributes {
             entry = entry.message_attributes(&attribute.name, outgoing(attribute)?);
         }
         if self.is_fifo() {
-            let (group, dedup) = message::fifo(message);
+            let (group, dedup) = fifo(message);
             entry = entry.message_group_id(group).message_deduplication_id(dedup);
         }
         entry.build()
@@ -249,20 +252,9 @@ impl Source for SqsQueue {
 
 impl Sink for SqsQueue {
     fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>> {
-        Box::pin(async {
-            let mut answers: Vec<Result<()>> = messages.iter().map(|m| message::check(m, MAX_BYTES)).collect();
-            let sendable: Vec<usize> = (0..messages.len()).filter(|index| answers[*index].is_ok()).collect();
-            for batch in message::batches(messages, &sendable, MAX_BYTES) {
-                let mut sent = each(batch.len(), self.send_batch(messages, &batch).await);
-                if batch.len() > 1 && sent.iter().all(message::is_refused) {
-                    // One of them, or all of them together, were too much.
-                    for (index, answer) in batch.iter().zip(&mut sent) {
-                        *answer = each(1, self.send_batch(messages, &[*index]).await).remove(0);
-                    }
-                }
-                batch.into_iter().zip(sent).for_each(|(index, answer)| answers[index] = answer);
-            }
-            answers
+        Box::pin(async move {
+            let call = |batch: Vec<usize>| async move { self.send_batch(messages, &batch).await }.boxed();
+            send_all(messages, MAX_BYTES, call).await
         })
     }
 
@@ -310,15 +302,10 @@ fn incoming(name: String, value: MessageAttributeValue) -> Option<Attribute> {
     }
 }
 
-/// An attribute as it is sent: with the type that it was received with.
-fn outgoing(attribute: &Attribute) -> std::result::Result<MessageAttributeValue, aws_sdk_sqs::error::BuildError> {
-    let value = MessageAttributeValue::builder().data_type(&*attribute.kind);
-    match &attribute.value {
-        AttributeValue::Text(text) | AttributeValue::Number(text) => value.string_value(text),
-        AttributeValue::Boolean(truth) => value.data_type(TEXT).string_value(truth.to_string()),
-        AttributeValue::Binary(bytes) => value.binary_value(Blob::new(&bytes[..])),
-    }
-    .build()
+/// An attribute as it is sent.
+fn outgoing(attribute: &Attribute) -> std::result::Result<MessageAttributeValue, BuildError> {
+    let Outgoing { kind, text, bytes } = Outgoing::of(attribute);
+    MessageAttributeValue::builder().data_type(kind).set_string_value(text).set_binary_value(bytes).build()
 }
 
 /// Whole seconds, rounded up: a lease must not be shorter than it was meant to be.
@@ -326,31 +313,20 @@ fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX)
 }
 
-/// One answer for all.
-pub(super) fn each(count: usize, answer: Result<Vec<Result<()>>>) -> Vec<Result<()>> {
-    answer.unwrap_or_else(|error| vec![Err(error); count])
-}
-
-fn misuse(what: &Tried<'_>, error: &aws_sdk_sqs::error::BuildError) -> ChannelError {
+fn misuse(what: &Tried<'_>, error: &BuildError) -> ChannelError {
     ChannelError { trouble: Trouble::Refused, detail: format!("{what}: {error}") }
 }
 
-/// The answers of a batch in the order of its entries, whose ids are their numbers.
+/// The answers of a call, in the order of its entries.
 fn sorted<'a>(
     what: &Tried<'_>,
     count: usize,
     done: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],
 ) -> Vec<Result<()>> {
-    let mut answers = vec![Err(silence(what)); count];
-    let mut set = |id: &str, answer| {
-        if let Some(slot) = id.parse().ok().and_then(|index: usize| answers.get_mut(index)) {
-            *slot = answer;
-        }
-    };
-    done.for_each(|id| set(id, Ok(())));
-    for entry in failed {
-        set(&entry.id, Err(explain_entry(what, &entry.code, entry.message.as_deref(), entry.sender_fault)));
-    }
-    answers
+    let failed = failed.iter().map(|entry| {
+        let error = explain_entry(what, &entry.code, entry.message.as_deref(), entry.sender_fault);
+        (entry.id.clone(), Err(error))
+    });
+    in_order(what, count, done.map(|id| (id.to_owned(), Ok(()))).chain(failed))
 }

@@ -1,5 +1,9 @@
 //! The AWS SDK's clients, set up once, and what its errors mean to this host.
 
+pub(super) mod batch;
+pub(super) mod inspect;
+pub(super) mod message;
+
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -18,17 +22,17 @@ use crate::config::Written;
 const ATTEMPT: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(4);
 /// The longest wait of a receive call that SQS allows.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(20);
+pub(in crate::channel) const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The region where an endpoint is set and no region: an emulator takes any, but a request has to name one.
 const ANY_REGION: &str = "us-east-1";
 
 /// The clients. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Aws {
-    pub(super) sqs: aws_sdk_sqs::Client,
+    pub(in crate::channel) sqs: aws_sdk_sqs::Client,
     /// For receive calls, which wait, and which the caller repeats.
-    pub(super) receiving: aws_sdk_sqs::Client,
-    pub(super) sns: aws_sdk_sns::Client,
+    pub(in crate::channel) receiving: aws_sdk_sqs::Client,
+    pub(in crate::channel) sns: aws_sdk_sns::Client,
 }
 
 impl Aws {
@@ -58,11 +62,11 @@ impl Aws {
 
 /// What is tried, and on what. The answers of AWS repeat names, so they are quoted through it only.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tried<'t> {
-    pub(super) doing: &'t str,
+pub(in crate::channel) struct Tried<'t> {
+    pub(in crate::channel) doing: &'t str,
     /// `queue` or `topic`.
-    pub(super) kind: &'static str,
-    pub(super) name: &'t Written,
+    pub(in crate::channel) kind: &'static str,
+    pub(in crate::channel) name: &'t Written,
 }
 
 impl fmt::Display for Tried<'_> {
@@ -73,7 +77,7 @@ impl fmt::Display for Tried<'_> {
 }
 
 /// What an error of the SDK means.
-pub(super) fn explain<E>(what: &Tried<'_>, error: &SdkError<E, HttpResponse>) -> ChannelError
+pub(in crate::channel) fn explain<E>(what: &Tried<'_>, error: &SdkError<E, HttpResponse>) -> ChannelError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -92,12 +96,12 @@ where
 }
 
 /// What the answer for one entry of a batch means.
-pub(super) fn explain_entry(what: &Tried<'_>, code: &str, message: Option<&str>, sender_fault: bool) -> ChannelError {
+pub(in crate::channel) fn explain_entry(what: &Tried<'_>, code: &str, message: Option<&str>, sender_fault: bool) -> ChannelError {
     refused(what, code, message.unwrap_or_default(), if sender_fault { 400 } else { 500 }, sender_fault)
 }
 
 /// The error of an entry that an answer says nothing of.
-pub(super) fn silence(what: &Tried<'_>) -> ChannelError {
+pub(in crate::channel) fn silence(what: &Tried<'_>) -> ChannelError {
     ChannelError { trouble: Trouble::Unreachable, detail: format!("{what}: the answer says nothing of this message") }
 }
 

@@ -1,0 +1,6 @@
+//! SQS: queues.
+
+pub(super) mod inspect;
+mod queue;
+
+pub use queue::SqsQueue;
