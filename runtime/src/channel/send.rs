@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::Instant;
 
-use super::{ChannelError, MAX_BATCH, Sink, Trouble};
+use super::{ChannelError, Sink, Trouble};
 use crate::event::Message;
 
 /// Calls under way at once, where order does not matter.
@@ -30,7 +30,8 @@ pub struct Sent {
 pub async fn send(sink: &dyn Sink, messages: &[Message]) -> Sent {
     let until = Instant::now() + PATIENCE;
     let calls = if sink.is_ordered() { 1 } else { MAX_CALLS };
-    let batches = (0..).step_by(MAX_BATCH).zip(messages.chunks(MAX_BATCH));
+    let size = sink.limits().batch;
+    let batches = (0..).step_by(size).zip(messages.chunks(size));
     let batches = batches.map(|(first, batch)| send_batch(sink, first, batch, until));
     let mut answers = stream::iter(batches).buffered(calls);
     let mut sent = Sent::default();

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{ChannelConfig, ChannelKind, Format};
+use super::model::{ChannelConfig, Format};
+use super::outside::WriteOnly;
 use super::reader::{MOST_LISTED, Reader, nearest};
 use super::text::Text;
 
@@ -41,10 +42,11 @@ impl Channels<'_> {
 
 /// Checks that a reactor can read from a channel.
 pub(super) fn source(reader: &mut Reader<'_>, text: &Text, name: &str, channels: &Channels<'_>) {
-    if let Some(ChannelConfig { kind: ChannelKind::Sns { queue: None, .. }, .. }) = channels.find(reader, text, name) {
-        let title = format!("nothing can be read from `{}`: a topic is read through a queue", text.written);
+    let outside = channels.find(reader, text, name).and_then(|channel| channel.outside.as_ref());
+    if let Some(WriteOnly { why, line }) = outside.and_then(|outside| outside.settings.write_only()) {
+        let title = format!("nothing can be read from `{}`: {why}", text.written);
         let problem = reader.problem(text.span.clone(), "write-only", title);
-        reader.note(problem.help(format!("add `queue = \"...\"` to [channels.{}]", text.written)));
+        reader.note(problem.help(format!("add `{line}` to [channels.{}]", text.written)));
     }
 }
 

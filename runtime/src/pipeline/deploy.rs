@@ -122,7 +122,7 @@ mod tests {
         [reactors.r]\nmodule = \"r.wasm\"\nfrom = [\"a\"]\non = [\"x\"]\n[reactors.s]\nmodule = \"s.wasm\"\nfrom = [\"q\"]\non = [\"x\"]\n";
 
     fn config(text: &str) -> Config {
-        let loaded = crate::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None);
+        let loaded = crate::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, crate::channel::KINDS);
         loaded.unwrap_or_else(|problems| panic!("{text}\n{}", problems.render(false))).config
     }
 

@@ -9,7 +9,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::channel::acknowledge::{Ack, What, acknowledge};
-use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Source};
+use crate::channel::{ChannelError, Depth, Lease, Limits, Receipt, Source};
 use crate::config::model::Settle;
 use crate::event::{ChannelId, Message, Offset};
 
@@ -19,12 +19,9 @@ use super::signal::InletSignals;
 
 /// Most receive calls under way on one channel.
 const MAX_POLLS: usize = 16;
-/// Fewest and most messages in hand; between them, as many as end in a quarter of a second: what is in hand here cannot
-/// be worked on elsewhere.
-const LEAST_IN_HAND: usize = 2 * MAX_BATCH;
+/// Messages in hand are at least those of two calls, and at most so many; between them, as many as end in a quarter of a
+/// second: what is in hand here cannot be worked on elsewhere.
 const MOST_IN_HAND: usize = 2_000;
-/// Most messages in hand that wait: fewer than SQS lets anybody have of a FIFO queue.
-pub(super) const MOST_WAITING: usize = 10_000;
 /// How long a call waits for messages where there were some before, and while the host only waits to become idle.
 pub(super) const SHORT_POLL: Duration = Duration::from_secs(1);
 /// The first delay after a failure; doubles up to the longest.
@@ -42,6 +39,7 @@ pub(super) struct Inlet {
     /// Its place among the intakes.
     pub(super) intake: usize,
     pub(super) source: Arc<dyn Source>,
+    pub(super) limits: Limits,
     pub(super) settle: Settle,
     /// How long messages are leased at a time.
     pub(super) lease: Duration,
@@ -65,7 +63,8 @@ pub(super) struct Inlet {
     pub(super) depth: Option<Depth>,
     pub(super) look_at: Instant,
     pub(super) deletes: mpsc::UnboundedSender<Ack<()>>,
-    pub(super) leases: mpsc::UnboundedSender<Ack<Option<LeaseId>>>,
+    /// Nothing where there are no leases.
+    pub(super) leases: Option<mpsc::UnboundedSender<Ack<Option<LeaseId>>>>,
 }
 
 /// Why nothing is received at the moment.
@@ -127,24 +126,34 @@ impl Inlet {
     ) -> Self {
         let Opening { name, id, intake, source, settle, lease, concurrency, signals } = opening;
         let (deletes, to_delete) = mpsc::unbounded_channel();
-        let (leases, to_lease) = mpsc::unbounded_channel();
+        let limits = source.limits();
         // Reports fail only when the host's task is gone, and then nobody is left to tell.
         let report = inputs.clone();
-        tasks.spawn(acknowledge(Arc::clone(&source), What::Delete, to_delete, move |((), _, answer)| {
-            let _ = report.send(Input::Deleted { inlet: number, answer });
-        }));
-        let report = inputs.clone();
-        tasks.spawn(acknowledge(Arc::clone(&source), What::Lease, to_lease, move |(tag, sent, answer)| {
-            if let Some(lease) = tag {
-                let _ = report.send(Input::Renewed { lease, sent: elapsed(sent), answer });
-            }
-        }));
+        tasks.spawn(acknowledge(
+            What::Acknowledge(Arc::clone(&source)),
+            limits.batch,
+            to_delete,
+            move |((), _, answer)| {
+                let _ = report.send(Input::Deleted { inlet: number, answer });
+            },
+        ));
+        let leases = Arc::clone(&source).leasing().map(|leasing| {
+            let (leases, to_lease) = mpsc::unbounded_channel();
+            let report = inputs.clone();
+            tasks.spawn(acknowledge(What::Lease(leasing), limits.batch, to_lease, move |(tag, sent, answer)| {
+                if let Some(lease) = tag {
+                    let _ = report.send(Input::Renewed { lease, sent: elapsed(sent), answer });
+                }
+            }));
+            leases
+        });
         let now = Instant::now();
         Self {
             name,
             id,
             intake,
             source,
+            limits,
             settle,
             lease,
             concurrency,
@@ -170,17 +179,18 @@ impl Inlet {
     pub(super) fn delete(&self, receipt: Receipt) {
         let until = Instant::now() + self.lease;
         // The task ends only after the sender.
-        let _ = self.deletes.send(Ack { receipt, lease: Duration::ZERO, until, tag: () });
+        let _ = self.deletes.send(Ack { receipt, lease: Lease::GiveBack(Duration::ZERO), until, tag: () });
     }
 
-    pub(super) fn set_lease(&self, receipt: Receipt, lease: Duration, tag: Option<LeaseId>) {
+    pub(super) fn set_lease(&self, receipt: Receipt, lease: Lease, tag: Option<LeaseId>) {
+        let Some(leases) = &self.leases else { return };
         // It was asked for when a third of the lease had passed: what is not done in the rest would come too late.
         let until = Instant::now() + self.lease.mul_f64(0.6);
-        let _ = self.leases.send(Ack { receipt, lease, until, tag });
+        let _ = leases.send(Ack { receipt, lease, until, tag });
     }
 
     pub(super) fn most_in_hand(&self) -> usize {
-        (2 * self.concurrency).max(LEAST_IN_HAND).max((self.pace.is() / 4).min(MOST_IN_HAND))
+        (2 * self.concurrency).max(2 * self.limits.batch).max((self.pace.is() / 4).min(MOST_IN_HAND))
     }
 
     /// More pollers while they come back full, fewer when they come back empty.

@@ -9,8 +9,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::channel::{ChannelError, Trouble};
-use crate::config::model::LEASE_AT_MOST;
+use crate::channel::{ChannelError, Lease, Trouble};
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message};
 
 use super::host::Host;
@@ -21,8 +20,6 @@ use super::{Active, Input};
 
 /// How much before its time a message that was given back is received again.
 const EARLY: Duration = Duration::from_secs(2);
-/// For how long a message is given back at most: SQS counts its limit from when the message was received.
-const LONGEST_BACK: Duration = Duration::from_secs(LEASE_AT_MOST.as_secs() - 3_600);
 /// How long the end of the host waits for its last acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -40,7 +37,8 @@ impl Host {
                 inlet.signals.returned.inc();
                 // A little early: it is better here when it is due than on its way.
                 let after = if after > EARLY * 2 { after - EARLY } else { after };
-                inlet.set_lease(closed.receipt, after.min(LONGEST_BACK), None);
+                let after = after.min(inlet.limits.delay);
+                inlet.set_lease(closed.receipt, Lease::GiveBack(after), None);
             }
         }
     }
@@ -124,7 +122,7 @@ impl Host {
     pub(super) fn keep_leases(&mut self) {
         let upkeep = self.leases.tick(self.clock.elapsed());
         for (lease, inlet, receipt, length) in upkeep.renew {
-            self.inlets[inlet].set_lease(receipt, length, Some(lease));
+            self.inlets[inlet].set_lease(receipt, Lease::Extend(length), Some(lease));
         }
         upkeep.expired.into_iter().for_each(|lease| self.lose(lease, "it could not be renewed in time"));
     }

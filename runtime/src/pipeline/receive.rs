@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received};
+use crate::channel::{ChannelError, Depth, Lease, Receipt, Received};
 use crate::config::model::{Settle, Unrouted};
 use crate::event::Offset;
 use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, Place, Reception, StoreError};
@@ -16,14 +16,12 @@ use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, Place
 use super::Input;
 use super::enter::{Entering, Offer, Way};
 use super::host::Host;
-use super::inlet::{Arrived, MOST_WAITING, SHORT_POLL};
+use super::inlet::{Arrived, SHORT_POLL};
 use super::intake::group_lane;
 use super::lease::{LeaseId, NewLease};
 use super::room::until_there_is_room;
 use super::schedule::Arrival;
 
-/// How long a call waits for messages where there were none before.
-const LONG_POLL: Duration = Duration::from_secs(20);
 /// Most messages that are entered at a time.
 const BATCH: usize = 256;
 /// How long a message is left alone that arrived just while its delivery was being put away.
@@ -45,10 +43,10 @@ impl Host {
     fn may_poll(&self, number: usize) -> bool {
         let inlet = &self.inlets[number];
         let readers = &self.channels[inlet.intake].readers;
-        let in_hand = self.leases.busy(number) + inlet.storing + inlet.running * MAX_BATCH;
+        let in_hand = self.leases.busy(number) + inlet.storing + inlet.running * inlet.limits.batch;
         inlet.running < inlet.target
             && in_hand < inlet.most_in_hand()
-            && self.leases.in_hand(number) < MOST_WAITING
+            && self.leases.in_hand(number) < inlet.limits.waiting
             && !self.outbox_is_full()
             && inlet.failure.as_ref().is_none_or(|failure| failure.retry_at <= Instant::now() && inlet.running == 0)
             && readers.iter().any(|reader| self.scheduler.is_hungry(*reader))
@@ -56,10 +54,12 @@ impl Host {
 
     fn poll(&mut self, number: usize) {
         let inlet = &mut self.inlets[number];
-        let wait = if self.until_idle || inlet.empty == 0 { SHORT_POLL } else { LONG_POLL };
+        let limits = inlet.limits;
+        // Where there were no messages before, it waits as long as it may.
+        let wait = if self.until_idle || inlet.empty == 0 { SHORT_POLL.min(limits.wait) } else { limits.wait };
         let (source, lease, inputs) = (Arc::clone(&inlet.source), inlet.lease, self.to_self.clone());
         // A channel that does not answer is asked for one message only, and without a wait, to see whether it does again.
-        let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (MAX_BATCH, wait) };
+        let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (limits.batch, wait) };
         inlet.running += 1;
         inlet.polls.retain(|poll| !poll.is_finished());
         let poll = tokio::spawn(async move {
@@ -295,6 +295,8 @@ impl Host {
         let inlet = &mut self.inlets[number];
         inlet.running -= 1;
         inlet.signals.returned.inc_by(received.len() as u64);
-        received.into_iter().for_each(|received| inlet.set_lease(received.receipt, Duration::ZERO, None));
+        received
+            .into_iter()
+            .for_each(|received| inlet.set_lease(received.receipt, Lease::GiveBack(Duration::ZERO), None));
     }
 }

@@ -1,7 +1,9 @@
 //! The AWS SDK's clients, set up once, and what its errors mean to this host.
 
+pub(super) mod arn;
 pub(super) mod batch;
 pub(super) mod inspect;
+pub(super) mod keys;
 pub(super) mod message;
 
 use std::error::Error;
@@ -96,7 +98,12 @@ where
 }
 
 /// What the answer for one entry of a batch means.
-pub(in crate::channel) fn explain_entry(what: &Tried<'_>, code: &str, message: Option<&str>, sender_fault: bool) -> ChannelError {
+pub(in crate::channel) fn explain_entry(
+    what: &Tried<'_>,
+    code: &str,
+    message: Option<&str>,
+    sender_fault: bool,
+) -> ChannelError {
     refused(what, code, message.unwrap_or_default(), if sender_fault { 400 } else { 500 }, sender_fault)
 }
 

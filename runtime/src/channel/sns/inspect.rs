@@ -15,14 +15,13 @@ use super::topic::SnsTopic;
 use crate::channel::aws::explain;
 use crate::channel::aws::inspect::{BY_UP, Setup, failed, unseen};
 use crate::channel::inspect::{Finding, Level};
+use crate::channel::kind::Opened;
 use crate::channel::sqs::{SqsQueue, inspect};
 use crate::config::Written;
-use crate::config::model::{ChannelConfig, ReactorConfig};
 
-pub(in crate::channel) struct Inspection<'a> {
-    pub(in crate::channel) channel: &'a ChannelConfig,
-    pub(in crate::channel) readers: &'a [&'a ReactorConfig],
-    pub(in crate::channel) setup: Setup,
+pub(super) struct Inspection<'a> {
+    pub(super) channel: Opened<'a>,
+    pub(super) setup: Setup,
 }
 
 impl Inspection<'_> {
@@ -40,12 +39,17 @@ impl Inspection<'_> {
     }
 
     /// A topic, and the queue that it is read through, if it is; answers with what is there, if everything is.
-    pub(in crate::channel) async fn subscribed(&self, topic: &SnsTopic, queue: Option<&SqsQueue>) -> (Option<String>, Vec<Finding>) {
+    pub(super) async fn subscribed(
+        &self,
+        topic: &SnsTopic,
+        queue: Option<&SqsQueue>,
+    ) -> (Option<String>, Vec<Finding>) {
         let Some(queue) = queue else {
             let (arn, findings) = self.topic(topic).await;
             return (arn.map(|_| format!("topic `{}` is there", topic.topic)), findings);
         };
-        let ((arn, mut findings), (attributes, more)) = tokio::join!(self.topic(topic), inspect::queue(queue, self.channel, self.readers, self.setup));
+        let ((arn, mut findings), (attributes, more)) =
+            tokio::join!(self.topic(topic), inspect::queue(queue, self.channel, self.setup));
         findings.extend(more);
         findings.extend(order(&topic.topic, &queue.queue));
         let (Some(arn), Some(attributes)) = (arn, attributes) else { return (None, findings) };
@@ -59,8 +63,9 @@ impl Inspection<'_> {
     }
 
     async fn subscription(&self, topic: &SnsTopic, queue: &str) -> Vec<Finding> {
-        let on = || self.readers.iter().flat_map(|reactor| &reactor.on);
-        let filter = filter_policy(self.channel, on());
+        let Opened { channel, readers } = self.channel;
+        let on = || readers.iter().flat_map(|reactor| &reactor.on);
+        let filter = filter_policy(channel, on());
         let found = match topic.subscription(queue).await {
             Ok(found) => found,
             Err(error) => return vec![unseen(&error, "sns:ListSubscriptionsByTopic", self.setup)],
@@ -72,7 +77,7 @@ impl Inspection<'_> {
         }
         match topic.subscription_attributes(&found).await {
             Ok(attributes) => {
-                let is_wide = |scope: &str, policy: &Value| lets_through(scope, policy, self.channel, on());
+                let is_wide = |scope: &str, policy: &Value| lets_through(scope, policy, channel, on());
                 subscription(&attributes, filter.as_ref(), is_wide, self.setup)
             }
             Err(error) => vec![unseen(&error, "sns:GetSubscriptionAttributes", self.setup)],
@@ -149,7 +154,11 @@ fn subscription(
     let mut findings = Vec::new();
     if !raw.is_empty() {
         let finding = Finding::new(Level::Note, "RawMessageDelivery is off: the host removes the wrapper of SNS");
-        findings.push(if setup == Setup::ByHost { finding.fix(format!("{BY_UP} set {}", settings(&raw))) } else { finding });
+        findings.push(if setup == Setup::ByHost {
+            finding.fix(format!("{BY_UP} set {}", settings(&raw)))
+        } else {
+            finding
+        });
     }
     if policy.is_empty() {
         return findings;
@@ -248,7 +257,11 @@ mod tests {
         assert_eq!(judge(&[raw, body, right], Some(&filter), Setup::ByHand), []);
         assert_eq!(levels(&judge(&[body, right], Some(&filter), Setup::ByHand)), [Level::Note]);
         assert_eq!(levels(&judge(&[raw], Some(&filter), Setup::ByHand)), [Level::Note], "too much comes");
-        assert_eq!(levels(&judge(&[raw, body, wrong], Some(&filter), Setup::ByHand)), [Level::Warning], "too little comes");
+        assert_eq!(
+            levels(&judge(&[raw, body, wrong], Some(&filter), Setup::ByHand)),
+            [Level::Warning],
+            "too little comes"
+        );
         assert_eq!(levels(&judge(&[raw, body, wrong], None, Setup::ByHand)), [Level::Warning]);
         let wider = ("FilterPolicy", r#"{"eventType":["a","b"]}"#);
         let found = judge(&[raw, body, wider], Some(&filter), Setup::ByHand);
@@ -258,7 +271,11 @@ mod tests {
             "nothing is lost, and nothing is to be done"
         );
         assert_eq!(levels(&judge(&[raw, body, wider], None, Setup::ByHand)), [Level::Note]);
-        assert_eq!(levels(&judge(&[raw, right], Some(&filter), Setup::ByHand)), [Level::Warning], "it looks at attributes");
+        assert_eq!(
+            levels(&judge(&[raw, right], Some(&filter), Setup::ByHand)),
+            [Level::Warning],
+            "it looks at attributes"
+        );
         let by_up = judge(&[wrong], Some(&filter), Setup::ByHost);
         assert_eq!(levels(&by_up), [Level::Note, Level::Note]);
         let fixes: Vec<_> = by_up.into_iter().filter_map(|finding| finding.fix).collect();

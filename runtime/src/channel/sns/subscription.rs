@@ -11,7 +11,7 @@ use super::settings::{changes, with_permission};
 use super::topic::SnsTopic;
 use crate::channel::aws::explain;
 use crate::channel::sqs::SqsQueue;
-use crate::channel::{Depth, Receipt, Received, Result, Sink, Source, Trouble};
+use crate::channel::{Depth, Leasing, Limits, Receipt, Received, Result, Sink, Source, Trouble};
 use crate::event::Message;
 
 /// What a topic publishes, through the queue that is subscribed to it.
@@ -28,7 +28,12 @@ pub(in crate::channel) struct Subscription {
 impl Subscription {
     /// The subscription of a queue to a topic. With `create`, topic, queue, permission and subscription are made where
     /// they are missing, and the subscription is brought in line; without, nothing is changed.
-    pub(in crate::channel) fn new(topic: Arc<SnsTopic>, queue: Arc<SqsQueue>, filter: Option<FilterPolicy>, create: bool) -> Self {
+    pub(in crate::channel) fn new(
+        topic: Arc<SnsTopic>,
+        queue: Arc<SqsQueue>,
+        filter: Option<FilterPolicy>,
+        create: bool,
+    ) -> Self {
         Self { topic, queue, filter, create, ready: Mutex::new(!create) }
     }
 
@@ -91,6 +96,10 @@ impl Subscription {
 }
 
 impl Source for Subscription {
+    fn limits(&self) -> Limits {
+        Source::limits(&*self.queue)
+    }
+
     fn receive(&self, max: usize, wait: Duration, lease: Duration) -> BoxFuture<'_, Result<Vec<Received>>> {
         Box::pin(async move {
             self.make_ready().await?;
@@ -102,12 +111,8 @@ impl Source for Subscription {
         })
     }
 
-    fn delete<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>> {
-        self.queue.delete(receipts)
-    }
-
-    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Duration)]) -> BoxFuture<'a, Vec<Result<()>>> {
-        self.queue.lease(receipts)
+    fn acknowledge<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>> {
+        self.queue.acknowledge(receipts)
     }
 
     fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<()>> {
@@ -118,9 +123,18 @@ impl Source for Subscription {
     fn depth(&self) -> BoxFuture<'_, Result<Depth>> {
         self.queue.depth()
     }
+
+    fn leasing(self: Arc<Self>) -> Option<Arc<dyn Leasing>> {
+        let queue: Arc<dyn Source> = Arc::clone(&self.queue) as _;
+        queue.leasing()
+    }
 }
 
 impl Sink for Subscription {
+    fn limits(&self) -> Limits {
+        Sink::limits(&*self.topic)
+    }
+
     fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>> {
         Box::pin(async {
             // What is published before the queue is subscribed reaches nobody.
@@ -133,9 +147,5 @@ impl Sink for Subscription {
 
     fn is_ordered(&self) -> bool {
         self.topic.is_ordered()
-    }
-
-    fn max_batch_bytes(&self) -> usize {
-        self.topic.max_batch_bytes()
     }
 }

@@ -8,17 +8,15 @@ use aws_sdk_sns::types::{BatchResultErrorEntry, MessageAttributeValue, PublishBa
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::LIMITS;
 use crate::attribute::Attribute;
 use crate::channel::aws::batch::{Outgoing, in_order, send_all};
 use crate::channel::aws::message::fifo;
 use crate::channel::aws::{Aws, Tried, explain, explain_entry, silence};
 use crate::channel::sqs::SqsQueue;
-use crate::channel::{ChannelError, Result, Sink, Trouble};
+use crate::channel::{ChannelError, Limits, Result, Sink, Trouble};
 use crate::config::Written;
 use crate::event::Message;
-
-/// Most bytes of a message, and of a batch.
-const MAX_BYTES: usize = 256 << 10;
 
 /// An SNS topic, which need not be there yet.
 #[derive(Debug)]
@@ -184,19 +182,19 @@ fn sibling(queue: &str, topic: &str) -> Option<String> {
 }
 
 impl Sink for SnsTopic {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
     fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>> {
         Box::pin(async move {
             let call = |batch: Vec<usize>| async move { self.publish(messages, &batch).await }.boxed();
-            send_all(messages, MAX_BYTES, call).await
+            send_all(messages, LIMITS.bytes, call).await
         })
     }
 
     fn is_ordered(&self) -> bool {
         self.is_fifo()
-    }
-
-    fn max_batch_bytes(&self) -> usize {
-        MAX_BYTES
     }
 }
 

@@ -11,8 +11,9 @@ use serde_json::Value;
 use super::SqsQueue;
 use crate::channel::aws::inspect::{Setup, failed, split};
 use crate::channel::inspect::{Finding, Level};
-use crate::channel::{Receipt, Result, Source, Trouble};
-use crate::config::model::{ChannelConfig, ReactorConfig, Settle};
+use crate::channel::kind::Opened;
+use crate::channel::{Lease, Leasing, Receipt, Result, Source, Trouble};
+use crate::config::model::{ReactorConfig, Settle};
 use crate::config::units::show_duration;
 
 /// No queue has ever given it out: what is tried with it is refused, for this reason or for want of permission.
@@ -25,8 +26,7 @@ pub(in crate::channel) type Attributes = HashMap<QueueAttributeName, String>;
 /// A queue's attributes, if it could be looked at, and what was found out for the reactors that read the channel.
 pub(in crate::channel) async fn queue(
     queue: &SqsQueue,
-    channel: &ChannelConfig,
-    readers: &[&ReactorConfig],
+    Opened { channel, readers }: Opened<'_>,
     setup: Setup,
 ) -> (Option<Attributes>, Vec<Finding>) {
     // A URL or an ARN is no name to make a queue by.
@@ -53,8 +53,8 @@ pub(in crate::channel) async fn queue(
 /// Tries what the host does with received messages, on a message that does not exist.
 async fn probe(queue: &SqsQueue, arn: &str) -> Vec<Finding> {
     let receipt = || Receipt(NO_RECEIPT.into());
-    let (delete, lease) = ([receipt()], [(receipt(), Duration::ZERO)]);
-    let (deleted, leased) = tokio::join!(queue.delete(&delete), queue.lease(&lease));
+    let (delete, lease) = ([receipt()], [(receipt(), Lease::GiveBack(Duration::ZERO))]);
+    let (deleted, leased) = tokio::join!(queue.acknowledge(&delete), queue.lease(&lease));
     let deleted = deleted.iter().filter_map(|answer| refusal(answer, "sqs:DeleteMessage", arn));
     let leased = leased.iter().filter_map(|answer| refusal(answer, "sqs:ChangeMessageVisibility", arn));
     deleted.chain(leased).collect()
@@ -157,7 +157,8 @@ mod tests {
         };
         let channel = "[channels.c]\nkind = \"sqs\"\nqueue = \"q\"\n";
         let text = [channel, &reactor("few", 2, "1d"), &reactor("many", 5, "14d")].concat();
-        let loaded = crate::config::parse(&text, std::path::Path::new("reactors.toml"), &|_| None);
+        let loaded =
+            crate::config::parse(&text, std::path::Path::new("reactors.toml"), &|_| None, &[super::super::KIND]);
         loaded.map_err(|problems| problems.render(false)).expect("a configuration").config
     }
 

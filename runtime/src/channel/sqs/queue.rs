@@ -12,16 +12,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+use super::LIMITS;
 use crate::attribute::Attribute;
+use crate::channel::aws::arn::QueueArn;
 use crate::channel::aws::batch::{Outgoing, each, in_order, send_all};
 use crate::channel::aws::message::fifo;
-use crate::channel::aws::{Aws, LONGEST_WAIT, Tried, explain, explain_entry, silence};
-use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Result, Sink, Source, Trouble};
-use crate::config::{QueueArn, Written};
+use crate::channel::aws::{Aws, Tried, explain, explain_entry, silence};
+use crate::channel::{ChannelError, Depth, Lease, Leasing, Limits, Receipt, Received, Result, Sink, Source, Trouble};
+use crate::config::Written;
 use crate::event::{Message, SystemAttributes};
 
-/// Most bytes of a message, and of a batch.
-const MAX_BYTES: usize = 1 << 20;
 /// What is asked for with each message.
 const SYSTEM: [MessageSystemAttributeName; 4] = [
     MessageSystemAttributeName::SentTimestamp,
@@ -143,8 +143,8 @@ impl SqsQueue {
         let url = self.url().await?;
         let request = self.aws.receiving.receive_message().queue_url(&*url);
         let answer = request
-            .max_number_of_messages(i32::try_from(max.clamp(1, MAX_BATCH)).unwrap_or(1))
-            .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
+            .max_number_of_messages(i32::try_from(max.clamp(1, LIMITS.batch)).unwrap_or(1))
+            .wait_time_seconds(seconds(wait.min(LIMITS.wait)))
             .visibility_timeout(seconds(lease))
             .message_attribute_names("All")
             .set_message_system_attribute_names(Some(SYSTEM.to_vec()))
@@ -169,15 +169,17 @@ impl SqsQueue {
         Ok(sorted(&what, receipts.len(), done, &answer.failed))
     }
 
-    async fn lease_all(&self, receipts: &[(Receipt, Duration)]) -> Result<Vec<Result<()>>> {
+    async fn lease_all(&self, receipts: &[(Receipt, Lease)]) -> Result<Vec<Result<()>>> {
         let url = self.url().await?;
         let what = self.what("setting leases on");
         let mut entries = Vec::with_capacity(receipts.len());
         for (index, (receipt, lease)) in receipts.iter().enumerate() {
+            // To the queue both are a message that nobody sees for a while.
+            let (Lease::Extend(hidden) | Lease::GiveBack(hidden)) = lease;
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index.to_string())
                 .receipt_handle(&receipt.0)
-                .visibility_timeout(seconds(*lease));
+                .visibility_timeout(seconds(*hidden));
             entries.push(entry.build().map_err(|error| misuse(&what, &error))?);
         }
         let request = self.aws.sqs.change_message_visibility_batch().queue_url(&*url).set_entries(Some(entries));
@@ -201,11 +203,7 @@ impl SqsQueue {
         Ok(sorted(&what, batch.len(), done, &answer.failed))
     }
 
-    fn entry(
-        &self,
-        id: usize,
-        message: &Message,
-    ) -> Result<SendMessageBatchRequestEntry, BuildError> {
+    fn entry(&self, id: usize, message: &Message) -> Result<SendMessageBatchRequestEntry, BuildError> {
         let body = String::from_utf8_lossy(&message.body);
         let mut entry = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body);
         for attribute in &message.attributes {
@@ -220,16 +218,16 @@ impl SqsQueue {
 }
 
 impl Source for SqsQueue {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
     fn receive(&self, max: usize, wait: Duration, lease: Duration) -> BoxFuture<'_, Result<Vec<Received>>> {
         Box::pin(self.take(max, wait, lease))
     }
 
-    fn delete<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>> {
+    fn acknowledge<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>> {
         Box::pin(async { each(receipts.len(), self.delete_all(receipts).await) })
-    }
-
-    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Duration)]) -> BoxFuture<'a, Vec<Result<()>>> {
-        Box::pin(async { each(receipts.len(), self.lease_all(receipts).await) })
     }
 
     fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<()>> {
@@ -248,22 +246,32 @@ impl Source for SqsQueue {
             Ok(Depth { visible: count(&names[0]), in_flight: count(&names[1]), delayed: count(&names[2]) })
         })
     }
+
+    fn leasing(self: Arc<Self>) -> Option<Arc<dyn Leasing>> {
+        Some(self)
+    }
+}
+
+impl Leasing for SqsQueue {
+    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Lease)]) -> BoxFuture<'a, Vec<Result<()>>> {
+        Box::pin(async { each(receipts.len(), self.lease_all(receipts).await) })
+    }
 }
 
 impl Sink for SqsQueue {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
     fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>> {
         Box::pin(async move {
             let call = |batch: Vec<usize>| async move { self.send_batch(messages, &batch).await }.boxed();
-            send_all(messages, MAX_BYTES, call).await
+            send_all(messages, LIMITS.bytes, call).await
         })
     }
 
     fn is_ordered(&self) -> bool {
         self.is_fifo()
-    }
-
-    fn max_batch_bytes(&self) -> usize {
-        MAX_BYTES
     }
 }
 

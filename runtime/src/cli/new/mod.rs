@@ -54,7 +54,7 @@ impl New {
             return Err(Exit::new(exit::FAILURE, error));
         }
         // The last word has the program's own reader.
-        if let Err(problems) = config::load(&plan.config, &env) {
+        if let Err(problems) = config::load(&plan.config, &env, crate::channel::KINDS) {
             plan.take_back();
             print_problems(global, &problems);
             return Err(Exit::printed(exit::CONFIG));
@@ -122,7 +122,7 @@ impl New {
 
     /// The file with a table more. Text is added at the end, so that nothing of it is lost.
     fn appended(&self, global: &Global, text: &str) -> Result<String, Exit> {
-        let loaded = config::parse(text, &global.config, &env).map_err(|problems| {
+        let loaded = config::parse(text, &global.config, &env, crate::channel::KINDS).map_err(|problems| {
             print_problems(global, &problems);
             Exit::printed(exit::CONFIG)
         })?;

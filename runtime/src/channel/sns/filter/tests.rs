@@ -13,7 +13,7 @@ use crate::pipeline::decode::{Settings, decode};
 
 fn channel(extra: &str) -> ChannelConfig {
     let text = format!("[channels.c]\nkind = \"sns\"\ntopic = \"t\"\nqueue = \"q\"\n{extra}\n");
-    let loaded = crate::config::parse(&text, Path::new("reactors.toml"), &|_| None);
+    let loaded = crate::config::parse(&text, Path::new("reactors.toml"), &|_| None, crate::channel::KINDS);
     loaded.map_err(|problems| problems.render(false)).expect("a configuration").config.channels["c"].clone()
 }
 
@@ -85,7 +85,7 @@ fn what_sns_sees_otherwise_has_no_policy() {
 fn a_type_in_a_list_comes_through() {
     const CONFIG: &str = include_str!("../../../../../tests/field/sns/type-in-an-array.toml");
     const BODY: &str = include_str!("../../../../../tests/field/sns/type-in-an-array.json");
-    let loaded = crate::config::parse(CONFIG, Path::new("reactors.toml"), &|_| None);
+    let loaded = crate::config::parse(CONFIG, Path::new("reactors.toml"), &|_| None, crate::channel::KINDS);
     let config = loaded.map_err(|problems| problems.render(false)).expect("a configuration").config;
     let (channel, on) = (&config.channels["contracts"], &config.reactors["seen"].on);
     assert!(is_wanted(channel, on, BODY, &[]));
