@@ -67,7 +67,7 @@ pub struct Connections {
 
 impl Connections {
     /// The shared thing of this type.
-    pub async fn get<C: Clone + Send + Sync + 'static>(&self, make: impl Future<Output = C> + Send) -> C {
+    pub async fn get<C: Clone + Send + Sync + 'static>(&self, make: BoxFuture<'_, C>) -> C {
         let mut made = self.made.lock().await;
         if let Some(known) = made.get(&TypeId::of::<C>()).and_then(|known| known.downcast_ref::<C>()) {
             return known.clone();

@@ -27,6 +27,8 @@ pub(super) const SHORT_POLL: Duration = Duration::from_secs(1);
 /// The first delay after a failure; doubles up to the longest.
 pub(super) const FIRST_DELAY: Duration = Duration::from_millis(250);
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// For how long messages are acknowledged again and again where there is no lease that ends.
+const WITHOUT_LEASE: Duration = Duration::from_secs(3_600);
 /// A failure that goes on is told of this often.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Empty answers in a row after which a channel counts as idle.
@@ -177,7 +179,7 @@ impl Inlet {
     }
 
     pub(super) fn delete(&self, receipt: Receipt) {
-        let until = Instant::now() + self.lease;
+        let until = Instant::now() + if self.leases.is_some() { self.lease } else { WITHOUT_LEASE };
         // The task ends only after the sender.
         let _ = self.deletes.send(Ack { receipt, lease: Lease::GiveBack(Duration::ZERO), until, tag: () });
     }

@@ -17,6 +17,7 @@ use aws_sdk_sqs::config::Region;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+use super::kind::Connections;
 use super::{ChannelError, Trouble};
 use crate::config::Written;
 
@@ -38,6 +39,11 @@ pub struct Aws {
 }
 
 impl Aws {
+    /// The clients that all channels share.
+    pub(in crate::channel) async fn of(with: &Connections) -> Self {
+        with.get(Box::pin(Self::connect())).await
+    }
+
     /// Sets the clients up by the SDK's usual chain of environment, profiles, and container and instance roles. Nothing
     /// is asked of anybody yet: what is missing shows at the first call.
     pub async fn connect() -> Self {

@@ -24,7 +24,7 @@ impl Connect for Sns {
         async move {
             let SnsSettings { topic, queue, create } = opened.own()?;
             let Opened { channel, readers } = opened;
-            let aws = with.get(Aws::connect()).await;
+            let aws = Aws::of(with).await;
             let queue = queue.as_ref().map(|queue| Arc::new(SqsQueue::new(aws.clone(), queue.clone(), *create)));
             let topic = Arc::new(SnsTopic::new(aws, topic.clone(), *create, queue.clone()));
             let policy = filter_policy(channel, readers.iter().flat_map(|reactor| &reactor.on));
@@ -40,7 +40,7 @@ impl Connect for Sns {
     fn source<'a>(&'a self, with: &'a Connections, channel: Opened<'a>) -> BoxFuture<'a, Option<Arc<dyn Source>>> {
         async move {
             let queue = channel.own::<SnsSettings>()?.queue.clone()?;
-            Some(Arc::new(SqsQueue::new(with.get(Aws::connect()).await, queue, false)) as Arc<dyn Source>)
+            Some(Arc::new(SqsQueue::new(Aws::of(with).await, queue, false)) as Arc<dyn Source>)
         }
         .boxed()
     }
@@ -54,7 +54,7 @@ impl Connect for Sns {
         async move {
             let Some(SnsSettings { topic, queue, create }) = channel.own() else { return Vec::new() };
             let names: Vec<_> = [topic].into_iter().chain(queue).collect();
-            let aws = with.get(Aws::connect()).await;
+            let aws = Aws::of(with).await;
             // A queue that nobody reads through is not used. Whatever the configuration says, nothing is made: the clients
             // are told so, and the findings know better.
             let queue = queue.as_ref().filter(|_| !channel.readers.is_empty());

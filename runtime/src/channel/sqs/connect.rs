@@ -18,7 +18,7 @@ impl Connect for Sqs {
     fn open<'a>(&'a self, with: &'a Connections, channel: Opened<'a>) -> BoxFuture<'a, Option<Remote>> {
         async move {
             let SqsSettings { queue, create } = channel.own()?;
-            let queue = Arc::new(SqsQueue::new(with.get(Aws::connect()).await, queue.clone(), *create));
+            let queue = Arc::new(SqsQueue::new(Aws::of(with).await, queue.clone(), *create));
             let source = (!channel.readers.is_empty()).then(|| Arc::clone(&queue) as Arc<dyn Source>);
             Some(Remote { source, sink: queue })
         }
@@ -28,7 +28,7 @@ impl Connect for Sqs {
     fn source<'a>(&'a self, with: &'a Connections, channel: Opened<'a>) -> BoxFuture<'a, Option<Arc<dyn Source>>> {
         async move {
             let SqsSettings { queue, .. } = channel.own()?;
-            let queue = SqsQueue::new(with.get(Aws::connect()).await, queue.clone(), false);
+            let queue = SqsQueue::new(Aws::of(with).await, queue.clone(), false);
             Some(Arc::new(queue) as Arc<dyn Source>)
         }
         .boxed()
@@ -43,7 +43,7 @@ impl Connect for Sqs {
         async move {
             let Some(SqsSettings { queue, create }) = channel.own() else { return Vec::new() };
             // Whatever the configuration says, nothing is made: the client is told so, and the findings know better.
-            let client = SqsQueue::new(with.get(Aws::connect()).await, queue.clone(), false);
+            let client = SqsQueue::new(Aws::of(with).await, queue.clone(), false);
             let (seen, findings) = inspect::queue(&client, channel, Setup::of(*create)).await;
             let there = seen.map(|_| format!("queue `{queue}` is there"));
             report(there, findings, is_written.then_some("sqs:SendMessage"), &[queue])

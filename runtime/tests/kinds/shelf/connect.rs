@@ -17,7 +17,7 @@ pub(crate) struct Shelves(Arc<Mutex<HashMap<String, Arc<Shelf>>>>);
 
 impl Shelves {
     pub(crate) async fn of(with: &Connections) -> Self {
-        with.get(async { Self::default() }).await
+        with.get(Box::pin(async { Self::default() })).await
     }
 
     /// A shelf that is put up when it is first asked for.
