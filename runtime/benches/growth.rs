@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use reactor_runtime::bench::meter;
 use reactor_runtime::bench::rig::Rig;
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::config;
 use reactor_runtime::event::{
     AttemptRecord, ChannelId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version,
@@ -122,7 +123,8 @@ fn subscriptions(count: usize) -> Rig {
     let (_, mut modules) = host::load(&text);
     let guest = modules.remove("r").expect("its module").guest;
     text.extend((1..count).map(|n| reactor(&format!("r{n}"), &format!("type-{n}.*"), "")));
-    let config = config::parse(&text, &std::env::temp_dir().join("reactors.toml"), &|_| None).expect("valid").config;
+    let config =
+        config::parse(&text, &std::env::temp_dir().join("reactors.toml"), &|_| None, KINDS).expect("valid").config;
     let guests: BTreeMap<_, _> = config.reactors.keys().map(|name| (name.clone(), Arc::clone(&guest))).collect();
     Rig::new(config, &std::env::temp_dir(), guests).expect("a store")
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::clock::SystemClock;
 use reactor_runtime::config::model::Config;
 use reactor_runtime::event::{Message, Outcome, Version};
@@ -74,7 +75,7 @@ fn reactor(name: &str, extra: &str) -> String {
 }
 
 fn config(text: &str) -> Arc<Config> {
-    let loaded = reactor_runtime::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None);
+    let loaded = reactor_runtime::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, KINDS);
     let mut config = loaded.map_err(|problems| problems.render(false)).expect("a valid configuration").config;
     config.runtime.concurrency = 64;
     Arc::new(config)

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::clock::SystemClock;
 use reactor_runtime::config;
 use reactor_runtime::event::{Message, Outcome, Version};
@@ -81,7 +82,7 @@ impl Bench {
     where
         F: Fn(Call) -> BoxFuture<'static, Run> + Send + Sync + 'static,
     {
-        let loaded = config::parse(&self.config, Path::new("reactors.toml"), &|_| None);
+        let loaded = config::parse(&self.config, Path::new("reactors.toml"), &|_| None, KINDS);
         let mut config = loaded.map_err(|problems| problems.render(false)).expect("a valid configuration").config;
         config.runtime.concurrency = 64;
         let guest: Arc<dyn Guest> = Arc::new(Native(guest));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use reactor_runtime::bench::meter::Meter;
 use reactor_runtime::bench::rig::Rig;
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::config::{self, model::Config};
 use reactor_runtime::event::{ChannelId, Message};
 use reactor_runtime::store::Store;
@@ -40,7 +41,7 @@ pub(crate) fn tally() -> Vec<u8> {
 /// A configuration, and the tally guest for each of its reactors.
 pub(crate) fn load(text: &str) -> (Config, BTreeMap<String, LoadedModule>) {
     let dir = tempfile::TempDir::new().expect("a temporary folder").keep();
-    let loaded = config::parse(text, &dir.join("reactors.toml"), &|_| None).expect("a valid configuration");
+    let loaded = config::parse(text, &dir.join("reactors.toml"), &|_| None, KINDS).expect("a valid configuration");
     let config = loaded.config;
     let path = dir.join("tally.wasm");
     std::fs::write(&path, tally()).expect("the module");

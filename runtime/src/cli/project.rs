@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use crate::channel::aws::Aws;
-use crate::channel::{self, Remote};
+use crate::channel::kind::{Connections, Opened, open};
+use crate::channel::{KINDS, Remote};
 use crate::config::model::{ChannelConfig, Config, ReactorConfig};
 use crate::config::{self, Places};
 use crate::event::ReactorId;
@@ -54,7 +54,7 @@ impl Project {
 
     /// Reads the configuration; answers with its warnings, or else with its errors.
     pub(super) fn read(global: &Global) -> Result<(Self, config::Problems), config::Problems> {
-        let loaded = config::load(&global.config, &|name| std::env::var(name).ok())?;
+        let loaded = config::load(&global.config, &|name| std::env::var(name).ok(), KINDS)?;
         hidden::learn(&loaded.secrets);
         let mut config = loaded.config;
         if let Some(dir) = &global.data_dir {
@@ -105,12 +105,13 @@ impl Project {
 
     /// The channels outside, ready for use.
     pub(super) async fn remotes(&self) -> BTreeMap<String, Remote> {
-        if self.config.channels.values().all(|channel| channel.settle().is_none()) {
-            return BTreeMap::new();
+        let (with, mut remotes) = (Connections::default(), BTreeMap::new());
+        for (name, channel) in &self.config.channels {
+            if let Some(remote) = open(KINDS, &with, Opened { channel, readers: &self.readers(name) }).await {
+                remotes.insert(name.clone(), remote);
+            }
         }
-        let aws = Aws::connect().await;
-        let open = |channel: &ChannelConfig| channel::open(&aws, channel, &self.readers(&channel.name));
-        self.config.channels.values().filter_map(|channel| Some((channel.name.clone(), open(channel)?))).collect()
+        remotes
     }
 
     fn known<'a>(&self, name: &str, what: &str, all: impl Iterator<Item = &'a String>) -> Result<String, Exit> {

@@ -145,7 +145,7 @@ pub(super) fn intakes(
     let mut intakes = Vec::new();
     for (name, channel) in &config.channels {
         let readers: Vec<usize> = (0..reactors.len()).filter(|r| reactors[*r].config.from.contains(name)).collect();
-        if channel.settle().is_some() && readers.is_empty() {
+        if channel.is_remote() && readers.is_empty() {
             continue;
         }
         let subscribed: Vec<_> = readers.iter().map(|r| (reactors[*r].id, &reactors[*r].config)).collect();

@@ -42,8 +42,10 @@ const SHOW_EVERY: Duration = Duration::from_millis(250);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long after the drain time the host still waits for the store.
 const GIVE_UP: Duration = Duration::from_secs(2);
-/// How long a delivery may be away: longer than SQS keeps any message, its longest time of invisibility included.
+/// How long a delivery may be away at least. Where a channel keeps its messages for longer, it may be away for a day more than
+/// that: a message can be leased when its time comes.
 const AWAY: Duration = Duration::from_secs(15 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
 /// Most inputs taken at a time.
 const INPUTS: usize = 1_024;
 
@@ -410,13 +412,15 @@ impl Host {
         let windows = self.reactors.iter().map(|reactor| reactor.config.dedup.window);
         let retention = self.channels.iter().filter_map(|intake| {
             let channel = self.config.channels.get(&intake.channel.name)?;
-            Some((intake.channel.id, channel.retention()))
+            Some((intake.channel.id, channel.retention))
         });
+        let kept =
+            self.config.channels.values().filter_map(|channel| Some(channel.outside.as_ref()?.limits.kept + DAY));
         Upkeep {
             now: self.now(),
             ledger_window: windows.max().unwrap_or_default(),
             retention: retention.collect(),
-            away: AWAY,
+            away: kept.max().unwrap_or_default().max(AWAY),
         }
     }
 }

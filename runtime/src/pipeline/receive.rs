@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received};
+use crate::channel::{ChannelError, Depth, Lease, Receipt, Received};
 use crate::clock::Moment;
 use crate::config::model::{Settle, Unrouted};
 use crate::event::Offset;
@@ -15,14 +15,12 @@ use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, Place
 use super::Input;
 use super::enter::{Entering, Offer, Way};
 use super::host::Host;
-use super::inlet::{Arrived, MOST_WAITING, SHORT_POLL};
+use super::inlet::{Arrived, SHORT_POLL};
 use super::intake::group_lane;
 use super::lease::{LeaseId, NewLease};
 use super::room::until_there_is_room;
 use super::schedule::Arrival;
 
-/// How long a call waits for messages where there were none before.
-const LONG_POLL: Duration = Duration::from_secs(20);
 /// Most messages that are entered at a time.
 const BATCH: usize = 256;
 /// How long a message is left alone that arrived just while its delivery was being put away.
@@ -44,10 +42,10 @@ impl Host {
     fn may_poll(&self, number: usize, now: Moment) -> bool {
         let inlet = &self.inlets[number];
         let readers = &self.channels[inlet.intake].readers;
-        let in_hand = self.deliveries.busy(number) + inlet.storing + inlet.running * MAX_BATCH;
+        let in_hand = self.deliveries.busy(number) + inlet.storing + inlet.running * inlet.limits.batch;
         inlet.running < inlet.target
             && in_hand < inlet.most_in_hand()
-            && self.deliveries.in_hand(number) < MOST_WAITING
+            && self.deliveries.in_hand(number) < inlet.limits.waiting
             && !self.outlets.are_full()
             && inlet.failure.as_ref().is_none_or(|failure| failure.retry_at <= now && inlet.running == 0)
             && readers.iter().any(|reader| self.deliveries.is_hungry(*reader))
@@ -55,11 +53,13 @@ impl Host {
 
     fn poll(&mut self, number: usize) {
         let inlet = &mut self.inlets[number];
-        let wait = if self.life.until_idle || inlet.empty == 0 { SHORT_POLL } else { LONG_POLL };
+        let limits = inlet.limits;
+        // Where there were no messages before, it waits as long as it may.
+        let wait = if self.life.until_idle || inlet.empty == 0 { SHORT_POLL.min(limits.wait) } else { limits.wait };
         let (source, lease, inputs) = (Arc::clone(&inlet.source), inlet.lease, self.to_self.clone());
         let clock = Arc::clone(&self.clock);
         // A channel that does not answer is asked for one message only, and without a wait, to see whether it does again.
-        let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (MAX_BATCH, wait) };
+        let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (limits.batch, wait) };
         inlet.running += 1;
         inlet.polls.retain(|poll| !poll.is_finished());
         let poll = tokio::spawn(async move {
@@ -296,6 +296,9 @@ impl Host {
         let inlet = &mut self.inlets[number];
         inlet.running -= 1;
         inlet.signals.returned.inc_by(received.len() as u64);
-        received.into_iter().for_each(|received| inlet.set_lease(received.receipt, Duration::ZERO, None, now));
+        let give_back = |received: Received| {
+            inlet.set_lease(received.receipt, Lease::GiveBack(Duration::ZERO), None, now);
+        };
+        received.into_iter().for_each(give_back);
     }
 }

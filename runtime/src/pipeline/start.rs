@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::channel::Remote;
 use crate::clock::Clock;
-use crate::config::model::Config;
+use crate::config::model::{Config, Settle};
 use crate::event::ChannelId;
 use crate::store::{Store, StoreError};
 use crate::world::{HttpClient, Live};
@@ -123,6 +123,10 @@ impl Host {
             self.outlets.open(id, wake, size, outlet.run());
             let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
             let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
+            if settle == Settle::Completed && Arc::clone(&source).leasing().is_none() {
+                let why = format!("channel `{name}` has no leases, which `settle = \"completed\"` needs");
+                return Err(StoreError::Other(why));
+            }
             let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
             let lease = channel.lease(readers.iter().copied());
             let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
