@@ -22,7 +22,7 @@ use reactor_runtime::event::{
 };
 use reactor_runtime::pipeline::signal::Signals;
 use reactor_runtime::store::sqlite::SqliteStore;
-use reactor_runtime::store::{Admission, Admitted, Commit, Ending, NewDelivery, Place, Store};
+use reactor_runtime::store::{Admitted, Batch, Commit, Ending, NewDelivery, Place, Store};
 
 use host::{ACCOUNTS, event, reactor};
 
@@ -153,23 +153,13 @@ fn admit(
     };
     let now = store.host_time().expect("a time");
     let deliveries = deliveries.map(delivery).collect();
-    let cursor = Offset(1);
-    let admission = Admission {
-        channel,
-        cursor,
-        now,
-        deliveries,
-        dead: Vec::new(),
-        forward: Vec::new(),
-        drop: Vec::new(),
-        unrouted: 0,
-    };
-    let answers = host::wait(store.admit(admission)).expect("admitted");
+    let batch = Batch { cursor: Some(Offset(1)), deliveries, ..Batch::new(channel, now) };
+    let entered = host::wait(store.enter(batch)).expect("entered");
     let id = |answer| match answer {
         Admitted::New(id) => (id, reactor),
         other => panic!("a new one: {other:?}"),
     };
-    answers.into_iter().map(id).collect()
+    entered.answers.into_iter().map(id).collect()
 }
 
 fn end(store: &SqliteStore, deliveries: std::ops::Range<u64>, ending: &Ending) {
@@ -204,17 +194,8 @@ fn log(store: &SqliteStore, count: usize) {
         let first = host::wait(store.append(channel, messages)).expect("appended");
         let cursor = Offset(first.0 + count);
         let now = store.host_time().expect("a time");
-        let read = Admission {
-            channel,
-            cursor,
-            now,
-            deliveries: Vec::new(),
-            dead: Vec::new(),
-            forward: Vec::new(),
-            drop: Vec::new(),
-            unrouted: count,
-        };
-        host::wait(store.admit(read)).expect("read");
+        let read = Batch { cursor: Some(cursor), unrouted: count, ..Batch::new(channel, now) };
+        host::wait(store.enter(read)).expect("read");
     }
 }
 

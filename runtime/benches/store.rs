@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reactor_runtime::event::{ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version};
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::store::{Admission, Admitted, Commit, Committed, Ending, NewDelivery, Place, Store};
+use reactor_runtime::store::{Admitted, Batch, Commit, Committed, Ending, NewDelivery, Place, Store};
 
 const BATCH: usize = 256;
 const BODY: usize = 500;
@@ -63,18 +63,10 @@ impl Bench {
                 redrive: false,
             }
         });
-        let admission = Admission {
-            channel: self.channel,
-            deliveries: deliveries.collect(),
-            cursor: Offset(1),
-            now: HostTime(1),
-            dead: Vec::new(),
-            forward: Vec::new(),
-            drop: Vec::new(),
-            unrouted: 0,
-        };
-        let answers = self.wait.block_on(self.store.admit(admission)).unwrap();
-        let new = answers.into_iter().map(|answer| match answer {
+        let (cursor, deliveries) = (Some(Offset(1)), deliveries.collect());
+        let batch = Batch { cursor, deliveries, ..Batch::new(self.channel, HostTime(1)) };
+        let entered = self.wait.block_on(self.store.enter(batch)).unwrap();
+        let new = entered.answers.into_iter().map(|answer| match answer {
             Admitted::New(id) => id,
             other => panic!("a new key: {other:?}"),
         });

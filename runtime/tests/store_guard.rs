@@ -556,11 +556,9 @@ fn clients_do_not_use_up_the_reserve() {
     for (number, id) in (1..).zip(&ids) {
         assert_eq!(f.commit(f.done(number, *id)), Committed::Applied, "what is under way is finished");
     }
-    wait(store.admit(reactor_runtime::store::Admission {
-        cursor: reactor_runtime::event::Offset(accepted as u64 + 1),
-        ..f.admission(Vec::new(), at(1))
-    }))
-    .expect_err("an admission brings new work in");
+    let cursor = Some(reactor_runtime::event::Offset(accepted as u64 + 1));
+    wait(store.enter(reactor_runtime::store::Batch { cursor, ..f.batch(Vec::new(), at(1)) }))
+        .expect_err("a batch brings new work in");
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch(&format!("DELETE FROM log_{}", f.channel)).unwrap();
     store.maintain(&upkeep(&f, at(2))).unwrap();

@@ -9,8 +9,7 @@ use reactor_runtime::store::conformance::{key, message, record, wait};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{
-    Admission, Commit, DeadFilter, DeadLetter, Ending, Incoming, NewDelivery, Place, Reception, Request, Store, Target,
-    Upkeep,
+    Batch, Commit, DeadFilter, DeadLetter, Ending, Incoming, NewDelivery, Place, Request, Store, Target, Upkeep,
 };
 
 const START: u64 = 4_000_000_000_000;
@@ -196,7 +195,7 @@ fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
     }
 }
 
-fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
+fn batch_read(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Batch> {
     let Step::Admit { keys, dead, unrouted, drop, read } = step else { return None };
     let cursor = store.cursor(ChannelId(1)).unwrap().0;
     let records = store.read_log(ChannelId(1), Offset(cursor), usize::from(*read).max(1), 1 << 20).unwrap();
@@ -211,10 +210,11 @@ fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
         place: place[usize::from(*at)],
         redrive: false,
     });
-    Some(Admission {
+    Some(Batch {
         channel: ChannelId(1),
-        cursor: Offset(next),
         now: memo.now(),
+        cursor: Some(Offset(next)),
+        messages: Vec::new(),
         deliveries: deliveries.collect(),
         dead: if *dead { vec![letter(*unrouted, None, false)] } else { Vec::new() },
         forward: if *dead && *drop { vec![(Target::Outbox(OUTSIDE), message("dead"))] } else { Vec::new() },
@@ -223,11 +223,13 @@ fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
     })
 }
 
-fn reception(memo: &Memo, step: &Step) -> Option<Reception> {
+fn batch_received(memo: &Memo, step: &Step) -> Option<Batch> {
     let Step::Receive { keys, keep } = step else { return None };
-    let incoming = |(reactor, number, lane, redrive): &(u8, u8, Option<u8>, bool)| Incoming {
-        message: message(&format!("r{number}")),
-        deliveries: vec![NewDelivery {
+    let mut batch = Batch { drop: vec![Offset(3)], ..Batch::new(OUTSIDE, memo.now()) };
+    for (reactor, number, lane, redrive) in keys {
+        let dead = usize::from(*keep && *redrive);
+        batch.messages.push(Incoming { message: message(&format!("r{number}")), deliveries: 1, dead, keep: *keep });
+        batch.deliveries.push(NewDelivery {
             reactor: ReactorId(1 + u32::from(*reactor)),
             origin: Origin { channel: OUTSIDE, offset: Offset(0), part: 0 },
             key: key(u64::from(*number)),
@@ -235,18 +237,18 @@ fn reception(memo: &Memo, step: &Step) -> Option<Reception> {
             lane: lane.map(|lane| key(u64::from(lane))),
             place: Place::Memory,
             redrive: *redrive,
-        }],
-        dead: if *keep && *redrive { vec![letter(*number, None, false)] } else { Vec::new() },
-        forward: if *keep && *redrive { vec![(Target::Log(ChannelId(1)), message("dead"))] } else { Vec::new() },
-        unrouted: u64::from(*keep),
-        keep: *keep,
-    };
-    let messages = keys.iter().map(incoming).collect();
-    Some(Reception { channel: OUTSIDE, now: memo.now(), messages, drop: vec![Offset(3)] })
+        });
+        for _ in 0..dead {
+            batch.dead.push(letter(*number, None, false));
+            batch.forward.push((Target::Log(ChannelId(1)), message("dead")));
+        }
+        batch.unrouted += u64::from(*keep);
+    }
+    Some(batch)
 }
 
 /// Asks one store; what it answers, as text.
-fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admission: Option<&Admission>) -> String {
+fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], read: Option<&Batch>) -> String {
     let dead = |number: u8| memo.letters.get(usize::from(number) % memo.letters.len().max(1)).copied().unwrap_or(99);
     let request = |request: Request| {
         store.request(request).unwrap();
@@ -257,7 +259,7 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
             let messages = (0..*count).map(|n| message(&format!("m{n}"))).collect();
             format!("{:?}", wait(store.append(ChannelId(1 + u32::from(*channel)), messages)))
         }
-        Step::Admit { .. } => format!("{:?}", wait(store.admit(admission.unwrap().clone()))),
+        Step::Admit { .. } => format!("{:?}", wait(store.enter(read.unwrap().clone()))),
         Step::Commit(_) => format!("{:?}", wait(store.commit(commits.to_vec()))),
         Step::Hold(number) => format!("{:?}", wait(store.hold(vec![pick(memo, *number)]))),
         Step::Start(slot, number) => format!("{:?}", store.mark(&[((*slot).into(), Some((pick(memo, *number), 1)))])),
@@ -272,7 +274,7 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
                 Upkeep { now: memo.now(), ledger_window: Duration::from_millis(WINDOW), retention, away: AWAY };
             format!("{:?}", store.maintain(&upkeep))
         }
-        Step::Receive { .. } => format!("{:?}", wait(store.receive(reception(memo, step).unwrap()))),
+        Step::Receive { .. } => format!("{:?}", wait(store.enter(batch_received(memo, step).unwrap()))),
         Step::Away(number) => format!("{:?}", wait(store.away(vec![pick(memo, *number)]))),
         Step::Sent(number) => {
             let first = store.outbox(ChannelId(2), u64::from(*number % 4), 1, 1).unwrap();
@@ -335,9 +337,9 @@ fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
             Step::Commit(changes) => changes.iter().map(|change| commit_of(&model, &mut memo, change)).collect(),
             _ => Vec::new(),
         };
-        let admission = admission(&model, &memo, step);
-        let seen = ask(&disk, &memo, step, &commits, admission.as_ref());
-        prop_assert_eq!(&seen, &ask(&model, &memo, step, &commits, admission.as_ref()), "{:?}", step);
+        let read = batch_read(&model, &memo, step);
+        let seen = ask(&disk, &memo, step, &commits, read.as_ref());
+        prop_assert_eq!(&seen, &ask(&model, &memo, step, &commits, read.as_ref()), "{:?}", step);
         let active = model.stats().unwrap().reactors.iter().map(|r| r.delivered).sum::<u64>();
         memo.redriven += u64::from(matches!(step, Step::Redrive(_)) && seen.starts_with("Ok(Some"));
         memo.redriven +=

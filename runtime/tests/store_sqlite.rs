@@ -14,7 +14,7 @@ use reactor_runtime::event::{ChannelId, Offset, Origin};
 use reactor_runtime::store::conformance::{DAY, Fixture, at, key, message, wait};
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{
-    Admitted, Asked, Committed, Fate, NewDelivery, Place, Request, Store, StoreError, Upkeep,
+    Admitted, Asked, Batch, Committed, Fate, NewDelivery, Place, Request, Store, StoreError, Upkeep,
 };
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
@@ -69,7 +69,7 @@ fn only_an_owner_runs_reactors() {
     let f = fixture(&store);
     f.publish(&["a"]);
     store.request(Request::Drop(1)).unwrap();
-    assert!(wait(store.admit(f.admission(Vec::new(), at(0)))).is_err());
+    assert!(wait(store.enter(f.batch(Vec::new(), at(0)))).is_err());
     assert!(store.recover(&[]).is_err());
     assert!(store.redrive(1, 1).is_err());
 }
@@ -449,7 +449,7 @@ fn a_full_disk_refuses_intake_and_finishes_work() {
     store.maintain(&upkeep(at(0))).unwrap();
     assert!(matches!(wait(store.append(f.channel, vec![message("y")])), Err(StoreError::Full)), "still no room");
     let cursor = Offset(accepted as u64 + 1);
-    let refused = wait(store.admit(reactor_runtime::store::Admission { cursor, ..f.admission(Vec::new(), at(1)) }));
+    let refused = wait(store.enter(Batch { cursor: Some(cursor), ..f.batch(Vec::new(), at(1)) }));
     assert!(matches!(refused, Err(StoreError::Full)));
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch(&format!("DELETE FROM log_{} WHERE offset > 1", f.channel)).unwrap();

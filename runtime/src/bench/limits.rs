@@ -18,7 +18,7 @@ use crate::event::{DeliveryId, Event, HostTime, Identity, Message, Offset, Origi
 use crate::pipeline::decode::{Decoded, Settings, decode};
 use crate::pipeline::invoke::{Call, Run, StateView};
 use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{Admission, Admitted, Commit, Committed, Ending, NewDelivery, Place, Store, Target};
+use crate::store::{Admitted, Batch, Commit, Committed, Ending, NewDelivery, Place, Store, Target};
 
 /// How long an fsync of 4 KiB takes in a folder.
 pub(super) fn fsync(dir: &Path) -> anyhow::Result<Histogram<u64>> {
@@ -187,17 +187,8 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
                     redrive: false,
                 };
                 let deliveries = records.iter().map(|record| delivery(record.offset)).collect();
-                let admission = Admission {
-                    channel,
-                    cursor,
-                    now: HostTime(1),
-                    deliveries,
-                    dead: Vec::new(),
-                    forward: Vec::new(),
-                    drop: Vec::new(),
-                    unrouted: 0,
-                };
-                let ids = store.admit(admission).await?.into_iter().filter_map(|one| match one {
+                let batch = Batch { cursor: Some(cursor), deliveries, ..Batch::new(channel, HostTime(1)) };
+                let ids = store.enter(batch).await?.answers.into_iter().filter_map(|one| match one {
                     Admitted::New(id) => Some(id),
                     _ => None,
                 });

@@ -1,26 +1,22 @@
 //! Step: read ahead in the logs of channels, and admit what was decoded and routed: a delivery each.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config::model::{Config, Unrouted};
-use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
-use crate::store::{Admission, Admitted, Place, Store, StoreError};
+use crate::event::{ChannelId, Offset};
+use crate::store::{Batch, Place, Store, StoreError};
 
 use super::emit::Destination;
-use super::enter::{Entering, Offer, Way};
+use super::enter::{Offer, Way};
 use super::forward::Forwarding;
 use super::host::Host;
-use super::intake::{Candidate, Channel, Intake};
+use super::intake::{Channel, Intake};
 use super::reactor::Reactor;
 use super::reading::Reading;
-use super::room::until_there_is_room;
-use super::schedule::Arrival;
 use super::signal::Signals;
-use super::{Active, Input};
 
 /// Most records, and most bytes, read from a log at a time.
 const READ_RECORDS: usize = 256;
@@ -72,95 +68,14 @@ impl Host {
             }
         }
         self.count_offer(index, count, &offer);
-        let batch = offer.entering();
-        if !batch.candidates.is_empty() && batch.candidates.iter().all(|(_, place)| *place == Place::Spilled) {
+        if !offer.candidates.is_empty() && offer.candidates.iter().all(|(_, place)| *place == Place::Spilled) {
             let intake = &mut self.channels[index];
             let progress = self.ended - std::mem::replace(&mut intake.ended, self.ended);
             intake.resting = (progress >= PROGRESS).then(|| Instant::now() + REST);
         }
-        let Offer { deliveries, dead, forward, unrouted, .. } = offer;
-        let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, forward, drop, unrouted };
-        let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
-        tokio::spawn(async move {
-            let answers = until_there_is_room(&signals, || store.admit(admission.clone())).await;
-            let _ = inputs.send(match answers {
-                Ok(answers) => Input::Admitted { channel: index, cursor, batch, answers },
-                Err(error) => Input::Fatal(error),
-            });
-        });
+        let batch = Batch { cursor: Some(cursor), drop, ..Batch::new(channel, self.now()) };
+        self.enter(index, batch, offer, Vec::new());
         Ok(())
-    }
-
-    pub(super) fn admitted(&mut self, channel: usize, cursor: Offset, batch: Entering, answers: &[Admitted]) {
-        let now = self.now();
-        let intake = &mut self.channels[channel];
-        intake.busy = false;
-        intake.cursor = cursor;
-        self.feed(&batch.fed);
-        for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
-            let reactor = self.by_id[&candidate.reactor];
-            match answer {
-                Admitted::New(id) => self.admitted_one(reactor, *id, candidate, place, now, false),
-                // The others are answers to receptions only.
-                Admitted::Duplicate | Admitted::Active(_) | Admitted::Resumed(_) => {
-                    self.suppressed(reactor, &candidate);
-                }
-            }
-        }
-    }
-
-    /// A new delivery is in the store.
-    pub(super) fn admitted_one(
-        &mut self,
-        reactor: usize,
-        id: DeliveryId,
-        candidate: Candidate,
-        place: Place,
-        now: HostTime,
-        leased: bool,
-    ) {
-        self.reactors[reactor].signals.admitted();
-        let lane = candidate.lane;
-        if place == Place::Memory {
-            let active = Active::fresh(reactor, candidate, now, leased);
-            let weight = active.weight;
-            self.active.insert(id, active);
-            self.scheduler.offer(reactor, id, lane, weight, Arrival::Fresh);
-        } else {
-            self.scheduler.stored(reactor, lane, place);
-        }
-    }
-
-    /// The ledger has it already.
-    pub(super) fn suppressed(&self, reactor: usize, candidate: &Candidate) {
-        self.reactors[reactor].signals.duplicate(&candidate.event.id);
-    }
-}
-
-impl Active {
-    fn fresh(reactor: usize, candidate: Candidate, since: HostTime, leased: bool) -> Self {
-        let Candidate { event, origin, identity, key, lane, .. } = candidate;
-        let weight = event.weight();
-        Self {
-            reactor,
-            event,
-            identity,
-            key,
-            lane,
-            origin,
-            since,
-            history: Vec::new(),
-            redrive_of: None,
-            weight,
-            after: None,
-            committing: None,
-            conflicts: 0,
-            leased,
-            cancelled: false,
-            number: None,
-            ran_by: None,
-            span: None,
-        }
     }
 }
 

@@ -331,13 +331,12 @@ impl Host {
         match input {
             Input::RunsEnded(runs) => runs.into_iter().try_for_each(|ran| self.run_ended(ran))?,
             Input::Committed(answers) => self.settle(answers),
-            Input::Admitted { channel, cursor, batch, answers } => self.admitted(channel, cursor, batch, &answers),
             Input::HeldWritten { reactor, lane } => {
                 self.holding -= 1;
                 self.scheduler.held_written(reactor, lane);
             }
             Input::Received { inlet, asked, started, at, answer } => self.received(inlet, asked, (started, at), answer),
-            Input::Entered { inlet, batch, entered } => self.entered(inlet, batch, entered)?,
+            Input::Entered(batch, entered) => self.entered(batch, entered)?,
             Input::Stored { inlet, receipts } => self.stored(inlet, receipts),
             Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
             Input::Deleted { inlet, answer } => self.deleted(inlet, answer),

@@ -60,8 +60,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::channel::{self, Depth, Receipt, Received};
-use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Message, Offset, Origin, Version};
-use crate::store::{Admitted, Commit, Committed, Ending, Entered, Request, StoreError, Target};
+use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Message, Origin, Version};
+use crate::store::{Commit, Committed, Ending, Entered, Request, StoreError, Target};
 
 use enter::Entering;
 use invoke::Guest;
@@ -169,12 +169,10 @@ enum Input {
     RunsEnded(Vec<claim::Ran>),
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
-    /// The store answered an admission.
-    Admitted { channel: usize, cursor: Offset, batch: Entering, answers: Vec<Admitted> },
     /// A channel outside answered, or did not.
     Received { inlet: usize, asked: usize, started: Instant, at: Instant, answer: channel::Result<Vec<Received>> },
-    /// The store answered a reception.
-    Entered { inlet: usize, batch: Vec<(LeaseId, Entering)>, entered: Entered },
+    /// The store has entered what was taken in from a channel.
+    Entered(Entering, Entered),
     /// The store has copies of received messages.
     Stored { inlet: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.

@@ -147,14 +147,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<LogRecord>>;
     /// The first offset that has not been admitted yet (1 in a new channel).
     fn cursor(&self, channel: ChannelId) -> Result<Offset>;
-    /// Advances a channel's cursor and admits the deliveries of what was read, in one transaction: each delivery whose
-    /// (reactor, key) is in the ledger within its window is a duplicate, the others are entered as in progress.
-    /// Survives the process, not a power cut, after which the same records are read again.
-    fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Vec<Admitted>>>;
-
-    /// Admits the deliveries of received messages, like [`Store::admit`], in one transaction with the records of those
-    /// that are new. Survives the process; *durable* where a message ends here otherwise than as a duplicate.
-    fn receive(&self, reception: Reception) -> BoxFuture<'_, Result<Entered>>;
+    /// Enters what was taken in from a channel, and moves its cursor, in one transaction. Each delivery whose (reactor, key)
+    /// is in the ledger within its window is a duplicate, the others are entered as in progress; those of received messages
+    /// with the record of their message. Survives the process, not a power cut, after which records of a log are read again
+    /// and messages come again; *durable* where a received message ends here otherwise than as a duplicate.
+    fn enter(&self, batch: Batch) -> BoxFuture<'_, Result<Entered>>;
 
     // --- run: the owner ----------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 use super::fixture::*;
 use crate::event::DeliveryId;
 use crate::store::{
-    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, LaneState, Place, Request, StoredDelivery,
+    Admitted, Batch, Commit, Committed, DeadFilter, DeadLetter, Ending, LaneState, Place, Request, StoredDelivery,
 };
 
 fn all(f: &Fixture<'_>) -> Vec<crate::store::StoredDead> {
@@ -54,7 +54,7 @@ pub fn dead_letters_are_selected(harness: &mut dyn Harness) {
         DeadLetter { key: key(2), reason: "trap".into(), ..base.clone() },
         DeadLetter { key: key(3), reactor: None, at: later, ..base.clone() },
     ];
-    wait(f.store.admit(Admission { dead, ..f.admission(Vec::new(), at(0)) })).unwrap();
+    wait(f.store.enter(Batch { dead, ..f.batch(Vec::new(), at(0)) })).unwrap();
     let find = |filter: DeadFilter| -> Vec<_> {
         f.store.dead_letters(&filter).unwrap().iter().map(|dead| dead.letter.key).collect()
     };
@@ -161,7 +161,7 @@ pub fn redrive_of_nothing(harness: &mut dyn Harness) {
     let f = fixture(harness);
     assert_eq!(redrive(&f, 99), None);
     let nobodys = DeadLetter { reactor: None, ..f.letter(1) };
-    wait(f.store.admit(Admission { dead: vec![nobodys], ..f.admission(Vec::new(), at(0)) })).unwrap();
+    wait(f.store.enter(Batch { dead: vec![nobodys], ..f.batch(Vec::new(), at(0)) })).unwrap();
     assert_eq!(redrive(&f, all(&f)[0].id), None, "there is nobody to run it");
     assert_eq!(all(&f).len(), 1);
 }

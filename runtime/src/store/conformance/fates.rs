@@ -5,7 +5,7 @@ use super::dead::redrive;
 use super::fixture::*;
 use crate::event::{DeliveryId, Offset, Origin};
 use crate::store::{
-    Admission, Admitted, Asked, Behind, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Fate, NewDelivery,
+    Admitted, Asked, Batch, Behind, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Fate, NewDelivery,
     Place, Request, StoredDead, Upkeep,
 };
 
@@ -244,7 +244,7 @@ pub fn dropped_letters_are_forgotten(harness: &mut dyn Harness) {
         retention: vec![(f.channel, 3 * DAY)],
         away: DAY,
     };
-    wait(f.store.admit(Admission { now: at(10), ..f.admission(Vec::new(), at(10)) })).unwrap();
+    wait(f.store.enter(Batch { now: at(10), ..f.batch(Vec::new(), at(10)) })).unwrap();
     f.store.maintain(&upkeep(2)).unwrap();
     assert_eq!(fate(&f, 1, 1), Some(Fate::Dropped(letter, "rejected".into())));
     f.store.maintain(&upkeep(5)).unwrap();

@@ -9,7 +9,7 @@ use crate::attribute::Attribute;
 use crate::event::{
     AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version,
 };
-use crate::store::{Admission, Admitted, Commit, Committed, DeadLetter, Ending, NewDelivery, Place, Store};
+use crate::store::{Admitted, Batch, Commit, Committed, DeadLetter, Ending, NewDelivery, Place, Store};
 
 /// A store under test.
 pub trait Harness {
@@ -91,26 +91,17 @@ impl Fixture<'_> {
         NewDelivery { lane: Some(key(lane)), ..self.new_delivery(number, place) }
     }
 
-    /// An admission of these deliveries.
-    pub fn admission(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Admission {
-        Admission {
-            channel: self.channel,
-            cursor: Offset(1),
-            now,
-            deliveries,
-            dead: Vec::new(),
-            forward: Vec::new(),
-            drop: Vec::new(),
-            unrouted: 0,
-        }
+    /// A batch of these deliveries, as if they had been read from the log.
+    pub fn batch(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Batch {
+        Batch { cursor: Some(Offset(1)), deliveries, ..Batch::new(self.channel, now) }
     }
 
-    /// Admits deliveries.
+    /// Enters deliveries.
     pub fn admit(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Vec<Admitted> {
-        wait(self.store.admit(self.admission(deliveries, now))).unwrap()
+        wait(self.store.enter(self.batch(deliveries, now))).unwrap().answers
     }
 
-    /// Admits one delivery, which must be new.
+    /// Enters one delivery, which must be new.
     pub fn admit_one(&self, delivery: NewDelivery) -> DeliveryId {
         match self.admit(vec![delivery], at(0))[..] {
             [Admitted::New(id)] => id,

@@ -16,9 +16,9 @@ use tokio::sync::Notify;
 use self::inner::{Inner, Log};
 use super::rejected::Rejected;
 use super::{
-    Admission, Admitted, Asked, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord,
-    Mark, OutboxRecord, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError,
-    StoredDead, StoredDelivery, Target, Upkeep,
+    Asked, Batch, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord, Mark,
+    OutboxRecord, Place, ReactorStats, Recovered, Request, Result, Stats, Store, StoreError, StoredDead,
+    StoredDelivery, Target, Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -144,12 +144,8 @@ impl Store for MemoryStore {
         self.read().log(channel).map(|log| log.cursor)
     }
 
-    fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Vec<Admitted>>> {
-        ready(self.write().and_then(|mut inner| inner.admit(&admission))).boxed()
-    }
-
-    fn receive(&self, reception: Reception) -> BoxFuture<'_, Result<Entered>> {
-        ready(self.write().and_then(|mut inner| inner.receive(&reception))).boxed()
+    fn enter(&self, batch: Batch) -> BoxFuture<'_, Result<Entered>> {
+        ready(self.write().and_then(|mut inner| inner.enter(&batch))).boxed()
     }
 
     fn mark(&self, marks: &[Mark]) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::admit;
+use super::enter;
 use super::fault::{Fault, Sql};
 use super::group::Group;
 use super::rows::{
@@ -173,7 +173,7 @@ pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDeli
         place: Place::Memory,
         redrive: true,
     };
-    admit::insert(group, delivery, &new, now, Some(id), false)?;
+    enter::insert(group, delivery, &new, now, Some(id), false)?;
     group.count("dead", reactor, -1);
     let mut select = group.conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE id = ?1"))?;
     let mut rows = select.query([int(delivery.0)])?;

@@ -8,7 +8,6 @@
 //! Damage is found: pages of the database have checksums (`seal`, `vfs`), the frames of the log have `SQLite`'s (`frames`), and
 //! a note says how much of the log must be there (`note`, `guard`).
 
-mod admit;
 mod assure;
 mod bell;
 mod checkpoint;
@@ -18,6 +17,7 @@ mod commit;
 mod create;
 mod dead;
 mod deliveries;
+mod enter;
 mod fates;
 mod fault;
 mod folder;
@@ -39,7 +39,6 @@ mod outbox;
 mod patience;
 mod queue;
 mod readers;
-mod receive;
 mod room;
 mod rows;
 mod seal;
@@ -70,9 +69,8 @@ use self::queue::Queue;
 use self::readers::Readers;
 use self::writer::Terms;
 use super::{
-    Admission, Admitted, Asked, Blocked, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate, Incoming, LogRecord,
-    Mark, OutboxRecord, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery,
-    Upkeep,
+    Asked, Batch, Blocked, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate, LogRecord, Mark, OutboxRecord,
+    Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery, Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -211,25 +209,17 @@ impl Store for SqliteStore {
         self.readers.read(|conn| log::cursor(conn, channel))
     }
 
-    fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Vec<Admitted>>> {
+    fn enter(&self, batch: Batch) -> BoxFuture<'_, Result<Entered>> {
         if let Err(error) = self.owned() {
             return Box::pin(std::future::ready(Err(error)));
         }
-        let dead: usize = admission.dead.iter().map(|letter| letter.message.size() + 512).sum();
-        let bytes = admission.deliveries.len() * 256 + dead;
-        let terms = Terms { intake: true, bytes, ..SOON };
-        self.queue.ask(terms, move |group| admit::apply(group, &admission))
-    }
-
-    fn receive(&self, reception: Reception) -> BoxFuture<'_, Result<Entered>> {
-        if let Err(error) = self.owned() {
-            return Box::pin(std::future::ready(Err(error)));
-        }
-        let weight = |incoming: &Incoming| incoming.message.size() + incoming.deliveries.len() * 256 + 256;
-        let bytes = reception.messages.iter().map(weight).sum();
-        let durable = reception.messages.iter().any(|one| !one.dead.is_empty() || one.unrouted > 0);
+        let messages: usize = batch.messages.iter().map(|one| one.message.size() + 256).sum();
+        let dead: usize = batch.dead.iter().map(|letter| letter.message.size() + 512).sum();
+        let bytes = messages + batch.deliveries.len() * 256 + dead;
+        // A record of the log would be read again; a message that is settled does not come again.
+        let durable = batch.cursor.is_none() && (!batch.dead.is_empty() || batch.unrouted > 0);
         let terms = Terms { durable, intake: true, bytes, ..SOON };
-        self.queue.ask(terms, move |group| receive::apply(group, &reception))
+        self.queue.ask(terms, move |group| enter::apply(group, &batch))
     }
 
     fn mark(&self, marks: &[Mark]) -> Result<()> {
