@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reactor_runtime::event::{ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version};
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::store::{Admitted, Batch, Commit, Committed, Ending, NewDelivery, Place, Store};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
+use reactor_runtime::store::{Admitted, Batch, Commit, Committed, Ending, NewDelivery, Place, StoreClient, StoreOwner};
 
 const BATCH: usize = 256;
 const BODY: usize = 500;
@@ -33,7 +33,7 @@ fn measure(what: &str, events: usize, work: impl FnOnce()) {
 
 struct Bench {
     events: usize,
-    store: SqliteStore,
+    store: SqliteOwner,
     channel: ChannelId,
     reactor: ReactorId,
     wait: tokio::runtime::Runtime,
@@ -123,7 +123,7 @@ fn main() {
     let events = 200 / scale * BATCH;
     let dir = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
     let path = dir.path().join("data");
-    let store = SqliteStore::open(&path, &OpenOptions::owner(64)).unwrap();
+    let store = SqliteOwner::own(&path, &OpenOptions::owner(64)).unwrap();
     let (channel, reactor) = (store.channel_id("bench").unwrap(), store.reactor_id("bench").unwrap());
     let wait = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut bench = Bench { events, store, channel, reactor, wait, key: 0, commit: 0 };
@@ -143,6 +143,6 @@ fn main() {
     println!("write-ahead log: {} MiB", log >> 20);
     drop(bench);
     let start = Instant::now();
-    drop(SqliteStore::open(&path, &OpenOptions::owner(64)).unwrap());
+    drop(SqliteOwner::own(&path, &OpenOptions::owner(64)).unwrap());
     println!("open and close with a million in the ledger: {:?}", start.elapsed());
 }

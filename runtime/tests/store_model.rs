@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use reactor_runtime::event::{ChannelId, DeliveryId, HostTime, Offset, Origin, ReactorId, Version};
 use reactor_runtime::store::conformance::{key, message, record, wait};
 use reactor_runtime::store::memory::MemoryStore;
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
 use reactor_runtime::store::{
-    Batch, Commit, DeadFilter, DeadLetter, Ending, Incoming, NewDelivery, Place, Request, Store, Target, Upkeep,
+    Batch, Commit, DeadFilter, DeadLetter, Ending, Incoming, NewDelivery, Place, Request, StoreClient, StoreOwner,
+    Target, Upkeep,
 };
 
 const START: u64 = 4_000_000_000_000;
@@ -134,7 +135,7 @@ fn pick(memo: &Memo, number: u8) -> DeliveryId {
 }
 
 /// The attempt that the store expects next, so that most commits are not stale.
-fn next_attempt(store: &dyn Store, id: DeliveryId) -> Option<(ReactorId, u32)> {
+fn next_attempt(store: &dyn StoreClient, id: DeliveryId) -> Option<(ReactorId, u32)> {
     let all = [ReactorId(1), ReactorId(2)].into_iter().flat_map(|reactor| {
         let mut found = store.spilled(reactor, DeliveryId(0), usize::MAX >> 1).unwrap();
         found.extend(store.due(reactor, (HostTime(0), DeliveryId(0)), HostTime(u64::MAX), 10_000).unwrap());
@@ -147,7 +148,7 @@ fn next_attempt(store: &dyn Store, id: DeliveryId) -> Option<(ReactorId, u32)> {
     Some((found.reactor, u32::try_from(found.history.len()).unwrap() + 1))
 }
 
-fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
+fn commit_of(store: &dyn StoreClient, memo: &mut Memo, change: &Change) -> Commit {
     memo.number += 1;
     let delivery = pick(memo, change.delivery);
     let (reactor, attempt) = next_attempt(store, delivery).unwrap_or((ReactorId(1 + u32::from(change.hold % 2)), 1));
@@ -195,7 +196,7 @@ fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
     }
 }
 
-fn batch_read(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Batch> {
+fn batch_read(store: &dyn StoreClient, memo: &Memo, step: &Step) -> Option<Batch> {
     let Step::Admit { keys, dead, unrouted, drop, read } = step else { return None };
     let cursor = store.cursor(ChannelId(1)).unwrap().0;
     let records = store.read_log(ChannelId(1), Offset(cursor), usize::from(*read).max(1), 1 << 20).unwrap();
@@ -248,10 +249,10 @@ fn batch_received(memo: &Memo, step: &Step) -> Option<Batch> {
 }
 
 /// Asks one store; what it answers, as text.
-fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], read: Option<&Batch>) -> String {
+fn ask(store: &dyn StoreOwner, memo: &Memo, step: &Step, commits: &[Commit], read: Option<&Batch>) -> String {
     let dead = |number: u8| memo.letters.get(usize::from(number) % memo.letters.len().max(1)).copied().unwrap_or(99);
     let request = |request: Request| {
-        store.request(request).unwrap();
+        wait(store.request(request)).unwrap();
         store.requests(0).unwrap()[0].0
     };
     match step {
@@ -265,9 +266,11 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], read: Op
         Step::Start(slot, number) => format!("{:?}", store.mark(&[((*slot).into(), Some((pick(memo, *number), 1)))])),
         Step::End(slot) => format!("{:?}", store.mark(&[((*slot).into(), None)])),
         Step::Redrive(number) => {
-            format!("{:?}", store.redrive(request(Request::Redrive(dead(*number))), dead(*number)))
+            format!("{:?}", wait(store.redrive(request(Request::Redrive(dead(*number))), dead(*number))))
         }
-        Step::Drop(number) => format!("{:?}", store.drop_dead(request(Request::Drop(dead(*number))), dead(*number))),
+        Step::Drop(number) => {
+            format!("{:?}", wait(store.drop_dead(request(Request::Drop(dead(*number))), dead(*number))))
+        }
         Step::Maintain => {
             let retention = vec![(ChannelId(1), Duration::from_millis(200)), (OUTSIDE, Duration::from_millis(150))];
             let upkeep =
@@ -282,13 +285,13 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], read: Op
         }
         Step::Restart(leased) => {
             let leased: &[ChannelId] = if *leased { &[OUTSIDE] } else { &[] };
-            format!("{:?}", store.recover(leased))
+            format!("{:?}", wait(store.recover(leased)))
         }
     }
 }
 
 /// Everything that can be read, as text.
-fn picture(store: &dyn Store) -> String {
+fn picture(store: &dyn StoreOwner) -> String {
     let mut text = format!("{:?}\n{:?}\n", store.stats().unwrap(), store.requests(0).unwrap());
     text += &format!("{:?}\n", store.blocked().unwrap());
     for channel in [ChannelId(1), ChannelId(2), OUTSIDE] {
@@ -309,9 +312,9 @@ fn picture(store: &dyn Store) -> String {
     text + &format!("{:#?} {:?}", store.dead_letters(&DeadFilter::default()).unwrap(), store.next_commit())
 }
 
-fn open(dir: &std::path::Path) -> SqliteStore {
+fn open(dir: &std::path::Path) -> SqliteOwner {
     let options = OpenOptions { segment_rows: 16, reserve: 4_096, ..OpenOptions::owner(4) };
-    SqliteStore::open(dir, &options).unwrap()
+    SqliteOwner::own(dir, &options).unwrap()
 }
 
 fn compare(steps: &[Step]) -> Result<(), TestCaseError> {

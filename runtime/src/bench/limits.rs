@@ -17,8 +17,8 @@ use super::{BATCH, Subject, histogram, record, rig};
 use crate::event::{DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
 use crate::pipeline::decode::{Decoded, Settings, decode};
 use crate::pipeline::invoke::{Call, Run, StateView};
-use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{Admitted, Batch, Commit, Committed, Ending, NewDelivery, Place, Store, Target};
+use crate::store::sqlite::{OpenOptions, SqliteOwner};
+use crate::store::{Admitted, Batch, Commit, Committed, Ending, NewDelivery, Place, StoreClient, StoreOwner, Target};
 
 /// How long an fsync of 4 KiB takes in a folder.
 pub(super) fn fsync(dir: &Path) -> anyhow::Result<Histogram<u64>> {
@@ -155,7 +155,7 @@ impl<'s> Sandbox<'s> {
 /// The store alone: the same messages, deliveries and rows, with the same group commit; events/s.
 pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::Result<f64> {
     let dir = rig::folder(&subject.dir)?;
-    let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(1))?);
+    let store = Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(1))?);
     let mut rows = Rows::new(&*store, runs)?;
     let runtime = rig::threads("bench-store", 2)?;
     let channel = store.channel_id(super::CHANNEL)?;
@@ -219,7 +219,7 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
 
 /// Publishes as fast as it can.
 pub(super) async fn publish(
-    store: &dyn Store,
+    store: &dyn StoreClient,
     channel: crate::event::ChannelId,
     samples: &Samples,
     events: usize,
@@ -240,7 +240,7 @@ struct Rows<'r> {
 }
 
 impl<'r> Rows<'r> {
-    fn new(store: &dyn Store, runs: &'r [Run]) -> anyhow::Result<Self> {
+    fn new(store: &dyn StoreClient, runs: &'r [Run]) -> anyhow::Result<Self> {
         let mut targets = BTreeMap::new();
         for emit in runs.iter().flat_map(|run| &run.emits) {
             targets.insert(emit.channel.clone(), Target::Log(store.channel_id(&emit.channel)?));

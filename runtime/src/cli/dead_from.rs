@@ -12,7 +12,7 @@ use crate::channel::send::send;
 use crate::channel::{self, ChannelError, MAX_BATCH, Receipt, Received, Remote, Sink, Source};
 use crate::event::{Message, ReactorId};
 use crate::pipeline::forward::{Note, sent_back};
-use crate::store::{DeadFilter, Request, Store};
+use crate::store::{DeadFilter, Request, StoreClient};
 
 use super::exit::{self, Exit};
 use super::letters::each;
@@ -41,7 +41,7 @@ struct Report {
 /// Redrives what is in the queue of a channel.
 pub(super) fn redrive(
     project: &Project,
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn StoreClient>,
     names: &BTreeMap<ReactorId, String>,
     from: &str,
     json: bool,
@@ -79,7 +79,7 @@ pub(super) fn redrive(
 
 struct Run<'r> {
     project: &'r Project,
-    store: &'r Arc<dyn Store>,
+    store: &'r Arc<dyn StoreClient>,
     source: &'r dyn Source,
     remotes: BTreeMap<String, Remote>,
     /// This store's dead letters, by reactor and event.
@@ -129,7 +129,7 @@ impl Run<'_> {
         let Some(note) = note else { return Ok(false) };
         let event = (note.reactor.clone(), note.event_id.clone().unwrap_or_default());
         if let Some(id) = self.known.remove(&event) {
-            self.store.request(Request::Redrive(id))?;
+            self.store.request(Request::Redrive(id)).await?;
             self.report.redriven += 1;
             return Ok(true);
         }

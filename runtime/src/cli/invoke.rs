@@ -16,7 +16,7 @@ use crate::pipeline::invoke::{Call, Emit, Run, StateView, emitted_id};
 use crate::pipeline::judge::describe;
 use crate::pipeline::reading::Reading;
 use crate::plain::{json, line};
-use crate::store::Store;
+use crate::store::StoreClient;
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -146,7 +146,7 @@ impl Invoke {
 
 /// What is in the store, under what was given.
 struct View {
-    store: Option<(Arc<dyn Store>, ReactorId)>,
+    store: Option<(Arc<dyn StoreClient>, ReactorId)>,
     given: BTreeMap<String, Bytes>,
 }
 

@@ -14,7 +14,7 @@ use crate::channel::send::send;
 use crate::config::model::ChannelConfig;
 use crate::event::{ChannelId, Message, SystemAttributes};
 use crate::pipeline::reading::Reading;
-use crate::store::Store;
+use crate::store::StoreClient;
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -160,7 +160,7 @@ impl Publish {
 /// Where messages go.
 enum To {
     /// To the log of a local channel.
-    Log(Arc<dyn Store>, ChannelId),
+    Log(Arc<dyn StoreClient>, ChannelId),
     /// To a channel outside.
     Outside(Arc<dyn Sink>),
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::config::model::{Config, Unrouted};
 use crate::event::{ChannelId, Offset};
-use crate::store::{Batch, Place, Store, StoreError};
+use crate::store::{Batch, Place, StoreClient, StoreError};
 
 use super::emit::Destination;
 use super::enter::{Offer, Way};
@@ -81,7 +81,7 @@ impl Host {
 
 pub(super) fn intakes(
     config: &Config,
-    store: &dyn Store,
+    store: &dyn StoreClient,
     reactors: &[Reactor],
     ids: &BTreeMap<String, ChannelId>,
     signals: &Signals,

@@ -20,7 +20,7 @@ use tracing::Instrument;
 use tracing::instrument::Instrumented;
 
 use crate::event::DeliveryId;
-use crate::store::{Mark, Store, StoreError};
+use crate::store::{Mark, StoreError, StoreOwner};
 
 use super::guess::{Guessed, Guesses};
 use super::invoke::{Call, Run, StateView, span};
@@ -36,7 +36,7 @@ pub(super) struct Slots {
     marks: Vec<Mark>,
     starting: Vec<Starting>,
     guests: Handle,
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreOwner>,
     /// What has not passed its gate does not begin any more.
     closed: Arc<AtomicBool>,
     inputs: mpsc::UnboundedSender<Input>,
@@ -71,7 +71,7 @@ impl Slots {
     pub(super) fn new(
         count: usize,
         guests: Handle,
-        store: Arc<dyn Store>,
+        store: Arc<dyn StoreOwner>,
         inputs: mpsc::UnboundedSender<Input>,
     ) -> Self {
         Self {
@@ -207,7 +207,7 @@ impl Active {
 /// Runs the attempts of a turn, one after the other as long as none has to wait, and reports together what has ended.
 fn run_all(
     turn: Vec<Starting>,
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn StoreOwner>,
     closed: &Arc<AtomicBool>,
     inputs: mpsc::UnboundedSender<Input>,
 ) -> impl Future<Output = ()> + Send + use<> {
@@ -229,7 +229,7 @@ impl Starting {
     /// Ends with what is to be reported; dropped before that, it reports by itself.
     fn run(
         self,
-        store: Arc<dyn Store>,
+        store: Arc<dyn StoreOwner>,
         closed: Arc<AtomicBool>,
         inputs: mpsc::UnboundedSender<Input>,
     ) -> impl Future<Output = Option<Ran>> + Send + 'static {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::model::OnExhausted;
 use crate::event::{AttemptRecord, DeliveryId, HostTime, Message, Outcome, Version};
-use crate::store::{Commit, Committed, DeadLetter, Ending, Store, StoreError, Target};
+use crate::store::{Commit, Committed, DeadLetter, Ending, StoreError, StoreOwner, Target};
 
 use super::invoke::Run;
 use super::judge::{self, Verdict};
@@ -163,7 +163,7 @@ fn shorten(text: &str) -> String {
 ///
 /// On a full disk it keeps trying: what has run must be able to end. Any other error ends the host.
 pub(super) async fn committer(
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreOwner>,
     mut commits: mpsc::UnboundedReceiver<Commit>,
     inputs: mpsc::UnboundedSender<Input>,
     signals: Arc<Signals>,

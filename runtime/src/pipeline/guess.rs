@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 
 use crate::event::{DeliveryId, Outcome, Version};
-use crate::store::{Store, StoreError};
+use crate::store::{StoreError, StoreOwner};
 
 use super::invoke::{Call, Guest, Run, span};
 use super::state::Ahead;
@@ -54,7 +54,7 @@ impl Guesses {
     pub(super) fn run(
         self,
         head: &Run,
-        store: &dyn Store,
+        store: &dyn StoreOwner,
         slot: usize,
     ) -> Result<Vec<(DeliveryId, Guessed)>, StoreError> {
         let Self { reactor, state, head: mut after, list } = self;

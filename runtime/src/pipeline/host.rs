@@ -14,7 +14,7 @@ use crate::channel::Remote;
 use crate::clock::Clock;
 use crate::config::model::{Config, Settle};
 use crate::event::{ChannelId, DeliveryId, HostTime, ReactorId, Version};
-use crate::store::{Commit, Request, Store, StoreError, Target, Upkeep};
+use crate::store::{Commit, Request, StoreError, StoreOwner, Target, Upkeep};
 
 use super::claim::Slots;
 use super::deployment::{Deployment, End};
@@ -52,7 +52,7 @@ pub struct Parts {
     /// The checked configuration.
     pub config: Arc<Config>,
     /// The store, opened as its owner with at least `config.runtime.concurrency` slots.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn StoreOwner>,
     /// Time and randomness.
     pub clock: Arc<dyn Clock>,
     /// The channels outside, by name.
@@ -79,7 +79,7 @@ pub enum Control {
 /// See the module.
 pub struct Host {
     pub(super) config: Arc<Config>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreOwner>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) reactors: Vec<Reactor>,
     pub(super) by_id: HashMap<ReactorId, usize>,
@@ -110,7 +110,6 @@ pub struct Host {
     /// May be below zero for a moment: a message can leave before its commit has been answered here.
     pub(super) outbox: (i64, i64),
     pub(super) slots: Slots,
-    pub(super) next_commit: u64,
     pub(super) inputs: mpsc::UnboundedReceiver<Input>,
     pub(super) to_self: mpsc::UnboundedSender<Input>,
     pub(super) commits: mpsc::UnboundedSender<Commit>,
@@ -234,9 +233,8 @@ impl Host {
     }
 
     /// Sends a commit on its way. Numbers ascend in the order of sending.
-    pub(super) fn next_number(&mut self) -> Version {
-        self.next_commit += 1;
-        Version(self.next_commit - 1)
+    pub(super) fn next_number(&self) -> Version {
+        self.store.next_commit()
     }
 
     fn obey(&mut self, asked: Control) {
@@ -341,7 +339,7 @@ impl Host {
             Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
             Input::Deleted { inlet, answer } => self.deleted(inlet, answer),
             Input::Depth { inlet, answer } => self.looked(inlet, answer),
-            Input::Resent { request, dead, answer } => self.resent(request, dead, answer)?,
+            Input::Resent { request, dead, answer } => self.resent(request, dead, answer),
             Input::AskedAgain(number, request) => self.put_off(number, request),
             Input::AwayWritten(delivery) => self.put_away_written(delivery),
             Input::LeftOutbox(messages, bytes) => {

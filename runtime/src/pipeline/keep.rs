@@ -105,6 +105,7 @@ impl Host {
         let id = message.system.message_id.take().unwrap_or_default();
         message.system.dedup_id = Some(format!("{id}-{dead}-{}", self.clock.wall().as_millisecond()));
         let (source, inputs) = (Arc::clone(&inlet.source), self.to_self.clone());
+        let (store, signals) = (Arc::clone(&self.store), Arc::clone(&self.signals));
         tokio::spawn(async move {
             let mut delay = FIRST_DELAY;
             let answer = loop {
@@ -116,7 +117,15 @@ impl Host {
                     answer => break answer,
                 }
             };
-            let _ = inputs.send(Input::Resent { request, dead, answer });
+            // It is decoded and routed anew when it is received, so its letter parks nothing.
+            let dropped = match answer {
+                Ok(()) => until_there_is_room(&signals, || store.drop_dead(request, dead)).await.map(drop),
+                Err(_) => Ok(()),
+            };
+            let _ = inputs.send(match dropped {
+                Ok(()) => Input::Resent { request, dead, answer },
+                Err(error) => Input::Fatal(error),
+            });
         });
     }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::channel::Remote;
 use crate::config::model::Config;
 use crate::event::ChannelId;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreClient, StoreError};
 
 use super::admit;
 use super::claim::Slots;
@@ -45,7 +45,7 @@ impl Host {
                 .remove(name)
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
             let id = until_there_is_room(&signals, || ready(store.reactor_id(name))).await?;
-            let state = ReactorState::new(Arc::clone(&store), id, Arc::clone(&room));
+            let state = ReactorState::new(Arc::clone(&store) as Arc<dyn StoreClient>, id, Arc::clone(&room));
             let reactor = (reactor.clone(), config.runtime.hop_limit);
             reactors.push(Reactor::new(id, reactor, guest, state, signals.reactor(name), Arc::clone(&destinations)));
         }
@@ -57,7 +57,6 @@ impl Host {
         tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals), counted));
         let mut host = Self {
             epoch: (store.host_time()?, clock.elapsed()),
-            next_commit: store.next_commit()?,
             foreign_seen: Some(store.foreign_changes()?),
             scheduler: Scheduler::new(&specs, permits, config.runtime.queue_memory),
             slots: Slots::new(permits, guest_threads, Arc::clone(&store), to_self.clone()),
@@ -150,7 +149,7 @@ impl Host {
 /// The numbers of the channels, which new ones get now.
 async fn numbered(
     config: &Config,
-    store: &dyn Store,
+    store: &dyn StoreClient,
     signals: &Signals,
 ) -> Result<BTreeMap<String, ChannelId>, StoreError> {
     let mut numbers = BTreeMap::new();

@@ -129,11 +129,11 @@ pub struct NewDelivery {
 pub enum Place {
     /// In the owner's memory, to be run as soon as there is room.
     Memory,
-    /// In the store only: the reactor's queue was full. See [`Store::spilled`](super::Store::spilled).
+    /// In the store only: the reactor's queue was full. See [`StoreClient::spilled`](super::StoreClient::spilled).
     Spilled,
-    /// In the store only: the lane's head waits. See [`Store::held`](super::Store::held).
+    /// In the store only: the lane's head waits. See [`StoreClient::held`](super::StoreClient::held).
     Held,
-    /// In the store only, until it is due. See [`Store::due`](super::Store::due).
+    /// In the store only, until it is due. See [`StoreClient::due`](super::StoreClient::due).
     Waiting,
     /// In the store only: its message is with the queue outside, and it goes on when that is received again.
     Away,
@@ -186,7 +186,8 @@ pub struct StoredDelivery {
 /// by `after` was applied. Otherwise nothing of it is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
-    /// Its number, and the version of the state values it writes. Ascending in the order of calls.
+    /// Its number, from [`StoreOwner::next_commit`](super::StoreOwner::next_commit), and the version of the state values it
+    /// writes. Ascending in the order of calls.
     pub number: Version,
     /// Which delivery.
     pub delivery: DeliveryId,
@@ -415,7 +416,7 @@ pub enum LaneState {
     Parked,
 }
 
-/// What [`Store::maintain`](super::Store::maintain) needs to know.
+/// What [`StoreOwner::maintain`](super::StoreOwner::maintain) needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Upkeep {
     /// Now.

@@ -41,9 +41,9 @@ fn dies(f: &Fixture<'_>, number: u64, delivery: DeliveryId, offset: u64, key: u6
 }
 
 fn drop_it(f: &Fixture<'_>, letter: u64) {
-    f.store.request(Request::Drop(letter)).unwrap();
+    f.request(Request::Drop(letter));
     let (request, _) = f.store.requests(0).unwrap()[0];
-    f.store.drop_dead(request, letter).unwrap();
+    f.drop_dead(request, letter);
 }
 
 /// Each delivery is told as it stands: in progress, waiting, done, dead; and nothing of what was never admitted.

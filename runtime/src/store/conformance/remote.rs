@@ -94,7 +94,7 @@ pub fn leased_deliveries_are_away_after_a_crash(harness: &mut dyn Harness) {
     f.commit(f.failed(1, waiting, 1, at(50)));
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[f.channel]).unwrap();
+    let recovered = f.recover(&[f.channel]);
     assert!(recovered.lanes.is_empty(), "nothing is in the way of a lane: {recovered:?}");
     assert!(f.spilled().is_empty() && f.held(7).is_empty());
     assert_eq!(f.store.next_due(f.reactor, (HostTime(0), DeliveryId(0))).unwrap(), None);
@@ -104,10 +104,10 @@ pub fn leased_deliveries_are_away_after_a_crash(harness: &mut dyn Harness) {
     assert_eq!(receive_one(&f, f.in_lane(4, 7, Place::Memory)), Admitted::Active(waiting));
     wait(f.store.away(vec![waiting])).unwrap();
     assert_eq!(resumed(receive_one(&f, f.in_lane(4, 7, Place::Memory))).id, waiting);
-    f.store.recover(&[]).unwrap();
+    f.recover(&[]);
     assert_eq!(f.spilled(), [&ids[..], &[waiting]].concat(), "no lease is needed any more");
     let own = f.in_memory(9);
-    f.store.recover(&[f.channel]).unwrap();
+    f.recover(&[f.channel]);
     assert!(f.spilled().contains(&own) && f.spilled().contains(&ids[0]), "what has no lease cannot lose it");
 }
 
@@ -118,7 +118,7 @@ pub fn what_was_away_stands_in_no_ones_way(harness: &mut dyn Harness) {
     f.store.mark(&[(0, Some((ids[1], 1))), (1, Some((ids[2], 1)))]).unwrap();
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[f.channel]).unwrap();
+    let recovered = f.recover(&[f.channel]);
     assert_eq!(recovered.interrupted.iter().map(|(delivery, _)| delivery.id).collect::<Vec<_>>(), [ids[1]]);
     assert_eq!(recovered.ahead.iter().map(|(.., delivery)| *delivery).collect::<Vec<_>>(), [ids[2]]);
 }
@@ -157,7 +157,7 @@ pub fn what_was_dropped_is_new_when_it_is_received_again(harness: &mut dyn Harne
         let id = new_id(&receive_one(&f, f.new_delivery(number, Place::Memory)));
         f.commit(f.died(number, id, f.letter(number)));
         let letter = f.store.dead_letters(&crate::store::DeadFilter::default()).unwrap()[0].id;
-        f.store.drop_dead(0, letter).unwrap();
+        f.drop_dead(0, letter);
         let again = NewDelivery { redrive, ..f.new_delivery(number, Place::Memory) };
         let again = new_id(&receive_one(&f, again));
         f.commit(f.done(number + 2, again));

@@ -37,7 +37,7 @@ pub fn counts_are_conserved(harness: &mut dyn Harness) {
     f.admit(vec![f.new_delivery(0, Place::Memory)], at(1));
     harness.crash();
     let f = fixture(harness);
-    f.store.recover(&[]).unwrap();
+    f.recover(&[]);
     let counts = f.counts();
     let seen = (counts.delivered, counts.done, counts.dead, counts.active, counts.waiting);
     assert_eq!(seen, (10, 1, 1, 8, 1));
