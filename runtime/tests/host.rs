@@ -14,7 +14,7 @@ use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Guest, Run, Usage};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
-use reactor_runtime::store::{DeadFilter, ReactorStats, StoreClient, StoreError, StoreOwner};
+use reactor_runtime::store::{DeadFilter, ReactorStats, StoreError, StoreOwner};
 use tokio::sync::{Notify, mpsc};
 
 const CONFIG: &str = r#"

@@ -32,7 +32,7 @@ impl Host {
     pub(super) fn read_logs(&mut self) -> Result<(), StoreError> {
         for index in 0..self.channels.len() {
             let intake = &self.channels[index];
-            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.scheduler.is_hungry(*r));
+            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.is_hungry(*r));
             let rests = intake.resting.is_some_and(|until| Instant::now() < until);
             if intake.pending && !intake.busy && !rests && hungry && !self.outbox_is_full() {
                 self.read_log(index)?;

@@ -10,12 +10,13 @@ use crate::store::{
     Admitted, Batch, DeadLetter, Entered, LogRecord, NewDelivery, Place, StoreError, StoredDelivery, Target,
 };
 
+use super::delivery::Delivery;
 use super::host::Host;
 use super::intake::Candidate;
 use super::lease::LeaseId;
 use super::room::until_there_is_room;
 use super::schedule::Arrival;
-use super::{Active, Input, sizes};
+use super::{Input, sizes};
 
 /// How a message is taken in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub(super) struct Awaited {
     pub(super) held: Vec<DeliveryId>,
     /// Those of them that go on in memory.
     pub(super) resumed: Vec<StoredDelivery>,
-    /// One of them is just being put away.
+    /// One of them is just being parked.
     pub(super) too_early: bool,
     /// Its record, if something new came of it.
     pub(super) record: Option<Offset>,
@@ -70,7 +71,7 @@ impl Host {
         let sorted = self.channels[channel].channel.sort(record, at);
         for candidate in sorted.candidates {
             let reactor = self.by_id[&candidate.reactor];
-            let place = self.scheduler.place(reactor, candidate.lane);
+            let place = self.deliveries.place(reactor, candidate.lane);
             let config = &self.reactors[reactor].config;
             offer.deliveries.push(NewDelivery {
                 reactor: candidate.reactor,
@@ -130,7 +131,7 @@ impl Host {
             self.delivery_entered(candidate, answer, now, None);
         }
         if self.inlets.iter().all(|inlet| !self.channels[inlet.intake].busy) {
-            self.left.clear();
+            self.deliveries.nothing_is_received();
         }
         Ok(())
     }
@@ -157,7 +158,7 @@ impl Host {
                 self.admitted_one(reactor, id, candidate, place, now, leased);
             }
             (Admitted::Active(id), Some((awaited, _))) => {
-                awaited.too_early |= self.leaving.contains(&id) || self.left.contains(&id);
+                awaited.too_early |= self.deliveries.was_parked(id);
                 awaited.open.push(id);
             }
             (Admitted::Resumed(stored), Some((awaited, _))) => {
@@ -184,39 +185,9 @@ impl Host {
         self.reactors[reactor].signals.admitted();
         let lane = candidate.lane;
         if place == Place::Memory {
-            let active = Active::fresh(reactor, candidate, now, leased);
-            let weight = active.weight;
-            self.active.insert(id, active);
-            self.scheduler.offer(reactor, id, lane, weight, Arrival::Fresh);
+            self.deliveries.enter(Delivery::new(reactor, id, candidate, now, leased), Arrival::Fresh);
         } else {
-            self.scheduler.stored(reactor, lane, place);
-        }
-    }
-}
-
-impl Active {
-    fn fresh(reactor: usize, candidate: Candidate, since: HostTime, leased: bool) -> Self {
-        let Candidate { event, origin, identity, key, lane, .. } = candidate;
-        let weight = event.weight();
-        Self {
-            reactor,
-            event,
-            identity,
-            key,
-            lane,
-            origin,
-            since,
-            history: Vec::new(),
-            redrive_of: None,
-            weight,
-            after: None,
-            committing: None,
-            conflicts: 0,
-            leased,
-            cancelled: false,
-            number: None,
-            ran_by: None,
-            span: None,
+            self.deliveries.stored(reactor, lane, place);
         }
     }
 }
