@@ -17,9 +17,7 @@ use std::time::{Duration, Instant};
 use reactor_runtime::bench::meter;
 use reactor_runtime::bench::rig::Rig;
 use reactor_runtime::config;
-use reactor_runtime::event::{
-    AttemptRecord, ChannelId, HostTime, Identity, Message, Offset, Origin, ReactorId,
-};
+use reactor_runtime::event::{AttemptRecord, ChannelId, HostTime, Identity, Message, Offset, Origin, ReactorId};
 use reactor_runtime::pipeline::signal::Signals;
 use reactor_runtime::store::sqlite::SqliteOwner;
 use reactor_runtime::store::{Admitted, Batch, Commit, Ending, NewDelivery, Place, StoreClient, StoreOwner};
