@@ -23,7 +23,7 @@ use reactor_runtime::pipeline::forward::{DEAD_LETTER_ATTRIBUTE, sent_back};
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Effect, Emit, Guest, Run};
 use reactor_runtime::store::memory::MemoryStore;
-use reactor_runtime::store::{DeadFilter, ReactorStats, Request, Store};
+use reactor_runtime::store::{DeadFilter, ReactorStats, Request, StoreClient};
 use reactor_runtime::world::NoHttp;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -621,7 +621,7 @@ async fn what_the_channel_refuses_becomes_a_dead_letter_and_can_be_sent_again() 
     let letters = world.store.dead_letters(&DeadFilter::default()).expect("letters");
     assert_eq!((letters.len(), letters[0].letter.reason.as_str()), (1, "undeliverable"));
     assert!(letters[0].letter.detail.contains("made up"));
-    world.store.request(Request::Redrive(letters[0].id)).expect("asked");
+    world.store.request(Request::Redrive(letters[0].id)).await.expect("asked");
     world.start(done(), done()).until_idle().await;
     assert_eq!(world.sink.inner().sent.len(), 2);
     assert!(world.store.dead_letters(&DeadFilter::default()).expect("letters").is_empty());
@@ -639,7 +639,7 @@ async fn what_is_no_event_is_kept_and_deleted() {
     reasons.sort_unstable();
     assert_eq!(reasons, ["invalid-event", "unrouted"]);
     for letter in &letters {
-        world.store.request(Request::Redrive(letter.id)).expect("asked");
+        world.store.request(Request::Redrive(letter.id)).await.expect("asked");
     }
     // Somebody wants the one now, and the other stays what it is.
     world.config = world.config.replacen("on = [\"t\"]", "on = [\"t\", \"nobodys\"]", 1);

@@ -12,7 +12,7 @@ use reactor_runtime::bench::rig::Rig;
 use reactor_runtime::channel::KINDS;
 use reactor_runtime::config::{self, model::Config};
 use reactor_runtime::event::{ChannelId, Message};
-use reactor_runtime::store::Store;
+use reactor_runtime::store::StoreClient;
 use reactor_runtime::wasm::{Compiler, Engine, EngineOptions, GuestSpec, LoadedModule};
 
 /// Accounts that the events are about.
@@ -102,12 +102,12 @@ pub(crate) fn flood(rig: Rig, events: impl ExactSizeIterator<Item = Message>) ->
     Flood { took: start.elapsed(), cpu: meter.used().cpu_in_all(), done: done(&*store) - before }
 }
 
-fn done(store: &dyn Store) -> u64 {
+fn done(store: &dyn StoreClient) -> u64 {
     store.stats().expect("counts").reactors.iter().map(|reactor| reactor.done).sum()
 }
 
 /// Appends in batches.
-pub(crate) fn append(store: &dyn Store, channel: ChannelId, messages: impl Iterator<Item = Message>) {
+pub(crate) fn append(store: &dyn StoreClient, channel: ChannelId, messages: impl Iterator<Item = Message>) {
     let mut messages = messages.peekable();
     while messages.peek().is_some() {
         let batch = messages.by_ref().take(1_024).collect();

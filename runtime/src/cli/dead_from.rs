@@ -13,7 +13,7 @@ use crate::channel::{ChannelError, KINDS, Lease, Receipt, Received, Remote, Sink
 use crate::clock::SystemClock;
 use crate::event::{Message, ReactorId};
 use crate::pipeline::forward::{Note, sent_back};
-use crate::store::{DeadFilter, Request, Store};
+use crate::store::{DeadFilter, Request, StoreClient};
 
 use super::exit::{self, Exit};
 use super::letters::each;
@@ -42,7 +42,7 @@ struct Report {
 /// Redrives what is in the queue of a channel.
 pub(super) fn redrive(
     project: &Project,
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn StoreClient>,
     names: &BTreeMap<ReactorId, String>,
     from: &str,
     json: bool,
@@ -78,7 +78,7 @@ pub(super) fn redrive(
 
 struct Run<'r> {
     project: &'r Project,
-    store: &'r Arc<dyn Store>,
+    store: &'r Arc<dyn StoreClient>,
     source: &'r Arc<dyn Source>,
     remotes: BTreeMap<String, Remote>,
     /// This store's dead letters, by reactor and event.
@@ -130,7 +130,7 @@ impl Run<'_> {
         let Some(note) = note else { return Ok(false) };
         let event = (note.reactor.clone(), note.event_id.clone().unwrap_or_default());
         if let Some(id) = self.known.remove(&event) {
-            self.store.request(Request::Redrive(id))?;
+            self.store.request(Request::Redrive(id)).await?;
             self.report.redriven += 1;
             return Ok(true);
         }

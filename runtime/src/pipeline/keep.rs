@@ -107,6 +107,7 @@ impl Host {
         let id = message.system.message_id.take().unwrap_or_default();
         message.system.dedup_id = Some(format!("{id}-{dead}-{}", self.clock.wall().as_millisecond()));
         let (source, inputs, clock) = (Arc::clone(&inlet.source), self.to_self.clone(), Arc::clone(&self.clock));
+        let (store, signals) = (Arc::clone(&self.store), Arc::clone(&self.signals));
         tokio::spawn(async move {
             let mut failures = 0;
             let answer = loop {
@@ -118,7 +119,15 @@ impl Host {
                     answer => break answer,
                 }
             };
-            let _ = inputs.send(Input::Resent { request, dead, answer });
+            // It is decoded and routed anew when it is received, so its letter parks nothing.
+            let dropped = match answer {
+                Ok(()) => until_there_is_room(&signals, &*clock, || store.drop_dead(request, dead)).await.map(drop),
+                Err(_) => Ok(()),
+            };
+            let _ = inputs.send(match dropped {
+                Ok(()) => Input::Resent { request, dead, answer },
+                Err(error) => Input::Fatal(error),
+            });
         });
     }
 

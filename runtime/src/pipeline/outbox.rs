@@ -12,7 +12,7 @@ use crate::backoff::{Backoff, Jitter};
 use crate::channel::{ChannelError, Result, Sink, Trouble};
 use crate::clock::Clock;
 use crate::event::{ChannelId, Message};
-use crate::store::{DeadLetter, OutboxRecord, Store, StoreError, UNDELIVERABLE};
+use crate::store::{DeadLetter, OutboxRecord, StoreError, StoreOwner, UNDELIVERABLE};
 
 use super::Input;
 use super::room::until_there_is_room;
@@ -35,7 +35,7 @@ pub(super) struct Outlet {
     pub(super) name: String,
     pub(super) id: ChannelId,
     pub(super) sink: Arc<dyn Sink>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreOwner>,
     pub(super) clock: Arc<dyn Clock>,
     /// Told when there may be something to send.
     pub(super) wake: Arc<Notify>,

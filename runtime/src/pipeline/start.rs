@@ -12,7 +12,7 @@ use crate::channel::Remote;
 use crate::clock::Clock;
 use crate::config::model::{Config, Settle};
 use crate::event::ChannelId;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreClient, StoreError, StoreOwner};
 use crate::world::{HttpClient, Live};
 
 use super::admit;
@@ -61,7 +61,6 @@ impl Host {
         );
         let mut host = Self {
             epoch: (store.host_time()?, clock.now()),
-            next_commit: store.next_commit()?,
             foreign_seen: Some(store.foreign_changes()?),
             deliveries: Deliveries::new(Scheduler::new(&specs, permits, config.runtime.queue_memory)),
             slots: Slots::new(permits, guest_threads, Arc::clone(&store), Arc::clone(&clock), to_self.clone()),
@@ -142,7 +141,7 @@ impl Host {
 /// The reactors, each with its guest and a number, which new ones get now.
 async fn reactors(
     config: &Config,
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn StoreOwner>,
     mut guests: BTreeMap<String, Arc<dyn Guest>>,
     (signals, clock, http): (&Signals, &Arc<dyn Clock>, &Arc<dyn HttpClient>),
     destinations: &Destinations,
@@ -154,7 +153,7 @@ async fn reactors(
             .remove(name)
             .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
         let id = until_there_is_room(signals, &**clock, || ready(store.reactor_id(name))).await?;
-        let state = Arc::new(ReactorState::new(Arc::clone(store), id, Arc::clone(&room)));
+        let state = Arc::new(ReactorState::new(Arc::clone(store) as Arc<dyn StoreClient>, id, Arc::clone(&room)));
         let (clock, http) = (Arc::clone(clock), Arc::clone(http));
         let world = Live { state, clock, config: reactor.values(), http };
         let reactor = (reactor.clone(), config.runtime.hop_limit);
@@ -166,7 +165,7 @@ async fn reactors(
 /// The numbers of the channels, which new ones get now.
 async fn numbered(
     config: &Config,
-    store: &dyn Store,
+    store: &dyn StoreClient,
     signals: &Signals,
     clock: &dyn Clock,
 ) -> Result<BTreeMap<String, ChannelId>, StoreError> {

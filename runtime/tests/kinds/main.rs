@@ -19,7 +19,7 @@ use reactor_runtime::config::{self, Loaded, Problems};
 use reactor_runtime::event::{Message, Outcome};
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Effect, Emit, Guest, Run};
-use reactor_runtime::store::Store;
+use reactor_runtime::store::StoreClient;
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::world::NoHttp;
 use serde_json::json;
