@@ -105,7 +105,8 @@ impl News {
     pub(super) fn announce(&self, active: &Active, signals: &ReactorSignals, age: Duration) {
         let (code, error) = judge::describe(&self.outcome);
         let error = error.lines().next().unwrap_or_default();
-        let ended = Ended { event: &active.event.id, attempt: active.attempt(), code, error, took: self.took };
+        let (event, event_type) = (&*active.event.id, &*active.event.event_type);
+        let ended = Ended { event, event_type, attempt: active.attempt(), code, error, took: self.took };
         match &self.verdict {
             Verdict::Complete => signals.done(&ended, self.emitted, age),
             Verdict::Again { delay } => signals.retry(&ended, *delay),

@@ -18,6 +18,9 @@ use super::schedule::Effect;
 use meters::{Meters, OfChannel, OfReactor, Outcomes, Reasons};
 use trace::Tracer;
 
+/// Where the lines about single deliveries come from, for a log filter.
+pub const DELIVERIES: &str = module_path!();
+
 /// The counts, the state of health and the spans of a host. Outlives its restarts within a process.
 #[derive(Default)]
 pub struct Signals {
@@ -226,6 +229,7 @@ pub(super) struct ReactorSignals {
 /// An attempt whose end is durable.
 pub(super) struct Ended<'a> {
     pub(super) event: &'a str,
+    pub(super) event_type: &'a str,
     pub(super) attempt: u32,
     pub(super) code: &'static str,
     pub(super) error: &'a str,
@@ -277,16 +281,16 @@ impl ReactorSignals {
         self.emitted.inc_by(emitted as u64);
         self.latency.observe(age.as_secs_f64());
         let ms = self.ended(ended);
-        let Ended { event, attempt, .. } = *ended;
-        tracing::debug!(reactor = self.name, event, attempt, ms, emitted, "done");
+        let Ended { event, event_type, attempt, .. } = *ended;
+        tracing::debug!(reactor = self.name, r#type = event_type, event, attempt, ms, emitted, "done");
     }
 
     /// An attempt has failed, and another one follows.
     pub(super) fn retry(&self, ended: &Ended<'_>, delay: Duration) {
         let ms = self.failed(ended);
-        let Ended { event, attempt, code, error, .. } = *ended;
+        let Ended { event, event_type, attempt, code, error, .. } = *ended;
         let again_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(reactor = self.name, event, attempt, ms, code, error, again_in_ms, "retry");
+        tracing::info!(reactor = self.name, r#type = event_type, event, attempt, code, ms, again_in_ms, error, "retry");
     }
 
     /// An attempt has failed, and it was the last.
@@ -294,8 +298,8 @@ impl ReactorSignals {
         let ms = self.failed(ended);
         self.letters.inc();
         self.dead.get_or_create(&Reasons { reactor: self.name.clone(), reason: reason.to_owned() }).inc();
-        let Ended { event, attempt, error, .. } = *ended;
-        tracing::warn!(reactor = self.name, event, attempt, ms, reason, error, "dead letter");
+        let Ended { event, event_type, attempt, error, .. } = *ended;
+        tracing::warn!(reactor = self.name, r#type = event_type, event, attempt, reason, ms, error, "dead letter");
     }
 
     /// The breaker has opened, closed, or let a probe through in vain.
@@ -386,7 +390,8 @@ impl InletSignals {
 pub fn counting_cost(events: u32) -> Duration {
     let signals = Signals::default();
     let (reactor, channel) = (signals.reactor("r"), signals.channel("c"));
-    let ended = Ended { event: "e", attempt: 1, code: "done", error: "", took: Duration::from_micros(50) };
+    let ended =
+        Ended { event: "e", event_type: "t", attempt: 1, code: "done", error: "", took: Duration::from_micros(50) };
     let start = std::time::Instant::now();
     for _ in 0..events {
         channel.sorted(1, 0, 0);
