@@ -65,7 +65,10 @@ fn a_message_has_one_way_into_the_pipeline() {
     assert_eq!(with("Routes::compile("), ["pipeline::reading"]);
     assert_eq!(with(".sort("), ["pipeline::enter"]);
     assert_eq!(with("NewDelivery {"), ["pipeline::enter"]);
-    assert_eq!(with("scheduler.place("), ["pipeline::enter"]);
+    assert_eq!(with("deliveries.place("), ["pipeline::enter"]);
+    // One file moves deliveries.
+    assert_eq!(with("scheduler.offer("), ["pipeline::delivery::registry"]);
+    assert_eq!(with("scheduler.gave_back("), ["pipeline::delivery::registry"]);
 }
 
 #[test]

@@ -2,52 +2,23 @@
 
 use std::sync::Arc;
 
-use crate::event::DeliveryId;
+use crate::event::{DeliveryId, Version};
 use crate::store::StoreError;
 
 use super::Input;
+use super::delivery::Running;
 use super::host::Host;
 use super::room::until_there_is_room;
 use super::schedule::Action;
-use super::signal::trace;
+use super::signal::trace::{Attempt, Span};
 
 impl Host {
     pub(super) fn act(&mut self, action: Action) -> Result<(), StoreError> {
         match action {
-            Action::Start { delivery, after } => {
-                let Some(active) = self.active.get(&delivery) else { return Ok(()) };
-                if !self.holds_lease(delivery, active) {
-                    self.withdraw(delivery);
-                    return Ok(());
-                }
-                let Some(active) = self.active.get_mut(&delivery) else { return Ok(()) };
-                active.after = after;
-                active.cancelled = false;
-                active.number = None;
-                if self.was_guessed(delivery, after)? {
-                    return Ok(());
-                }
-                let guesses = self.guesses(delivery);
-                let Some(active) = self.active.get_mut(&delivery) else { return Ok(()) };
-                let reactor = &self.reactors[active.reactor];
-                active.ran_by = Some(Arc::clone(&reactor.guest));
-                active.span = self.signals.tracer().map(|tracer| {
-                    let channel = self.channels.iter().find(|intake| intake.channel.id == active.origin.channel);
-                    tracer.begin(&trace::Attempt {
-                        reactor: &reactor.config.name,
-                        channel: channel.map_or("", |intake| &intake.channel.name),
-                        event: &active.event,
-                        number: active.attempt(),
-                        module: reactor.guest.digest(),
-                    })
-                });
-                self.slots.start(delivery, active, reactor, guesses)?;
-            }
+            Action::Start { delivery, after } => self.start(delivery, after)?,
             Action::Load(load) => self.load(load)?,
             Action::Hold { reactor, lane, delivery } => {
-                self.forget(delivery);
-                self.leases.rests(delivery);
-                self.holding += 1;
+                self.deliveries.hold(delivery);
                 let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
                 let signals = Arc::clone(&self.signals);
                 tokio::spawn(async move {
@@ -58,30 +29,49 @@ impl Host {
                     });
                 });
             }
-            Action::Forget(deliveries) => deliveries.into_iter().for_each(|delivery| {
-                self.forget(delivery);
-                self.leases.rests(delivery);
-            }),
+            Action::Forget(deliveries) => deliveries.into_iter().for_each(|id| self.deliveries.forget(id)),
         }
         Ok(())
     }
 
-    /// Takes a delivery that has been started, and has no lease, out of memory, until its message is received again.
-    pub(super) fn withdraw(&mut self, delivery: DeliveryId) {
-        if let Some(active) = self.active.remove(&delivery) {
-            self.scheduler.withdrawn(active.reactor, delivery, active.lane, active.weight);
-            self.put_away(delivery);
+    /// Starts an attempt, or takes over the speculative run that was made of it.
+    fn start(&mut self, id: DeliveryId, after: Option<Version>) -> Result<(), StoreError> {
+        let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
+        if !self.holds_lease(delivery) {
+            self.withdraw(id);
+            return Ok(());
         }
+        let (index, guest) = (delivery.reactor(), Arc::clone(&self.reactors[delivery.reactor()].guest));
+        if let Some(guessed) = self.take_guess(id, after) {
+            let number = Some(guessed.number);
+            self.deliveries.started(id, Running { after, number, guest, span: None, is_given_up: false });
+            self.reactors[index].pace.ran(Some(guessed.took));
+            return self.finish(id, guessed.run);
+        }
+        let span = self.begin_span(id);
+        self.deliveries.started(id, Running { after, number: None, guest, span, is_given_up: false });
+        let guesses = self.guesses(id);
+        let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
+        self.slots.start(delivery, &self.reactors[index], guesses)
     }
 
-    /// Gives up the run of a delivery, if there is one.
-    pub(super) fn cancel(&self, delivery: DeliveryId) {
-        self.slots.cancel(delivery);
+    fn begin_span(&self, id: DeliveryId) -> Option<Box<dyn Span>> {
+        let (tracer, delivery) = (self.signals.tracer()?, self.deliveries.get(id)?);
+        let reactor = &self.reactors[delivery.reactor()];
+        let channel = self.channels.iter().find(|intake| intake.channel.id == delivery.origin.channel);
+        Some(tracer.begin(&Attempt {
+            reactor: &reactor.config.name,
+            channel: channel.map_or("", |intake| &intake.channel.name),
+            event: &delivery.event,
+            number: delivery.attempt(),
+            module: reactor.guest.digest(),
+        }))
     }
 
-    fn forget(&mut self, delivery: DeliveryId) {
-        if let Some(active) = self.active.remove(&delivery) {
-            self.scheduler.forgotten(active.reactor, active.weight);
+    /// Takes a delivery that has been started, and has no lease, out of memory, until its message is received again.
+    pub(super) fn withdraw(&mut self, id: DeliveryId) {
+        if self.deliveries.withdraw(id) {
+            self.put_away(id);
         }
     }
 }

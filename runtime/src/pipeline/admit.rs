@@ -10,6 +10,8 @@ use crate::config::model::{Config, Unrouted};
 use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
 use crate::store::{Admission, Admitted, Place, Store, StoreError};
 
+use super::Input;
+use super::delivery::Delivery;
 use super::emit::Destination;
 use super::enter::{Entering, Offer, Way};
 use super::forward::Forwarding;
@@ -20,7 +22,6 @@ use super::reading::Reading;
 use super::room::until_there_is_room;
 use super::schedule::Arrival;
 use super::signal::Signals;
-use super::{Active, Input};
 
 /// Most records, and most bytes, read from a log at a time.
 const READ_RECORDS: usize = 256;
@@ -36,7 +37,7 @@ impl Host {
     pub(super) fn read_logs(&mut self) -> Result<(), StoreError> {
         for index in 0..self.channels.len() {
             let intake = &self.channels[index];
-            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.scheduler.is_hungry(*r));
+            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.is_hungry(*r));
             let rests = intake.resting.is_some_and(|until| Instant::now() < until);
             if intake.pending && !intake.busy && !rests && hungry && !self.outbox_is_full() {
                 self.read_log(index)?;
@@ -122,45 +123,15 @@ impl Host {
         self.reactors[reactor].signals.admitted();
         let lane = candidate.lane;
         if place == Place::Memory {
-            let active = Active::fresh(reactor, candidate, now, leased);
-            let weight = active.weight;
-            self.active.insert(id, active);
-            self.scheduler.offer(reactor, id, lane, weight, Arrival::Fresh);
+            self.deliveries.enter(Delivery::new(reactor, id, candidate, now, leased), Arrival::Fresh);
         } else {
-            self.scheduler.stored(reactor, lane, place);
+            self.deliveries.stored(reactor, lane, place);
         }
     }
 
     /// The ledger has it already.
     pub(super) fn suppressed(&self, reactor: usize, candidate: &Candidate) {
         self.reactors[reactor].signals.duplicate(&candidate.event.id);
-    }
-}
-
-impl Active {
-    fn fresh(reactor: usize, candidate: Candidate, since: HostTime, leased: bool) -> Self {
-        let Candidate { event, origin, identity, key, lane, .. } = candidate;
-        let weight = event.weight();
-        Self {
-            reactor,
-            event,
-            identity,
-            key,
-            lane,
-            origin,
-            since,
-            history: Vec::new(),
-            redrive_of: None,
-            weight,
-            after: None,
-            committing: None,
-            conflicts: 0,
-            leased,
-            cancelled: false,
-            number: None,
-            ran_by: None,
-            span: None,
-        }
     }
 }
 

@@ -22,11 +22,12 @@ use tracing::instrument::Instrumented;
 use crate::event::DeliveryId;
 use crate::store::{Mark, Store, StoreError};
 
+use super::Input;
+use super::delivery::Delivery;
 use super::guess::{Guessed, Guesses};
-use super::invoke::{Call, Run, StateView, span};
+use super::invoke::{Run, span};
 use super::pace::TURN;
 use super::reactor::Reactor;
-use super::{Active, Input};
 
 /// The permits of the host: one attempt each.
 pub(super) struct Slots {
@@ -102,18 +103,17 @@ impl Slots {
     /// Gets an attempt ready to be launched. The scheduler has as many permits as there are slots, so one is free.
     pub(super) fn start(
         &mut self,
-        id: DeliveryId,
-        active: &Active,
+        delivery: &Delivery,
         reactor: &Reactor,
         guesses: Option<Guesses>,
     ) -> Result<(), StoreError> {
         let Some(slot) = self.free.pop() else {
             return Err(StoreError::Other("more attempts than permits were started".into()));
         };
-        let attempt = active.attempt();
-        let span = span(&reactor.config.name, &active.event, attempt);
+        let (id, attempt) = (delivery.id(), delivery.attempt());
+        let span = span(&reactor.config.name, &delivery.event, attempt);
         reactor.signals.started();
-        let run = reactor.guest.run(active.call(reactor, reactor.state.clone()));
+        let run = reactor.guest.run(delivery.call(reactor.config.retry.max_attempts, reactor.state.clone()));
         let (handle, abort) = AbortHandle::new_pair();
         self.running[slot] = Some((id, handle));
         self.starting.push(Starting {
@@ -188,19 +188,6 @@ impl Slots {
     /// Gives up all runs that are under way; each reports back without a result.
     pub(super) fn cancel_all(&self) {
         self.running.iter().flatten().for_each(|(_, run)| run.abort());
-    }
-}
-
-impl Active {
-    /// What its guest is called with at the next attempt.
-    pub(super) fn call(&self, reactor: &Reactor, state: Arc<dyn StateView>) -> Call {
-        Call {
-            event: Arc::clone(&self.event),
-            identity: self.identity,
-            attempt: self.attempt(),
-            max_attempts: reactor.config.retry.max_attempts,
-            state,
-        }
     }
 }
 

@@ -9,15 +9,17 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::model::OnExhausted;
-use crate::event::{AttemptRecord, DeliveryId, HostTime, Message, Outcome, Version};
+use crate::event::{AttemptRecord, DeliveryId, HostTime, Message, Version};
 use crate::store::{Commit, Committed, DeadLetter, Ending, Store, StoreError, Target};
 
+use super::delivery::{Committing, Delivery};
 use super::invoke::Run;
 use super::judge::{self, Verdict};
 use super::reactor::Reactor;
+use super::report::AttemptReport;
 use super::room::until_there_is_room;
-use super::signal::{Ended, ReactorSignals, Signals};
-use super::{Active, Input, schedule};
+use super::signal::Signals;
+use super::{Input, fed_by, schedule};
 
 /// Longest error text kept per attempt, in bytes.
 const MAX_ERROR: usize = 8 * 1024;
@@ -41,15 +43,14 @@ pub(super) struct Judged {
 
 /// Builds the commit of an ended attempt. `from` is the channel that the event came through, and `message` reads the original message, and is called for dead letters only.
 pub(super) fn build(
-    id: DeliveryId,
-    active: &Active,
+    delivery: &Delivery,
     reactor: &Reactor,
     run: Run,
     judged: Judged,
     from: &str,
     message: impl FnOnce() -> Result<Message, StoreError>,
 ) -> Result<Commit, StoreError> {
-    let attempt = active.attempt();
+    let attempt = delivery.attempt();
     let record = || {
         let (code, error) = judge::describe(&run.outcome);
         AttemptRecord {
@@ -57,7 +58,7 @@ pub(super) fn build(
             code: code.to_owned(),
             error: shorten(error),
             at: judged.wall,
-            module: active.ran_by.as_ref().unwrap_or(&reactor.guest).digest().to_owned(),
+            module: delivery.running().map_or(&reactor.guest, |running| &running.guest).digest().to_owned(),
         }
     };
     let (writes, emits, ending) = match judged.verdict {
@@ -67,52 +68,24 @@ pub(super) fn build(
             (Vec::new(), Vec::new(), Ending::Wait { due, record: record(), hold: judged.followers })
         }
         Verdict::Dead { reason } => {
-            let mut letter = dead_letter(active, reactor, record(), reason, message()?, judged.wall);
+            let mut letter = dead_letter(delivery, reactor, record(), reason, message()?, judged.wall);
             let hold = if letter.parks.is_some() { judged.followers } else { Vec::new() };
-            let forward = reactor.forward(active, &mut letter, from).into_iter().collect();
+            let forward = reactor.forward(delivery, &mut letter, from).into_iter().collect();
             (Vec::new(), Vec::new(), Ending::Dead { letter, forward, hold })
         }
     };
     Ok(Commit {
         number: judged.number,
-        delivery: id,
+        delivery: delivery.id(),
         reactor: reactor.id,
         attempt,
-        after: active.after,
+        after: delivery.running().and_then(|running| running.after),
         reads: run.reads,
         writes,
         emits,
         ending,
         now: judged.now,
     })
-}
-
-/// What to tell of an attempt once its commit is durable; until then it may have to be repeated.
-pub(super) struct News {
-    verdict: Verdict,
-    outcome: Outcome,
-    took: Duration,
-    emitted: usize,
-}
-
-impl News {
-    pub(super) fn of(verdict: &Verdict, run: &Run) -> Self {
-        let (outcome, took) = (run.outcome.clone(), run.usage.wall);
-        Self { verdict: verdict.clone(), outcome, took, emitted: run.emits.len() }
-    }
-
-    /// Tells it; `age` is the time since the delivery was admitted.
-    pub(super) fn announce(&self, active: &Active, signals: &ReactorSignals, age: Duration) {
-        let (code, error) = judge::describe(&self.outcome);
-        let error = error.lines().next().unwrap_or_default();
-        let (event, event_type) = (&*active.event.id, &*active.event.event_type);
-        let ended = Ended { event, event_type, attempt: active.attempt(), code, error, took: self.took };
-        match &self.verdict {
-            Verdict::Complete => signals.done(&ended, self.emitted, age),
-            Verdict::Again { delay } => signals.retry(&ended, *delay),
-            Verdict::Dead { reason } => signals.dead(&ended, reason),
-        }
-    }
 }
 
 /// What an ending means for the lane.
@@ -124,8 +97,18 @@ pub(super) fn lane_ending(ending: &Ending) -> schedule::Ending {
     }
 }
 
+/// What will have to be done when a commit has been answered.
+pub(super) fn committing(commit: &Commit, report: AttemptReport) -> Committing {
+    let due = match commit.ending {
+        Ending::Wait { due, .. } => Some(due),
+        Ending::Done | Ending::Dead { .. } => None,
+    };
+    let written = commit.writes.iter().map(|(key, _)| key.clone()).collect();
+    Committing { number: commit.number, written, due, fed: fed_by(commit), report }
+}
+
 fn dead_letter(
-    active: &Active,
+    delivery: &Delivery,
     reactor: &Reactor,
     record: AttemptRecord,
     reason: &str,
@@ -133,20 +116,20 @@ fn dead_letter(
     at: Timestamp,
 ) -> DeadLetter {
     let detail = record.error.clone();
-    let mut history = active.history.clone();
+    let mut history = delivery.history.clone();
     history.push(record);
     DeadLetter {
         reactor: Some(reactor.id),
-        origin: active.origin,
+        origin: delivery.origin,
         message,
-        event_id: Some(active.event.id.clone()),
-        event_type: Some(active.event.event_type.clone()),
-        correlation_id: Some(active.event.correlation_id.clone()),
+        event_id: Some(delivery.event.id.clone()),
+        event_type: Some(delivery.event.event_type.clone()),
+        correlation_id: Some(delivery.event.correlation_id.clone()),
         reason: reason.to_owned(),
         detail,
         history,
-        parks: active.lane.filter(|_| reactor.config.dead_letter.on_exhausted == OnExhausted::ParkKey),
-        key: active.key,
+        parks: delivery.lane().filter(|_| reactor.config.dead_letter.on_exhausted == OnExhausted::ParkKey),
+        key: delivery.key,
         at,
     }
 }

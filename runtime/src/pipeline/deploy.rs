@@ -98,7 +98,7 @@ impl Host {
             }
             reactor.guest = guest;
             reactor.adopt(new.clone(), config.runtime.hop_limit);
-            self.scheduler.adopt(index, &ReactorSpec::of(new));
+            self.deliveries.adopt(index, &ReactorSpec::of(new));
         }
         for forwarding in self.channels.iter_mut().filter_map(|intake| intake.channel.forwarding.as_mut()) {
             forwarding.hop_limit = config.runtime.hop_limit;

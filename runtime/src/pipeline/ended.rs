@@ -3,13 +3,13 @@
 use crate::event::{DeliveryId, Fault, Outcome};
 use crate::store::{Commit, StoreError};
 
-use super::Committing;
 use super::claim::Ran;
-use super::commit::{self, Judged, News};
+use super::commit::{self, Judged};
 use super::host::Host;
 use super::invoke::{Run, vanished};
 use super::judge::{self, Ended, judge};
-use super::schedule::Effect;
+use super::report::AttemptReport;
+use super::schedule::{Effect, Return};
 
 impl Host {
     pub(super) fn run_ended(&mut self, ran: Ran) -> Result<(), StoreError> {
@@ -17,25 +17,25 @@ impl Host {
         self.slots.ended(slot);
         self.ended += 1;
         self.guessed.extend(guessed);
-        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
-        self.reactors[active.reactor].signals.stopped();
+        let Some(delivery) = self.deliveries.get_mut(id) else { return Ok(()) };
+        let reactor = &mut self.reactors[delivery.reactor()];
+        reactor.signals.stopped();
         if run.is_none() {
-            active.span.take().into_iter().for_each(|span| span.end("cancelled", ""));
+            delivery.end_span("cancelled", "");
         }
-        let Some(active) = self.active.get(&id) else { return Ok(()) };
-        if !self.holds_lease(id, active) {
+        let is_given_up = delivery.running().is_some_and(|running| running.is_given_up);
+        let (index, leased) = (delivery.reactor(), delivery.leased);
+        if !self.deliveries.may_run(id, leased, self.clock.elapsed()) {
             // Somebody else may be working on it, so what this run did is void.
             self.withdraw(id);
             return Ok(());
         }
-        let (reactor, lane) = (active.reactor, active.lane);
-        let pace = &mut self.reactors[reactor].pace;
-        pace.ran(took);
-        self.scheduler.set_ahead(reactor, pace.ahead(self.slots.threads()));
+        reactor.pace.ran(took);
+        self.deliveries.set_ahead(index, reactor.pace.ahead(self.slots.threads()));
         match run {
             Some(run) => self.finish(id, run),
-            None if self.draining.is_some() || active.cancelled => {
-                self.scheduler.run_cancelled(reactor, id, lane);
+            None if self.draining.is_some() || is_given_up => {
+                self.deliveries.runs_again(id, Return::GivenUp);
                 Ok(())
             }
             // The task ended by a panic of the host's own code: the attempt counts, the host goes on.
@@ -45,59 +45,55 @@ impl Host {
 
     /// Judges a run and sends its commit.
     pub(super) fn finish(&mut self, id: DeliveryId, mut run: Run) -> Result<(), StoreError> {
-        let Some(active) = self.active.get_mut(&id) else { return Ok(()) };
-        let (index, lane) = (active.reactor, active.lane);
-        if !self.reactors[index].state.is_current(&run.reads) {
+        let Some(delivery) = self.deliveries.get_mut(id) else { return Ok(()) };
+        let index = delivery.reactor();
+        let reactor = &mut self.reactors[index];
+        if !reactor.state.is_current(&run.reads) {
             self.conflicts += 1;
-            self.reactors[index].signals.repeated();
-            self.reactors[index].pace.repeated();
-            active.span.take().into_iter().for_each(|span| span.end("repeated", ""));
-            self.scheduler.run_outdated(index, id, lane, active.must_run_alone());
+            reactor.signals.repeated();
+            reactor.pace.repeated();
+            delivery.end_span("repeated", "");
+            let again = delivery.ran_in_vain();
+            self.deliveries.runs_again(id, Return::Outdated(again));
             return Ok(());
         }
-        let number = match active.number.take() {
-            Some(number) => number,
-            None => self.next_number(),
-        };
+        let number = delivery.running_mut().and_then(|running| running.number.take());
+        let number = number.unwrap_or_else(|| self.next_number());
         let (now, wall) = (self.now(), self.clock.wall());
-        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
         let reactor = &self.reactors[index];
-        let emits = reactor.messages(active, &run.emits, wall).unwrap_or_else(|detail| {
+        let emits = reactor.messages(delivery, &run.emits, wall).unwrap_or_else(|detail| {
             run.outcome = Outcome::Fault { fault: Fault::EmitInvalid, detail };
             Vec::new()
         });
         let (code, error) = judge::describe(&run.outcome);
-        let effect = self.scheduler.ran(index, id, judge::is_transient(&run.outcome), now);
+        let effect = self.deliveries.ran(id, judge::is_transient(&run.outcome), now);
         reactor.signals.breaker(effect, error.lines().next().unwrap_or_default());
-        if let Some(span) = self.active.get_mut(&id).and_then(|active| active.span.take()) {
-            span.end(code, error);
-        }
-        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        let Some(delivery) = self.deliveries.get_mut(id) else { return Ok(()) };
+        delivery.end_span(code, error);
         // A probe that failed uses up no attempt, but the event's time goes on.
-        if matches!(effect, Effect::ProbeFailed(_)) && now.since(active.since) < reactor.config.retry.max_age {
-            self.scheduler.probe_failed(index, id, lane);
+        if matches!(effect, Effect::ProbeFailed(_)) && now.since(delivery.since) < reactor.config.retry.max_age {
+            self.deliveries.runs_again(id, Return::ProbeFailed);
             return Ok(());
         }
         let verdict = judge(
             &reactor.config.retry,
             Ended {
                 outcome: &run.outcome,
-                attempt: active.attempt(),
-                age: now.since(active.since),
+                attempt: delivery.attempt(),
+                age: now.since(delivery.since),
                 dice: self.clock.random(),
             },
         );
-        let news = News::of(&verdict, &run);
-        let judged = Judged { verdict, now, wall, followers: self.scheduler.followers(index, lane), number, emits };
-        let from = self.channel_name(active.origin.channel);
-        let built = commit::build(id, active, reactor, run, judged, from, || self.original(active))?;
+        let report = AttemptReport::of(&verdict, &run);
+        let lane = delivery.lane();
+        let judged = Judged { verdict, now, wall, followers: self.deliveries.followers(index, lane), number, emits };
+        let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
+        let from = self.channel_name(delivery.origin.channel);
+        let built = commit::build(delivery, reactor, run, judged, from, || self.original(delivery))?;
         reactor.state.publish(&built.writes, number);
         let ending = commit::lane_ending(&built.ending);
-        let committing = Committing::of(&built, news);
-        if let Some(active) = self.active.get_mut(&id) {
-            active.committing = Some(committing);
-        }
-        self.scheduler.run_ended(index, id, lane, number, ending);
+        self.deliveries.commits(id, commit::committing(&built, report), ending);
         self.send(built);
         Ok(())
     }

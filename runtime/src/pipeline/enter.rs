@@ -52,7 +52,7 @@ impl Host {
         let sorted = self.channels[channel].channel.sort(record, at);
         for candidate in sorted.candidates {
             let reactor = self.by_id[&candidate.reactor];
-            let place = self.scheduler.place(reactor, candidate.lane);
+            let place = self.deliveries.place(reactor, candidate.lane);
             let config = &self.reactors[reactor].config;
             offer.deliveries.push(NewDelivery {
                 reactor: candidate.reactor,

@@ -13,21 +13,20 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::channel::Remote;
 use crate::clock::Clock;
 use crate::config::model::{Config, Settle};
-use crate::event::{ChannelId, DeliveryId, HostTime, ReactorId, Version};
+use crate::event::{ChannelId, HostTime, ReactorId, Version};
 use crate::store::{Commit, Request, Store, StoreError, Target, Upkeep};
 
+use super::Input;
 use super::claim::Slots;
+use super::delivery::Deliveries;
 use super::deployment::{Deployment, End};
 use super::guess;
 use super::inlet::{Inlet, SHORT_POLL};
 use super::intake::Intake;
 use super::invoke::Guest;
-use super::lease::Leases;
 use super::outbox::{MOST_BYTES, MOST_MESSAGES};
 use super::reactor::Reactor;
-use super::schedule::Scheduler;
-use super::signal::{Phase, Signals, Standing};
-use super::{Active, Input};
+use super::signal::{Phase, Signals};
 
 /// How often the store is asked whether another process wrote to it, without having rung.
 const POLL: Duration = Duration::from_millis(250);
@@ -84,20 +83,15 @@ pub struct Host {
     pub(super) reactors: Vec<Reactor>,
     pub(super) by_id: HashMap<ReactorId, usize>,
     pub(super) channels: Vec<Intake>,
-    pub(super) scheduler: Scheduler,
-    pub(super) active: HashMap<DeliveryId, Active>,
+    pub(super) deliveries: Deliveries,
     /// How many these are, for the committer.
     pub(super) in_memory: Arc<AtomicUsize>,
     pub(super) conflicts: u64,
     /// Runs that have ended.
     pub(super) ended: u64,
     pub(super) guessed: guess::Table,
-    /// The channels outside that are received from, what is in hand of them, and deliveries that are being put away.
+    /// The channels outside that are received from.
     pub(super) inlets: Vec<Inlet>,
-    pub(super) leases: Leases,
-    pub(super) leaving: HashSet<DeliveryId>,
-    /// Those that were put away while a reception was under way, whose answer may not know of it.
-    pub(super) left: HashSet<DeliveryId>,
     /// Requests to redrive whose messages are being sent to their queues again.
     pub(super) resending: HashSet<u64>,
     /// The last request that was looked at, and those before it that are to be looked at again.
@@ -123,8 +117,6 @@ pub struct Host {
     /// What runs when this host has ended; nothing, once it was told to stop.
     pub(super) next: Option<Box<Deployment>>,
     pub(super) stopping: bool,
-    /// Deliveries that are being made held ones.
-    pub(super) holding: usize,
     pub(super) signals: Arc<Signals>,
     /// When the gauges were set last.
     pub(super) shown: Option<Instant>,
@@ -259,7 +251,7 @@ impl Host {
     pub(super) fn drain(&mut self) {
         if self.draining.is_none() {
             self.draining = Some(Instant::now() + self.config.runtime.drain);
-            self.scheduler.drain();
+            self.deliveries.drain();
             self.slots.close();
             self.signals.enter(Phase::Draining);
             tracing::info!(running = self.slots.running(), "draining");
@@ -273,33 +265,27 @@ impl Host {
             let given_up = Instant::now() > deadline + GIVE_UP && (self.stopping || self.next.is_none());
             return given_up
                 || self.slots.running() == 0
-                    && self.active.values().all(|active| active.committing.is_none())
+                    && !self.deliveries.is_committing()
                     && self.channels.iter().all(|intake| !intake.busy)
                     && (self.next.is_none() || self.has_nothing_to_write());
         }
         self.until_idle
-            && self.active.is_empty()
-            && self.holding == 0
-            && !self.scheduler.is_waiting()
+            && self.deliveries.is_idle()
             && self.channels.iter().all(|intake| !intake.busy && !intake.pending)
-            && self.inlets.iter().enumerate().all(|(number, inlet)| inlet.is_idle(self.leases.busy(number)))
+            && self.inlets.iter().enumerate().all(|(number, inlet)| inlet.is_idle(self.deliveries.busy(number)))
             && self.resending.is_empty()
             && self.outbox.0 == 0
-            && self.scheduler.is_idle()
     }
 
     /// Whether no write is under way that the next host could miss.
     fn has_nothing_to_write(&self) -> bool {
-        self.holding == 0
-            && self.leaving.is_empty()
-            && self.resending.is_empty()
-            && self.inlets.iter().all(|inlet| inlet.storing == 0)
+        !self.deliveries.is_writing() && self.resending.is_empty() && self.inlets.iter().all(|inlet| inlet.storing == 0)
     }
 
     fn wake_at(&self) -> Instant {
         let soon = Instant::now() + SOON;
         let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + GIVE_UP }.max(soon));
-        let due = self.scheduler.next_wake().map(|at| Instant::now() + at.since(self.now()));
+        let due = self.deliveries.next_wake().map(|at| Instant::now() + at.since(self.now()));
         let far = Instant::now() + UPKEEP;
         drain.into_iter().chain(due).chain(self.next_read()).chain(self.next_receive()).fold(far, Instant::min)
     }
@@ -332,10 +318,7 @@ impl Host {
             Input::RunsEnded(runs) => runs.into_iter().try_for_each(|ran| self.run_ended(ran))?,
             Input::Committed(answers) => self.settle(answers),
             Input::Admitted { channel, cursor, batch, answers } => self.admitted(channel, cursor, batch, &answers),
-            Input::HeldWritten { reactor, lane } => {
-                self.holding -= 1;
-                self.scheduler.held_written(reactor, lane);
-            }
+            Input::HeldWritten { reactor, lane } => self.deliveries.held(reactor, lane),
             Input::Received { inlet, asked, started, at, answer } => self.received(inlet, asked, (started, at), answer),
             Input::Entered { inlet, batch, entered } => self.entered(inlet, batch, entered)?,
             Input::Stored { inlet, receipts } => self.stored(inlet, receipts),
@@ -368,10 +351,11 @@ impl Host {
             self.poll_channels();
         }
         loop {
-            let actions = self.scheduler.tick(self.now());
+            let actions = self.deliveries.tick(self.now());
             if actions.is_empty() {
                 self.guessed.clear();
-                self.in_memory.store(self.active.len(), Relaxed);
+                self.in_memory.store(self.deliveries.count(), Relaxed);
+                self.deliveries.assert_agreed(self.slots.running());
                 return self.slots.launch();
             }
             for action in actions {
@@ -385,12 +369,7 @@ impl Host {
         if self.shown.is_none_or(|at| at.elapsed() >= SHOW_EVERY) {
             self.shown = Some(Instant::now());
             for (index, reactor) in self.reactors.iter().enumerate() {
-                reactor.signals.stands(Standing {
-                    queued: self.scheduler.queued(index),
-                    broken: self.scheduler.is_broken(index),
-                    throttled: self.scheduler.is_throttled(index),
-                    concurrency: reactor.config.concurrency,
-                });
+                reactor.signals.stands(self.deliveries.standing(index, reactor.config.concurrency));
             }
         }
     }

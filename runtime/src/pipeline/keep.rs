@@ -13,11 +13,12 @@ use crate::channel::{ChannelError, Trouble};
 use crate::config::model::LEASE_AT_MOST;
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message};
 
+use super::Input;
+use super::delivery::Delivery;
 use super::host::Host;
 use super::inlet::{FIRST_DELAY, LONGEST_DELAY};
 use super::lease::{Closed, Fate, LeaseId};
 use super::room::until_there_is_room;
-use super::{Active, Input};
 
 /// How much before its time a message that was given back is received again.
 const EARLY: Duration = Duration::from_secs(2);
@@ -48,7 +49,7 @@ impl Host {
     /// A delivery has ended, durably: what was held for it alone is settled.
     pub(super) fn settle_messages(&mut self, delivery: DeliveryId) {
         let now = self.now();
-        for closed in self.leases.ended(delivery, now) {
+        for closed in self.deliveries.acknowledged(delivery, now) {
             self.close(closed);
         }
     }
@@ -56,27 +57,27 @@ impl Host {
     /// A delivery waits. In a lane it keeps its lease, or those behind it would overtake it.
     pub(super) fn lend_messages(&mut self, delivery: DeliveryId, lane: Option<LaneKey>, due: HostTime) {
         if lane.is_some() {
-            return self.leases.rests(delivery);
+            return self.deliveries.rests(delivery);
         }
         let now = self.now();
-        for closed in self.leases.waits(delivery, due, now) {
+        for closed in self.deliveries.waits(delivery, due, now) {
             self.close(closed);
         }
     }
 
     /// Whether a delivery may run: it needs no lease, or has one.
     pub(super) fn may_run(&self, delivery: DeliveryId, leased: bool) -> bool {
-        !leased || self.leases.is_held(delivery, self.clock.elapsed())
+        self.deliveries.may_run(delivery, leased, self.clock.elapsed())
     }
 
     /// Whether a delivery in memory may run.
-    pub(super) fn holds_lease(&self, delivery: DeliveryId, active: &Active) -> bool {
-        self.may_run(delivery, active.leased)
+    pub(super) fn holds_lease(&self, delivery: &Delivery) -> bool {
+        self.may_run(delivery.id(), delivery.leased)
     }
 
     /// Notes in the store that a delivery goes on only when its message is received again.
     pub(super) fn put_away(&mut self, delivery: DeliveryId) {
-        self.leaving.insert(delivery);
+        self.deliveries.park(delivery);
         let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
         tokio::spawn(async move {
             let written = until_there_is_room(&signals, || store.away(vec![delivery])).await;
@@ -89,10 +90,8 @@ impl Host {
 
     /// The store has noted it. An answer that is on its way may not know of it.
     pub(super) fn put_away_written(&mut self, delivery: DeliveryId) {
-        self.leaving.remove(&delivery);
-        if self.inlets.iter().any(|inlet| self.channels[inlet.intake].busy) {
-            self.left.insert(delivery);
-        }
+        let is_receiving = self.inlets.iter().any(|inlet| self.channels[inlet.intake].busy);
+        self.deliveries.parked(delivery, is_receiving);
     }
 
     /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked anew.
@@ -122,7 +121,7 @@ impl Host {
 
     /// Renews the leases that are due, and gives up what runs without one.
     pub(super) fn keep_leases(&mut self) {
-        let upkeep = self.leases.tick(self.clock.elapsed());
+        let upkeep = self.deliveries.leases_due(self.clock.elapsed());
         for (lease, inlet, receipt, length) in upkeep.renew {
             self.inlets[inlet].set_lease(receipt, length, Some(lease));
         }
@@ -131,36 +130,26 @@ impl Host {
 
     /// A lease has been renewed, or not.
     pub(super) fn renewed(&mut self, lease: LeaseId, sent: Duration, answer: Result<(), ChannelError>) {
-        let Some(inlet) = self.leases.inlet(lease) else { return };
+        let Some(inlet) = self.deliveries.inlet(lease) else { return };
         match answer {
             Ok(()) => {
                 self.inlets[inlet].signals.renewed.inc();
-                self.leases.renewed(lease, sent);
+                self.deliveries.renewed(lease, sent);
             }
             Err(error) => self.lose(lease, &error.detail),
         }
     }
 
     fn lose(&mut self, lease: LeaseId, why: &str) {
-        let Some(inlet) = self.leases.inlet(lease) else { return };
-        let (bare, others) = self.leases.lost(lease);
+        let Some(inlet) = self.deliveries.inlet(lease) else { return };
+        let (bare, others) = self.deliveries.lost(lease);
         let lost = &mut self.inlets[inlet];
         lost.signals.lost.inc();
         if lost.may_tell() {
             tracing::warn!(channel = lost.name, "leases are lost; their messages will come again: {why}");
         }
         others.into_iter().for_each(|closed| self.close(closed));
-        self.cancel_bare(&bare);
-    }
-
-    /// Gives up the runs of deliveries that have no lease any more.
-    pub(super) fn cancel_bare(&mut self, bare: &[DeliveryId]) {
-        for delivery in bare {
-            if let Some(active) = self.active.get_mut(delivery).filter(|active| active.leased) {
-                active.cancelled = true;
-                self.cancel(*delivery);
-            }
-        }
+        bare.into_iter().for_each(|delivery| self.slots.cancel(delivery));
     }
 
     /// A message has been deleted, or not: then it comes again, and is a duplicate.
@@ -181,7 +170,7 @@ impl Host {
     /// Gives back what has not ended, and waits until what was asked of the channels is done.
     pub(super) async fn hand_back(&mut self) {
         self.inlets.iter().flat_map(|inlet| &inlet.polls).for_each(AbortHandle::abort);
-        for closed in self.leases.release_all() {
+        for closed in self.deliveries.release_all() {
             self.close(closed);
         }
         self.inlets.iter().for_each(|inlet| inlet.signals.tell(&inlet.name));

@@ -2,21 +2,22 @@
 
 use std::collections::HashMap;
 use std::future::ready;
-use std::sync::Arc;
 
-use crate::event::{AttemptRecord, DeliveryId, HostTime, LaneKey, Message, Origin};
+use crate::event::{DeliveryId, HostTime, LaneKey, Message, Origin};
 use crate::store::{
     Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, StoreError, StoredDead, StoredDelivery,
 };
 
 use super::commit;
-use super::commit::{Judged, News};
+use super::commit::Judged;
+use super::delivery::Delivery;
+use super::fed_by;
 use super::host::Host;
 use super::invoke::{Run, Usage};
 use super::judge::{self, Ended, judge};
+use super::report::AttemptReport;
 use super::room::until_there_is_room;
 use super::schedule::{Arrival, Load, Loaded};
-use super::{Active, fed_by};
 
 /// Most deliveries read from the store at a time.
 const BATCH: usize = 256;
@@ -28,19 +29,19 @@ impl Host {
             Load::Spilled { reactor, after } => {
                 let found = self.store.spilled(self.reactors[reactor].id, after, BATCH)?;
                 let (last, more) = self.activate_some(reactor, found, Arrival::Fresh)?;
-                self.scheduler.loaded(reactor, Loaded::Spilled(last.map(|(_, id)| id), more));
+                self.deliveries.loaded(reactor, Loaded::Spilled(last.map(|(_, id)| id), more));
             }
             Load::Due { reactor, after } => {
                 let id = self.reactors[reactor].id;
                 let found = self.store.due(id, after, self.now(), BATCH)?;
                 let (last, _) = self.activate_some(reactor, found, Arrival::Due)?;
                 let next = self.store.next_due(id, last.unwrap_or(after))?;
-                self.scheduler.loaded(reactor, Loaded::Due(last, next));
+                self.deliveries.loaded(reactor, Loaded::Due(last, next));
             }
             Load::Lane { reactor, lane, after } => {
                 let found = self.store.held(self.reactors[reactor].id, lane, after, BATCH)?;
                 let (last, more) = self.activate_some(reactor, found, Arrival::Held)?;
-                self.scheduler.loaded(reactor, Loaded::Lane(lane, last.map(|(_, id)| id), more));
+                self.deliveries.loaded(reactor, Loaded::Lane(lane, last.map(|(_, id)| id), more));
             }
         }
         Ok(())
@@ -56,7 +57,7 @@ impl Host {
     ) -> Result<(Option<(HostTime, DeliveryId)>, bool), StoreError> {
         let (mut last, mut more) = (None, found.len() == BATCH);
         for stored in found {
-            if !self.scheduler.has_room(reactor) {
+            if !self.deliveries.has_room(reactor) {
                 more = true;
                 break;
             }
@@ -69,30 +70,28 @@ impl Host {
     /// Puts a delivery into memory, unless it is there already.
     pub(super) fn activate(&mut self, stored: StoredDelivery, arrival: Arrival) -> Result<(), StoreError> {
         let Some(&reactor) = self.by_id.get(&stored.reactor) else { return Ok(()) };
-        if self.active.contains_key(&stored.id) || self.leaving.contains(&stored.id) {
+        if !self.deliveries.is_absent(stored.id) {
             return Ok(());
         }
         let (id, lane) = (stored.id, stored.lane);
         if !self.may_run(id, stored.leased) {
             self.put_away(id);
             if let Some(lane) = lane.filter(|_| arrival == Arrival::Due) {
-                self.scheduler.release_lane(reactor, lane);
+                self.deliveries.release_lane(reactor, lane);
             }
             return Ok(());
         }
-        self.leases.runs(id);
+        self.deliveries.wakes(id);
         let redriven = arrival == Arrival::Fresh && stored.redrive_of.is_some();
         let arrival = if redriven { Arrival::Redriven } else { arrival };
-        if let Some(active) = self.restore(reactor, stored)? {
-            let weight = active.weight;
-            self.active.insert(id, active);
-            self.scheduler.offer(reactor, id, lane, weight, arrival);
+        if let Some(delivery) = self.restore(reactor, stored)? {
+            self.deliveries.enter(delivery, arrival);
         }
         Ok(())
     }
 
     /// Reads a delivery's event again. `None`: it cannot be, and stays in the store or has become a dead letter.
-    fn restore(&mut self, reactor: usize, stored: StoredDelivery) -> Result<Option<Active>, StoreError> {
+    fn restore(&mut self, reactor: usize, stored: StoredDelivery) -> Result<Option<Delivery>, StoreError> {
         let Some(record) = self.record(stored.origin, stored.redrive_of)? else {
             self.bury(&stored, Message::default(), "the log does not hold its message any more".into());
             return Ok(None);
@@ -112,26 +111,7 @@ impl Host {
                 return Ok(None);
             }
         };
-        Ok(Some(Active {
-            reactor,
-            weight: decoded.event.weight() + stored.history.iter().map(AttemptRecord::weight).sum::<usize>(),
-            event: Arc::new(decoded.event),
-            identity: decoded.identity,
-            key: stored.key,
-            lane: stored.lane,
-            origin: stored.origin,
-            since: stored.since,
-            history: stored.history,
-            redrive_of: stored.redrive_of,
-            after: None,
-            committing: None,
-            conflicts: 0,
-            leased: stored.leased,
-            cancelled: false,
-            number: None,
-            ran_by: None,
-            span: None,
-        }))
+        Ok(Some(Delivery::restored(reactor, stored, decoded.event, decoded.identity)))
     }
 
     /// Ends a delivery whose event cannot be read again.
@@ -165,13 +145,13 @@ impl Host {
             now,
         });
         if let (Some(lane), Some(reactor)) = (stored.lane, self.by_id.get(&stored.reactor)) {
-            self.scheduler.release_lane(*reactor, lane);
+            self.deliveries.release_lane(*reactor, lane);
         }
     }
 
     /// The original message of a delivery in memory.
-    pub(super) fn original(&self, active: &Active) -> Result<Message, StoreError> {
-        Ok(self.record(active.origin, active.redrive_of)?.map(|record| record.message).unwrap_or_default())
+    pub(super) fn original(&self, delivery: &Delivery) -> Result<Message, StoreError> {
+        Ok(self.record(delivery.origin, delivery.redrive_of)?.map(|record| record.message).unwrap_or_default())
     }
 
     fn record(&self, origin: Origin, redrive_of: Option<u64>) -> Result<Option<LogRecord>, StoreError> {
@@ -221,7 +201,7 @@ impl Host {
         for index in 0..self.reactors.len() {
             let lanes: Vec<_> = lanes.remove(&index).unwrap_or_default().into_iter().collect();
             let next = self.store.next_due(self.reactors[index].id, (HostTime(0), DeliveryId(0)))?;
-            self.scheduler.recovered(index, &lanes, &ahead.remove(&index).unwrap_or_default(), next);
+            self.deliveries.recovered(index, &lanes, &ahead.remove(&index).unwrap_or_default(), next);
         }
         Ok(())
     }
@@ -235,7 +215,7 @@ impl Host {
     ) -> Result<Option<LaneState>, StoreError> {
         let Some(&index) = self.by_id.get(&stored.reactor) else { return Ok(None) };
         let (id, channel) = (stored.id, stored.origin.channel);
-        let Some(active) = self.restore(index, stored)? else {
+        let Some(delivery) = self.restore(index, stored)? else {
             // With its channel there, it could not be read, and has become a dead letter.
             let is_configured = self.channels.iter().any(|intake| intake.channel.id == channel);
             return Ok(is_configured.then_some(LaneState::Free));
@@ -243,14 +223,15 @@ impl Host {
         let (now, number) = (self.now(), self.next_number());
         let reactor = &self.reactors[index];
         let outcome = judge::interrupted();
-        let ended = Ended { outcome: &outcome, attempt, age: now.since(active.since), dice: self.clock.random() };
+        let ended = Ended { outcome: &outcome, attempt, age: now.since(delivery.since), dice: self.clock.random() };
         let verdict = judge(&reactor.config.retry, ended);
         let run = Run { outcome, reads: Vec::new(), writes: Vec::new(), emits: Vec::new(), usage: Usage::default() };
-        News::of(&verdict, &run).announce(&active, &reactor.signals, now.since(active.since));
+        let (report, age) = (AttemptReport::of(&verdict, &run), now.since(delivery.since));
+        report.announce(&delivery.event, attempt, &reactor.signals, age);
         let wall = self.clock.wall();
         let judged = Judged { verdict, now, wall, followers: Vec::new(), number, emits: Vec::new() };
-        let from = self.channel_name(active.origin.channel);
-        let built = commit::build(id, &active, reactor, run, judged, from, || self.original(&active))?;
+        let from = self.channel_name(delivery.origin.channel);
+        let built = commit::build(&delivery, reactor, run, judged, from, || self.original(&delivery))?;
         let state = match &built.ending {
             Ending::Wait { .. } => LaneState::Waiting,
             Ending::Dead { letter, .. } if letter.parks.is_some() => LaneState::Parked,

@@ -38,8 +38,10 @@ mod guessing;
 pub mod judge;
 
 mod commit;
+mod delivery;
 mod emit;
 pub mod forward;
+mod report;
 mod settle;
 
 pub mod outbox;
@@ -54,94 +56,16 @@ pub mod schedule;
 pub mod signal;
 mod state;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::channel::{self, Depth, Receipt, Received};
-use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Message, Offset, Origin, Version};
+use crate::event::{DeliveryId, LaneKey, Message, Offset};
 use crate::store::{Admitted, Commit, Committed, Ending, Entered, Request, StoreError, Target};
 
 use enter::Entering;
-use invoke::Guest;
 use lease::LeaseId;
-use signal::trace::Span;
-
-/// A delivery in memory: queued, running or committing.
-struct Active {
-    /// Its place in the list of reactors.
-    reactor: usize,
-    event: Arc<Event>,
-    identity: Identity,
-    key: Identity,
-    lane: Option<LaneKey>,
-    origin: Origin,
-    since: HostTime,
-    /// Ended attempts.
-    history: Vec<AttemptRecord>,
-    /// The dead letter that is being run again, if it is one.
-    redrive_of: Option<u64>,
-    /// Bytes it is charged with.
-    weight: usize,
-    /// The uncommitted commit that the current run builds on.
-    after: Option<Version>,
-    /// What its commit will mean, once there is one on its way.
-    committing: Option<Committing>,
-    /// How often its commit was refused because another came between.
-    conflicts: u32,
-    /// It was received under a lease, and runs only under one.
-    leased: bool,
-    /// Its run was given up because it had lost its lease.
-    cancelled: bool,
-    /// The number of its commit, if somebody knows it already.
-    number: Option<Version>,
-    /// What the present run runs, whatever has been deployed since; and its span.
-    ran_by: Option<Arc<dyn Guest>>,
-    span: Option<Box<dyn Span>>,
-}
-
-/// After so many runs in vain a delivery runs alone, so that runs on hot keys all get done.
-const PATIENCE: u32 = 3;
-
-impl Active {
-    /// Counts a run in vain; whether the next one should have the reactor for itself.
-    fn must_run_alone(&mut self) -> bool {
-        self.conflicts += 1;
-        self.conflicts >= PATIENCE
-    }
-
-    /// The number of the attempt that is under way or comes next, from 1.
-    fn attempt(&self) -> u32 {
-        u32::try_from(self.history.len()).unwrap_or(u32::MAX).saturating_add(1)
-    }
-}
-
-/// What has to be settled when a commit has been answered.
-struct Committing {
-    number: Version,
-    written: Vec<String>,
-    due: Option<HostTime>,
-    /// Where messages went, and how many bytes of bodies.
-    fed: Vec<(Target, usize)>,
-    news: commit::News,
-}
-
-impl Committing {
-    fn of(commit: &Commit, news: commit::News) -> Self {
-        let due = match commit.ending {
-            Ending::Wait { due, .. } => Some(due),
-            Ending::Done | Ending::Dead { .. } => None,
-        };
-        Self {
-            number: commit.number,
-            written: commit.writes.iter().map(|(key, _)| key.clone()).collect(),
-            due,
-            fed: fed_by(commit),
-            news,
-        }
-    }
-}
 
 /// How bytes of memory are divided among reactors: half of them evenly, as each one's own, and the other half for whoever
 /// needs it, so that idle reactors take nothing from a busy one, and a busy one cannot take what is theirs.

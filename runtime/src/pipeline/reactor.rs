@@ -10,12 +10,13 @@ use crate::event::{Message, ReactorId};
 use crate::store::{DeadLetter, Target};
 
 use super::decode::check_event;
+use super::delivery::Delivery;
 use super::emit::{Destinations, emitted};
+use super::forward;
 use super::invoke::{Emit, Guest, emitted_id};
 use super::pace::Pace;
 use super::signal::ReactorSignals;
 use super::state::ReactorState;
-use super::{Active, forward};
 
 /// The index of an id that no guest can emit at: forwarded dead letters have one of their own.
 const FORWARD_INDEX: u32 = u32::MAX;
@@ -72,20 +73,20 @@ impl Reactor {
     /// The sandbox lets only channels of the `emit` table through, and the configuration only known ones into it.
     pub(super) fn messages(
         &self,
-        active: &Active,
+        delivery: &Delivery,
         emits: &[Emit],
         at: Timestamp,
     ) -> Result<Vec<(Target, Message)>, String> {
         let mut messages = Vec::with_capacity(emits.len());
         for (index, emit) in (0..).zip(emits) {
             let destination = self.destinations.get(&emit.channel).ok_or("its channel is gone")?;
-            let id = emitted_id(active.identity, &self.config.name, index);
+            let id = emitted_id(delivery.identity, &self.config.name, index);
             // With a span of its own, the attempt is the parent of what it emits.
-            let trace_parent = match &active.span {
+            let trace_parent = match delivery.running().and_then(|running| running.span.as_ref()) {
                 Some(span) => Some(span.trace_parent()),
-                None => active.event.trace_parent.clone(),
+                None => delivery.event.trace_parent.clone(),
             };
-            let event = emitted(&active.event, &self.config.name, id, emit, at, trace_parent);
+            let event = emitted(&delivery.event, &self.config.name, id, emit, at, trace_parent);
             check_event(&event)
                 .map_err(|error| format!("the emitted `{}` is no valid event: {error}", emit.event_type))?;
             let message = destination.message(&event);
@@ -101,28 +102,33 @@ impl Reactor {
     /// The copy of a dead letter that the policy wants in a channel. `from` is the channel it was received from. A letter
     /// that has come as far as a chain of events may is not forwarded, and says so: two reactors can send each other what
     /// neither can deal with.
-    pub(super) fn forward(&self, active: &Active, letter: &mut DeadLetter, from: &str) -> Option<(Target, Message)> {
+    pub(super) fn forward(
+        &self,
+        delivery: &Delivery,
+        letter: &mut DeadLetter,
+        from: &str,
+    ) -> Option<(Target, Message)> {
         let name = self.config.dead_letter.channel.as_ref()?;
         let destination = self.destinations.get(name)?;
-        if active.event.hop >= self.hop_limit {
-            let hops = active.event.hop;
+        if delivery.event.hop >= self.hop_limit {
+            let hops = delivery.event.hop;
             let note = forward::not_forwarded(name, hops);
             tracing::warn!(
                 reactor = self.config.name,
-                event = active.event.id,
+                event = delivery.event.id,
                 code = "hop-limit",
                 "dead letter {note}"
             );
             letter.detail = format!("{} ({note})", letter.detail);
             return None;
         }
-        let (reactor, id) = (&self.config.name, emitted_id(active.identity, &self.config.name, FORWARD_INDEX));
+        let (reactor, id) = (&self.config.name, emitted_id(delivery.identity, &self.config.name, FORWARD_INDEX));
         let message = match destination.target {
-            Target::Log(_) => forward::as_event(&active.event, reactor, id, letter, destination.max_event),
+            Target::Log(_) => forward::as_event(&delivery.event, reactor, id, letter, destination.max_event),
             Target::Outbox(_) => {
                 // A FIFO queue must not take the second death of a redriven event for the first.
                 let id = format!("{id}-{}", letter.at.as_millisecond());
-                let (hops, limit) = (active.event.hop + 1, destination.max_event);
+                let (hops, limit) = (delivery.event.hop + 1, destination.max_event);
                 forward::as_message(&forward::Way { reactor, from, hops, limit }, id, letter)
             }
         };

@@ -45,13 +45,13 @@ impl Host {
     fn may_poll(&self, number: usize) -> bool {
         let inlet = &self.inlets[number];
         let readers = &self.channels[inlet.intake].readers;
-        let in_hand = self.leases.busy(number) + inlet.storing + inlet.running * MAX_BATCH;
+        let in_hand = self.deliveries.busy(number) + inlet.storing + inlet.running * MAX_BATCH;
         inlet.running < inlet.target
             && in_hand < inlet.most_in_hand()
-            && self.leases.in_hand(number) < MOST_WAITING
+            && self.deliveries.in_hand(number) < MOST_WAITING
             && !self.outbox_is_full()
             && inlet.failure.as_ref().is_none_or(|failure| failure.retry_at <= Instant::now() && inlet.running == 0)
-            && readers.iter().any(|reader| self.scheduler.is_hungry(*reader))
+            && readers.iter().any(|reader| self.deliveries.is_hungry(*reader))
     }
 
     fn poll(&mut self, number: usize) {
@@ -99,7 +99,7 @@ impl Host {
         for Received { message, receipt, sent, .. } in messages {
             let group = message.system.group_id.as_ref().map(|group| group_lane(&inlet.name, group));
             let new = NewLease { inlet: number, receipt, length: inlet.lease, group, sent };
-            let lease = self.leases.arrived(new, now);
+            let lease = self.deliveries.arrived(new, now);
             inlet.arrived.push_back(Arrived { lease, message });
         }
     }
@@ -185,7 +185,7 @@ impl Host {
             self.entered_message(lease, entering, message)?;
         }
         if self.inlets.iter().all(|inlet| !self.channels[inlet.intake].busy) {
-            self.left.clear();
+            self.deliveries.nothing_is_received();
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ impl Host {
                 }
                 Admitted::Duplicate => self.suppressed(reactor, &candidate),
                 Admitted::Active(id) => {
-                    too_early |= self.leaving.contains(&id) || self.left.contains(&id);
+                    too_early |= self.deliveries.was_parked(id);
                     open.push(id);
                 }
                 Admitted::Resumed(stored) => {
@@ -223,17 +223,17 @@ impl Host {
             }
         }
         // A record is known to be needed by nobody else only if all that came of it is awaited here.
-        if let Some(closed) = self.leases.admitted(lease, &open, record) {
+        if let Some(closed) = self.deliveries.awaits(lease, &open, record) {
             self.close(closed);
         }
-        resting.into_iter().for_each(|delivery| self.leases.rests(delivery));
+        resting.into_iter().for_each(|delivery| self.deliveries.rests(delivery));
         for stored in resumed {
             self.activate(stored, Arrival::Fresh)?;
         }
         if too_early {
-            let (bare, closed) = self.leases.release(lease, SOON);
+            let (bare, closed) = self.deliveries.release(lease, SOON);
             closed.into_iter().for_each(|closed| self.close(closed));
-            self.cancel_bare(&bare);
+            bare.into_iter().for_each(|delivery| self.slots.cancel(delivery));
         }
         Ok(())
     }
@@ -254,7 +254,7 @@ impl Host {
 
     /// Tells how a channel does, when that has changed.
     pub(super) fn looked(&mut self, number: usize, answer: Result<Depth, ChannelError>) {
-        let (in_hand, oldest) = (self.leases.in_hand(number), self.leases.oldest(number));
+        let (in_hand, oldest) = (self.deliveries.in_hand(number), self.deliveries.oldest(number));
         let oldest_ms = oldest.map_or(0, |sent| self.clock.wall().duration_since(sent).as_millis().max(0));
         let inlet = &mut self.inlets[number];
         inlet.signals.oldest.set(i64::try_from(oldest_ms / 1_000).unwrap_or(i64::MAX));
@@ -277,7 +277,7 @@ impl Host {
         let now = Instant::now();
         let ahead = retries.chain(looks).filter(|at| *at > now);
         let wait = |at: Duration| now + at.saturating_sub(self.clock.elapsed());
-        ahead.chain(self.leases.next_wake().map(wait)).min()
+        ahead.chain(self.deliveries.next_lease().map(wait)).min()
     }
 
     /// Whether the receive calls under way wait for no longer than [`SHORT_POLL`].

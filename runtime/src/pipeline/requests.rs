@@ -110,7 +110,7 @@ impl Host {
         if let Some((reactor, lane)) = self.store.drop_dead(request, dead)?
             && let Some(index) = self.by_id.get(&reactor)
         {
-            self.scheduler.release_lane(*index, lane);
+            self.deliveries.release_lane(*index, lane);
         }
         Ok(())
     }

@@ -10,37 +10,35 @@ impl Host {
     pub(super) fn settle(&mut self, answers: Vec<(DeliveryId, Committed)>) {
         let now = self.now();
         for (id, answer) in answers {
-            let Some(active) = self.active.get_mut(&id) else {
+            let Some((delivery, committing)) = self.deliveries.answered(id) else {
                 // It ended without having come into memory.
                 self.settle_messages(id);
                 continue;
             };
-            let Some(committing) = active.committing.take() else { continue };
-            let (reactor, lane, weight) = (active.reactor, active.lane, active.weight);
+            let (index, lane) = (delivery.reactor(), delivery.lane());
+            let reactor = &mut self.reactors[index];
             let applied = answer == Committed::Applied;
-            self.reactors[reactor].state.settle(committing.written.iter(), committing.number, applied);
+            reactor.state.settle(committing.written.iter(), committing.number, applied);
             match answer {
                 Committed::Conflict => {
                     tracing::debug!(delivery = id.0, "another commit came between; the run is repeated");
-                    let alone = active.must_run_alone();
                     self.conflicts += 1;
-                    self.reactors[reactor].signals.repeated();
-                    self.reactors[reactor].pace.repeated();
-                    self.scheduler.conflicted(reactor, id, lane, alone);
+                    reactor.signals.repeated();
+                    reactor.pace.repeated();
+                    self.deliveries.refused(id);
                     continue;
                 }
                 Committed::Stale => {
                     tracing::error!(delivery = id.0, "the delivery had ended already; this run's effects are void");
                 }
                 Committed::Applied => {
-                    let age = now.since(active.since);
-                    committing.news.announce(active, &self.reactors[reactor].signals, age);
+                    let (attempt, age) = (delivery.attempt(), now.since(delivery.since));
+                    committing.report.announce(&delivery.event, attempt, &reactor.signals, age);
                     self.feed(&committing.fed);
                 }
             }
-            self.active.remove(&id);
-            self.scheduler.committed(reactor, id, lane, weight, committing.due);
-            match committing.due.filter(|_| answer == Committed::Applied) {
+            self.deliveries.ended(id, committing.due);
+            match committing.due.filter(|_| applied) {
                 Some(due) => self.lend_messages(id, lane, due),
                 None => self.settle_messages(id),
             }

@@ -17,10 +17,10 @@ use crate::store::{Store, StoreError};
 use super::admit;
 use super::claim::Slots;
 use super::commit::committer;
+use super::delivery::Deliveries;
 use super::emit::{Destination, Destinations};
 use super::host::{Host, Parts};
 use super::inlet::{Inlet, Opening};
-use super::lease::Leases;
 use super::outbox::Outlet;
 use super::reactor::Reactor;
 use super::room::until_there_is_room;
@@ -59,18 +59,14 @@ impl Host {
             epoch: (store.host_time()?, clock.elapsed()),
             next_commit: store.next_commit()?,
             foreign_seen: Some(store.foreign_changes()?),
-            scheduler: Scheduler::new(&specs, permits, config.runtime.queue_memory),
+            deliveries: Deliveries::new(Scheduler::new(&specs, permits, config.runtime.queue_memory)),
             slots: Slots::new(permits, guest_threads, Arc::clone(&store), to_self.clone()),
             by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),
-            active: HashMap::new(),
             in_memory,
             conflicts: 0,
             ended: 0,
             guessed: HashMap::new(),
             inlets: Vec::new(),
-            leases: Leases::default(),
-            leaving: HashSet::new(),
-            left: HashSet::new(),
             resending: HashSet::new(),
             asked: 0,
             put_off: Vec::new(),
@@ -82,7 +78,6 @@ impl Host {
             until_idle: false,
             next: None,
             stopping: false,
-            holding: 0,
             signals,
             shown: None,
             tidying: None,

@@ -5,25 +5,27 @@
 //! are only in the store and are loaded in order when there is room. A delivery in back-off, and those held behind it in
 //! its lane, are only in the store too; they take no permit and, but for the lane's entry, no memory.
 
-mod breaker;
-mod bucket;
+mod action;
+mod gate;
 mod lane;
 mod queue;
+mod ready;
+mod refill;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use crate::config::model::{BreakerPolicy, ReactorConfig};
-use crate::event::{DeliveryId, HostTime, LaneKey, Version};
+use crate::event::{DeliveryId, HostTime, LaneKey};
 use crate::store::{LaneState, Place};
-use crate::subscription::Rate;
 
-use breaker::Breaker;
-pub use breaker::Effect;
+pub use action::{Action, Again, Arrival, Ending, Load, Loaded, ReactorSpec, Return, Ticket};
+use gate::Breaker;
+pub use gate::Effect;
 use lane::Lane;
-use queue::{Common, Queue, Ready};
+use queue::{Common, Queue};
+use ready::Ready;
 
 use super::divide;
 
@@ -31,112 +33,6 @@ use super::divide;
 pub const QUEUE_WINDOW: usize = 2_048;
 /// Most queued deliveries of one lane loaded from the store at a time.
 pub const LANE_WINDOW: usize = 64;
-
-/// What the scheduler needs to know of a reactor.
-#[derive(Clone, Debug)]
-pub struct ReactorSpec {
-    /// Attempts at once.
-    pub concurrency: usize,
-    /// Cap on starts.
-    pub rate: Option<Rate>,
-    /// When its starts are stopped because its runs fail.
-    pub breaker: Option<BreakerPolicy>,
-}
-
-impl ReactorSpec {
-    /// What the configuration says.
-    pub fn of(reactor: &ReactorConfig) -> Self {
-        Self { concurrency: reactor.concurrency, rate: reactor.rate, breaker: reactor.breaker }
-    }
-}
-
-/// Something for the caller to do. Reactors are named by their place in the list given to [`Scheduler::new`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Run this delivery; its commit depends on `after`.
-    Start {
-        /// Which.
-        delivery: DeliveryId,
-        /// The uncommitted commit of the same lane that the run builds on.
-        after: Option<Version>,
-    },
-    /// Read deliveries from the store, offer them, then say [`Scheduler::loaded`].
-    Load(Load),
-    /// Make these deliveries held ones in the store and forget them, then say [`Scheduler::held_written`].
-    Hold {
-        /// Whose.
-        reactor: usize,
-        /// Which lane's.
-        lane: LaneKey,
-        /// Which.
-        delivery: DeliveryId,
-    },
-    /// These deliveries have become held ones: drop them from memory.
-    Forget(Vec<DeliveryId>),
-}
-
-/// What to read from the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Load {
-    /// Spilled deliveries, above an id.
-    Spilled {
-        /// Whose.
-        reactor: usize,
-        /// Not these again.
-        after: DeliveryId,
-    },
-    /// Waiting deliveries that are due.
-    Due {
-        /// Whose.
-        reactor: usize,
-        /// Not these again.
-        after: (HostTime, DeliveryId),
-    },
-    /// Held deliveries of a lane.
-    Lane {
-        /// Whose.
-        reactor: usize,
-        /// Which lane's.
-        lane: LaneKey,
-        /// Not these again.
-        after: DeliveryId,
-    },
-}
-
-/// What a [`Load`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loaded {
-    /// The last one read, and whether there may be more.
-    Spilled(Option<DeliveryId>, bool),
-    /// The last one read, and when the next is due.
-    Due(Option<(HostTime, DeliveryId)>, Option<HostTime>),
-    /// The last one read, and whether there may be more.
-    Lane(LaneKey, Option<DeliveryId>, bool),
-}
-
-/// How a delivery comes into memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// Just admitted, or spilled earlier.
-    Fresh,
-    /// Its back-off is over.
-    Due,
-    /// A dead letter that is to run again.
-    Redriven,
-    /// It was held behind its lane's head.
-    Held,
-}
-
-/// What an ended run means for its lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Done, or dead with `on-exhausted = "continue"`: the next one may run.
-    Release,
-    /// In back-off: the others wait behind it.
-    Wait,
-    /// Dead with `on-exhausted = "park-key"`: the others wait until somebody redrives or drops it.
-    Park,
-}
 
 /// The queues of all reactors.
 #[derive(Debug)]
@@ -232,6 +128,16 @@ impl Scheduler {
         self.reactors.iter().any(|queue| queue.next_due.is_some())
     }
 
+    /// How many deliveries are in memory.
+    pub fn items(&self) -> usize {
+        self.reactors.iter().map(|queue| queue.items).sum()
+    }
+
+    /// How many deliveries have been started and have not given their permit back.
+    pub fn running(&self) -> usize {
+        self.reactors.iter().map(|queue| queue.running).sum()
+    }
+
     /// Starts nothing from now on.
     pub fn drain(&mut self) {
         self.draining = true;
@@ -254,7 +160,8 @@ impl Scheduler {
     }
 
     /// A delivery is in memory.
-    pub fn offer(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, bytes: usize, arrival: Arrival) {
+    pub fn offer(&mut self, ticket: Ticket, arrival: Arrival) {
+        let Ticket { delivery: id, reactor, lane, bytes } = ticket;
         let queue = &mut self.reactors[reactor];
         queue.charge(bytes);
         self.common.used += bytes;
@@ -294,36 +201,6 @@ impl Scheduler {
         self.refill_lane(reactor, key);
     }
 
-    /// A [`Load`] has been carried out and what it found has been offered.
-    pub fn loaded(&mut self, reactor: usize, loaded: Loaded) {
-        let queue = &mut self.reactors[reactor];
-        match loaded {
-            Loaded::Spilled(last, more) => {
-                queue.loading_spilled = false;
-                queue.spilled_after = last.unwrap_or(queue.spilled_after);
-                queue.spilled = more;
-                self.freed(reactor);
-            }
-            Loaded::Due(last, next) => {
-                queue.loading_due = false;
-                queue.due_after = last.unwrap_or(queue.due_after);
-                queue.next_due = None;
-                if let Some(next) = next {
-                    self.set_due(reactor, next);
-                }
-            }
-            Loaded::Lane(key, last, more) => {
-                if let Some(lane) = queue.lanes.get_mut(&key) {
-                    lane.held.loading = false;
-                    lane.held.after = last.unwrap_or(lane.held.after);
-                    lane.held.more = more;
-                }
-                self.refresh(reactor, key);
-                self.freed(reactor);
-            }
-        }
-    }
-
     /// The deliveries in memory behind a lane's running one: they leave memory if it begins to wait.
     pub fn followers(&self, reactor: usize, lane: Option<LaneKey>) -> Vec<DeliveryId> {
         lane.and_then(|key| self.reactors[reactor].lanes.get(&key)).map(Lane::followers).unwrap_or_default()
@@ -337,34 +214,63 @@ impl Scheduler {
         lane.map(|lane| lane.next(most)).unwrap_or_default()
     }
 
-    /// A run has ended and its commit, with this number, is on its way.
-    pub fn run_ended(
-        &mut self,
-        reactor: usize,
-        id: DeliveryId,
-        lane: Option<LaneKey>,
-        number: Version,
-        ending: Ending,
-    ) {
-        self.permit_back(reactor, id);
-        if let Some(key) = lane
-            && let Some(lane) = self.reactors[reactor].lanes.get_mut(&key)
-        {
-            lane.run_ended(id, number, ending);
-            self.refresh(reactor, key);
+    /// A delivery is given back.
+    pub fn gave_back(&mut self, ticket: Ticket, how: Return) {
+        let Ticket { delivery, reactor, lane, bytes } = ticket;
+        match how {
+            Return::Ran(number, ending) => {
+                self.permit_back(reactor, delivery);
+                self.tell_lane(reactor, lane, |lane| lane.run_ended(delivery, number, ending));
+            }
+            Return::GivenUp => {
+                self.permit_back(reactor, delivery);
+                self.run_again(ticket);
+            }
+            Return::ProbeFailed => {
+                self.permit_back(reactor, delivery);
+                if lane.is_some() {
+                    self.run_again(ticket);
+                } else {
+                    self.reactors[reactor].push_ready(delivery);
+                    self.list(reactor);
+                }
+            }
+            Return::Outdated(again) => {
+                self.permit_back(reactor, delivery);
+                self.make_room_for(ticket, again);
+                self.run_again(ticket);
+            }
+            Return::Refused(again) => {
+                self.make_room_for(ticket, again);
+                match lane {
+                    Some(_) => self.tell_lane(reactor, lane, |lane| lane.conflicted(delivery)),
+                    None => self.run_again(ticket),
+                }
+            }
+            Return::Committed(due) => {
+                self.release(reactor, bytes);
+                if let Some(due) = due {
+                    self.waits(reactor, due);
+                }
+                let mut evicted = Vec::new();
+                self.tell_lane(reactor, lane, |lane| evicted = lane.committed(delivery));
+                if !evicted.is_empty() {
+                    self.actions.push(Action::Forget(evicted));
+                }
+            }
+            Return::Withdrawn => {
+                self.permit_back(reactor, delivery);
+                self.release(reactor, bytes);
+                self.tell_lane(reactor, lane, |lane| lane.withdrawn(delivery));
+            }
+            Return::Forgotten => self.release(reactor, bytes),
         }
     }
 
-    /// A run was given up without a result, and its delivery is to run again.
-    pub fn run_cancelled(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>) {
-        self.permit_back(reactor, id);
-        self.requeue(reactor, id, lane, Lane::run_cancelled);
-    }
-
-    /// A run has ended with a result, and is about to be told by one of the methods below: `failed` if running it again may
+    /// A run has ended with a result, and its delivery is about to be given back: `failed` if running it again may
     /// end better. Answers what that means for the reactor.
     pub fn ran(&mut self, reactor: usize, id: DeliveryId, failed: bool, now: HostTime) -> Effect {
-        let Some(breaker) = &mut self.reactors[reactor].breaker else { return Effect::None };
+        let Some(breaker) = &mut self.reactors[reactor].gates.breaker else { return Effect::None };
         let effect = breaker.ran(id, failed, now);
         if let Effect::Opened(pause) | Effect::ProbeFailed(pause) = effect {
             self.timers.push(Reverse((now.after(pause), reactor)));
@@ -375,7 +281,7 @@ impl Scheduler {
     /// So many deliveries of a reactor may be started at a time, even if not all of them can run at once; whoever runs them
     /// sees to that.
     pub fn set_ahead(&mut self, reactor: usize, ahead: usize) {
-        self.reactors[reactor].ahead = ahead;
+        self.reactors[reactor].gates.set_ahead(ahead);
     }
 
     /// How many deliveries of a reactor are in memory.
@@ -385,93 +291,18 @@ impl Scheduler {
 
     /// Whether a reactor has something to start and its rate does not allow it yet.
     pub fn is_throttled(&self, reactor: usize) -> bool {
-        self.reactors[reactor].throttled.is_some()
+        self.reactors[reactor].gates.is_throttled()
     }
 
     /// Whether a reactor is stopped because its runs fail.
     pub fn is_broken(&self, reactor: usize) -> bool {
-        self.reactors[reactor].breaker.as_ref().is_some_and(Breaker::is_open)
-    }
-
-    /// A probe has failed: its delivery is to run again, after the others.
-    pub fn probe_failed(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>) {
-        self.permit_back(reactor, id);
-        if lane.is_some() {
-            self.requeue(reactor, id, lane, Lane::run_cancelled);
-        } else {
-            self.reactors[reactor].push_ready(id);
-            self.list(reactor);
-        }
+        self.reactors[reactor].gates.breaker.as_ref().is_some_and(Breaker::is_open)
     }
 
     /// A reactor's policy has changed.
     pub fn adopt(&mut self, reactor: usize, spec: &ReactorSpec) {
-        self.reactors[reactor].adopt(spec);
+        self.reactors[reactor].gates.adopt(spec);
         self.list(reactor);
-    }
-
-    /// A delivery that was started leaves memory without having ended: somebody else may be working on it.
-    pub fn withdrawn(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, bytes: usize) {
-        self.permit_back(reactor, id);
-        self.forgotten(reactor, bytes);
-        if let Some(key) = lane
-            && let Some(lane) = self.reactors[reactor].lanes.get_mut(&key)
-        {
-            lane.withdrawn(id);
-            self.refresh(reactor, key);
-        }
-    }
-
-    /// A run is void because what it read has changed: its delivery is to run again; if `alone`, while no other run of
-    /// the reactor does.
-    pub fn run_outdated(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, alone: bool) {
-        self.permit_back(reactor, id);
-        if alone {
-            self.reactors[reactor].run_alone(lane.map_or(Ready::Delivery(id), Ready::Lane));
-        }
-        self.requeue(reactor, id, lane, Lane::run_cancelled);
-    }
-
-    /// A commit was refused: its delivery is to run again; if `alone`, while no other run of the reactor does.
-    pub fn conflicted(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, alone: bool) {
-        if alone {
-            self.reactors[reactor].run_alone(lane.map_or(Ready::Delivery(id), Ready::Lane));
-        }
-        self.requeue(reactor, id, lane, Lane::conflicted);
-    }
-
-    /// A commit is durable: the delivery has left memory. `bytes` as they were offered; `due` if it waits now.
-    pub fn committed(
-        &mut self,
-        reactor: usize,
-        id: DeliveryId,
-        lane: Option<LaneKey>,
-        bytes: usize,
-        due: Option<HostTime>,
-    ) {
-        self.forgotten(reactor, bytes);
-        if let Some(due) = due {
-            // Loading may have gone past this due time while the commit was on its way.
-            let queue = &mut self.reactors[reactor];
-            queue.due_after = queue.due_after.min((due, DeliveryId(0)));
-            self.set_due(reactor, due);
-        }
-        if let Some(key) = lane
-            && let Some(lane) = self.reactors[reactor].lanes.get_mut(&key)
-        {
-            let evicted = lane.committed(id);
-            if !evicted.is_empty() {
-                self.actions.push(Action::Forget(evicted));
-            }
-            self.refresh(reactor, key);
-        }
-    }
-
-    /// A delivery has left memory without a commit, as an [`Action`] asked.
-    pub fn forgotten(&mut self, reactor: usize, bytes: usize) {
-        self.reactors[reactor].release(bytes);
-        self.common.used = self.common.used.saturating_sub(bytes);
-        self.freed(reactor);
     }
 
     /// What a lane waited for is gone without a run: its dead letter was dropped, or could not be read again.
@@ -489,8 +320,7 @@ impl Scheduler {
         while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= now) {
             if let Some(Reverse((_, reactor))) = self.timers.pop() {
                 let queue = &mut self.reactors[reactor];
-                queue.throttled = queue.throttled.filter(|at| *at > now);
-                queue.breaker.iter_mut().for_each(|breaker| breaker.wake(now));
+                queue.gates.wake(now);
                 self.list(reactor);
                 self.refill_due(reactor, now);
             }
@@ -509,73 +339,10 @@ impl Scheduler {
                     self.list(reactor);
                 }
                 Ok(None) => {}
-                Err(at) => {
-                    queue.throttled = Some(at);
-                    self.timers.push(Reverse((at, reactor)));
-                }
+                Err(at) => self.timers.push(Reverse((at, reactor))),
             }
         }
         std::mem::take(&mut self.actions)
-    }
-
-    fn freed(&mut self, reactor: usize) {
-        let queue = &mut self.reactors[reactor];
-        if !queue.freed {
-            queue.freed = true;
-            self.freed.push_back(reactor);
-        }
-    }
-
-    /// Asks for deliveries that are only in the store, where a reactor has room for them.
-    fn refill(&mut self, reactor: usize, now: HostTime) {
-        let queue = &mut self.reactors[reactor];
-        queue.freed = false;
-        if queue.spilled && queue.is_hungry(&self.common) && !queue.loading_spilled && !self.draining {
-            queue.loading_spilled = true;
-            self.actions.push(Action::Load(Load::Spilled { reactor, after: queue.spilled_after }));
-        }
-        self.refill_due(reactor, now);
-        self.feed_starved(reactor);
-    }
-
-    /// Loads held deliveries of the next lane that found no room for them; the others follow as room is left.
-    fn feed_starved(&mut self, reactor: usize) {
-        let queue = &mut self.reactors[reactor];
-        while queue.has_room(&self.common)
-            && let Some(key) = queue.starved.pop_front()
-        {
-            let Some(lane) = queue.lanes.get_mut(&key) else { continue };
-            lane.held.starved = false;
-            if lane.wants_held() {
-                return self.refill_lane(reactor, key);
-            }
-        }
-    }
-
-    fn refill_due(&mut self, reactor: usize, now: HostTime) {
-        let queue = &mut self.reactors[reactor];
-        if queue.next_due.is_some_and(|due| due <= now)
-            && queue.has_room(&self.common)
-            && !queue.loading_due
-            && !self.draining
-        {
-            queue.loading_due = true;
-            self.actions.push(Action::Load(Load::Due { reactor, after: queue.due_after }));
-        }
-    }
-
-    fn refill_lane(&mut self, reactor: usize, key: LaneKey) {
-        let queue = &mut self.reactors[reactor];
-        let has_room = queue.has_room(&self.common);
-        let Some(lane) = queue.lanes.get_mut(&key).filter(|lane| lane.wants_held()) else { return };
-        if has_room {
-            lane.held.loading = true;
-            let load = Load::Lane { reactor, lane: key, after: lane.held.after };
-            self.actions.push(Action::Load(load));
-        } else if !lane.held.starved {
-            lane.held.starved = true;
-            queue.starved.push_back(key);
-        }
     }
 
     fn permit_back(&mut self, reactor: usize, id: DeliveryId) {
@@ -584,17 +351,46 @@ impl Scheduler {
         self.list(reactor);
     }
 
-    fn requeue(&mut self, reactor: usize, id: DeliveryId, lane: Option<LaneKey>, how: fn(&mut Lane, DeliveryId)) {
+    /// Bytes in memory have become free.
+    fn release(&mut self, reactor: usize, bytes: usize) {
+        self.reactors[reactor].release(bytes);
+        self.common.used = self.common.used.saturating_sub(bytes);
+        self.freed(reactor);
+    }
+
+    /// A delivery waits in the store. Loading may have gone past this due time while the commit was on its way.
+    fn waits(&mut self, reactor: usize, due: HostTime) {
         let queue = &mut self.reactors[reactor];
+        queue.due_after = queue.due_after.min((due, DeliveryId(0)));
+        self.set_due(reactor, due);
+    }
+
+    fn make_room_for(&mut self, ticket: Ticket, again: Again) {
+        if again == Again::Alone {
+            let wanted = ticket.lane.map_or(Ready::Delivery(ticket.delivery), Ready::Lane);
+            self.reactors[ticket.reactor].gates.alone.want(wanted);
+        }
+    }
+
+    /// A run without a result is done again, first of all.
+    fn run_again(&mut self, ticket: Ticket) {
+        let Ticket { delivery, reactor, lane, .. } = ticket;
         match lane {
-            Some(key) => {
-                how(queue.lanes.entry(key).or_default(), id);
-                self.refresh(reactor, key);
-            }
+            Some(_) => self.tell_lane(reactor, lane, |lane| lane.run_cancelled(delivery)),
             None => {
-                queue.push_ready_first(id);
+                self.reactors[reactor].push_ready_first(delivery);
                 self.list(reactor);
             }
+        }
+    }
+
+    /// Tells a lane what became of one of its deliveries.
+    fn tell_lane(&mut self, reactor: usize, lane: Option<LaneKey>, tell: impl FnOnce(&mut Lane)) {
+        if let Some(key) = lane
+            && let Some(lane) = self.reactors[reactor].lanes.get_mut(&key)
+        {
+            tell(lane);
+            self.refresh(reactor, key);
         }
     }
 
@@ -609,14 +405,6 @@ impl Scheduler {
         if !queue.listed && queue.can_start() {
             queue.listed = true;
             self.runnable.push_back(reactor);
-        }
-    }
-
-    fn set_due(&mut self, reactor: usize, due: HostTime) {
-        let queue = &mut self.reactors[reactor];
-        if queue.next_due.is_none_or(|next| due < next) {
-            queue.next_due = Some(due);
-            self.timers.push(Reverse((due, reactor)));
         }
     }
 }

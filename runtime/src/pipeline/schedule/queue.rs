@@ -3,33 +3,21 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::event::{DeliveryId, HostTime, LaneKey, Version};
-use crate::subscription::Rate;
 
-use super::breaker::Breaker;
-use super::bucket::Bucket;
+use super::gate::Gates;
 use super::lane::Lane;
+use super::ready::Ready;
 use super::{QUEUE_WINDOW, ReactorSpec};
-
-/// Something that can be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ready {
-    Delivery(DeliveryId),
-    Lane(LaneKey),
-}
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    concurrency: usize,
-    /// Deliveries that may be started although not all of them can run at once, because runs are short.
-    pub(super) ahead: usize,
+    pub(super) gates: Gates,
     max_bytes: usize,
     pub(super) running: usize,
     /// Deliveries in memory: queued, running or committing.
     pub(super) items: usize,
     bytes: usize,
     ready: VecDeque<Ready>,
-    /// What has to run while nothing else of this reactor does, first of all; and whether it runs now.
-    alone: Option<(Ready, bool)>,
     pub(super) lanes: HashMap<LaneKey, Lane>,
     /// Lanes with held deliveries to load, for which there was no room.
     pub(super) starved: VecDeque<LaneKey>,
@@ -42,11 +30,6 @@ pub(super) struct Queue {
     /// When the first waiting delivery in the store is due, and the last one that was loaded.
     pub(super) next_due: Option<HostTime>,
     pub(super) due_after: (HostTime, DeliveryId),
-    rate: Option<Rate>,
-    bucket: Option<Bucket>,
-    pub(super) breaker: Option<Breaker>,
-    /// The rate allows no start before then.
-    pub(super) throttled: Option<HostTime>,
     /// Stands in the scheduler's list of reactors that may have room.
     pub(super) freed: bool,
     /// Stands in the scheduler's list of reactors with something to start.
@@ -64,14 +47,12 @@ pub(super) struct Common {
 impl Queue {
     pub(super) fn new(spec: &ReactorSpec, max_bytes: usize) -> Self {
         Self {
-            concurrency: spec.concurrency.max(1),
-            ahead: 0,
+            gates: Gates::new(spec),
             max_bytes,
             running: 0,
             items: 0,
             bytes: 0,
             ready: VecDeque::new(),
-            alone: None,
             lanes: HashMap::new(),
             starved: VecDeque::new(),
             spilled: true,
@@ -80,25 +61,9 @@ impl Queue {
             loading_due: false,
             next_due: None,
             due_after: (HostTime(0), DeliveryId(0)),
-            rate: spec.rate,
-            bucket: spec.rate.map(Bucket::new),
-            breaker: spec.breaker.map(Breaker::new),
-            throttled: None,
             freed: true,
             listed: false,
         }
-    }
-
-    /// Takes over a new policy: what is unchanged goes on as it was.
-    pub(super) fn adopt(&mut self, spec: &ReactorSpec) {
-        self.concurrency = spec.concurrency.max(1);
-        if self.rate != spec.rate {
-            self.rate = spec.rate;
-            self.bucket = spec.rate.map(Bucket::new);
-            self.throttled = None;
-        }
-        // What failed until now need not fail any more.
-        self.breaker = spec.breaker.map(Breaker::new);
     }
 
     /// Whether one more delivery may be kept in memory; `common` is the room that all queues share beside their own. An
@@ -144,48 +109,33 @@ impl Queue {
     }
 
     pub(super) fn can_start(&self) -> bool {
-        let free = match &self.alone {
-            Some((wanted, runs)) => !runs && self.running == 0 && self.is_ready(wanted),
-            None => self.running < self.most_started() && !self.ready.is_empty(),
+        let has_work = match self.gates.alone.wanted() {
+            Some(wanted) => self.is_ready(wanted),
+            None => !self.ready.is_empty(),
         };
-        free && self.throttled.is_none() && self.breaker.as_ref().is_none_or(Breaker::lets_through)
-    }
-
-    /// A breaker that opens should find little started.
-    fn most_started(&self) -> usize {
-        if self.breaker.is_some() { self.concurrency } else { self.concurrency.max(self.ahead) }
+        has_work && self.gates.let_through(self.running)
     }
 
     /// Whether what is ready can be started at once, and something else beside it.
     pub(super) fn has_free_starts(&self) -> bool {
-        self.alone.is_none() && self.running + self.ready.len() < self.most_started()
+        self.gates.has_room_for_more(self.running + self.ready.len())
     }
 
-    fn is_ready(&self, wanted: &Ready) -> bool {
+    fn is_ready(&self, wanted: Ready) -> bool {
         match wanted {
-            Ready::Delivery(_) => self.ready.contains(wanted),
-            Ready::Lane(key) => self.lanes.get(key).is_some_and(|lane| lane.startable().is_some()),
+            Ready::Delivery(_) => self.ready.contains(&wanted),
+            Ready::Lane(key) => self.lanes.get(&key).is_some_and(|lane| lane.startable().is_some()),
         }
-    }
-
-    /// Lets nothing else start until this has run.
-    pub(super) fn run_alone(&mut self, wanted: Ready) {
-        self.alone.get_or_insert((wanted, false));
     }
 
     pub(super) fn run_ended(&mut self, id: DeliveryId) {
         self.running -= 1;
-        self.breaker.iter_mut().for_each(|breaker| breaker.gave_back(id));
-        if self.alone.is_some_and(|(_, runs)| runs) {
-            self.alone = None;
-        }
+        self.gates.gave_back(id);
     }
 
     /// Puts what has to run alone in front.
     fn make_way(&mut self) {
-        let Some((wanted, runs)) = &mut self.alone else { return };
-        *runs = true;
-        let wanted = *wanted;
+        let Some(wanted) = self.gates.alone.wanted() else { return };
         self.ready.retain(|ready| *ready != wanted);
         self.ready.push_front(wanted);
         if let Ready::Lane(key) = wanted {
@@ -206,9 +156,7 @@ impl Queue {
                 self.refresh_lane(key);
                 continue;
             }
-            if let Some(bucket) = &mut self.bucket {
-                bucket.take(now)?;
-            }
+            self.gates.pay(now)?;
             self.make_way();
             let started = match self.ready.pop_front() {
                 Some(Ready::Delivery(id)) => Some((id, None)),
@@ -220,7 +168,7 @@ impl Queue {
             };
             if let Some((id, _)) = started {
                 self.running += 1;
-                self.breaker.iter_mut().for_each(|breaker| breaker.started(id));
+                self.gates.started(id);
             }
             return Ok(started);
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::Identity;
+use crate::event::{Identity, Version};
 
 const PERMITS: usize = 4;
 const CONCURRENCY: usize = 3;
@@ -75,6 +75,19 @@ impl World {
         world
     }
 
+    fn ticket(&self, delivery: DeliveryId) -> Ticket {
+        Ticket { delivery, reactor: 0, lane: self.rows[&delivery].lane, bytes: BYTES }
+    }
+
+    fn give_back(&mut self, delivery: DeliveryId, how: Return) {
+        self.scheduler.gave_back(self.ticket(delivery), how);
+    }
+
+    /// Alone in one of so many cases.
+    fn again(&mut self, among: usize) -> Again {
+        if self.choose(among) == 0 { Again::Alone } else { Again::Among }
+    }
+
     fn choose(&mut self, below: usize) -> usize {
         self.tape.next().map_or(0, |byte| byte as usize % below.max(1))
     }
@@ -91,14 +104,14 @@ impl World {
                     Action::Load(load) => self.load(load),
                     Action::Hold { lane, delivery, .. } => {
                         assert!(self.memory.remove(&delivery));
-                        self.scheduler.forgotten(0, BYTES);
+                        self.give_back(delivery, Return::Forgotten);
                         self.holds.push((lane, delivery));
                     }
                     Action::Forget(gone) => {
                         for id in gone {
                             assert!(self.memory.remove(&id));
                             assert_eq!(self.rows[&id].place, Place::Held, "forgotten but not held in the store");
-                            self.scheduler.forgotten(0, BYTES);
+                            self.give_back(id, Return::Forgotten);
                         }
                     }
                 }
@@ -183,7 +196,7 @@ impl World {
             if self.memory.insert(*id) {
                 let redriven = arrival == Arrival::Fresh && self.is_parking(self.rows[id].lane, *id);
                 let arrival = if redriven { Arrival::Redriven } else { arrival };
-                self.scheduler.offer(0, *id, self.rows[id].lane, BYTES, arrival);
+                self.scheduler.offer(self.ticket(*id), arrival);
             }
         }
         // Letters that run again come into memory whether there is room or not.
@@ -207,7 +220,7 @@ impl World {
         self.rows.insert(id, Row { lane, place, due: HostTime(0) });
         if place == Place::Memory {
             self.memory.insert(id);
-            self.scheduler.offer(0, id, lane, BYTES, Arrival::Fresh);
+            self.scheduler.offer(self.ticket(id), Arrival::Fresh);
         } else {
             self.scheduler.stored(0, lane, place);
         }
@@ -222,8 +235,8 @@ impl World {
         let id = running[self.choose(running.len())];
         let after = self.running.remove(&id).expect("it runs");
         if !only_release && self.choose(8) == 0 {
-            let alone = self.choose(2) == 0;
-            return self.scheduler.run_outdated(0, id, self.rows[&id].lane, alone);
+            let again = self.again(2);
+            return self.give_back(id, Return::Outdated(again));
         }
         let ending = match self.choose(6) {
             0 | 1 if !only_release => Ending::Wait,
@@ -235,7 +248,7 @@ impl World {
         let lane = self.rows[&id].lane;
         let followers = self.scheduler.followers(0, lane);
         let due = HostTime(self.now.0 + self.choose(50) as u64);
-        self.scheduler.run_ended(0, id, lane, number, ending);
+        self.give_back(id, Return::Ran(number, ending));
         self.sent.push(Sent { id, number, after, ending, followers, due });
     }
 
@@ -248,11 +261,12 @@ impl World {
         let built_on_refused = sent.after.is_some_and(|after| self.refused.contains(&after));
         if built_on_refused || (may_refuse && self.choose(4) == 0) {
             self.refused.insert(sent.number);
-            let alone = self.choose(3) == 0;
-            self.scheduler.conflicted(0, sent.id, lane, alone);
+            let again = self.again(3);
+            self.give_back(sent.id, Return::Refused(again));
             return;
         }
         self.memory.remove(&sent.id);
+        let ticket = self.ticket(sent.id);
         let mut due = None;
         match sent.ending {
             Ending::Release => {
@@ -276,7 +290,7 @@ impl World {
                 self.rows.get_mut(id).expect("a follower's row").place = Place::Held;
             }
         }
-        self.scheduler.committed(0, sent.id, lane, BYTES, due);
+        self.scheduler.gave_back(ticket, Return::Committed(due));
     }
 
     fn write_holds(&mut self) {
@@ -348,7 +362,7 @@ impl World {
             let place = Place::Memory;
             self.rows.insert(id, Row { lane: Some(lane), place, due: HostTime(0) });
             self.memory.insert(id);
-            self.scheduler.offer(0, id, Some(lane), BYTES, Arrival::Redriven);
+            self.scheduler.offer(self.ticket(id), Arrival::Redriven);
         }
     }
 
@@ -420,11 +434,10 @@ fn a_lane_in_back_off_holds_no_permit_and_stops_no_other_lane() {
     (0..3).for_each(|_| world.admit());
     world.act();
     let first = DeliveryId(1);
-    let lane = world.rows[&first].lane;
     assert!(world.running.contains_key(&first) && world.running.contains_key(&DeliveryId(3)));
     assert!(!world.running.contains_key(&DeliveryId(2)), "the second of the lane waits for the first");
     world.running.remove(&first);
-    world.scheduler.run_ended(0, first, lane, Version(1), Ending::Wait);
+    world.give_back(first, Return::Ran(Version(1), Ending::Wait));
     world.act();
     assert!(!world.running.contains_key(&DeliveryId(2)), "the first is in back-off");
     assert_eq!(world.scheduler.reactors[0].running, 1);
@@ -432,6 +445,7 @@ fn a_lane_in_back_off_holds_no_permit_and_stops_no_other_lane() {
 
 #[test]
 fn a_reactor_with_a_full_queue_does_not_starve_another() {
+    let ticket = |reactor, id| Ticket { delivery: DeliveryId(id), reactor, lane: None, bytes: BYTES };
     let spec = ReactorSpec { concurrency: 1, rate: None, breaker: None };
     let mut scheduler = Scheduler::new(&[spec.clone(), spec], 8, 100);
     for reactor in 0..2 {
@@ -439,12 +453,12 @@ fn a_reactor_with_a_full_queue_does_not_starve_another() {
     }
     for id in 0..10 {
         if scheduler.place(0, None) == Place::Memory {
-            scheduler.offer(0, DeliveryId(id), None, BYTES, Arrival::Fresh);
+            scheduler.offer(ticket(0, id), Arrival::Fresh);
         }
     }
     assert_eq!(scheduler.place(0, None), Place::Spilled);
     assert!(!scheduler.is_hungry(0) && scheduler.is_hungry(1));
-    scheduler.offer(1, DeliveryId(99), None, BYTES, Arrival::Fresh);
+    scheduler.offer(ticket(1, 99), Arrival::Fresh);
     let started = scheduler.tick(HostTime(0));
     assert!(started.contains(&Action::Start { delivery: DeliveryId(99), after: None }), "{started:?}");
 }

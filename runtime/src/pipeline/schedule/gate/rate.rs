@@ -2,12 +2,45 @@
 
 use std::time::Duration;
 
+use super::Gate;
 use crate::event::HostTime;
 use crate::subscription::Rate;
 
+/// The gate: a bucket, and until when it was found empty.
+#[derive(Debug)]
+pub(super) struct RateLimit {
+    rate: Rate,
+    bucket: Bucket,
+    empty_until: Option<HostTime>,
+}
+
+impl RateLimit {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self { rate, bucket: Bucket::new(rate), empty_until: None }
+    }
+
+    pub(super) fn rate(&self) -> Rate {
+        self.rate
+    }
+}
+
+impl Gate for RateLimit {
+    fn lets_through(&self, _: usize) -> bool {
+        self.empty_until.is_none()
+    }
+
+    fn pay(&mut self, now: HostTime) -> Result<(), HostTime> {
+        self.bucket.take(now).inspect_err(|at| self.empty_until = Some(*at))
+    }
+
+    fn wake(&mut self, now: HostTime) {
+        self.empty_until = self.empty_until.filter(|at| *at > now);
+    }
+}
+
 /// Holds at most a tenth of a second's worth of starts, and never less than one.
 #[derive(Debug)]
-pub(super) struct Bucket {
+struct Bucket {
     per_ms: f64,
     depth: f64,
     tokens: f64,
@@ -15,14 +48,14 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn new(rate: Rate) -> Self {
+    fn new(rate: Rate) -> Self {
         let per_ms = f64::from(rate.count) / rate.per.as_millis().max(1) as f64;
         let depth = (per_ms * 100.0).max(1.0);
         Self { per_ms, depth, tokens: depth, at: HostTime(0) }
     }
 
     /// Takes a start, or says when there will be one.
-    pub(super) fn take(&mut self, now: HostTime) -> Result<(), HostTime> {
+    fn take(&mut self, now: HostTime) -> Result<(), HostTime> {
         let elapsed = now.since(self.at).as_millis() as f64;
         self.tokens = (self.tokens + elapsed * self.per_ms).min(self.depth);
         self.at = now;

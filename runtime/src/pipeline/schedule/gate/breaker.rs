@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::config::model::BreakerPolicy;
 use crate::event::{DeliveryId, HostTime};
 
+use super::Gate;
+
 /// What an ended run did to the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -21,7 +23,7 @@ pub enum Effect {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(in super::super) struct Breaker {
     policy: BreakerPolicy,
     /// Transient failures since the last success.
     failures: u32,
@@ -41,43 +43,16 @@ struct Open {
 }
 
 impl Breaker {
-    pub(super) fn new(policy: BreakerPolicy) -> Self {
+    pub(in super::super) fn new(policy: BreakerPolicy) -> Self {
         Self { policy, failures: 0, first: None, several: false, open: None }
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(in super::super) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Whether a run may start.
-    pub(super) fn lets_through(&self) -> bool {
-        self.open.as_ref().is_none_or(|open| open.until.is_none() && open.probe.is_none())
-    }
-
-    /// A pause may be over.
-    pub(super) fn wake(&mut self, now: HostTime) {
-        if let Some(open) = &mut self.open {
-            open.until = open.until.filter(|until| *until > now);
-        }
-    }
-
-    pub(super) fn started(&mut self, id: DeliveryId) {
-        if let Some(open) = &mut self.open {
-            open.probe = Some(id);
-        }
-    }
-
-    /// A run has given its permit back, with a result or without.
-    pub(super) fn gave_back(&mut self, id: DeliveryId) {
-        if let Some(open) = &mut self.open
-            && open.probe == Some(id)
-        {
-            open.probe = None;
-        }
-    }
-
     /// A run has ended with a result.
-    pub(super) fn ran(&mut self, id: DeliveryId, failed: bool, now: HostTime) -> Effect {
+    pub(in super::super) fn ran(&mut self, id: DeliveryId, failed: bool, now: HostTime) -> Effect {
         if !failed {
             let was_open = self.is_open();
             *self = Self::new(self.policy);
@@ -106,6 +81,33 @@ impl Breaker {
     }
 }
 
+impl Gate for Breaker {
+    fn lets_through(&self, _: usize) -> bool {
+        self.open.as_ref().is_none_or(|open| open.until.is_none() && open.probe.is_none())
+    }
+
+    /// A pause may be over.
+    fn wake(&mut self, now: HostTime) {
+        if let Some(open) = &mut self.open {
+            open.until = open.until.filter(|until| *until > now);
+        }
+    }
+
+    fn started(&mut self, id: DeliveryId) {
+        if let Some(open) = &mut self.open {
+            open.probe = Some(id);
+        }
+    }
+
+    fn gave_back(&mut self, id: DeliveryId) {
+        if let Some(open) = &mut self.open
+            && open.probe == Some(id)
+        {
+            open.probe = None;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,9 +131,9 @@ mod tests {
         assert_eq!(breaker.ran(id(3), false, now), Effect::None);
         assert_eq!(breaker.ran(id(1), true, now), Effect::None);
         assert_eq!(breaker.ran(id(2), true, now), Effect::None);
-        assert!(breaker.lets_through());
+        assert!(breaker.lets_through(0));
         assert_eq!(breaker.ran(id(4), true, now), Effect::Opened(SECOND));
-        assert!(breaker.is_open() && !breaker.lets_through());
+        assert!(breaker.is_open() && !breaker.lets_through(0));
     }
 
     #[test]
@@ -152,12 +154,12 @@ mod tests {
         let mut now = HostTime(0);
         for pause in [SECOND, 2 * SECOND, 3 * SECOND, 3 * SECOND] {
             breaker.wake(HostTime(now.0 + 999));
-            assert!(!breaker.lets_through(), "before the pause is over");
+            assert!(!breaker.lets_through(0), "before the pause is over");
             now = now.after(pause);
             breaker.wake(now);
-            assert!(breaker.lets_through());
+            assert!(breaker.lets_through(0));
             breaker.started(id(7));
-            assert!(!breaker.lets_through(), "one at a time");
+            assert!(!breaker.lets_through(0), "one at a time");
             assert_eq!(breaker.ran(id(8), true, now), Effect::None, "begun before it opened");
             let next = match breaker.ran(id(7), true, now) {
                 Effect::ProbeFailed(next) => next,
@@ -169,9 +171,9 @@ mod tests {
         breaker.wake(now.after(3 * SECOND));
         breaker.started(id(9));
         breaker.gave_back(id(9));
-        assert!(breaker.lets_through(), "a probe that was given up without a result makes room for the next");
+        assert!(breaker.lets_through(0), "a probe that was given up without a result makes room for the next");
         breaker.started(id(9));
         assert_eq!(breaker.ran(id(9), false, now), Effect::Closed);
-        assert!(breaker.lets_through() && !breaker.is_open());
+        assert!(breaker.lets_through(0) && !breaker.is_open());
     }
 }

@@ -1,0 +1,43 @@
+//! What is told of an attempt: counted, logged and traced.
+
+use std::time::Duration;
+
+use crate::event::{Event, Outcome};
+
+use super::invoke::Run;
+use super::judge::{self, Verdict};
+use super::signal::{Ended, ReactorSignals};
+
+/// What to tell of an attempt once its commit is durable; until then it may have to be repeated.
+pub(super) struct AttemptReport {
+    verdict: Verdict,
+    outcome: Outcome,
+    took: Duration,
+    emitted: usize,
+}
+
+impl AttemptReport {
+    pub(super) fn of(verdict: &Verdict, run: &Run) -> Self {
+        let (outcome, took) = (run.outcome.clone(), run.usage.wall);
+        Self { verdict: verdict.clone(), outcome, took, emitted: run.emits.len() }
+    }
+
+    /// Tells it, of this attempt at this event; `age` is the time since the delivery was admitted.
+    pub(super) fn announce(&self, event: &Event, attempt: u32, signals: &ReactorSignals, age: Duration) {
+        let (code, error) = judge::describe(&self.outcome);
+        let error = error.lines().next().unwrap_or_default();
+        let ended = Ended {
+            event: &event.id,
+            event_type: &event.event_type,
+            attempt,
+            code,
+            error,
+            took: self.took,
+        };
+        match &self.verdict {
+            Verdict::Complete => signals.done(&ended, self.emitted, age),
+            Verdict::Again { delay } => signals.retry(&ended, *delay),
+            Verdict::Dead { reason } => signals.dead(&ended, reason),
+        }
+    }
+}
