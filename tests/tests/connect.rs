@@ -89,7 +89,7 @@ fn what_does_not_fit_is_named_with_what_to_do() {
     let ran = sandbox.run(&["check", "--connect"]).code(1);
     let found = lines(&ran, "gone");
     assert!(found.len() == 1 && found[0].starts_with(&format!("error: looking for queue `{gone}`: ")), "{found:?}");
-    assert!(found[0].ends_with("; make it, or set `create = true`"), "{found:?}");
+    assert!(found[0].ends_with("; create it, or set `create = true`"), "{found:?}");
     let warning = "warning: maxReceiveCount of the RedrivePolicy is 3: SQS would move a message away before the 5 \
                    attempts of reactor `tally` are over; set maxReceiveCount to 7";
     let found = lines(&ran, "low");

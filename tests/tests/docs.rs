@@ -190,7 +190,10 @@ fn the_tests_that_show_the_invariants_exist() {
     let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_test).collect();
     assert!(named.len() > 40, "{named:?}");
     for name in named {
-        assert!(sources.contains(&format!("fn {name}(")), "docs/internals/invariants.md names a test `{name}` that is not there");
+        assert!(
+            sources.contains(&format!("fn {name}(")),
+            "docs/internals/invariants.md names a test `{name}` that is not there"
+        );
     }
 }
 
@@ -201,7 +204,8 @@ fn the_files_that_the_architecture_names_exist() {
     let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_path).collect();
     assert!(named.len() > 40, "{named:?}");
     for name in named {
-        let is_there = [root(), root().join("runtime/src")].iter().any(|folder| folder.join(name).exists());
+        let is_there =
+            [root().to_path_buf(), root().join("runtime/src")].iter().any(|folder| folder.join(name).exists());
         assert!(is_there, "ARCHITECTURE.md names `{name}`, which is neither in the repository nor in runtime/src");
     }
 }

@@ -35,7 +35,7 @@ fn what_is_odd_is_told_by_check_and_up_only() {
     );
     fs::copy(guest("guest-tally"), sandbox.path("tally.wasm")).expect("the module can be copied");
     let says = "warning[foreign-pattern]";
-    sandbox.run(&["check"]).ok().says(says).says("write \"added.**\" in its place");
+    sandbox.run(&["check"]).ok().says(says).says("write \"added.**\" instead");
     let event = added(0, "a", 1);
     sandbox.write("event.json", &event);
     for quiet in [

@@ -305,7 +305,7 @@ fn what_waits_for_others_or_for_a_person_says_so() {
     sandbox.publish("in", &[event("1", "reject", "a"), event("2", "ok", "a"), event("3", "ok", "a")]);
     let ended = sandbox.run(&["up", "--until-idle"]).ok();
     let waits = "1 dead letter, 1 parked key with 2 deliveries behind";
-    assert!(ended.stderr.contains(&format!("for a person to redrive or drop: {waits}")), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("needs attention: {waits}")), "{}", ended.stderr);
     let failed = sandbox.run(&["--json", "up", "--until-idle", "--fail-on-dead"]).code(7).says(waits);
     let summary = failed.json();
     adds_up(&summary, "moody");

@@ -154,10 +154,7 @@ fn delay(tries: u32) -> Duration {
 }
 
 fn too_late() -> ChannelError {
-    ChannelError {
-        trouble: Trouble::StaleReceipt,
-        detail: "the lease was over before the channel could be told".into(),
-    }
+    ChannelError { trouble: Trouble::StaleReceipt, detail: "the lease ended before the channel could be told".into() }
 }
 
 fn is_final(trouble: Trouble) -> bool {

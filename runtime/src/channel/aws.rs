@@ -98,7 +98,7 @@ pub(super) fn explain_entry(what: &Tried<'_>, code: &str, message: Option<&str>,
 
 /// The error of an entry that an answer says nothing of.
 pub(super) fn silence(what: &Tried<'_>) -> ChannelError {
-    ChannelError { trouble: Trouble::Unreachable, detail: format!("{what}: the answer says nothing of this message") }
+    ChannelError { trouble: Trouble::Unreachable, detail: format!("{what}: the answer does not mention this message") }
 }
 
 fn refused(what: &Tried<'_>, code: &str, message: &str, status: u16, sender_fault: bool) -> ChannelError {
@@ -107,7 +107,7 @@ fn refused(what: &Tried<'_>, code: &str, message: &str, status: u16, sender_faul
     let dash = if message.is_empty() { "" } else { ": " };
     let help = match trouble {
         Trouble::Denied => "; check the credentials and the IAM policy",
-        Trouble::Missing => "; make it, or set `create = true`",
+        Trouble::Missing => "; create it, or set `create = true`",
         _ => "",
     };
     ChannelError {

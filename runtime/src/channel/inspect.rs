@@ -103,7 +103,7 @@ pub async fn inspect(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConf
         }
     };
     if is_written && there.is_some() {
-        let what = "whether the host may send there is not tried, as it would send something";
+        let what = "whether the host may send there was not tried, because that would send a message";
         findings.push(Finding::new(Level::Note, what).fix(format!("it needs {action}")));
     }
     if let Some(there) = there
@@ -282,7 +282,8 @@ fn lease(attributes: &Attributes, lease: Duration) -> Option<Finding> {
 fn redrive(attributes: &Attributes, settle: Option<Settle>, readers: &[&ReactorConfig]) -> Option<Finding> {
     let Some(receives) = attributes.get(&QueueAttributeName::RedrivePolicy).and_then(|policy| max_receives(policy))
     else {
-        let what = "the queue has no RedrivePolicy: what never succeeds is kept by the store's dead letters only";
+        let what =
+            "the queue has no RedrivePolicy: messages that never succeed are kept only as dead letters in the store";
         return Some(Finding::new(Level::Note, what));
     };
     // With the other setting a message is deleted before its first attempt.
@@ -354,8 +355,8 @@ fn permitted(policy: &str, topic: &str, queue: &str, create: bool) -> Option<Fin
     Some(if create {
         Finding::new(Level::Note, what).fix(format!("{BY_UP} add a statement"))
     } else if may_allow(policy) {
-        Finding::new(Level::Warning, format!("{what}: whether it lets SNS send to it cannot be told"))
-            .fix(format!("if nothing comes, add this statement to the policy: {statement}"))
+        Finding::new(Level::Warning, format!("{what}: it is unclear whether SNS may send to it"))
+            .fix(format!("if no messages arrive, add this statement to the policy: {statement}"))
     } else {
         Finding::new(Level::Error, format!("{what}: SNS is not allowed to send to it"))
             .fix(format!("add this statement to the policy: {statement}"))
@@ -409,12 +410,15 @@ fn subscription(
     let (level, what) = if filters && is_wide {
         (
             Level::Note,
-            "the subscription's filter policy is another than the host would set, and lets through what the reactors ask for",
+            "the subscription's filter policy differs from the one the host would set, but lets through everything that the reactors ask for",
         )
     } else if filters {
-        (Level::Warning, "the subscription's filter policy is not what the reactors ask for: some events may not come")
+        (
+            Level::Warning,
+            "the subscription's filter policy does not match what the reactors ask for: some events may not arrive",
+        )
     } else {
-        (Level::Note, "the subscription filters nothing: events that no reactor asks for come, too")
+        (Level::Note, "the subscription filters nothing: events that no reactor asks for arrive as well")
     };
     let settings = settings(&policy);
     findings.push(match (create, filters && is_wide) {
@@ -474,16 +478,16 @@ mod tests {
 
     #[test]
     fn errors_are_told_with_their_advice() {
-        let missing = error(Trouble::Missing, "looking for queue `q`: none; make it, or set `create = true`");
+        let missing = error(Trouble::Missing, "looking for queue `q`: none; create it, or set `create = true`");
         let found = failed(&missing, "queue `q`", "sqs:GetQueueUrl", false);
         assert_eq!((found.level, found.what.as_str()), (Level::Error, "looking for queue `q`: none"));
         assert_eq!(found.fix.as_deref(), Some("make it, or set `create = true`"));
         let found = failed(&missing, "queue `q`", "sqs:GetQueueUrl", true);
         assert_eq!((found.level, found.what.as_str()), (Level::Note, "queue `q` is not there yet"));
         assert_eq!(found.fix.as_deref(), Some("`reactor up` will make it"));
-        let denied = error(Trouble::Denied, "looking at queue `q`: AccessDenied: a; b; check the IAM policy");
+        let denied = error(Trouble::Denied, "inspecting queue `q`: AccessDenied: a; b; check the IAM policy");
         let found = failed(&denied, "", "sqs:GetQueueAttributes", true);
-        assert_eq!((found.level, found.what.as_str()), (Level::Error, "looking at queue `q`: AccessDenied: a; b"));
+        assert_eq!((found.level, found.what.as_str()), (Level::Error, "inspecting queue `q`: AccessDenied: a; b"));
         assert_eq!(found.fix.as_deref(), Some("check the IAM policy: sqs:GetQueueAttributes is needed"));
         let nobody = error(Trouble::Denied, "no credentials; set AWS_PROFILE");
         assert_eq!(failed(&nobody, "", "sqs:GetQueueUrl", true).fix.as_deref(), Some("set AWS_PROFILE"));
@@ -610,7 +614,7 @@ mod tests {
         assert_eq!(
             (levels(&found), &found[0].fix),
             (vec![Level::Note], &None),
-            "nothing is lost, and nothing is to be done"
+            "nothing is lost, and there is nothing to do"
         );
         assert_eq!(levels(&judge(&[raw, body, wider], None, false)), [Level::Note]);
         assert_eq!(levels(&judge(&[raw, right], Some(&filter), false)), [Level::Warning], "it looks at attributes");

@@ -80,5 +80,5 @@ pub(super) fn verdict(inspected: &[Inspected]) -> Result<(), Exit> {
         return Ok(());
     }
     let all = inspected.len();
-    Err(Exit::new(exit::FAILURE, anyhow!("{broken} of {all} channels outside cannot be used as they are")))
+    Err(Exit::new(exit::FAILURE, anyhow!("{broken} of {all} remote channels cannot be used as they are")))
 }

@@ -18,7 +18,7 @@ use super::exit::{self, Exit};
 use super::hidden;
 
 /// Where the codes in brackets are explained.
-const SAYS_MORE: &str = "`reactor explain CODE` says more about what stands in brackets";
+const SAYS_MORE: &str = "`reactor explain CODE` explains the code in brackets";
 
 /// How often it is looked whether there is room.
 const FOR_ROOM: std::time::Duration = std::time::Duration::from_secs(1);
@@ -143,7 +143,7 @@ impl Project {
                     if !std::mem::replace(&mut told, true) {
                         let dir = &self.config.runtime.data_dir;
                         tracing::warn!(
-                            "the disk that holds {dir} is full, and nothing is left of the reserve; waiting until some space is free"
+                            "the disk that holds {dir} is full and its reserve is used up; waiting until space is free"
                         );
                     }
                     std::thread::sleep(FOR_ROOM);

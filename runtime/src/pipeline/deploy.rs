@@ -71,11 +71,13 @@ impl Host {
         match compare(&self.config, &deployment.config) {
             Change::InPlace if self.next.is_none() => self.exchange(*deployment),
             Change::InPlace | Change::Connections => {
-                tracing::info!("channels or subscriptions change: running attempts end first");
+                tracing::info!("channels or subscriptions have changed; waiting for running attempts to finish first");
                 self.drain();
                 self.next = Some(deployment);
             }
-            Change::Process(key) => tracing::error!("`{key}` changes only with a restart; nothing was changed"),
+            Change::Process(key) => {
+                tracing::error!("`{key}` can only change with a restart of the process; nothing was changed")
+            }
         }
     }
 

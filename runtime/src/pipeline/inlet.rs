@@ -223,7 +223,7 @@ impl Inlet {
         let told = same.map(|failure| failure.told).filter(|told| now - *told < TELL_EVERY);
         if told.is_none() {
             let (channel, code) = (&self.name, error.trouble.code());
-            tracing::warn!(channel, code, "nothing can be received; trying again by itself: {error}");
+            tracing::warn!(channel, code, "cannot receive from the channel; retrying automatically: {error}");
         }
         self.failure =
             Some(Failure { error, tries: tries.saturating_add(1), retry_at: now + delay, told: told.unwrap_or(now) });
@@ -238,7 +238,7 @@ impl Inlet {
 
     pub(super) fn recovered(&mut self) {
         if let Some(failure) = self.failure.take() {
-            tracing::info!(channel = self.name, tries = failure.tries, "the channel can be received from again");
+            tracing::info!(channel = self.name, tries = failure.tries, "receiving from the channel works again");
         }
     }
 }

@@ -146,7 +146,7 @@ impl Host {
         let lost = &mut self.inlets[inlet];
         lost.signals.lost.inc();
         if lost.may_tell() {
-            tracing::warn!(channel = lost.name, "leases are lost; their messages will come again: {why}");
+            tracing::warn!(channel = lost.name, "lost the leases on messages; the queue will redeliver them: {why}");
         }
         others.into_iter().for_each(|closed| self.close(closed));
         bare.into_iter().for_each(|delivery| self.slots.cancel(delivery));
@@ -161,7 +161,11 @@ impl Host {
                 inlet.signals.failures.inc();
                 if inlet.may_tell() {
                     let (channel, code) = (&inlet.name, error.trouble.code());
-                    tracing::warn!(channel, code, "messages could not be deleted and will come again: {error}");
+                    tracing::warn!(
+                        channel,
+                        code,
+                        "cannot delete messages from the queue, which will redeliver them: {error}"
+                    );
                 }
             }
         }
@@ -177,7 +181,9 @@ impl Host {
         self.inlets.clear();
         let all = async { while self.acknowledgers.join_next().await.is_some() {} };
         if timeout(FAREWELL, all).await.is_err() {
-            tracing::warn!("some messages could not be settled in time; they will come again and are known");
+            tracing::warn!(
+                "some messages were not deleted before shutdown; the queue will redeliver them and they will be recognised as duplicates"
+            );
         }
     }
 }

@@ -93,13 +93,17 @@ impl Host {
     /// Reads a delivery's event again. `None`: it cannot be, and stays in the store or has become a dead letter.
     fn restore(&mut self, reactor: usize, stored: StoredDelivery) -> Result<Option<Delivery>, StoreError> {
         let Some(record) = self.record(stored.origin, stored.redrive_of)? else {
-            self.bury(&stored, Message::default(), "the log does not hold its message any more".into());
+            self.bury(&stored, Message::default(), "the log no longer has its message".into());
             return Ok(None);
         };
         let intake = self.channels.iter().find(|intake| intake.channel.id == stored.origin.channel);
         let Some(intake) = intake else {
             let reactor = &self.reactors[reactor].config.name;
-            tracing::warn!(reactor, delivery = stored.id.0, "kept: its channel is not in the configuration any more");
+            tracing::warn!(
+                reactor,
+                delivery = stored.id.0,
+                "keeping a delivery whose channel is no longer in the configuration"
+            );
             return Ok(None);
         };
         let message = record.message.clone();

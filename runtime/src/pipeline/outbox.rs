@@ -61,14 +61,14 @@ impl Outlet {
             }
             let Some(error) = self.send_window(window).await? else {
                 if let Some((_, tries)) = failure.take() {
-                    tracing::info!(channel = self.name, tries, "the channel takes messages again");
+                    tracing::info!(channel = self.name, tries, "sending to the channel works again");
                 }
                 continue;
             };
             let tries = failure.map_or(0, |(_, tries)| tries);
             if failure.is_none_or(|(trouble, _)| trouble != error.trouble) {
                 let (channel, code) = (&self.name, error.trouble.code());
-                tracing::warn!(channel, code, "nothing can be sent; it is kept and sent later: {error}");
+                tracing::warn!(channel, code, "cannot send to the channel; keeping the messages and retrying: {error}");
             }
             failure = Some((error.trouble, tries.saturating_add(1)));
             let delay = FIRST_DELAY.saturating_mul(1 << tries.min(16)).min(LONGEST_DELAY);

@@ -88,11 +88,14 @@ impl Reactor {
             };
             let event = emitted(&delivery.event, &self.config.name, id, emit, at, trace_parent);
             check_event(&event)
-                .map_err(|error| format!("the emitted `{}` is no valid event: {error}", emit.event_type))?;
+                .map_err(|error| format!("the emitted `{}` is not a valid event: {error}", emit.event_type))?;
             let message = destination.message(&event);
             if message.size() > destination.max_event {
                 let (size, name, limit) = (message.size(), &emit.channel, destination.max_event);
-                return Err(format!("the emitted `{}` has {size} bytes, and `{name}` takes {limit}", emit.event_type));
+                return Err(format!(
+                    "the emitted `{}` has {size} bytes, and `{name}` accepts at most {limit}",
+                    emit.event_type
+                ));
             }
             messages.push((destination.target, message));
         }

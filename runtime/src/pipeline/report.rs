@@ -26,14 +26,7 @@ impl AttemptReport {
     pub(super) fn announce(&self, event: &Event, attempt: u32, signals: &ReactorSignals, age: Duration) {
         let (code, error) = judge::describe(&self.outcome);
         let error = error.lines().next().unwrap_or_default();
-        let ended = Ended {
-            event: &event.id,
-            event_type: &event.event_type,
-            attempt,
-            code,
-            error,
-            took: self.took,
-        };
+        let ended = Ended { event: &event.id, event_type: &event.event_type, attempt, code, error, took: self.took };
         match &self.verdict {
             Verdict::Complete => signals.done(&ended, self.emitted, age),
             Verdict::Again { delay } => signals.retry(&ended, *delay),

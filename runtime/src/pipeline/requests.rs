@@ -59,7 +59,7 @@ impl Host {
             Some(StoredDead { letter, .. }) if letter.reactor.is_some_and(|id| !self.by_id.contains_key(&id)) => {
                 tracing::warn!(
                     dead,
-                    "not redriven: its reactor is not in the configuration; the request is kept for when it is"
+                    "not redriven: its reactor is not in the configuration; the request is kept until it is added again"
                 );
                 return Ok(());
             }
@@ -70,7 +70,7 @@ impl Host {
                 tracing::info!(dead, delivery = stored.id.0, "redriving");
                 self.activate(stored, Arrival::Redriven)?;
             }
-            None => tracing::warn!(dead, "not redriven: there is no such dead letter, or it is on its way already"),
+            None => tracing::warn!(dead, "not redriven: the dead letter does not exist or is being redriven already"),
         }
         Ok(())
     }
@@ -86,16 +86,11 @@ impl Host {
         match answer {
             Ok(()) => {
                 self.drop_dead(request, dead)?;
-                tracing::info!(dead, "sent to its queue again");
+                tracing::info!(dead, "sent back to its queue");
             }
             Err(error) => {
                 let code = error.trouble.code();
-                tracing::warn!(
-                    dead,
-                    code,
-                    "not redriven yet, and tried again in {}s: {error}",
-                    LONGEST_DELAY.as_secs()
-                );
+                tracing::warn!(dead, code, "not redriven yet; trying again in {} s: {error}", LONGEST_DELAY.as_secs());
                 let inputs = self.to_self.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(LONGEST_DELAY).await;

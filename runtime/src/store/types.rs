@@ -365,7 +365,7 @@ pub struct Blocked {
     pub parked_keys: u64,
 }
 
-/// Which dead letters; all conditions must hold.
+/// Which dead letters; all conditions must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadFilter {
     /// Of this reactor.

@@ -48,7 +48,7 @@ impl Cache {
         match loaded {
             Ok(component) => Some(component),
             Err(error) => {
-                tracing::warn!(entry = %path.display(), "a compiled module is unusable and is made anew: {error:#}");
+                tracing::warn!(entry = %path.display(), "a cached module is unusable and will be compiled again: {error:#}");
                 let _ = fs::remove_file(&path);
                 None
             }
@@ -91,7 +91,7 @@ impl Cache {
     /// Whether the folder is a real folder of this user that nobody else can enter.
     fn check_private(&self) -> anyhow::Result<()> {
         let dir = self.dir.display();
-        let found = fs::symlink_metadata(&self.dir).with_context(|| format!("cannot look at {dir}"))?;
+        let found = fs::symlink_metadata(&self.dir).with_context(|| format!("cannot inspect {dir}"))?;
         if !found.is_dir() {
             bail!("{dir} is not a folder; move it away");
         }

@@ -245,7 +245,7 @@ impl ReactorSignals {
     /// The ledger has had a delivery already.
     pub(super) fn duplicate(&self, event: &str) {
         self.duplicates.inc();
-        tracing::debug!(reactor = self.name, event, "duplicate suppressed");
+        tracing::debug!(reactor = self.name, event, "duplicate; not run again");
     }
 
     /// An attempt begins.
@@ -309,14 +309,14 @@ impl ReactorSignals {
             Effect::None => {}
             Effect::Opened(pause) => {
                 self.broken.set(1);
-                tracing::warn!(reactor, error, probe_in = ?pause, "breaker open: attempts keep failing, so only one at a time is tried");
+                tracing::warn!(reactor, error, probe_in = ?pause, "breaker opened: attempts keep failing, so one at a time is tried");
             }
             Effect::ProbeFailed(pause) => {
-                tracing::info!(reactor, error, probe_in = ?pause, "probe failed; no attempt is used up");
+                tracing::info!(reactor, error, probe_in = ?pause, "probe failed; no attempt was used up");
             }
             Effect::Closed => {
                 self.broken.set(0);
-                tracing::info!(reactor, "breaker closed: an attempt went well");
+                tracing::info!(reactor, "breaker closed: an attempt succeeded");
             }
         }
     }

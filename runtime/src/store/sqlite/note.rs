@@ -141,7 +141,7 @@ pub(super) fn path(dir: &Path) -> PathBuf {
 /// Reads the note of a directory.
 pub(super) fn read(dir: &Path) -> io::Result<Reading> {
     match folder::open_to_look(&path(dir)) {
-        Ok(file) if !file.metadata()?.is_file() => Err(io::Error::other("it is no file")),
+        Ok(file) if !file.metadata()?.is_file() => Err(io::Error::other("it is not a file")),
         Ok(file) => read_from(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Reading::Missing),
         Err(error) => Err(error),

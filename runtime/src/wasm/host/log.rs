@@ -19,7 +19,7 @@ impl log::Host for Host {
         let limits = self.limits();
         self.log_truncated = self.log_lines > limits.log_lines || self.log_bytes > limits.log_bytes;
         let (level, text) = if self.log_truncated {
-            (log::Level::Warn, "truncated: the attempt has logged as much as it may".to_owned())
+            (log::Level::Warn, "truncated: the attempt has reached its limit of log lines".to_owned())
         } else {
             (level, message)
         };

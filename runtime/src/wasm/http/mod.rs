@@ -182,7 +182,7 @@ fn why(error: &hyper_util::client::legacy::Error) -> Error {
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
             if io.get_ref().is_some_and(|inner| inner.is::<Prohibited>()) {
-                tracing::warn!("a request was denied: {io}; a grant has to name such an address literally");
+                tracing::warn!("a request was denied: {io}; a grant must name such an address literally");
                 return Error::DestinationIpProhibited;
             }
             if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {

@@ -53,7 +53,7 @@ impl Rest {
         }
         self.over = self.lines == 0 || self.bytes < text.len();
         if self.over {
-            tracing::warn!(target: GUEST, "truncated: the attempt has printed as much as it may");
+            tracing::warn!(target: GUEST, "truncated: the attempt has reached its limit of printed lines");
             return;
         }
         (self.lines, self.bytes) = (self.lines - 1, self.bytes - text.len());
