@@ -1,4 +1,4 @@
-//! `reactor dead redrive --from CHANNEL`: the dead letters in a queue outside.
+//! `reactor dead redrive --from CHANNEL`: the dead letters in a remote queue.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

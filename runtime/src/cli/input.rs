@@ -33,7 +33,7 @@ pub(super) enum Cut {
 /// One message of an input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Its line, from 1 on; nothing if it is the whole input.
+    /// Its line, from 1 on; `None` if it is the whole input.
     pub(super) line: Option<u64>,
     /// Its bytes; only the first where there are more than the limit.
     pub(super) body: Vec<u8>,

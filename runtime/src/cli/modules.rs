@@ -77,7 +77,7 @@ impl Modules {
         Ok(Self { engine, max_memory, compiler, clock: Arc::clone(clock), loaded })
     }
 
-    /// Loads every module anew, for a changed configuration or changed files. Says whether any is another one than before;
+    /// Loads every module again, for a changed configuration or changed files. Says whether any is another one than before;
     /// if any cannot be loaded, nothing has changed.
     pub(super) fn update(&mut self, project: &Project) -> Result<bool, Problems> {
         let needed = most_memory(&project.config);

@@ -103,7 +103,7 @@ impl Project {
             })
     }
 
-    /// The channels outside, ready for use.
+    /// The remote channels, ready for use.
     pub(super) async fn remotes(&self) -> BTreeMap<String, Remote> {
         if self.config.channels.values().all(|channel| channel.settle().is_none()) {
             return BTreeMap::new();

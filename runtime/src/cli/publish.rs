@@ -166,7 +166,7 @@ impl Publish {
 enum To {
     /// To the log of a local channel.
     Log(Arc<dyn Store>, ChannelId),
-    /// To a channel outside.
+    /// To a remote channel.
     Outside(Arc<dyn Sink>),
 }
 

@@ -1,4 +1,5 @@
-//! A changed configuration, or changed modules, under a running host: checked aside, and taken over only if all is well.
+//! A changed configuration, or changed modules, under a running host: checked in the background, and taken over only if
+//! everything is in order.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -32,7 +32,7 @@ struct Reactor {
     stats: ReactorStats,
     #[serde(flatten)]
     blocked: Blocked,
-    /// Not begun, in progress, or with a queue outside.
+    /// Not begun, in progress, or with a remote queue.
     running: u64,
 }
 

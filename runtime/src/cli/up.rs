@@ -72,7 +72,7 @@ impl Up {
         // The lock comes first: a second host should not compile for a minute before it is refused.
         let store = project.owner_when_there_is_room()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        // One thread for the host, and one that keeps the connections to channels outside busy.
+        // One thread for the host, and one that keeps the connections to remote channels busy.
         let control = Builder::new_multi_thread().worker_threads(2).thread_name("reactor-host").enable_all().build()?;
         let mut told = control.block_on(async { Told::listen() })?;
         let compiler = super::modules::compiler()?;
@@ -216,7 +216,7 @@ async fn obey_signals(
         tokio::select! {
             _ = told.term.recv() => break,
             _ = told.interrupt.recv() => break,
-            // One that is asked for already reads everything anew, too.
+            // One that is asked for already reads everything again, too.
             _ = told.hangup.recv() => drop(reload.try_send(())),
         }
     }

@@ -100,7 +100,7 @@ pub enum ChannelKind {
 
 /// What a lease must have left when an attempt's time-out is over, to commit and to delete the message.
 pub const COMMIT_BUDGET: Duration = Duration::from_secs(5);
-/// A lease is so many time-outs long, where the configuration does not say otherwise.
+/// How many time-outs long a lease is by default.
 const LEASE_FACTOR: u32 = 6;
 /// What a lease is at least, where the configuration does not say otherwise.
 const LEASE_AT_LEAST: Duration = Duration::from_secs(30);

@@ -73,7 +73,7 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// What is odd about a pattern, and what would be written here; nothing if it cannot be told.
+/// What is odd about a pattern, and what would be written here; `None` if it cannot be told.
 fn foreign(pattern: &str) -> Option<(&'static str, Vec<String>)> {
     let (path, version) = match pattern.find('@') {
         Some(at) => pattern.split_at(at),

@@ -14,7 +14,7 @@ use wasmtime::component::Component;
 use super::contract::CONTRACT;
 
 const EXTENSION: &str = "cwasm";
-/// Entries kept; beyond, the oldest go. Far more than the modules of one host, or each start would compile some anew.
+/// Entries kept; beyond, the oldest go. Far more than the modules of one host, or each start would compile some again.
 const ENTRIES: usize = 8_192;
 const HASH: usize = blake3::OUT_LEN;
 
@@ -66,7 +66,7 @@ impl Cache {
             file.write_all(blake3::hash(artefact).as_bytes())?;
             file.write_all(artefact)
         });
-        // Not synced: an entry that a power cut tears fails its hash and is made anew.
+        // Not synced: an entry that a power cut tears fails its hash and is made again.
         let kept = written.and_then(|()| fs::rename(&aside, self.path(content)));
         if let Err(error) = kept {
             let _ = fs::remove_file(&aside);

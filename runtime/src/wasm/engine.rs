@@ -37,7 +37,7 @@ pub struct EngineOptions {
     pub instances: usize,
     /// Most bytes that any run's memory may have.
     pub max_memory: usize,
-    /// Who compiles what is not in the cache.
+    /// What compiles modules that are not in the cache.
     pub compiler: Compiler,
 }
 

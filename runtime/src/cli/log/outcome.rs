@@ -43,7 +43,7 @@ pub(super) enum Outcome {
     Held(Vec<AttemptRecord>, Option<Spot>),
     /// It waits until a person has redriven or dropped this dead letter of its key.
     Parked(Vec<AttemptRecord>, u64),
-    /// Its message is with the queue outside, until it is received again.
+    /// Its message is with the remote queue, until it is received again.
     Away(Vec<AttemptRecord>),
     Done,
     Dead {

@@ -90,7 +90,7 @@ impl Pick {
 }
 
 impl Picker<'_> {
-    /// What is wanted of a story; nothing if none of it is.
+    /// What is wanted of a story; `None` if none of it is.
     pub(super) fn take(&self, mut story: Story) -> Option<Story> {
         if self.since.is_some_and(|since| story.accepted < since) {
             return None;

@@ -129,7 +129,7 @@ fn follow(teller: &Teller, picker: &Picker<'_>, mut ends: Vec<Offset>, json: boo
     }
 }
 
-/// Shows a story. False: nobody reads any more.
+/// Shows a story. False if the reader has gone away.
 fn show(story: &Story, json: bool) -> bool {
     let text = if json { plain::json(&to_json(story, false)).into_owned() } else { lines(story) };
     let mut out = std::io::stdout().lock();
