@@ -1,4 +1,4 @@
-//! Seam: queues and topics outside of this host. The local channel is not one: its log is part of the store.
+//! Seam: remote queues and topics. The local channel is not one: its log is part of the store.
 //!
 //! A [`Source`] hands over messages under a lease, a [`Sink`] takes them; `sqs` and `sns` implement both with the AWS
 //! SDK, which nothing outside this folder knows of. Everything here may fail at any time, and says in which way
@@ -33,7 +33,7 @@ pub const MAX_BATCH: usize = 10;
 
 /// Where messages come from: a queue that leases them.
 ///
-/// No method retries on its own for long, and none blocks; whoever calls backs off.
+/// No method retries on its own for long, and none blocks; the caller backs off.
 pub trait Source: Send + Sync + 'static {
     /// Waits up to `wait` for messages and takes at most `max` (1 to [`MAX_BATCH`]) of them, each leased for `lease`
     /// (whole seconds). Dropping the future gives the call up; what the queue had handed out by then comes back when its
@@ -60,16 +60,16 @@ pub trait Sink: Send + Sync + 'static {
     fn max_batch_bytes(&self) -> usize;
 }
 
-/// A channel outside, as the host uses it.
+/// A remote channel, as the host uses it.
 #[derive(Clone)]
 pub struct Remote {
-    /// Where its messages come from; nothing if no reactor reads it.
+    /// Where its messages come from; `None` if no reactor reads it.
     pub source: Option<Arc<dyn Source>>,
     /// Where messages for it go.
     pub sink: Arc<dyn Sink>,
 }
 
-/// Gets ready to use a channel that these reactors read; nothing if it is not outside. Nobody is asked for anything yet.
+/// Gets ready to use a channel that these reactors read; `None` if it is not outside. Nobody is asked for anything yet.
 pub fn open(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConfig]) -> Option<Remote> {
     let is_read = !readers.is_empty();
     match &channel.kind {

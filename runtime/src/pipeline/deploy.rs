@@ -2,7 +2,7 @@
 //!
 //! What a reactor *does* (its module, limits, grants and policies) is exchanged in place: attempts under way end with what
 //! they began with, the next ones run the new module. What is *connected* (channels, which reactors there are, and which
-//! events they get) is exchanged by ending the host, with a drain, and starting it anew on the same store, in the same
+//! events they get) is exchanged by ending the host, with a drain, and starting it again on the same store, in the same
 //! process: that is the one way of taking over that has to be right in any case.
 
 use tokio::sync::mpsc;

@@ -54,7 +54,7 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Time and randomness.
     pub clock: Arc<dyn Clock>,
-    /// The channels outside, by name.
+    /// The remote channels, by name.
     pub remotes: BTreeMap<String, Remote>,
     /// One guest per configured reactor, by name.
     pub guests: BTreeMap<String, Arc<dyn Guest>>,
@@ -90,7 +90,7 @@ pub struct Host {
     /// Runs that have ended.
     pub(super) ended: u64,
     pub(super) guessed: guess::Table,
-    /// The channels outside that are received from.
+    /// The remote channels that are received from.
     pub(super) inlets: Vec<Inlet>,
     /// Requests to redrive whose messages are being sent to their queues again.
     pub(super) resending: HashSet<u64>,
@@ -98,7 +98,7 @@ pub struct Host {
     pub(super) asked: u64,
     pub(super) put_off: Vec<(u64, Request)>,
     pub(super) acknowledgers: JoinSet<()>,
-    /// The channels outside that are sent to, and how many messages and bytes are on their way to them.
+    /// The remote channels that are sent to, and how many messages and bytes are on their way to them.
     pub(super) outlets: HashMap<ChannelId, Arc<Notify>>,
     pub(super) senders: JoinSet<()>,
     /// May be below zero for a moment: a message can leave before its commit has been answered here.

@@ -1,4 +1,4 @@
-//! One channel outside, as something to receive from: its calls under way, how many there should be, and what went wrong.
+//! One remote channel, as something to receive from: its calls under way, how many there should be, and what went wrong.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Empty answers in a row after which a channel counts as idle.
 const EMPTY_ENOUGH: u32 = 2;
 
-/// A channel outside, as something to receive from.
+/// A remote channel, as something to receive from.
 pub(super) struct Inlet {
     pub(super) name: String,
     pub(super) id: ChannelId,

@@ -59,7 +59,7 @@ pub(super) struct Sorted {
     /// Copies of them for another channel.
     pub(super) forward: Vec<(Target, Message)>,
     pub(super) unrouted: u64,
-    /// It was decoded, and nobody wants any of it.
+    /// It was decoded, and no reactor wants any of it.
     pub(super) is_unwanted: bool,
     /// It is a dead letter of this reactor, on its way back.
     pub(super) sent_back_to: Option<String>,

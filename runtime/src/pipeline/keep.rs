@@ -1,6 +1,6 @@
 //! Step: keep the leases on received messages, and settle what has ended.
 //!
-//! With `settle = "completed"` the queue outside decides who works on a message: its deliveries run only while this host
+//! With `settle = "completed"` the remote queue decides who works on a message: its deliveries run only while this host
 //! holds a lease on it, and what is given back, or lost, goes on when it is received again.
 
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl Host {
         self.deliveries.parked(delivery, is_receiving);
     }
 
-    /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked anew.
+    /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked again.
     pub(super) fn resend(&mut self, request: u64, dead: u64, channel: ChannelId, mut message: Message) {
         let Some(inlet) = self.inlets.iter().find(|inlet| inlet.id == channel) else { return };
         if !self.resending.insert(request) {

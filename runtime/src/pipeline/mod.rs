@@ -95,7 +95,7 @@ enum Input {
     Committed(Vec<(DeliveryId, Committed)>),
     /// The store answered an admission.
     Admitted { channel: usize, cursor: Offset, batch: Entering, answers: Vec<Admitted> },
-    /// A channel outside answered, or did not.
+    /// A remote channel answered, or did not.
     Received { inlet: usize, asked: usize, started: Instant, at: Instant, answer: channel::Result<Vec<Received>> },
     /// The store answered a reception.
     Entered { inlet: usize, batch: Vec<(LeaseId, Entering)>, entered: Entered },

@@ -1,4 +1,4 @@
-//! Step: send what commits have put into the outbox to the channels outside, at least once and with stable ids.
+//! Step: send what commits have put into the outbox to the remote channels, at least once and with stable ids.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub const MOST_BYTES: i64 = 256 << 20;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
-/// A channel outside, as something to send to.
+/// A remote channel, as something to send to.
 pub(super) struct Outlet {
     pub(super) name: String,
     pub(super) id: ChannelId,

@@ -48,7 +48,7 @@ impl Host {
                     self.store.send(channel, vec![letter.message.clone()]).await?;
                     self.feed(&[(Target::Outbox(channel), letter.message.body.len())]);
                 } else {
-                    // It never became a delivery, so it is decoded and routed anew.
+                    // It never became a delivery, so it is decoded and routed again.
                     self.store.append(channel, vec![letter.message]).await?;
                     self.feed(&[(Target::Log(channel), 0)]);
                 }

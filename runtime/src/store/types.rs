@@ -38,11 +38,11 @@ pub struct Admission {
     pub forward: Vec<(Target, Message)>,
     /// Records to take out of the log (policy `unrouted = "drop"`).
     pub drop: Vec<Offset>,
-    /// Events that nobody wanted, whatever the policy.
+    /// Events that no reactor wanted, whatever the policy.
     pub unrouted: u64,
 }
 
-/// Messages that were received from a channel outside, under leases, decoded and routed.
+/// Messages that were received from a remote channel, under leases, decoded and routed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reception {
     /// Through which channel.
@@ -66,9 +66,9 @@ pub struct Incoming {
     pub dead: Vec<DeadLetter>,
     /// Copies of that, on their way to other channels.
     pub forward: Vec<(Target, Message)>,
-    /// Events that nobody wanted, whatever the policy.
+    /// Events that no reactor wanted, whatever the policy.
     pub unrouted: u64,
-    /// Keep it although nobody wanted it.
+    /// Keep it although no reactor wanted it.
     pub keep: bool,
 }
 
@@ -90,7 +90,7 @@ pub struct EnteredMessage {
     pub answers: Vec<Admitted>,
 }
 
-/// A message on its way to a channel outside.
+/// A message on its way to a remote channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxRecord {
     /// Its number; ascends in the order of commits.
@@ -104,7 +104,7 @@ pub struct OutboxRecord {
 pub enum Target {
     /// To the end of a local channel's log.
     Log(ChannelId),
-    /// Into the outbox, to be sent to a channel outside.
+    /// Into the outbox, to be sent to a remote channel.
     Outbox(ChannelId),
 }
 
@@ -138,7 +138,7 @@ pub enum Place {
     Held,
     /// In the store only, until it is due. See [`Store::due`](super::Store::due).
     Waiting,
-    /// In the store only: its message is with the queue outside, and it goes on when that is received again.
+    /// In the store only: its message is with the remote queue, and it goes on when that is received again.
     Away,
 }
 
@@ -259,19 +259,19 @@ pub enum Ending {
 pub enum Committed {
     /// Applied and durable. Emitted messages are in their logs.
     Applied,
-    /// Somebody else's commit came between: run again.
+    /// Another commit changed what the run had read: run again.
     Conflict,
     /// The delivery is not in progress with that attempt: the result is void.
     Stale,
 }
 
-/// The reason code of a dead letter that nobody wanted: kept by policy, and no sign of an invalid message.
+/// The reason code of an event that no reactor wanted: kept by policy, and no sign of an invalid message.
 pub const UNROUTED: &str = "unrouted";
 
 /// A delivery, or a message that never became one, that ended without success.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// For whom; `None` if the message could not be decoded or nobody wanted it.
+    /// For whom; `None` if the message could not be decoded or no reactor wanted it.
     pub reactor: Option<ReactorId>,
     /// Where it came from.
     pub origin: Origin,
@@ -337,7 +337,7 @@ pub enum Fate {
     Done,
     /// It never became a delivery, because another event with its key had.
     Duplicate {
-        /// Where that event is; nothing if it was admitted by a version that did not note it.
+        /// Where that event is; `None` if it was admitted by a version that did not note it.
         first: Option<Origin>,
         /// What became of that one.
         fate: Box<Fate>,
@@ -376,7 +376,7 @@ pub struct DeadFilter {
     pub since: Option<Timestamp>,
     /// With a number below this one: the last of a page, for the next page.
     pub below: Option<u64>,
-    /// At most so many; 0 = all.
+    /// At most this many; 0 = all.
     pub limit: usize,
     /// Leave the messages' bodies out.
     pub brief: bool,
@@ -441,7 +441,7 @@ pub struct Stats {
     pub backlog: Vec<(String, u64)>,
     /// Messages waiting to be sent, per channel name, where there are any.
     pub outbox: Vec<(String, u64)>,
-    /// Events nobody wanted.
+    /// Events that no reactor wanted.
     pub unrouted: u64,
     /// Messages that could not be decoded.
     pub invalid: u64,
@@ -476,5 +476,5 @@ pub struct ReactorStats {
     pub waiting: u64,
 }
 
-/// A slot, and the attempt of a delivery that begins in it; nothing if it is free again.
+/// A slot, and the attempt of a delivery that begins in it; `None` if it is free again.
 pub type Mark = (usize, Option<(DeliveryId, u32)>);

@@ -1,4 +1,4 @@
-//! Why a message is no event.
+//! Why a message cannot be decoded.
 
 use crate::json::{Flaw, FlawKind};
 

@@ -360,7 +360,7 @@ impl ChannelSignals {
     }
 }
 
-/// What happens at a channel outside.
+/// What happens at a remote channel.
 #[derive(Clone, Debug)]
 pub(super) struct InletSignals {
     pub(super) received: Counter,

@@ -169,7 +169,7 @@ pub(super) fn settle(dir: &Path, group: u64) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Notes that a checkpoint of a database begins to move what is in the log; nothing if the database has no note.
+/// Notes that a checkpoint of a database begins to move what is in the log; `None` if the database has no note.
 pub(super) fn moving(database: &Path, salts: Salts, frames: u32) -> io::Result<Option<Moving>> {
     let Some(dir) = database.parent() else { return Ok(None) };
     let file = match options().open(path(dir)) {

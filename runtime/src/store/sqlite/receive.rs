@@ -1,4 +1,4 @@
-//! Intake from channels outside: what was received becomes records and deliveries, or meets those it had become before.
+//! Intake from remote channels: what was received becomes records and deliveries, or meets those it had become before.
 
 use rusqlite::{OptionalExtension, params};
 
