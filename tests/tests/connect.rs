@@ -62,10 +62,10 @@ fn a_good_set_up_is_found_good() {
     let sandbox = sandbox(&channels, "from = [\"orders\", \"news\"]\ndead-letter = { channel = \"dead\" }");
 
     let ran = sandbox.run(&["check", "--connect"]).ok();
-    assert_eq!(lines(&ran, "orders")[0], format!("ok: queue `{}` is there", orders.name));
-    assert_eq!(lines(&ran, "news")[0], format!("ok: topic `{}` and queue `{}` are there", topic.arn, inbox.url));
+    assert_eq!(lines(&ran, "orders")[0], format!("ok: queue `{}` exists", orders.name));
+    assert_eq!(lines(&ran, "news")[0], format!("ok: topic `{}` and queue `{}` exist", topic.arn, inbox.url));
     let dead_lines = lines(&ran, "dead");
-    assert_eq!(dead_lines[0], format!("ok: queue `{}` is there", dead.name));
+    assert_eq!(dead_lines[0], format!("ok: queue `{}` exists", dead.name));
     assert!(dead_lines.len() == 2 && dead_lines[1].ends_with("it needs sqs:SendMessage"), "{dead_lines:?}");
     assert!(ran.stdout.ends_with("ok: 3 channels, 1 reactors\n"), "{}", ran.stdout);
 
@@ -115,10 +115,10 @@ fn nothing_is_made_where_the_host_would_make_it() {
     let channels = format!("{queue}create = true\n{subscribed}create = true\n");
     let sandbox = sandbox(&channels, "from = [\"made\", \"news\"]");
     let ran = sandbox.run(&["check", "--connect"]).ok();
-    assert_eq!(lines(&ran, "made"), [format!("note: queue `{made}` is not there yet; `reactor up` will make it")]);
+    assert_eq!(lines(&ran, "made"), [format!("note: queue `{made}` does not exist yet; `reactor up` will create it")]);
     let expected = [
-        format!("note: topic `{topic}` is not there yet; `reactor up` will make it"),
-        format!("note: queue `{inbox}` is not there yet; `reactor up` will make it"),
+        format!("note: topic `{topic}` does not exist yet; `reactor up` will create it"),
+        format!("note: queue `{inbox}` does not exist yet; `reactor up` will create it"),
     ];
     assert_eq!(lines(&ran, "news"), expected);
     assert!(stack.find_queue(&made).is_none() && stack.find_queue(&inbox).is_none());

@@ -91,7 +91,7 @@ pub async fn inspect(aws: &Aws, channel: &ChannelConfig, readers: &[&ReactorConf
         ChannelKind::Sqs { queue, create, .. } => {
             let inspection = Inspection { channel, readers, create: *create };
             let (seen, findings) = inspection.queue(&queue_of(queue)).await;
-            (findings, seen.map(|_| format!("queue `{queue}` is there")), "sqs:SendMessage")
+            (findings, seen.map(|_| format!("queue `{queue}` exists")), "sqs:SendMessage")
         }
         ChannelKind::Sns { topic, queue, create, .. } => {
             let inspection = Inspection { channel, readers, create: *create };
@@ -174,13 +174,13 @@ impl Inspection<'_> {
     async fn subscribed(&self, topic: &SnsTopic, queue: Option<&SqsQueue>) -> (Option<String>, Vec<Finding>) {
         let Some(queue) = queue else {
             let (arn, findings) = self.topic(topic).await;
-            return (arn.map(|_| format!("topic `{}` is there", topic.topic)), findings);
+            return (arn.map(|_| format!("topic `{}` exists", topic.topic)), findings);
         };
         let ((arn, mut findings), (attributes, more)) = tokio::join!(self.topic(topic), self.queue(queue));
         findings.extend(more);
         findings.extend(order(&topic.topic, &queue.queue));
         let (Some(arn), Some(attributes)) = (arn, attributes) else { return (None, findings) };
-        let there = format!("topic `{}` and queue `{}` are there", topic.topic, queue.queue);
+        let there = format!("topic `{}` and queue `{}` exist", topic.topic, queue.queue);
         if let Some(queue) = attributes.get(&QueueAttributeName::QueueArn) {
             let policy = attributes.get(&QueueAttributeName::Policy).map_or("", String::as_str);
             findings.extend(permitted(policy, &arn, queue, self.create));
@@ -237,7 +237,7 @@ fn refusal(answer: &Result<()>, action: &str, arn: &str) -> Option<Finding> {
 /// What an error means that kept the channel from being looked at.
 fn failed(error: &ChannelError, name: &str, action: &str, create: bool) -> Finding {
     if error.trouble == Trouble::Missing && create {
-        return Finding::new(Level::Note, format!("{name} is not there yet")).fix(format!("{BY_UP} make it"));
+        return Finding::new(Level::Note, format!("{name} does not exist yet")).fix(format!("{BY_UP} create it"));
     }
     let (what, fix) = split(error);
     let finding = Finding::new(Level::Error, what);
@@ -481,10 +481,10 @@ mod tests {
         let missing = error(Trouble::Missing, "looking for queue `q`: none; create it, or set `create = true`");
         let found = failed(&missing, "queue `q`", "sqs:GetQueueUrl", false);
         assert_eq!((found.level, found.what.as_str()), (Level::Error, "looking for queue `q`: none"));
-        assert_eq!(found.fix.as_deref(), Some("make it, or set `create = true`"));
+        assert_eq!(found.fix.as_deref(), Some("create it, or set `create = true`"));
         let found = failed(&missing, "queue `q`", "sqs:GetQueueUrl", true);
-        assert_eq!((found.level, found.what.as_str()), (Level::Note, "queue `q` is not there yet"));
-        assert_eq!(found.fix.as_deref(), Some("`reactor up` will make it"));
+        assert_eq!((found.level, found.what.as_str()), (Level::Note, "queue `q` does not exist yet"));
+        assert_eq!(found.fix.as_deref(), Some("`reactor up` will create it"));
         let denied = error(Trouble::Denied, "inspecting queue `q`: AccessDenied: a; b; check the IAM policy");
         let found = failed(&denied, "", "sqs:GetQueueAttributes", true);
         assert_eq!((found.level, found.what.as_str()), (Level::Error, "inspecting queue `q`: AccessDenied: a; b"));
