@@ -353,9 +353,9 @@ fn the_log_shows_the_part_of_a_message_that_is_no_event() {
     assert!(story["invalid"].as_str().is_some_and(|why| why.starts_with("unknown-envelope")), "{story}");
     assert_eq!(story["events"][0]["reactors"][0]["outcome"], "done", "{story}");
     let show = sandbox.run(&["log", "show", "in/1"]).ok().stdout;
-    assert!(show.contains("a part of it is no event: unknown-envelope"), "{show}");
+    assert!(show.contains("a part of it cannot be decoded: unknown-envelope"), "{show}");
     let tail = sandbox.run(&["log", "tail", "--outcome", "invalid"]).ok().stdout;
-    assert!(tail.contains("moody:done") && tail.contains("in/1 a part is no event: unknown-envelope"), "{tail}");
+    assert!(tail.contains("moody:done") && tail.contains("in/1 a part cannot be decoded: unknown-envelope"), "{tail}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ mod tests {
             (message("a", &[("k", "\u{b}")]), "character"),
             (message("a", &many), "11 attributes"),
             (message(&"a".repeat(101), &[]), "101 bytes"),
-            (Message::from_body(vec![255]), "no text"),
+            (Message::from_body(vec![255]), "not text"),
         ] {
             let error = check(&bad, 100).expect_err(why);
             assert!(error.trouble == Trouble::Refused && error.detail.contains(why), "{error}");

@@ -40,7 +40,7 @@ fn native_errors_name_the_field() {
         (r#"{"eventId":"e","eventType":"t","data":1,"dataBase64":""}"#, Reason::BadField, "`dataBase64`"),
         (r#"{"eventId":"e","eventType":"t","dataBase64":"%"}"#, Reason::BadField, "base64"),
         (r#"{"eventId":"e","eventType":"t","dataBase64":"e30="}"#, Reason::Empty, ""),
-        (r#"[1]"#, Reason::UnknownEnvelope, "no JSON object"),
+        (r#"[1]"#, Reason::UnknownEnvelope, "not a JSON object"),
     ] {
         let result = run(Format::Native, &message(body, &[]));
         if reason == Reason::Empty {
