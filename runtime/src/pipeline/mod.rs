@@ -45,11 +45,14 @@ mod report;
 mod settle;
 
 pub mod outbox;
+mod outlets;
 
 pub mod deploy;
 pub mod deployment;
+mod life;
 mod load;
 mod reactor;
+mod requested;
 mod requests;
 mod room;
 pub mod schedule;

@@ -1,6 +1,6 @@
 //! Getting a host ready: names, reactors, routes, connections, and what the last owner left.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -21,8 +21,11 @@ use super::delivery::Deliveries;
 use super::emit::{Destination, Destinations};
 use super::host::{Host, Parts};
 use super::inlet::{Inlet, Opening};
+use super::life::Life;
 use super::outbox::Outlet;
+use super::outlets::Outlets;
 use super::reactor::Reactor;
+use super::requested::Requests;
 use super::room::until_there_is_room;
 use super::schedule::{ReactorSpec, Scheduler};
 use super::signal::{Phase, Signals};
@@ -67,17 +70,10 @@ impl Host {
             ended: 0,
             guessed: HashMap::new(),
             inlets: Vec::new(),
-            resending: HashSet::new(),
-            asked: 0,
-            put_off: Vec::new(),
+            requests: Requests::default(),
             acknowledgers: JoinSet::new(),
-            outlets: HashMap::new(),
-            senders: JoinSet::new(),
-            outbox: (0, 0),
-            draining: None,
-            until_idle: false,
-            next: None,
-            stopping: false,
+            outlets: Outlets::default(),
+            life: Life::new(false),
             signals,
             shown: None,
             tidying: None,
@@ -116,16 +112,12 @@ impl Host {
             let remote = remotes.get(name).ok_or_else(missing)?;
             let id = self.store.channel_id(name)?;
             let wake = Arc::new(Notify::new());
-            self.outlets.insert(id, Arc::clone(&wake));
-            let (messages, bytes) = self.store.outbox_size(id)?;
-            self.outbox.0 += messages.cast_signed();
-            self.outbox.1 += bytes.cast_signed();
+            let size = self.store.outbox_size(id)?;
             let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
             let inputs = self.to_self.clone();
-            self.senders.spawn(
-                Outlet { name: name.clone(), id, sink, store, clock, wake, inputs, signals: Arc::clone(&self.signals) }
-                    .run(),
-            );
+            let (signals, woken) = (Arc::clone(&self.signals), Arc::clone(&wake));
+            let outlet = Outlet { name: name.clone(), id, sink, store, clock, wake: woken, inputs, signals };
+            self.outlets.open(id, wake, size, outlet.run());
             let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
             let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
             let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
