@@ -231,7 +231,11 @@ fn a_file_of_events_may_be_a_pipe_and_one_that_nothing_writes_to_is_an_error() {
 #[test]
 fn input_in_which_nothing_is_an_event_is_told_by_the_exit_code() {
     let sandbox = Sandbox::tally("");
-    sandbox.run_with(&["publish", "in"], b"{\"a\":1}\n{\"a\":2}\n").code(6).says("line 2: accepted").says("no event");
+    sandbox
+        .run_with(&["publish", "in"], b"{\"a\":1}\n{\"a\":2}\n")
+        .code(6)
+        .says("line 2: accepted")
+        .says("can be decoded as an event");
     sandbox
         .run_with(&["publish", "in"], format!("{{\n{}\n", added(1, "a", 1)).as_bytes())
         .ok()
@@ -281,7 +285,7 @@ fn hostile_bodies_end_as_dead_letters() {
 fn dead_letters_that_are_not_there() {
     let sandbox = Sandbox::tally("");
     sandbox.run(&["dead", "show", "7"]).code(1).says("no dead letter 7");
-    sandbox.run(&["dead", "drop"]).code(2).says("say which");
+    sandbox.run(&["dead", "drop"]).code(2).says("choose dead letters by");
     sandbox.run(&["dead", "list", "--reactor", "other"]).code(2).says("`other`");
     sandbox.run(&["dead", "list", "--since", "soon"]).code(2).says("soon");
     sandbox.run(&["dead", "drop", "--all"]).ok();

@@ -88,5 +88,5 @@ fn a_queue_may_be_named_by_its_arn() {
     );
     sandbox.write("reactors.toml", config("us-east-2", "orders"));
     let far = sandbox.run(&["check", "--connect"]).code(1);
-    assert!(far.stdout.contains("it is in region us-east-2, and the host asks in eu-west-1"), "{far:?}");
+    assert!(far.stdout.contains("it is in region us-east-2, and the host uses eu-west-1"), "{far:?}");
 }

@@ -77,7 +77,7 @@ fn sighup_takes_over_a_changed_configuration_or_says_why_not() {
 
     sandbox.write("reactors.toml", format!("[runtime]\nconcurrency = 3\n{before}"));
     up.signal("HUP");
-    up.wait_for_log("`runtime.concurrency` changes only with a restart");
+    up.wait_for_log("`runtime.concurrency` can only change with a restart");
 
     let other = "\n[reactors.other]\nmodule = \"moody.wasm\"\nfrom = [\"in\"]\non = [\"mood\"]\nallow = { state = true }\nemit = { mood = \"in\" }\n";
     sandbox.write("reactors.toml", format!("{before}{other}"));
