@@ -9,14 +9,16 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::model::{ChannelConfig, ReactorConfig};
 use crate::event::{Event, Message, Outcome, ReactorId, Version};
-use crate::pipeline::invoke::{Call, Emit, Run, StateView, emitted_id};
+use crate::http_client::Client;
+use crate::pipeline::invoke::{Call, Effect, Emit, Run, emitted_id};
 use crate::pipeline::judge::describe;
 use crate::pipeline::reading::Reading;
 use crate::plain::{json, line};
 use crate::store::Store;
+use crate::world::{HttpClient, Live, NoHttp, StateView, World};
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -84,10 +86,9 @@ impl Invoke {
             let code = error.reason.code();
             say!("warning: if it were published, a part of it would become a dead letter: {code}: {error}");
         }
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name), !self.http)?;
+        let modules = Modules::load_some(&project, global, std::slice::from_ref(&name))?;
         let guest = modules.guests().remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
-        let state: Arc<dyn StateView> = Arc::new(self.view(&project, &name)?);
+        let world = self.rehearsal(reactor, self.view(&project, &name)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mut good = contents.broken.is_none();
         for decoded in contents.events {
@@ -98,7 +99,7 @@ impl Invoke {
                 identity: decoded.identity,
                 attempt: self.attempt,
                 max_attempts: reactor.retry.max_attempts,
-                state: Arc::clone(&state),
+                world: Arc::clone(&world),
             }));
             good &= run.outcome == Outcome::Done;
             let report = report(&name, &event, &run, |index| emitted_id(decoded.identity, &name, index));
@@ -130,6 +131,12 @@ impl Invoke {
             return Err(no(format!("it has {size} bytes, and channel `{}` accepts at most {limit}", channel.name)));
         }
         Ok(message)
+    }
+
+    /// A world with the state as it is, in which nothing is sent unless that is asked for.
+    fn rehearsal(&self, reactor: &ReactorConfig, state: View) -> Arc<dyn World> {
+        let http: Arc<dyn HttpClient> = if self.http { Arc::new(Client::default()) } else { Arc::new(NoHttp) };
+        Arc::new(Live { state, clock: Arc::new(SystemClock::default()), config: reactor.values(), http })
     }
 
     /// The state that the run sees. A store that is not there yet is not made.
@@ -179,14 +186,12 @@ fn warn_unless_wanted(reading: &Reading, channel: &ChannelConfig, reactor: &Reac
 /// What a run did, as one object.
 fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -> Value {
     let (code, error) = describe(&run.outcome);
-    let writes: Vec<_> = run
-        .writes
-        .iter()
-        .map(|(key, value)| json!({ "key": key, "value": value.as_ref().map(|value| shown(value)) }))
-        .collect();
-    let emit = |(index, emit): (u32, &Emit)| {
+    let writes = run.effects.iter().filter_map(Effect::write);
+    let writes: Vec<_> =
+        writes.map(|(key, value)| json!({ "key": key, "value": value.map(|value| shown(value)) })).collect();
+    let emit = |(index, (channel, emit)): (u32, (&String, &Emit))| {
         json!({
-            "channel": emit.channel,
+            "channel": channel,
             "eventId": id(index),
             "eventType": emit.event_type,
             "eventVersion": emit.version,
@@ -202,7 +207,7 @@ fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -
         "outcome": code,
         "reads": run.reads.iter().map(|(key, _)| key).collect::<Vec<_>>(),
         "writes": writes,
-        "emits": (0..).zip(&run.emits).map(emit).collect::<Vec<_>>(),
+        "emits": (0..).zip(run.effects.iter().filter_map(Effect::put)).map(emit).collect::<Vec<_>>(),
         "ms": run.usage.wall.as_secs_f64() * 1_000.0,
         "memory": run.usage.memory,
         "hostCalls": run.usage.host_calls,
