@@ -18,8 +18,10 @@ use crate::clock::SystemClock;
 use crate::event::{DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
 use crate::pipeline::decode::{Decoded, Settings, decode};
 use crate::pipeline::invoke::{self, Call, Run};
-use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{Admission, Admitted, Commit, Committed, Effect, Ending, NewDelivery, Place, Store, Target};
+use crate::store::sqlite::{OpenOptions, SqliteOwner};
+use crate::store::{
+    Admitted, Batch, Commit, Committed, Effect, Ending, NewDelivery, Place, StoreClient, StoreOwner, Target,
+};
 use crate::world::{Live, NoHttp, StateView};
 
 /// How long an fsync of 4 KiB takes in a folder.
@@ -160,7 +162,7 @@ impl<'s> Sandbox<'s> {
 /// The store alone: the same messages, deliveries and rows, with the same group commit; events/s.
 pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::Result<f64> {
     let dir = rig::folder(&subject.dir)?;
-    let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(1))?);
+    let store = Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(1))?);
     let mut rows = Rows::new(&*store, runs)?;
     let runtime = rig::threads("bench-store", 2)?;
     let channel = store.channel_id(super::CHANNEL)?;
@@ -192,17 +194,8 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
                     redrive: false,
                 };
                 let deliveries = records.iter().map(|record| delivery(record.offset)).collect();
-                let admission = Admission {
-                    channel,
-                    cursor,
-                    now: HostTime(1),
-                    deliveries,
-                    dead: Vec::new(),
-                    forward: Vec::new(),
-                    drop: Vec::new(),
-                    unrouted: 0,
-                };
-                let ids = store.admit(admission).await?.into_iter().filter_map(|one| match one {
+                let batch = Batch { cursor: Some(cursor), deliveries, ..Batch::new(channel, HostTime(1)) };
+                let ids = store.enter(batch).await?.answers.into_iter().filter_map(|one| match one {
                     Admitted::New(id) => Some(id),
                     _ => None,
                 });
@@ -233,7 +226,7 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
 
 /// Publishes as fast as it can.
 pub(super) async fn publish(
-    store: &dyn Store,
+    store: &dyn StoreClient,
     channel: crate::event::ChannelId,
     samples: &Samples,
     events: usize,
@@ -254,7 +247,7 @@ struct Rows<'r> {
 }
 
 impl<'r> Rows<'r> {
-    fn new(store: &dyn Store, runs: &'r [Run]) -> anyhow::Result<Self> {
+    fn new(store: &dyn StoreClient, runs: &'r [Run]) -> anyhow::Result<Self> {
         let mut targets = BTreeMap::new();
         for (channel, _) in runs.iter().flat_map(|run| &run.effects).filter_map(invoke::Effect::put) {
             targets.insert(channel.clone(), Target::Log(store.channel_id(channel)?));

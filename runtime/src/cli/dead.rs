@@ -12,7 +12,7 @@ use crate::attribute;
 use crate::config::units;
 use crate::event::ReactorId;
 use crate::store::memory::MemoryStore;
-use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
+use crate::store::{DeadFilter, Request, StoreClient, StoreError, StoredDead};
 
 use super::Global;
 use super::codes::{PAGES, nearest};
@@ -124,7 +124,7 @@ impl Select {
     /// Hands over the dead letters that are meant, newest first, a page at a time; with their bodies, unless `brief`.
     fn each(
         &self,
-        store: &dyn Store,
+        store: &dyn StoreClient,
         names: &BTreeMap<ReactorId, String>,
         brief: bool,
         mut take: impl FnMut(StoredDead),
@@ -157,7 +157,7 @@ impl Select {
         Ok(each(store, &filter, take)?)
     }
 
-    fn list(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
+    fn list(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
         let asked = asked(store)?;
         if json {
             return self.each(store, names, false, |dead| print_json(&to_json(&dead, names, &asked)));
@@ -171,7 +171,7 @@ impl Select {
     }
 
     /// The numbers of those that are meant; nothing is chosen by saying nothing.
-    fn chosen(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
+    fn chosen(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
         let narrowed = self.reactor.is_some() || self.reason.is_some() || self.since.is_some() || self.limit.is_some();
         if self.ids.is_empty() && !narrowed && !self.all {
             let error = anyhow!("choose dead letters by their numbers, --reactor, --reason or --since, or use --all");
@@ -188,7 +188,7 @@ fn no_such(id: u64) -> Exit {
 }
 
 /// That a dead letter can have this reason: it is a code, or there is one that has it.
-fn is_reason(store: &dyn Store, reason: &str) -> Result<(), Exit> {
+fn is_reason(store: &dyn StoreClient, reason: &str) -> Result<(), Exit> {
     let filter = DeadFilter { reason: Some(reason.to_owned()), limit: 1, brief: true, ..DeadFilter::default() };
     if PAGES.iter().any(|(code, _)| *code == reason) || !store.dead_letters(&filter)?.is_empty() {
         return Ok(());
@@ -200,7 +200,7 @@ fn is_reason(store: &dyn Store, reason: &str) -> Result<(), Exit> {
 /// What a person has asked for that no host has carried out yet, by the numbers of the letters.
 type Asked = BTreeMap<u64, &'static str>;
 
-fn asked(store: &dyn Store) -> Result<Asked, Exit> {
+fn asked(store: &dyn StoreClient) -> Result<Asked, Exit> {
     let requests = store.requests(0)?.into_iter().map(|(_, request)| match request {
         Request::Redrive(id) => (id, "redrive"),
         Request::Drop(id) => (id, "drop"),
@@ -318,15 +318,16 @@ fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool
         Err(Exit { error: Some(error), .. }) if is_locked(&error) => None,
         Err(exit) => return Err(exit),
     };
-    let store = alone.clone().map_or_else(|| project.client(), Ok)?;
+    let store = alone.clone().map_or_else(|| project.client(), |owner| Ok(owner as Arc<dyn StoreClient>))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     for id in &ids {
-        store.request(request(*id))?;
+        runtime.block_on(store.request(request(*id)))?;
     }
     let done = match alone {
         Some(owner) if dropping => {
             for (number, asked) in owner.requests(0)? {
                 if let Request::Drop(id) = asked {
-                    owner.drop_dead(number, id)?;
+                    runtime.block_on(owner.drop_dead(number, id))?;
                 }
             }
             true

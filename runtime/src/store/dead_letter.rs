@@ -83,7 +83,7 @@ impl DeadLetter {
         Self::new(origin, message, UNROUTED, detail, at).about(event)
     }
 
-    /// Of a message that was to be sent to a channel outside, which refuses it.
+    /// Of a message that was to be sent to a remote channel, which refuses it.
     pub fn undeliverable(channel: ChannelId, message: Message, detail: String, at: Timestamp) -> Self {
         let origin = Origin { channel, offset: Offset(0), part: 0 };
         let event_id = message.system.dedup_id.clone();

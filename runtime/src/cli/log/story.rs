@@ -15,7 +15,7 @@ use crate::json;
 use crate::pipeline::decode::{DecodeError, Settings, decode};
 use crate::pipeline::forward::sent_back;
 use crate::pipeline::route::{Match, Routes};
-use crate::store::{Asked, Behind, Fate, LogRecord, Place, Store, StoredDelivery};
+use crate::store::{Asked, Behind, Fate, LogRecord, Place, StoreClient, StoredDelivery};
 
 use super::outcome::{Duplicate, Outcome, Spot};
 
@@ -24,7 +24,7 @@ const READ_BYTES: usize = 8 << 20;
 
 /// The channels and reactors of a project, ready to tell stories.
 pub(super) struct Teller {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreClient>,
     pub(super) channels: Vec<Channel>,
     /// Those that are not told of, but may hold the first of a duplicate.
     others: Vec<Channel>,
