@@ -122,7 +122,7 @@ impl Answers {
             return text(StatusCode::FORBIDDEN, why);
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET: nothing can be changed here\n");
+            return text(StatusCode::METHOD_NOT_ALLOWED, "use GET: nothing can be changed here\n");
         }
         match request.uri().path() {
             "/healthz" => text(StatusCode::OK, "ok\n"),
@@ -131,7 +131,7 @@ impl Answers {
                 Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             },
             "/metrics" => self.metrics().await,
-            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n"),
+            _ => text(StatusCode::NOT_FOUND, "not found; there are /metrics, /healthz and /readyz\n"),
         }
     }
 
@@ -172,7 +172,7 @@ fn is_local(request: &Request<Incoming>) -> Result<(), &'static str> {
         origin.to_str().ok().and_then(|origin| origin.split_once("://")).is_some_and(|(_, host)| is_loopback(host))
     };
     if !request.headers().get_all(ORIGIN).iter().all(own) {
-        return Err("not for pages of another origin\n");
+        return Err("pages of another origin are not allowed\n");
     }
     Ok(())
 }

@@ -9,7 +9,7 @@
 //! - [`world`]: all that a run can learn from its host, as a trait.
 //! - [`config`]: `reactors.toml`, what the file says turned into what the program needs.
 //! - [`pipeline`]: the way of an event, one file a step: decode, route, admit, claim, invoke, judge, commit, settle.
-//! - [`channel`]: queues and topics outside: the seams, and SQS and SNS behind them.
+//! - [`channel`]: remote queues and topics: the seams, and SQS and SNS behind them.
 //! - [`store`]: the durable state behind it, as a trait, in `SQLite`, and in memory.
 //! - [`wasm`]: the sandbox behind [`pipeline::invoke`].
 //! - [`http_client`]: what sends the requests of modules, behind [`world`].

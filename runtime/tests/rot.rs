@@ -232,7 +232,7 @@ fn what_is_missing_zeroed_or_moved_is_refused_by_name_or_changes_nothing() {
     }
     assert!(verify(gone.path()).unwrap().damage[0].file.ends_with("reactor.db"));
     let error = accept_loss(gone.path()).unwrap_err().to_string();
-    assert!(error.contains("put a back-up in place"), "{error}");
+    assert!(error.contains("restore a back-up"), "{error}");
     assert!(!gone.path().join("reactor.db").exists(), "no empty one is made in its place");
     for file in ["claims", "durable", "lock", "turn", "reserve"] {
         let dir = tempdir().unwrap();

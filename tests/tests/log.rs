@@ -84,8 +84,8 @@ fn one_event_is_shown_with_its_attempts() {
     for part in ["in/1, accepted", "moody: dead, rejected; `reactor dead show", "attempt 1 at", "never in the mood"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
-    sandbox.run(&["log", "show", "in/99"]).code(1).says("no log holds `in/99`");
-    sandbox.run(&["log", "show", "nobody"]).code(1).says("no log holds `nobody`");
+    sandbox.run(&["log", "show", "in/99"]).code(1).says("no log contains `in/99`");
+    sandbox.run(&["log", "show", "nobody"]).code(1).says("no log contains `nobody`");
     up.drain();
 }
 

@@ -229,7 +229,7 @@ fn the_second_of_one_id_is_a_duplicate_of_the_first() {
             br#"{ "eventId": "1", "eventType": "order.placed", "source": "shop", "data": { "v": 1 } }"#,
         )
         .ok()
-        .says("count");
+        .says("duplicate for moody");
     sandbox.publish("in", &[r#"{"eventId":"1","eventType":"order.paid","source":"shop","data":{"v":1}}"#.into()]);
     sandbox.until_idle();
     let told = self::told(&sandbox);
@@ -282,7 +282,10 @@ fn what_was_dropped_is_not_done_and_runs_when_it_is_published_again() {
     sandbox.run(&["dead", "drop", "1"]).ok();
     assert_eq!(words(&sandbox), ["dropped", "duplicate"]);
     let show = sandbox.run(&["log", "show", "1"]).ok().stdout;
-    assert!(show.contains("tally: dropped: dead letter 1 (rejected) was dropped; the reactor never did it"), "{show}");
+    assert!(
+        show.contains("tally: dropped: dead letter 1 (rejected) was dropped; the reactor never handled the event"),
+        "{show}"
+    );
     let summary = sandbox.until_idle();
     adds_up(&summary, "tally");
     assert_eq!((&counts(&summary, "tally")["dead"], &counts(&summary, "tally")["dropped"]), (&json!(0), &json!(1)));
@@ -305,7 +308,7 @@ fn what_waits_for_others_or_for_a_person_says_so() {
     sandbox.publish("in", &[event("1", "reject", "a"), event("2", "ok", "a"), event("3", "ok", "a")]);
     let ended = sandbox.run(&["up", "--until-idle"]).ok();
     let waits = "1 dead letter, 1 parked key with 2 deliveries behind";
-    assert!(ended.stderr.contains(&format!("for a person to redrive or drop: {waits}")), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("needs attention: {waits}")), "{}", ended.stderr);
     let failed = sandbox.run(&["--json", "up", "--until-idle", "--fail-on-dead"]).code(7).says(waits);
     let summary = failed.json();
     adds_up(&summary, "moody");
@@ -353,9 +356,9 @@ fn the_log_shows_the_part_of_a_message_that_is_no_event() {
     assert!(story["invalid"].as_str().is_some_and(|why| why.starts_with("unknown-envelope")), "{story}");
     assert_eq!(story["events"][0]["reactors"][0]["outcome"], "done", "{story}");
     let show = sandbox.run(&["log", "show", "in/1"]).ok().stdout;
-    assert!(show.contains("a part of it is no event: unknown-envelope"), "{show}");
+    assert!(show.contains("a part of it cannot be decoded: unknown-envelope"), "{show}");
     let tail = sandbox.run(&["log", "tail", "--outcome", "invalid"]).ok().stdout;
-    assert!(tail.contains("moody:done") && tail.contains("in/1 a part is no event: unknown-envelope"), "{tail}");
+    assert!(tail.contains("moody:done") && tail.contains("in/1 a part cannot be decoded: unknown-envelope"), "{tail}");
 }
 
 #[test]
@@ -434,7 +437,7 @@ fn a_letter_that_is_to_be_redriven_is_marked() {
     assert_eq!(sandbox.dead(&[])[0]["asked"], "redrive");
     for command in [&["dead", "list"][..], &["dead", "show", "1"]] {
         let text = sandbox.run(command).ok().stdout;
-        assert!(text.contains("(to be redriven when `reactor up` runs)"), "{text}");
+        assert!(text.contains("(to be redriven at the next `reactor up`)"), "{text}");
     }
     sandbox.until_idle();
     assert_eq!(sandbox.dead(&[])[0]["asked"], Value::Null);

@@ -49,7 +49,7 @@ pub struct Plan {
     pub seconds: f64,
     /// Events of the flood, instead of as many as fill the time.
     pub events: Option<usize>,
-    /// Events a second at the steady pace.
+    /// Events per second at the steady pace.
     pub rate: f64,
 }
 
@@ -110,7 +110,7 @@ pub fn measure(
         && runs.iter().all(|run| run.outcome != Outcome::Done)
     {
         let (code, error) = describe(&failed.outcome);
-        bail!("reactor `{}` does not end well on any of these events: {code}: {error}", subject.reactor);
+        bail!("reactor `{}` succeeds on none of these events: {code}: {error}", subject.reactor);
     }
     let alone = runtime.block_on(sandbox.alone())?;
     let sandbox_rate = sandbox.together()?;

@@ -84,7 +84,7 @@ impl Rig {
         self
     }
 
-    /// With connections to the channels outside.
+    /// With connections to the remote channels.
     #[must_use]
     pub fn with_remotes(mut self, remotes: BTreeMap<String, Remote>) -> Self {
         self.parts.remotes = remotes;

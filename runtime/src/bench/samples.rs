@@ -71,8 +71,8 @@ impl Template {
             let value = found.ok_or_else(missing)?;
             *value = match value {
                 Value::String(text) => format!("{text}-{VALUE}").into(),
-                Value::Number(_) => bail!("`{pointer}` is a number; name a text, whose ending can be varied"),
-                _ => bail!("`{pointer}` is no text"),
+                Value::Number(_) => bail!("`{pointer}` is a number; choose a text, so that its ending can be varied"),
+                _ => bail!("`{pointer}` is not a text"),
             };
             event.data = serde_json::to_vec(&data)?.into();
         }

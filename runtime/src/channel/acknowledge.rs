@@ -154,10 +154,7 @@ fn again<T>(mut entry: Entry<T>, answer: Result<()>, at: Moment) -> std::result:
 }
 
 fn too_late() -> ChannelError {
-    ChannelError {
-        trouble: Trouble::StaleReceipt,
-        detail: "the lease was over before the channel could be told".into(),
-    }
+    ChannelError { trouble: Trouble::StaleReceipt, detail: "the lease ended before the channel could be told".into() }
 }
 
 fn is_final(trouble: Trouble) -> bool {

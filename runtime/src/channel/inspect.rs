@@ -1,4 +1,4 @@
-//! What can be found out about a channel outside without changing anything there: whether it is reachable, and whether it
+//! What can be found out about a remote channel without changing anything there: whether it is reachable, and whether it
 //! is set up for what the reactors do with it.
 
 use std::fmt;
@@ -12,7 +12,7 @@ pub struct Finding {
     pub level: Level,
     /// What is so.
     pub what: String,
-    /// What to do about it, or what will be done; nothing if there is nothing to do.
+    /// What to do about it, or what will be done; `None` if there is nothing to do.
     pub fix: Option<String>,
 }
 
@@ -24,7 +24,7 @@ pub enum Level {
     Ok,
     /// Good to know.
     Note,
-    /// It works, and may do what nobody wants.
+    /// It works, but perhaps not as intended.
     Warning,
     /// It does not work.
     Error,

@@ -17,7 +17,7 @@ use crate::config::model::{ChannelConfig, ReactorConfig};
 pub struct Kind {
     /// What the file says of a channel.
     pub file: file::Kind,
-    /// How it is reached; nothing if it is a part of this host's store.
+    /// How it is reached; `None` if it is a part of this host's store.
     pub outside: Option<&'static dyn Connect>,
 }
 
@@ -31,7 +31,7 @@ impl AsRef<file::Kind> for Kind {
 pub trait Connect: Send + Sync {
     /// Gets ready to use a channel that these reactors read. Nobody is asked for anything yet.
     fn open<'a>(&'a self, with: &'a Connections, channel: Opened<'a>) -> BoxFuture<'a, Option<Remote>>;
-    /// The channel's messages, whether a reactor reads them or not; nothing if none can be received.
+    /// The channel's messages, whether a reactor reads them or not; `None` if none can be received.
     fn source<'a>(&'a self, with: &'a Connections, channel: Opened<'a>) -> BoxFuture<'a, Option<Arc<dyn Source>>>;
     /// Asks what there is to know of it; `is_written` says whether reactors send to it. Nothing is changed, made, received
     /// or sent. There is always a finding.
@@ -78,7 +78,7 @@ impl Connections {
     }
 }
 
-/// Gets ready to use a channel that these reactors read; nothing if it is not outside. Nobody is asked for anything yet.
+/// Gets ready to use a channel that these reactors read; `None` if it is not outside. Nobody is asked for anything yet.
 pub async fn open(kinds: &[Kind], with: &Connections, channel: Opened<'_>) -> Option<Remote> {
     of(kinds, channel)?.open(with, channel).await
 }

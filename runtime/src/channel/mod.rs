@@ -1,4 +1,4 @@
-//! Seam: queues and topics outside of this host. The local channel is not one: its log is part of the store.
+//! Seam: remote queues and topics. The local channel is not one: its log is part of the store.
 //!
 //! A [`Source`] hands over messages, one that is [`Leasing`] under a lease; a [`Sink`] takes them. Each kind of channels has
 //! a folder with all that is particular to it (what the file says of a channel, what it allows, how it is reached and looked
@@ -31,7 +31,7 @@ pub use kinds::KINDS;
 
 /// Where messages come from.
 ///
-/// No method retries on its own for long, and none blocks; whoever calls backs off.
+/// No method retries on its own for long, and none blocks; the caller backs off.
 pub trait Source: Send + Sync + 'static {
     /// What may be asked of it.
     fn limits(&self) -> Limits;
@@ -77,10 +77,10 @@ pub trait Sink: Send + Sync + 'static {
     fn is_ordered(&self) -> bool;
 }
 
-/// A channel outside, as the host uses it.
+/// A remote channel, as the host uses it.
 #[derive(Clone)]
 pub struct Remote {
-    /// Where its messages come from; nothing if no reactor reads it.
+    /// Where its messages come from; `None` if no reactor reads it.
     pub source: Option<Arc<dyn Source>>,
     /// Where messages for it go.
     pub sink: Arc<dyn Sink>,

@@ -1,4 +1,4 @@
-//! Sends messages and waits until each has been taken or refused: for whoever has no outbox to keep them in.
+//! Sends messages and waits until each has been taken or refused: for callers without an outbox to keep them in.
 
 use std::time::Duration;
 

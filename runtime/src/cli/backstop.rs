@@ -43,12 +43,12 @@ impl Backstop {
             ended = &mut host => ended,
             () = self.over.notified() => match timeout(LAST, &mut host).await {
                 Ok(Ok(Err(error @ (StoreError::Busy { .. } | StoreError::Full)))) => {
-                    tracing::warn!("ended before everything was written: {error}");
+                    tracing::warn!("stopped before everything was written: {error}");
                     return Ok(());
                 }
                 Ok(ended) => ended,
                 Err(_) => {
-                    tracing::warn!("ended before everything was written: the store did not answer in time");
+                    tracing::warn!("stopped before everything was written: the store did not answer in time");
                     host.abort();
                     return Ok(());
                 }

@@ -1,4 +1,4 @@
-//! `reactor check --connect`: what the channels outside are like.
+//! `reactor check --connect`: what the remote channels are like.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Inspected {
     }
 }
 
-/// Looks at every channel outside, at all of them at once.
+/// Looks at every remote channel, at all of them at once.
 pub(super) fn connect(project: &Project) -> Result<Vec<Inspected>, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(async {
@@ -78,5 +78,5 @@ pub(super) fn verdict(inspected: &[Inspected]) -> Result<(), Exit> {
         return Ok(());
     }
     let all = inspected.len();
-    Err(Exit::new(exit::FAILURE, anyhow!("{broken} of {all} channels outside cannot be used as they are")))
+    Err(Exit::new(exit::FAILURE, anyhow!("{broken} of {all} remote channels cannot be used as they are")))
 }

@@ -24,60 +24,60 @@ use super::project::Project;
 use super::report::{add_row, table};
 use super::{print_as_is, print_block, print_json};
 
-/// Look at deliveries that ended without success, run them again, or forget them
+/// Show dead letters, run them again, or delete them
 ///
-/// All of it works while `reactor up` runs.
+/// A dead letter is a delivery or message that ended without success. All of these commands work while `reactor up` is running.
 #[derive(Debug, Subcommand)]
 pub(super) enum Dead {
     /// List dead letters, newest first
     ///
     /// Example: reactor dead list --reactor payments --reason rejected
     List(Select),
-    /// Show one with its event, its attempts and their errors
+    /// Show a dead letter with its message, its attempts and their errors
     ///
     /// Example: reactor dead show 3
     Show {
         /// Its number, as `dead list` prints it
         id: u64,
     },
-    /// Run dead letters again, with a full set of attempts
+    /// Run dead letters again, with a fresh set of attempts
     ///
-    /// A running host does it at once, otherwise the next one does at its start. What committed earlier is never
+    /// A running host runs them at once; otherwise the next `reactor up` does. Effects that were committed are never
     /// repeated.
     ///
-    /// With --from, the dead letters in a queue outside: those that this store knows run again, the others go back to
-    /// the channel they came from; each is deleted from the queue then. What is no dead letter stays there.
+    /// With --from, the command takes the dead letters in a remote queue: those of this store run again, the others are sent
+    /// back to the channel they came from. Then they are deleted from the queue. Messages that are not dead letters stay there.
     ///
     /// Example: reactor dead redrive --reactor payments
     Redrive {
         #[command(flatten)]
         select: Select,
-        /// The dead letters in this channel's queue
+        /// Take the dead letters in this channel's queue
         #[arg(long, value_name = "CHANNEL", conflicts_with_all = ["ids", "reactor", "reason", "since", "limit", "all"])]
         from: Option<String>,
     },
-    /// Forget dead letters; a key that one of them parked goes on
+    /// Delete dead letters; if one of them parked a key, that key goes on
     ///
     /// Example: reactor dead drop 3 4
     Drop(Select),
 }
 
-/// Which dead letters; all conditions must hold.
+/// Which dead letters; all conditions must match.
 #[derive(Debug, Args)]
 pub(super) struct Select {
-    /// These numbers
+    /// The numbers of dead letters, as `dead list` prints them
     #[arg(value_name = "ID")]
     ids: Vec<u64>,
-    /// Of this reactor
+    /// Only those of this reactor
     #[arg(long)]
     reactor: Option<String>,
-    /// With this reason code, such as rejected or trap
+    /// Only those with this reason, such as rejected or trap
     #[arg(long)]
     reason: Option<String>,
-    /// Ended within this time, such as 2h
+    /// Only those that ended within this time, such as 2h
     #[arg(long, value_name = "DURATION")]
     since: Option<String>,
-    /// At most so many
+    /// At most this many
     #[arg(long)]
     limit: Option<usize>,
     /// Every dead letter
@@ -174,7 +174,7 @@ impl Select {
     fn chosen(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
         let narrowed = self.reactor.is_some() || self.reason.is_some() || self.since.is_some() || self.limit.is_some();
         if self.ids.is_empty() && !narrowed && !self.all {
-            let error = anyhow!("say which: numbers, --reactor, --reason, --since, or --all");
+            let error = anyhow!("choose dead letters by their numbers, --reactor, --reason or --since, or use --all");
             return Err(Exit::new(exit::USAGE, error));
         }
         let mut chosen = Vec::new();
@@ -184,7 +184,7 @@ impl Select {
 }
 
 fn no_such(id: u64) -> Exit {
-    Exit::new(exit::FAILURE, anyhow!("there is no dead letter {id}; `reactor dead list` shows those there are"))
+    Exit::new(exit::FAILURE, anyhow!("there is no dead letter {id}; `reactor dead list` shows the existing ones"))
 }
 
 /// That a dead letter can have this reason: it is a code, or there is one that has it.
@@ -213,7 +213,7 @@ fn under_way(dead: &StoredDead, asked: &Asked) -> Option<&'static str> {
     match asked.get(&dead.id) {
         _ if dead.redriving => Some("redriving"),
         Some(&"drop") => Some("to be dropped"),
-        Some(_) => Some("to be redriven when `reactor up` runs"),
+        Some(_) => Some("to be redriven at the next `reactor up`"),
         None => None,
     }
 }

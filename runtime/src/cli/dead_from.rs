@@ -1,4 +1,4 @@
-//! `reactor dead redrive --from CHANNEL`: the dead letters in a queue outside.
+//! `reactor dead redrive --from CHANNEL`: the dead letters in a remote queue.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::letters::each;
 use super::patience::wait_for_host;
 use super::project::Project;
 
-/// How long messages are leased while they are looked at.
+/// How long messages are leased while they are examined.
 const LEASE: Duration = Duration::from_secs(120);
 /// How long an empty queue is waited for.
 const WAIT: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ struct Report {
     redriven: u64,
     /// Dead letters of another store, sent back to their channel.
     returned: u64,
-    /// Left where they were: no dead letters, or of a channel that is not in the configuration.
+    /// Left where they were: not dead letters, or of a channel that is not in the configuration.
     skipped: u64,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn redrive(
         .block_on(async { (kind::source(KINDS, &Connections::default(), channel).await, project.remotes().await) });
     let source = source.ok_or_else(|| {
         let why =
-            anyhow!("channel `{from}` has no queue outside; `reactor dead list` shows the dead letters of the store");
+            anyhow!("channel `{from}` has no remote queue; `reactor dead list` shows the dead letters in the store");
         Exit::new(exit::USAGE, why)
     })?;
     let mut known = HashMap::new();
@@ -70,7 +70,7 @@ pub(super) fn redrive(
     if json {
         super::print_json(&serde_json::to_string(&report).map_err(anyhow::Error::from)?);
     } else {
-        let when = if done { "redriven" } else { "to be redriven when `reactor up` runs" };
+        let when = if done { "redriven" } else { "to be redriven at the next `reactor up`" };
         out!("{} {when}, {} sent back, {} left in `{from}`", report.redriven, report.returned, report.skipped);
     }
     ended
@@ -159,7 +159,9 @@ impl Run<'_> {
     async fn delete(&self, receipts: &[Receipt]) {
         let answers = if receipts.is_empty() { Vec::new() } else { self.source.acknowledge(receipts).await };
         for error in answers.into_iter().filter_map(Result::err) {
-            say!("warning: a message that is dealt with could not be deleted, and will be seen again: {error}");
+            say!(
+                "warning: a message was handled but could not be deleted from the queue, so the queue will deliver it again: {error}"
+            );
         }
     }
 }

@@ -15,13 +15,13 @@ use super::project::Project;
 
 /// Print channels, reactors and the events between them as a diagram
 ///
-/// Mermaid, which many Markdown viewers draw, or the language of Graphviz. Reads the configuration only: no module needs
-/// to be built.
+/// In Mermaid, which many Markdown viewers draw, or in the language of Graphviz. Only reads the configuration; modules
+/// need not be built.
 ///
 /// Example: reactor graph --dot
 #[derive(Debug, Args)]
 pub(super) struct Graph {
-    /// In the language of Graphviz
+    /// Print the language of Graphviz
     #[arg(long)]
     dot: bool,
 }

@@ -31,38 +31,38 @@ use super::{print_as_is, print_block, print_json};
 
 /// Run a reactor once on an event from a file, show what it would do, and apply nothing
 ///
-/// The run sees the reactor's state as it is in the store; what it writes and emits is printed and forgotten. Log lines
-/// go to stderr. Requests by HTTP are denied unless --http is given. The file holds one message, as for `reactor publish`; of one
-/// that holds several events, such as an S3 notification, each runs. Exit code 1: a run did not end well, or the file does not
-/// hold one message that is an event.
+/// The run sees the reactor's state as it is in the store. What it writes and emits is printed and then discarded. Log lines
+/// go to stderr. HTTP requests are denied unless --http is given. The file holds one message, as for `reactor publish`. If the
+/// message holds several events, such as an S3 notification, each of them runs. Exit code 1: a run did not succeed, or the file does not
+/// hold exactly one message that can be decoded.
 ///
 /// Example: reactor invoke inventory examples/orders/order.json
 #[derive(Debug, Args)]
 pub(super) struct Invoke {
-    /// Which
+    /// The reactor to run
     reactor: String,
-    /// A message, as it would be published; - for standard input
+    /// The file with the message; - for standard input
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// How the input is cut into events, of which there has to be one
+    /// How the input is split into messages; there must be exactly one
     #[arg(long, value_enum, default_value_t = Cut::Auto)]
     input: Cut,
-    /// The channel it is taken to come through, instead of the first that the reactor reads
+    /// The channel that the message seems to come from; by default the first one that the reactor reads
     #[arg(long)]
     channel: Option<String>,
-    /// An attribute of the message
+    /// A message attribute
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
     attribute: Vec<(String, String)>,
-    /// A value of the state, instead of what the store has
+    /// A state value, which replaces the one in the store
     #[arg(long, value_name = "KEY=VALUE", value_parser = attribute)]
     state: Vec<(String, String)>,
-    /// Do not read the store: only what --state says is there
+    /// Do not read the store; the state is only what --state gives
     #[arg(long)]
     fresh: bool,
-    /// Send its requests by HTTP, which are denied otherwise: what they do elsewhere cannot be taken back
+    /// Send the HTTP requests of the run, which are denied otherwise; their effects cannot be undone
     #[arg(long)]
     http: bool,
-    /// Which attempt it is taken to be
+    /// The number of the attempt that the module is told
     #[arg(long, value_name = "N", default_value_t = 1)]
     attempt: u32,
 }
@@ -77,11 +77,14 @@ impl Invoke {
         let reading = Reading::new(&project.config, channel, &[(ReactorId(0), reactor)]);
         let contents = reading.decode(&message).map_err(|error| {
             let (file, code) = (self.file.display(), error.reason.code());
-            Exit::new(exit::FAILURE, anyhow!("{file}: {code}: {error}; published, it would become a dead letter"))
+            Exit::new(
+                exit::FAILURE,
+                anyhow!("{file}: {code}: {error}; if it were published, it would become a dead letter"),
+            )
         })?;
         if let Some(error) = &contents.broken {
             let code = error.reason.code();
-            say!("warning: published, a part of it would become a dead letter: {code}: {error}");
+            say!("warning: if it were published, a part of it would become a dead letter: {code}: {error}");
         }
         let modules = Modules::load_some(&project, global, std::slice::from_ref(&name))?;
         let guest = modules.guests().remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
@@ -114,18 +117,18 @@ impl Invoke {
         let file = self.file.display();
         let no = |why: String| Exit::new(exit::FAILURE, anyhow!("{file}: {why}"));
         let mut pieces = Pieces::open(&self.file, self.input, channel.max_event)?;
-        let piece = pieces.next()?.ok_or_else(|| no("it is empty; `invoke` takes one event".to_owned()))?;
+        let piece = pieces.next()?.ok_or_else(|| no("it is empty; `invoke` needs one message".to_owned()))?;
         if let Some(other) = pieces.next()? {
             let (one, other, channel) = (piece.place(), other.place(), &channel.name);
-            let publish = format!("`reactor publish {channel} {file}` takes all of them");
-            return Err(no(format!("{one} and {other} are an event each, and `invoke` takes one event; {publish}")));
+            let publish = format!("`reactor publish {channel} {file}` accepts all of them");
+            return Err(no(format!("{one} and {other} each hold an event, but `invoke` takes one event; {publish}")));
         }
         let mut message = Message::from_body(piece.body);
         message.attributes = self.attribute.iter().cloned().map(Into::into).collect();
         message.system.message_id = Some(format!("{}/invoke", self.reactor));
         let (size, limit) = (message.size().max(piece.size), channel.max_event);
         if size > limit {
-            return Err(no(format!("{size} bytes, and channel `{}` takes {limit}", channel.name)));
+            return Err(no(format!("it has {size} bytes, and channel `{}` accepts at most {limit}", channel.name)));
         }
         Ok(message)
     }

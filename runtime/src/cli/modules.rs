@@ -52,12 +52,12 @@ impl Modules {
                 return Exit::printed(exit::OK);
             }
             print_problems(global, &problems);
-            Exit { code: exit::MODULE, error: Some(anyhow!("not every module can be run")) }
+            Exit { code: exit::MODULE, error: Some(anyhow!("some modules cannot be run")) }
         })?;
         Ok(Self { engine, max_memory, compiler, loaded })
     }
 
-    /// Loads every module anew, for a changed configuration or changed files. Says whether any is another one than before;
+    /// Loads every module again, for a changed configuration or changed files. Says whether any is another one than before;
     /// if any cannot be loaded, nothing has changed.
     pub(super) fn update(&mut self, project: &Project) -> Result<bool, Problems> {
         let needed = most_memory(&project.config);
@@ -65,7 +65,7 @@ impl Modules {
             match engine(&project.config, needed, &self.compiler) {
                 Ok(engine) => (self.engine, self.max_memory) = (engine, needed),
                 // Loading says which reactor wants more than the old one gives.
-                Err(error) => tracing::warn!("no engine with more memory: {error:#}"),
+                Err(error) => tracing::warn!("cannot give modules more memory: {error:#}"),
             }
         }
         let names: Vec<_> = project.config.reactors.keys().cloned().collect();
@@ -109,7 +109,7 @@ pub(super) fn compiler() -> Result<Compiler, Exit> {
 fn number(variable: &str, usual: u64) -> Result<u64, Exit> {
     let Some(text) = std::env::var_os(variable) else { return Ok(usual) };
     let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| (1..=1_000_000).contains(number));
-    number.ok_or_else(|| Exit::new(exit::USAGE, anyhow!("{variable} has to be a number from 1 to 1000000")))
+    number.ok_or_else(|| Exit::new(exit::USAGE, anyhow!("{variable} must be a number from 1 to 1000000")))
 }
 
 /// Where a module really is, if a link leads out of the configuration's folder and of those that `REACTOR_MODULE_DIRS`
@@ -134,8 +134,10 @@ fn load_all(project: &Project, engine: &Engine, names: &[String]) -> Result<BTre
         let reactor = &config.reactors[*name];
         let Some(real) = escapes(config, reactor.module.path()) else { return true };
         let (module, at) = (&reactor.module, project.places.reactor(name, "module"));
-        let title =
-            format!("reactor `{name}`: {module} leads to {}, outside the configuration's folder", real.display());
+        let title = format!(
+            "reactor `{name}`: {module} is a link to {}, which is outside the configuration's folder",
+            real.display()
+        );
         let help = "copy the module, or allow the folder: REACTOR_MODULE_DIRS=DIR[:DIR...] reactor ...";
         problems.extend([Problem::at(at, "path-escapes", title).help(help)]);
         false

@@ -9,7 +9,7 @@ pub(super) fn say_orphans(config: &Config, store: &dyn StoreClient) -> Result<()
         if reactor.active > 0 && !config.reactors.contains_key(&reactor.name) {
             let (name, active) = (&reactor.name, reactor.active);
             tracing::warn!(
-                "{active} deliveries of reactor `{name}`, which is not in the configuration, are kept until it is"
+                "reactor `{name}` is not in the configuration; its {active} unfinished deliveries are kept until it is added again"
             );
         }
     }

@@ -18,7 +18,7 @@ use super::exit::{self, Exit};
 use super::hidden;
 
 /// Where the codes in brackets are explained.
-const SAYS_MORE: &str = "`reactor explain CODE` says more about what stands in brackets";
+const SAYS_MORE: &str = "`reactor explain CODE` explains the code in brackets";
 
 /// How often it is looked whether there is room.
 const FOR_ROOM: std::time::Duration = std::time::Duration::from_secs(1);
@@ -103,7 +103,7 @@ impl Project {
             })
     }
 
-    /// The channels outside, ready for use.
+    /// The remote channels, ready for use.
     pub(super) async fn remotes(&self) -> BTreeMap<String, Remote> {
         let (with, mut remotes) = (Connections::default(), BTreeMap::new());
         for (name, channel) in &self.config.channels {
@@ -144,7 +144,7 @@ impl Project {
                     if !std::mem::replace(&mut told, true) {
                         let dir = &self.config.runtime.data_dir;
                         tracing::warn!(
-                            "the disk that holds {dir} is full, and nothing is left of the reserve; waiting until some space is free"
+                            "the disk that holds {dir} is full and its reserve is used up; waiting until space is free"
                         );
                     }
                     std::thread::sleep(FOR_ROOM);

@@ -32,7 +32,7 @@ struct Reactor {
     stats: ReactorStats,
     #[serde(flatten)]
     blocked: Blocked,
-    /// Not begun, in progress, or with a queue outside.
+    /// Not begun, in progress, or with a remote queue.
     running: u64,
 }
 
@@ -168,9 +168,13 @@ impl Summary {
             print_as_is(&dead.to_string());
         }
         for (channel, count) in &self.stats.outbox {
-            out!("messages still to be sent to {channel}: {count}");
+            out!("messages waiting to be sent to {channel}: {count}");
         }
-        out!("events nobody wanted: {}, messages that were no events: {}", self.stats.unrouted, self.stats.invalid);
+        out!(
+            "events that no reactor wanted: {}, messages that could not be decoded: {}",
+            self.stats.unrouted,
+            self.stats.invalid
+        );
         Ok(())
     }
 }

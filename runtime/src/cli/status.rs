@@ -11,7 +11,7 @@ use crate::pipeline::signal::{Signals, Totals};
 use crate::plain;
 use crate::store::{Stats, StoreClient};
 
-/// How often the line is drawn anew.
+/// How often the line is redrawn.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// The line, if one is shown.
@@ -53,7 +53,7 @@ impl Write for AboveJson {
     }
 }
 
-/// Whether a status line makes sense: somebody is looking, and the lines around it are for people.
+/// Whether a status line makes sense: stderr is a terminal, and the log lines are for people.
 pub(super) fn wanted(plain_log: bool) -> bool {
     plain_log && io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

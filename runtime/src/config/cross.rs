@@ -73,14 +73,14 @@ fn dead_letters_go_round(config: &Config, places: &Places, reader: &mut Reader<'
             let channel = one.dead_letter.channel.as_deref().unwrap_or_default();
             way.push_str(&format!("`{}`, through `{channel}` to ", one.name));
         }
-        let title = format!("dead letters can go round: from {way}`{}`", reactor.name);
+        let title = format!("dead letters can go round in a circle: from {way}`{}`", reactor.name);
         let place = places.at(&["reactors", &reactor.name, "dead-letter", "channel"]);
         let mut problem = Problem::at(place, "dead-letter-circle", title).warning();
         for other in &circle[1..] {
             let place = places.at(&["reactors", &other.name, "dead-letter", "channel"]);
-            problem = problem.related(place, format!("where `{}` sends those that it cannot deal with", other.name));
+            problem = problem.related(place, format!("where `{}` sends its dead letters", other.name));
         }
-        let problem = problem.note("after `runtime.hop-limit` reactors a dead letter is not forwarded any more");
+        let problem = problem.note("after `runtime.hop-limit` reactors a dead letter is no longer forwarded");
         reader.warnings.push(problem.help("let one of them forward to a channel that none of the others reads"));
     }
 }
@@ -93,11 +93,13 @@ fn emits_to_itself(places: &Places, reader: &mut Reader<'_>, reactor: &ReactorCo
         });
     let Some((emitted, channel, wanted)) = back else { return };
     let name = reactor.name.as_str();
-    let title = format!("reactor `{name}` can get what it emits: `{emitted}`, through `{channel}`");
+    let title = format!("reactor `{name}` can receive what it emits: `{emitted}`, through `{channel}`");
     let problem = Problem::at(places.at(&["reactors", name, "emit", &emitted.text]), "self-loop", title).warning();
     let on = places.at(&["reactors", name, "on", &wanted.to_string()]);
     let problem = problem.related(on, "takes it");
-    reader.warnings.push(problem.note("a chain of events that does not end by itself ends at `runtime.hop-limit`"));
+    reader
+        .warnings
+        .push(problem.note("a chain of events that does not end by itself is cut off at `runtime.hop-limit`"));
 }
 
 fn window_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, reactor: &ReactorConfig) {
@@ -112,7 +114,7 @@ fn window_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, re
     let title = format!("an event may be handled twice: {kept_by} can deliver it again after {days} days");
     let problem = Problem::at(places.at(&["reactors", name, "dedup", "window"]), "short-window", title).warning();
     let from = places.at(&["reactors", name, "from", &position.to_string()]);
-    let problem = problem.label(format!("duplicates are known for {}", show_duration(window)));
+    let problem = problem.label(format!("duplicates are recognised for {}", show_duration(window)));
     let or_none = if kept <= DEDUP_WINDOW { ", or remove the line" } else { "" };
     let help = format!("write \"{}\"{or_none}", show_duration(kept));
     reader.warnings.push(problem.related(from, format!("is on {kept_by}")).help(help));

@@ -57,9 +57,9 @@ pub(super) fn destination(reader: &mut Reader<'_>, text: &Text, name: &str, chan
     let Some(format) = foreign(&channel.format).filter(|_| !channel.is_remote()) else {
         return;
     };
-    let title = format!("events written to `{}` could not be read again: its format is {format}", text.written);
+    let title = format!("events written to `{}` could not be decoded: its format is {format}", text.written);
     let problem = reader.problem(text.span.clone(), "format-mismatch", title);
-    let problem = problem.note("what reactors emit, and dead letters, are written in the native format");
+    let problem = problem.note("emitted events and dead letters are written in the native format");
     reader.note(problem.help("write to a channel of format \"auto\" or \"native\""));
 }
 
@@ -90,7 +90,9 @@ pub(super) fn dead_letters(reader: &mut Reader<'_>, ways: &[(String, Text)], cha
             problem = problem
                 .related(reader.place(other.span.clone()), format!("from there they go on to `{}`", other.written));
         }
-        reader.note(problem.help("forward them to a channel that forwards its own elsewhere, or not at all"));
+        reader.note(
+            problem.help("forward them to a channel that forwards its own dead letters elsewhere, or not at all"),
+        );
     }
 }
 

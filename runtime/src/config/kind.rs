@@ -20,7 +20,7 @@ pub struct Kind {
     pub required: &'static [&'static str],
     /// The JSON Schemas of these keys, by key; see [`super::schema::keys_of`]. A key of two kinds has one schema.
     pub schema: fn() -> Value,
-    /// Reads these keys; nothing if the messages are in the store of this host.
+    /// Reads these keys; `None` if the messages are in the store of this host.
     pub read: fn(&mut Reader<'_>, &Section<'_>) -> Option<Outside>,
 }
 

@@ -65,7 +65,7 @@ pub struct ChannelConfig {
     pub dead_letter: Option<String>,
 }
 
-/// A lease is so many time-outs long, where the configuration does not say otherwise.
+/// How many time-outs long a lease is by default.
 const LEASE_FACTOR: u32 = 6;
 /// What a lease is at least, where the configuration does not say otherwise.
 const LEASE_AT_LEAST: Duration = Duration::from_secs(30);

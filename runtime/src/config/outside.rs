@@ -1,4 +1,4 @@
-//! What every channel outside of this host has, whatever its kind.
+//! What every remote channel of this host has, whatever its kind.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -26,7 +26,7 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// What the keys of this kind alone say; nothing if they are those of another kind.
+    /// What the keys of this kind alone say; `None` if they are those of another kind.
     pub fn own<S: Settings>(&self) -> Option<&S> {
         let settings: &dyn Any = &*self.settings;
         settings.downcast_ref()
@@ -77,7 +77,7 @@ pub trait Settings: Same + Debug + Send + Sync {
     /// What the channel is called outside.
     fn address(&self) -> &Written;
 
-    /// Why nothing can be read from it, and which line would change that; nothing if it can be read.
+    /// Why nothing can be read from it, and which line would change that; `None` if it can be read.
     fn write_only(&self) -> Option<WriteOnly> {
         None
     }

@@ -124,7 +124,7 @@ pub(super) fn dead_letter(
         // A dead letter that comes back to the reactor that could not handle the event is a dead letter again.
         let source = route.from.iter().find(|from| from.value == text.value);
         let wanted = route.on.iter().find(|(_, pattern)| pattern.matches(DEAD_LETTER_TYPE, 1));
-        // To a channel outside, a dead letter goes as the message that it was, so the reactor wants it in any case.
+        // To a remote channel, a dead letter goes as the message that it was, so the reactor wants it in any case.
         let outside = channels.read.get(&text.value).is_some_and(|channel| channel.is_remote());
         if let Some(source) = source
             && (outside || wanted.is_some())

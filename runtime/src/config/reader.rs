@@ -133,7 +133,7 @@ impl<'e> Reader<'e> {
 
     /// Notes that the same thing stands twice in a list.
     pub(super) fn twice(&mut self, text: &Text, first: &Text, name: &str) {
-        let title = format!("`{}` stands twice in `{name}`", text.written);
+        let title = format!("`{}` occurs twice in `{name}`", text.written);
         let problem = self.problem(text.span.clone(), "duplicate", title).label("the second time");
         self.note(problem.related(self.place(first.span.clone()), "the first time").help("remove one of the two"));
     }

@@ -59,7 +59,7 @@ fn admin(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<SocketAddr> {
     match text.value.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => return Some(address),
         Ok(_) => reader.bad_text(&text, &section.dotted("admin"), "other machines could reach it", help),
-        Err(_) => reader.bad_text(&text, &section.dotted("admin"), "not an address with a port", help),
+        Err(_) => reader.bad_text(&text, &section.dotted("admin"), "this is not an address with a port", help),
     }
     None
 }

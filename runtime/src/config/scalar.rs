@@ -81,7 +81,7 @@ impl Reader<'_> {
         let all: Vec<_> = words.clone().map(|word| format!("\"{word}\"")).collect();
         let why = match nearest(&text.value, words).filter(|_| !text.has_variable) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => "no such word".to_owned(),
+            None => "not one of the allowed words".to_owned(),
         };
         self.bad_text(text, name, why, &format!("it is one of {}", all.join(", ")));
     }

@@ -59,7 +59,7 @@ fn why(error: &hyper_util::client::legacy::Error) -> HttpError {
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
             if io.get_ref().is_some_and(|inner| inner.is::<Prohibited>()) {
-                tracing::warn!("a request was denied: {io}; a grant has to name such an address literally");
+                tracing::warn!("a request was denied: {io}; a grant must name such an address literally");
                 return HttpError::Prohibited;
             }
             if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {

@@ -69,7 +69,7 @@ pub(super) struct Ran {
     pub(super) slot: usize,
     /// Nothing if it was given up, or its task ended by a panic.
     pub(super) run: Option<Run>,
-    /// From when it passed the gate; nothing if it did not.
+    /// From when it passed the gate; `None` if it did not.
     pub(super) took: Option<Duration>,
     /// What was guessed of those behind it.
     pub(super) guessed: Vec<(DeliveryId, Guessed)>,
@@ -162,7 +162,7 @@ impl Slots {
         Ok(())
     }
 
-    /// Cuts runs into turns, at least so many if there are that many runs.
+    /// Cuts runs into turns, at least this many if there are that many runs.
     fn hand_over(&self, starting: Vec<Starting>, turns: usize) {
         let most = starting.len().div_ceil(turns.max(1));
         let (mut turn, mut expected) = (Vec::with_capacity(most), Duration::ZERO);

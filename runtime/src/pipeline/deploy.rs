@@ -2,7 +2,7 @@
 //!
 //! What a reactor *does* (its module, limits, grants and policies) is exchanged in place: attempts under way end with what
 //! they began with, the next ones run the new module. What is *connected* (channels, which reactors there are, and which
-//! events they get) is exchanged by ending the host, with a drain, and starting it anew on the same store, in the same
+//! events they get) is exchanged by ending the host, with a drain, and starting it again on the same store, in the same
 //! process: that is the one way of taking over that has to be right in any case.
 
 use tokio::sync::mpsc;
@@ -71,11 +71,13 @@ impl Host {
         match compare(&self.config, &deployment.config) {
             Change::InPlace if !self.life.is_followed() => self.exchange(*deployment),
             Change::InPlace | Change::Connections => {
-                tracing::info!("channels or subscriptions change: running attempts end first");
+                tracing::info!("channels or subscriptions have changed; waiting for running attempts to finish first");
                 self.begin_to_drain();
                 self.life.make_room_for(deployment, self.drain_ends());
             }
-            Change::Process(key) => tracing::error!("`{key}` changes only with a restart; nothing was changed"),
+            Change::Process(key) => {
+                tracing::error!("`{key}` can only change with a restart of the process; nothing was changed")
+            }
         }
     }
 

@@ -135,7 +135,7 @@ pub(super) struct Forwarding {
 
 impl Forwarding {
     /// The copy of a letter that came through the channel `from`. One that has come as far as a chain may is not forwarded, and
-    /// says so: a message that is no event is none in the next channel either.
+    /// says so: a message that cannot be decoded here cannot be decoded in the next channel either.
     pub(super) fn copy(&self, from: &str, letter: &mut DeadLetter, hops: u32) -> Option<(Target, Message)> {
         if hops >= self.hop_limit {
             letter.detail = format!("{} ({})", letter.detail, not_forwarded(&self.to, hops));

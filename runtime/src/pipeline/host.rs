@@ -60,7 +60,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What sends the requests of modules.
     pub http: Arc<dyn HttpClient>,
-    /// The channels outside, by name.
+    /// The remote channels, by name.
     pub remotes: BTreeMap<String, Remote>,
     /// One guest per configured reactor, by name.
     pub guests: BTreeMap<String, Arc<dyn Guest>>,
@@ -97,7 +97,7 @@ pub struct Host {
     /// Runs that have ended.
     pub(super) ended: u64,
     pub(super) guessed: guess::Table,
-    /// The channels outside that are received from.
+    /// The remote channels that are received from.
     pub(super) inlets: Vec<Inlet>,
     pub(super) requests: Requests,
     pub(super) acknowledgers: JoinSet<()>,

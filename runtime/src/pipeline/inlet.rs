@@ -1,4 +1,4 @@
-//! One channel outside, as something to receive from: its calls under way, how many there should be, and what went wrong.
+//! One remote channel, as something to receive from: its calls under way, how many there should be, and what went wrong.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::signal::InletSignals;
 
 /// Most receive calls under way on one channel.
 const MAX_POLLS: usize = 16;
-/// Messages in hand are at least those of two calls, and at most so many; between them, as many as end in a quarter of a
+/// Messages in hand are at least those of two calls, and at most this many; between them, as many as end in a quarter of a
 /// second: what is in hand here cannot be worked on elsewhere.
 const MOST_IN_HAND: usize = 2_000;
 /// How long a call waits for messages where there were some before, and while the host only waits to become idle.
@@ -34,7 +34,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Empty answers in a row after which a channel counts as idle.
 const EMPTY_ENOUGH: u32 = 2;
 
-/// A channel outside, as something to receive from.
+/// A remote channel, as something to receive from.
 pub(super) struct Inlet {
     pub(super) name: String,
     pub(super) id: ChannelId,
@@ -229,7 +229,7 @@ impl Inlet {
         let told = same.map(|failure| failure.told).filter(|told| now.since(*told) < TELL_EVERY);
         if told.is_none() {
             let (channel, code) = (&self.name, error.trouble.code());
-            tracing::warn!(channel, code, "nothing can be received; trying again by itself: {error}");
+            tracing::warn!(channel, code, "cannot receive from the channel; retrying automatically: {error}");
         }
         let retry_at = now + RETRY.after(tries, dice);
         self.failure = Some(Failure { error, tries, retry_at, told: told.unwrap_or(now) });
@@ -244,7 +244,7 @@ impl Inlet {
 
     pub(super) fn recovered(&mut self) {
         if let Some(failure) = self.failure.take() {
-            tracing::info!(channel = self.name, tries = failure.tries, "the channel can be received from again");
+            tracing::info!(channel = self.name, tries = failure.tries, "receiving from the channel works again");
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) struct Sorted {
     /// Copies of them for another channel.
     pub(super) forward: Vec<(Target, Message)>,
     pub(super) unrouted: u64,
-    /// It was decoded, and nobody wants any of it.
+    /// It was decoded, and no reactor wants any of it.
     pub(super) is_unwanted: bool,
     /// It is a dead letter of this reactor, on its way back.
     pub(super) sent_back_to: Option<String>,
@@ -135,7 +135,7 @@ impl Channel {
         if let (Some(decoded), Some(note)) = (&mut found, note) {
             decoded.event.hop = decoded.event.hop.max(note.hops_to(&self.name));
         }
-        found.ok_or_else(|| format!("the message does not hold an event number {} any more", part + 1))
+        found.ok_or_else(|| format!("the message no longer contains an event number {}", part + 1))
     }
 
     fn decode(&self, record: &mut LogRecord) -> Result<Contents, DecodeError> {
@@ -149,7 +149,7 @@ impl Channel {
             channel = self.name,
             offset = record.offset.0,
             code = error.reason.code(),
-            "message is no event: {error}"
+            "message could not be decoded as an event: {error}"
         );
         DeadLetter::undecodable(origin, record.message, format!("{}: {error}", error.reason.code()), at)
     }

@@ -101,8 +101,8 @@ pub(super) fn span(reactor: &str, event: &Event, attempt: u32) -> Span {
     tracing::info_span!(
         "delivery",
         reactor,
-        event = event.id,
         r#type = event.event_type,
+        event = event.id,
         correlation = event.correlation_id,
         attempt,
     )

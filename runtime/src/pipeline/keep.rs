@@ -1,6 +1,6 @@
 //! Step: keep the leases on received messages, and settle what has ended.
 //!
-//! With `settle = "completed"` the queue outside decides who works on a message: its deliveries run only while this host
+//! With `settle = "completed"` the remote queue decides who works on a message: its deliveries run only while this host
 //! holds a lease on it, and what is given back, or lost, goes on when it is received again.
 
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Host {
         self.deliveries.parked(delivery, is_receiving);
     }
 
-    /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked anew.
+    /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked again.
     pub(super) fn resend(&mut self, request: u64, dead: u64, channel: ChannelId, mut message: Message) {
         let Some(inlet) = self.inlets.iter().find(|inlet| inlet.id == channel) else { return };
         if !self.requests.is_first_to_resend(request) {
@@ -119,7 +119,7 @@ impl Host {
                     answer => break answer,
                 }
             };
-            // It is decoded and routed anew when it is received, so its letter parks nothing.
+            // It is decoded and routed again when it is received, so its letter parks nothing.
             let dropped = match answer {
                 Ok(()) => until_there_is_room(&signals, &*clock, || store.drop_dead(request, dead)).await.map(drop),
                 Err(_) => Ok(()),
@@ -158,7 +158,7 @@ impl Host {
         let lost = &mut self.inlets[inlet];
         lost.signals.lost.inc();
         if lost.may_tell(self.clock.now()) {
-            tracing::warn!(channel = lost.name, "leases are lost; their messages will come again: {why}");
+            tracing::warn!(channel = lost.name, "lost the leases on messages; the queue will redeliver them: {why}");
         }
         others.into_iter().for_each(|closed| self.close(closed));
         bare.into_iter().for_each(|delivery| self.slots.cancel(delivery));
@@ -173,7 +173,11 @@ impl Host {
                 inlet.signals.failures.inc();
                 if inlet.may_tell(self.clock.now()) {
                     let (channel, code) = (&inlet.name, error.trouble.code());
-                    tracing::warn!(channel, code, "messages could not be deleted and will come again: {error}");
+                    tracing::warn!(
+                        channel,
+                        code,
+                        "cannot delete messages from the queue, which will redeliver them: {error}"
+                    );
                 }
             }
         }
@@ -189,7 +193,9 @@ impl Host {
         self.inlets.clear();
         let all = async { while self.acknowledgers.join_next().await.is_some() {} };
         if within(self.clock.sleep(FAREWELL), all).await.is_none() {
-            tracing::warn!("some messages could not be settled in time; they will come again and are known");
+            tracing::warn!(
+                "some messages were not deleted before shutdown; the queue will redeliver them and they will be recognised as duplicates"
+            );
         }
     }
 }

@@ -89,13 +89,17 @@ impl Host {
     /// Reads a delivery's event again. `None`: it cannot be, and stays in the store or has become a dead letter.
     fn restore(&mut self, reactor: usize, stored: StoredDelivery) -> Result<Option<Delivery>, StoreError> {
         let Some(record) = self.record(stored.origin, stored.redrive_of)? else {
-            self.bury(&stored, Message::default(), "the log does not hold its message any more".into());
+            self.bury(&stored, Message::default(), "the log no longer has its message".into());
             return Ok(None);
         };
         let intake = self.channels.iter().find(|intake| intake.channel.id == stored.origin.channel);
         let Some(intake) = intake else {
             let reactor = &self.reactors[reactor].config.name;
-            tracing::warn!(reactor, delivery = stored.id.0, "kept: its channel is not in the configuration any more");
+            tracing::warn!(
+                reactor,
+                delivery = stored.id.0,
+                "keeping a delivery whose channel is no longer in the configuration"
+            );
             return Ok(None);
         };
         let message = record.message.clone();
@@ -205,7 +209,7 @@ impl Host {
         let Conclusion { commit, committing, lane } =
             conclude(&delivery, reactor, from, run, at, || self.original(&delivery))?;
         let (attempt, age) = (commit.attempt, now.since(delivery.since));
-        committing.report.announce(&delivery.event.id, attempt, &reactor.signals, age);
+        committing.report.announce(&delivery.event, attempt, &reactor.signals, age);
         let sent = vec![commit];
         let answers = until_there_is_room(&self.signals, &*self.clock, || self.store.commit(sent.clone())).await?;
         if answers.first() == Some(&Committed::Applied) {

@@ -88,7 +88,7 @@ enum Input {
     RunsEnded(Vec<claim::Ran>),
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
-    /// A channel outside answered, or did not.
+    /// A remote channel answered, or did not.
     Received { inlet: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
     /// The store has entered what was taken in from a channel.
     Entered(Entering, Entered),

@@ -1,4 +1,4 @@
-//! Step: send what commits have put into the outbox to the channels outside, at least once and with stable ids.
+//! Step: send what commits have put into the outbox to the remote channels, at least once and with stable ids.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub const MOST_BYTES: i64 = 256 << 20;
 /// Delays after failures.
 const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::Equal);
 
-/// A channel outside, as something to send to.
+/// A remote channel, as something to send to.
 pub(super) struct Outlet {
     pub(super) name: String,
     pub(super) id: ChannelId,
@@ -61,14 +61,14 @@ impl Outlet {
             }
             let Some(error) = self.send_window(window).await? else {
                 if let Some((_, tries)) = failure.take() {
-                    tracing::info!(channel = self.name, tries, "the channel takes messages again");
+                    tracing::info!(channel = self.name, tries, "sending to the channel works again");
                 }
                 continue;
             };
             let tries = failure.map_or(0, |(_, tries)| tries).saturating_add(1);
             if failure.is_none_or(|(trouble, _)| trouble != error.trouble) {
                 let (channel, code) = (&self.name, error.trouble.code());
-                tracing::warn!(channel, code, "nothing can be sent; it is kept and sent later: {error}");
+                tracing::warn!(channel, code, "cannot send to the channel; keeping the messages and retrying: {error}");
             }
             failure = Some((error.trouble, tries));
             self.clock.sleep(RETRY.after(tries, self.clock.random())).await;

@@ -1,4 +1,4 @@
-//! The channels outside that are sent to, and what is on its way to them.
+//! The remote channels that are sent to, and what is on its way to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;

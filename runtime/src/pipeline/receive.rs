@@ -1,4 +1,4 @@
-//! Step: receive from channels outside, under leases, as much as there is work for, and enter what has arrived.
+//! Step: receive from remote channels, under leases, as much as there is work for, and enter what has arrived.
 //!
 //! With `settle = "stored"` a message becomes a record of the channel's log, and is deleted as soon as that is durable.
 //! With `settle = "completed"` it is entered with its deliveries at once, and is deleted when they have ended.
@@ -23,7 +23,7 @@ use super::schedule::Arrival;
 
 /// Most messages that are entered at a time.
 const BATCH: usize = 256;
-/// How long a message is left alone that arrived just while its delivery was being put away.
+/// How long a message is left alone that arrived just while its delivery was being parked.
 const SOON: Duration = Duration::from_secs(1);
 /// How often the depth of a queue is asked for.
 const LOOK_EVERY: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::Outcome;
+use crate::event::{Event, Outcome};
 
 use super::judge::{self, Verdict};
 use super::signal::{Ended, ReactorSignals};
@@ -18,10 +18,10 @@ pub(super) struct AttemptReport {
 
 impl AttemptReport {
     /// Tells it, of this attempt at this event; `age` is the time since the delivery was admitted.
-    pub(super) fn announce(&self, event: &str, attempt: u32, signals: &ReactorSignals, age: Duration) {
+    pub(super) fn announce(&self, event: &Event, attempt: u32, signals: &ReactorSignals, age: Duration) {
         let (code, error) = judge::describe(&self.outcome);
         let error = error.lines().next().unwrap_or_default();
-        let ended = Ended { event, attempt, code, error, took: self.took };
+        let ended = Ended { event: &event.id, event_type: &event.event_type, attempt, code, error, took: self.took };
         match &self.verdict {
             Verdict::Complete => signals.done(&ended, self.emitted, age),
             Verdict::Again { delay } => signals.retry(&ended, *delay),

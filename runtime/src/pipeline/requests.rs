@@ -51,7 +51,7 @@ impl Host {
                     self.store.send(channel, vec![letter.message.clone()]).await?;
                     self.feed(&[(Target::Outbox(channel), letter.message.body.len())]);
                 } else {
-                    // It never became a delivery, so it is decoded and routed anew.
+                    // It never became a delivery, so it is decoded and routed again.
                     self.store.append(channel, vec![letter.message]).await?;
                     self.feed(&[(Target::Log(channel), 0)]);
                 }
@@ -62,7 +62,7 @@ impl Host {
             Some(StoredDead { letter, .. }) if letter.reactor.is_some_and(|id| !self.by_id.contains_key(&id)) => {
                 tracing::warn!(
                     dead,
-                    "not redriven: its reactor is not in the configuration; the request is kept for when it is"
+                    "not redriven: its reactor is not in the configuration; the request is kept until it is added again"
                 );
                 return Ok(());
             }
@@ -73,7 +73,7 @@ impl Host {
                 tracing::info!(dead, delivery = stored.id.0, "redriving");
                 self.activate(stored, Arrival::Redriven)?;
             }
-            None => tracing::warn!(dead, "not redriven: there is no such dead letter, or it is on its way already"),
+            None => tracing::warn!(dead, "not redriven: the dead letter does not exist or is being redriven already"),
         }
         Ok(())
     }
@@ -82,10 +82,10 @@ impl Host {
     pub(super) fn resent(&mut self, request: u64, dead: u64, answer: Result<(), ChannelError>) {
         self.requests.resent(request);
         match answer {
-            Ok(()) => tracing::info!(dead, "sent to its queue again"),
+            Ok(()) => tracing::info!(dead, "sent back to its queue"),
             Err(error) => {
                 let code = error.trouble.code();
-                tracing::warn!(dead, code, "not redriven yet, and tried again in {}s: {error}", RESEND_AFTER.as_secs());
+                tracing::warn!(dead, code, "not redriven yet; trying again in {} s: {error}", RESEND_AFTER.as_secs());
                 let (inputs, clock) = (self.to_self.clone(), Arc::clone(&self.clock));
                 tokio::spawn(async move {
                     clock.sleep(RESEND_AFTER).await;

@@ -62,11 +62,14 @@ impl Reactor {
         };
         let event = emitted(&delivery.event, &self.config.name, id, emit, at, trace_parent);
         check_event(&event)
-            .map_err(|error| format!("the emitted `{}` is no valid event: {error}", event.event_type))?;
+            .map_err(|error| format!("the emitted `{}` is not a valid event: {error}", event.event_type))?;
         let message = destination.message(&event);
         if message.size() > destination.max_event {
             let (size, limit) = (message.size(), destination.max_event);
-            return Err(format!("the emitted `{}` has {size} bytes, and `{to}` takes {limit}", event.event_type));
+            return Err(format!(
+                "the emitted `{}` has {size} bytes, and `{to}` accepts at most {limit}",
+                event.event_type
+            ));
         }
         Ok(Effect::Put { target: destination.target, message })
     }

@@ -106,7 +106,7 @@ impl Host {
         }
     }
 
-    /// Gets ready to receive from, and to send to, the channels outside.
+    /// Gets ready to receive from, and to send to, the remote channels.
     fn connect(&mut self, remotes: &BTreeMap<String, Remote>) -> Result<(), StoreError> {
         for (name, channel) in &self.config.channels {
             let Some(settle) = channel.settle() else { continue };

@@ -7,7 +7,7 @@ use crate::event::{AttemptRecord, ChannelId, Event, Identity, LaneKey, Message, 
 /// The reason code of a message that could not be decoded.
 pub const INVALID_EVENT: &str = "invalid-event";
 
-/// The reason code of a dead letter that nobody wanted: kept by policy, and no sign of an invalid message.
+/// The reason code of an event that no reactor wanted: kept by policy, and no sign of an invalid message.
 pub const UNROUTED: &str = "unrouted";
 
 /// The reason code of a delivery whose event cannot be read again.
@@ -19,7 +19,7 @@ pub const UNDELIVERABLE: &str = "undeliverable";
 /// A delivery, or a message that never became one, that ended without success.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// For whom; `None` if the message could not be decoded or nobody wanted it.
+    /// For whom; `None` if the message could not be decoded or no reactor wanted it.
     pub reactor: Option<ReactorId>,
     /// Where it came from.
     pub origin: Origin,
@@ -83,7 +83,7 @@ impl DeadLetter {
         Self::new(origin, message, UNROUTED, detail, at).about(event)
     }
 
-    /// Of a message that was to be sent to a channel outside, which refuses it.
+    /// Of a message that was to be sent to a remote channel, which refuses it.
     pub fn undeliverable(channel: ChannelId, message: Message, detail: String, at: Timestamp) -> Self {
         let origin = Origin { channel, offset: Offset(0), part: 0 };
         let event_id = message.system.dedup_id.clone();

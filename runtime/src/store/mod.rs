@@ -55,7 +55,7 @@ pub enum StoreError {
     },
     /// The file is damaged.
     #[error(
-        "{path} is damaged: {detail}; nothing was changed; `reactor store verify` shows all of it: restore a back-up, or go on \
+        "{path} is damaged: {detail}; nothing was changed; `reactor store verify` lists all damage: restore a back-up, or go on \
          without what is lost with `reactor store accept-loss`"
     )]
     Damaged {
@@ -73,13 +73,13 @@ pub enum StoreError {
         reason: String,
     },
     /// There is no store to look at.
-    #[error("there is no store in {path} yet; `reactor up` or `reactor publish` makes it")]
+    #[error("there is no store in {path} yet; `reactor up` or `reactor publish` creates it")]
     Missing {
         /// The data directory.
         path: String,
     },
     /// Another process has kept a lock for too long. Nothing of the call was applied.
-    #[error("{path} is kept busy by {who}; nothing was written; let that process end, then try again")]
+    #[error("{path} is kept busy by {who}; nothing was written; wait until that process has finished, then try again")]
     Busy {
         /// The file.
         path: String,
@@ -100,7 +100,7 @@ pub enum StoreError {
     },
     /// No room. Nothing of the call was applied.
     #[error(
-        "the disk that holds the store is full: nothing of this was written; free some space, then try again (a host \
+        "the disk that holds the store is full: nothing was written; free some space, then try again (a host \
          that runs goes on by itself)"
     )]
     Full,

@@ -43,7 +43,7 @@ pub struct Batch {
     pub forward: Vec<(Target, Message)>,
     /// Records to take out of the log: nobody wanted them (policy `unrouted = "drop"`), or their messages are settled.
     pub drop: Vec<Offset>,
-    /// Events that nobody wanted, whatever the policy.
+    /// Events that no reactor wanted, whatever the policy.
     pub unrouted: u64,
 }
 
@@ -73,7 +73,7 @@ pub struct Incoming {
     pub deliveries: usize,
     /// How many of the batch's dead letters are its own.
     pub dead: usize,
-    /// Keep it although nobody wanted it.
+    /// Keep it although no reactor wanted it.
     pub keep: bool,
 }
 
@@ -88,7 +88,7 @@ pub struct Entered {
     pub answers: Vec<Admitted>,
 }
 
-/// A message on its way to a channel outside.
+/// A message on its way to a remote channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxRecord {
     /// Its number; ascends in the order of commits.
@@ -102,7 +102,7 @@ pub struct OutboxRecord {
 pub enum Target {
     /// To the end of a local channel's log.
     Log(ChannelId),
-    /// Into the outbox, to be sent to a channel outside.
+    /// Into the outbox, to be sent to a remote channel.
     Outbox(ChannelId),
 }
 
@@ -139,7 +139,7 @@ pub enum Place {
     Held,
     /// In the store only, until it is due. See [`StoreClient::due`](super::StoreClient::due).
     Waiting,
-    /// In the store only: its message is with the queue outside, and it goes on when that is received again.
+    /// In the store only: its message is with the remote queue, and it goes on when that is received again.
     Away,
 }
 
@@ -266,7 +266,7 @@ pub enum Ending {
 pub enum Committed {
     /// Applied and durable. Emitted messages are in their logs.
     Applied,
-    /// Somebody else's commit came between: run again.
+    /// Another commit changed what the run had read: run again.
     Conflict,
     /// The delivery is not in progress with that attempt: the result is void.
     Stale,
@@ -309,7 +309,7 @@ pub enum Fate {
     Done,
     /// It never became a delivery, because another event with its key had.
     Duplicate {
-        /// Where that event is; nothing if it was admitted by a version that did not note it.
+        /// Where that event is; `None` if it was admitted by a version that did not note it.
         first: Option<Origin>,
         /// What became of that one.
         fate: Box<Fate>,
@@ -337,7 +337,7 @@ pub struct Blocked {
     pub parked_keys: u64,
 }
 
-/// Which dead letters; all conditions must hold.
+/// Which dead letters; all conditions must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadFilter {
     /// Of this reactor.
@@ -348,7 +348,7 @@ pub struct DeadFilter {
     pub since: Option<Timestamp>,
     /// With a number below this one: the last of a page, for the next page.
     pub below: Option<u64>,
-    /// At most so many; 0 = all.
+    /// At most this many; 0 = all.
     pub limit: usize,
     /// Leave the messages' bodies out.
     pub brief: bool,
@@ -413,7 +413,7 @@ pub struct Stats {
     pub backlog: Vec<(String, u64)>,
     /// Messages waiting to be sent, per channel name, where there are any.
     pub outbox: Vec<(String, u64)>,
-    /// Events nobody wanted.
+    /// Events that no reactor wanted.
     pub unrouted: u64,
     /// Messages that could not be decoded.
     pub invalid: u64,
@@ -448,5 +448,5 @@ pub struct ReactorStats {
     pub waiting: u64,
 }
 
-/// A slot, and the attempt of a delivery that begins in it; nothing if it is free again.
+/// A slot, and the attempt of a delivery that begins in it; `None` if it is free again.
 pub type Mark = (usize, Option<(DeliveryId, u32)>);

@@ -210,7 +210,7 @@ impl Engine {
         let component =
             fresh(wasm, &artefact).map_err(|error| LoadError::Host(path.to_owned(), format!("{error:#}")))?;
         if let Some(Err(error)) = cache.as_ref().map(|cache| cache.store(content, &artefact)) {
-            tracing::warn!("a compiled module is not kept for the next start: {error:#}");
+            tracing::warn!("a compiled module could not be cached for the next start: {error:#}");
         }
         Ok(Code { component, from_cache: false })
     }
@@ -248,12 +248,16 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 fn check_memory(path: &Path, component: &Component, budget: usize, most: usize) -> Result<(), LoadError> {
     let refuse = |why: String| Err(LoadError::Memory(path.to_owned(), why));
     if budget > most {
-        return refuse(format!("the reactor is given {budget} bytes of memory, and this engine gives at most {most}"));
+        return refuse(format!(
+            "the reactor asks for {budget} bytes of memory, and this engine provides at most {most}"
+        ));
     }
     let pages = component.resources_required().and_then(|needs| needs.max_initial_memory_size).unwrap_or(0);
     let start = pages.saturating_mul(64 << 10);
     if start > budget as u64 {
-        return refuse(format!("it starts with {start} bytes of memory, and the reactor has {budget}; raise `memory`"));
+        return refuse(format!(
+            "it starts with {start} bytes of memory, and the reactor may use {budget}; raise `memory`"
+        ));
     }
     Ok(())
 }

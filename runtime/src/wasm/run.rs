@@ -84,7 +84,7 @@ fn store(shared: &Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host>
     let meter = meter.clone();
     store.epoch_deadline_callback(move |_| {
         if meter.spent() >= budget {
-            return Err(HostFault::error(Fault::CpuLimit, format!("used {budget:?} of CPU time and had not finished")));
+            return Err(HostFault::error(Fault::CpuLimit, format!("not finished after {budget:?} of CPU time")));
         }
         // tokio's own yield lets timers and sockets have their turn, too; waking oneself does not.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))

@@ -12,7 +12,7 @@ pub(in crate::channel) struct QueueArn<'a> {
 }
 
 impl<'a> QueueArn<'a> {
-    /// Takes `arn:aws:sqs:REGION:ACCOUNT:NAME` apart; nothing if the text is no ARN of a queue.
+    /// Takes `arn:aws:sqs:REGION:ACCOUNT:NAME` apart; `None` if the text is no ARN of a queue.
     pub(in crate::channel) fn parse(text: &'a str) -> Option<Self> {
         match text.split(':').collect::<Vec<_>>()[..] {
             ["arn", _, "sqs", region, account, name] => Some(Self { region, account, name }),

@@ -31,7 +31,7 @@ pub(in crate::channel) fn report(
     names: &[&Written],
 ) -> Vec<Finding> {
     if let Some(action) = to_send.filter(|_| there.is_some()) {
-        let what = "whether the host may send there is not tried, as it would send something";
+        let what = "whether the host may send there was not tried, because that would send a message";
         findings.push(Finding::new(Level::Note, what).fix(format!("it needs {action}")));
     }
     if let Some(there) = there
@@ -47,7 +47,7 @@ pub(in crate::channel) fn report(
 /// What an error means that kept the channel from being looked at.
 pub(in crate::channel) fn failed(error: &ChannelError, name: &str, action: &str, setup: Setup) -> Finding {
     if error.trouble == Trouble::Missing && setup == Setup::ByHost {
-        return Finding::new(Level::Note, format!("{name} is not there yet")).fix(format!("{BY_UP} make it"));
+        return Finding::new(Level::Note, format!("{name} does not exist yet")).fix(format!("{BY_UP} create it"));
     }
     let (what, fix) = split(error);
     let finding = Finding::new(Level::Error, what);
@@ -85,16 +85,16 @@ mod tests {
 
     #[test]
     fn errors_are_told_with_their_advice() {
-        let missing = error(Trouble::Missing, "looking for queue `q`: none; make it, or set `create = true`");
+        let missing = error(Trouble::Missing, "looking for queue `q`: none; create it, or set `create = true`");
         let found = failed(&missing, "queue `q`", "sqs:GetQueueUrl", Setup::ByHand);
         assert_eq!((found.level, found.what.as_str()), (Level::Error, "looking for queue `q`: none"));
-        assert_eq!(found.fix.as_deref(), Some("make it, or set `create = true`"));
+        assert_eq!(found.fix.as_deref(), Some("create it, or set `create = true`"));
         let found = failed(&missing, "queue `q`", "sqs:GetQueueUrl", Setup::ByHost);
-        assert_eq!((found.level, found.what.as_str()), (Level::Note, "queue `q` is not there yet"));
-        assert_eq!(found.fix.as_deref(), Some("`reactor up` will make it"));
-        let denied = error(Trouble::Denied, "looking at queue `q`: AccessDenied: a; b; check the IAM policy");
+        assert_eq!((found.level, found.what.as_str()), (Level::Note, "queue `q` does not exist yet"));
+        assert_eq!(found.fix.as_deref(), Some("`reactor up` will create it"));
+        let denied = error(Trouble::Denied, "inspecting queue `q`: AccessDenied: a; b; check the IAM policy");
         let found = failed(&denied, "", "sqs:GetQueueAttributes", Setup::ByHost);
-        assert_eq!((found.level, found.what.as_str()), (Level::Error, "looking at queue `q`: AccessDenied: a; b"));
+        assert_eq!((found.level, found.what.as_str()), (Level::Error, "inspecting queue `q`: AccessDenied: a; b"));
         assert_eq!(found.fix.as_deref(), Some("check the IAM policy: sqs:GetQueueAttributes is needed"));
         let nobody = error(Trouble::Denied, "no credentials; set AWS_PROFILE");
         assert_eq!(failed(&nobody, "", "sqs:GetQueueUrl", Setup::ByHost).fix.as_deref(), Some("set AWS_PROFILE"));

@@ -26,13 +26,15 @@ pub(super) fn check(message: &Message, most_bytes: usize) -> Result<(), ChannelE
     let refuse = |why: String| Err(ChannelError { trouble: Trouble::Refused, detail: why });
     let size = size(message);
     if size > most_bytes {
-        return refuse(format!("the message has {size} bytes with its attributes, and the channel takes {most_bytes}"));
+        return refuse(format!(
+            "the message has {size} bytes with its attributes, and the channel accepts at most {most_bytes}"
+        ));
     }
     let Ok(body) = std::str::from_utf8(&message.body) else {
-        return refuse("the body is no text, which is all that the channel takes".into());
+        return refuse("the body is not text, and the channel only accepts text".into());
     };
     if body.is_empty() {
-        return refuse("the body is empty, which the channel does not take".into());
+        return refuse("the body is empty, which the channel does not accept".into());
     }
     if let Some(c) = body
         .chars()
@@ -40,16 +42,16 @@ pub(super) fn check(message: &Message, most_bytes: usize) -> Result<(), ChannelE
         .find(|c| !allowed(*c))
     {
         return refuse(format!(
-            "the message contains the character U+{:04X}, which the channel does not take",
+            "the message contains the character U+{:04X}, which the channel does not accept",
             u32::from(c)
         ));
     }
     let count = message.attributes.len();
     if count > MAX_ATTRIBUTES {
-        return refuse(format!("the message has {count} attributes, and the channel takes {MAX_ATTRIBUTES}"));
+        return refuse(format!("the message has {count} attributes, and the channel accepts at most {MAX_ATTRIBUTES}"));
     }
     match message.attributes.iter().find(|one| one.name.is_empty() || one.size() == one.name.len()) {
-        Some(one) => refuse(format!("the attribute `{}` is empty, which the channel does not take", one.name)),
+        Some(one) => refuse(format!("the attribute `{}` is empty, which the channel does not accept", one.name)),
         None => Ok(()),
     }
 }
@@ -116,7 +118,7 @@ mod tests {
             (message("a", &[("k", "\u{b}")]), "character"),
             (message("a", &many), "11 attributes"),
             (message(&"a".repeat(101), &[]), "101 bytes"),
-            (Message::from_body(vec![255]), "no text"),
+            (Message::from_body(vec![255]), "not text"),
         ] {
             let error = check(&bad, 100).expect_err(why);
             assert!(error.trouble == Trouble::Refused && error.detail.contains(why), "{error}");

@@ -115,7 +115,7 @@ pub(in crate::channel) fn explain_entry(
 
 /// The error of an entry that an answer says nothing of.
 pub(in crate::channel) fn silence(what: &Tried<'_>) -> ChannelError {
-    ChannelError { trouble: Trouble::Unreachable, detail: format!("{what}: the answer says nothing of this message") }
+    ChannelError { trouble: Trouble::Unreachable, detail: format!("{what}: the answer does not mention this message") }
 }
 
 fn refused(what: &Tried<'_>, code: &str, message: &str, status: u16, sender_fault: bool) -> ChannelError {
@@ -124,7 +124,7 @@ fn refused(what: &Tried<'_>, code: &str, message: &str, status: u16, sender_faul
     let dash = if message.is_empty() { "" } else { ": " };
     let help = match trouble {
         Trouble::Denied => "; check the credentials and the IAM policy",
-        Trouble::Missing => "; make it, or set `create = true`",
+        Trouble::Missing => "; create it, or set `create = true`",
         _ => "",
     };
     ChannelError {

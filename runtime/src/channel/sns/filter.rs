@@ -1,4 +1,4 @@
-//! The filter policy of an SNS subscription, derived from what the reactors behind it want, so that what nobody wants
+//! The filter policy of an SNS subscription, derived from what the reactors behind it want, so that what no reactor wants
 //! never leaves SNS. It may let through too much, and never too little: the host routes what comes. Where SNS would see
 //! something else than the host does, there is no policy.
 //!
@@ -63,7 +63,7 @@ pub(super) struct Place {
 impl Place {
     /// Nothing where it may be in several places, in one that SNS cannot be told of, or where all messages have to come.
     pub(super) fn of_type(channel: &ChannelConfig) -> Option<Self> {
-        // Whoever wants dead letters of what nobody wants has to receive it.
+        // Whoever wants dead letters of what no reactor wants has to receive it.
         if channel.unrouted == Unrouted::DeadLetter {
             return None;
         }

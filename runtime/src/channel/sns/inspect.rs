@@ -46,14 +46,14 @@ impl Inspection<'_> {
     ) -> (Option<String>, Vec<Finding>) {
         let Some(queue) = queue else {
             let (arn, findings) = self.topic(topic).await;
-            return (arn.map(|_| format!("topic `{}` is there", topic.topic)), findings);
+            return (arn.map(|_| format!("topic `{}` exists", topic.topic)), findings);
         };
         let ((arn, mut findings), (attributes, more)) =
             tokio::join!(self.topic(topic), inspect::queue(queue, self.channel, self.setup));
         findings.extend(more);
         findings.extend(order(&topic.topic, &queue.queue));
         let (Some(arn), Some(attributes)) = (arn, attributes) else { return (None, findings) };
-        let there = format!("topic `{}` and queue `{}` are there", topic.topic, queue.queue);
+        let there = format!("topic `{}` and queue `{}` exist", topic.topic, queue.queue);
         if let Some(queue) = attributes.get(&QueueAttributeName::QueueArn) {
             let policy = attributes.get(&QueueAttributeName::Policy).map_or("", String::as_str);
             findings.extend(permitted(policy, &arn, queue, self.setup));
@@ -111,8 +111,8 @@ fn permitted(policy: &str, topic: &str, queue: &str, setup: Setup) -> Option<Fin
     Some(if setup == Setup::ByHost {
         Finding::new(Level::Note, what).fix(format!("{BY_UP} add a statement"))
     } else if may_allow(policy) {
-        Finding::new(Level::Warning, format!("{what}: whether it lets SNS send to it cannot be told"))
-            .fix(format!("if nothing comes, add this statement to the policy: {statement}"))
+        Finding::new(Level::Warning, format!("{what}: it is unclear whether SNS may send to it"))
+            .fix(format!("if no messages arrive, add this statement to the policy: {statement}"))
     } else {
         Finding::new(Level::Error, format!("{what}: SNS is not allowed to send to it"))
             .fix(format!("add this statement to the policy: {statement}"))
@@ -170,12 +170,15 @@ fn subscription(
     let (level, what) = if filters && is_wide {
         (
             Level::Note,
-            "the subscription's filter policy is another than the host would set, and lets through what the reactors ask for",
+            "the subscription's filter policy differs from the one the host would set, but lets through everything that the reactors ask for",
         )
     } else if filters {
-        (Level::Warning, "the subscription's filter policy is not what the reactors ask for: some events may not come")
+        (
+            Level::Warning,
+            "the subscription's filter policy does not match what the reactors ask for: some events may not arrive",
+        )
     } else {
-        (Level::Note, "the subscription filters nothing: events that no reactor asks for come, too")
+        (Level::Note, "the subscription filters nothing: events that no reactor asks for arrive as well")
     };
     let settings = settings(&policy);
     findings.push(match (setup, filters && is_wide) {
@@ -268,7 +271,7 @@ mod tests {
         assert_eq!(
             (levels(&found), &found[0].fix),
             (vec![Level::Note], &None),
-            "nothing is lost, and nothing is to be done"
+            "nothing is lost, and there is nothing to do"
         );
         assert_eq!(levels(&judge(&[raw, body, wider], None, Setup::ByHand)), [Level::Note]);
         assert_eq!(

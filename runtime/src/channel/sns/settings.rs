@@ -21,7 +21,7 @@ pub(super) fn permission(topic: &str, queue: &str) -> Value {
     })
 }
 
-/// The queue's policy with a permission for the topic; nothing if it has one.
+/// The queue's policy with a permission for the topic; `None` if it has one.
 pub(super) fn with_permission(policy: &str, topic: &str, queue: &str) -> Option<Value> {
     if allows(policy, topic) {
         return None;

@@ -104,7 +104,7 @@ impl SnsTopic {
                 return Ok(arn);
             }
         }
-        let detail = format!("{what}: there is none of this name; make it, or set `create = true`");
+        let detail = format!("{what}: there is none of this name; create it, or set `create = true`");
         Err(ChannelError { trouble: Trouble::Missing, detail })
     }
 

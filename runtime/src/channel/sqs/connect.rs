@@ -45,7 +45,7 @@ impl Connect for Sqs {
             // Whatever the configuration says, nothing is made: the client is told so, and the findings know better.
             let client = SqsQueue::new(Aws::of(with).await, queue.clone(), false);
             let (seen, findings) = inspect::queue(&client, channel, Setup::of(*create)).await;
-            let there = seen.map(|_| format!("queue `{queue}` is there"));
+            let there = seen.map(|_| format!("queue `{queue}` exists"));
             report(there, findings, is_written.then_some("sqs:SendMessage"), &[queue])
         }
         .boxed()

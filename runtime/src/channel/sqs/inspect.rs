@@ -90,7 +90,8 @@ fn lease(attributes: &Attributes, lease: Duration) -> Option<Finding> {
 fn redrive(attributes: &Attributes, settle: Option<Settle>, readers: &[&ReactorConfig]) -> Option<Finding> {
     let Some(receives) = attributes.get(&QueueAttributeName::RedrivePolicy).and_then(|policy| max_receives(policy))
     else {
-        let what = "the queue has no RedrivePolicy: what never succeeds is kept by the store's dead letters only";
+        let what =
+            "the queue has no RedrivePolicy: messages that never succeed are kept only as dead letters in the store";
         return Some(Finding::new(Level::Note, what));
     };
     // With the other setting a message is deleted before its first attempt.

@@ -95,7 +95,7 @@ impl SqsQueue {
                 let what = self.what("looking for");
                 let there = self.queue.hide(arn.region);
                 let detail = format!(
-                    "{what}: it is in region {there}, and the host asks in {region}; set AWS_REGION to that of the queue"
+                    "{what}: it is in region {there}, and the host uses {region}; set AWS_REGION to the region of the queue"
                 );
                 Err(ChannelError { trouble: Trouble::Misconfigured, detail })
             }
@@ -109,7 +109,7 @@ impl SqsQueue {
             request = request.attributes(QueueAttributeName::FifoQueue, "true");
         }
         let made = request.send().await.map_err(|error| explain(&self.what("making"), &error))?;
-        tracing::info!(queue = %self.queue, "made the queue");
+        tracing::info!(queue = %self.queue, "created the queue");
         Ok(made.queue_url)
     }
 

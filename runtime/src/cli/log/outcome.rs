@@ -43,7 +43,7 @@ pub(super) enum Outcome {
     Held(Vec<AttemptRecord>, Option<Spot>),
     /// It waits until a person has redriven or dropped this dead letter of its key.
     Parked(Vec<AttemptRecord>, u64),
-    /// Its message is with the queue outside, until it is received again.
+    /// Its message is with the remote queue, until it is received again.
     Away(Vec<AttemptRecord>),
     Done,
     Dead {
@@ -136,7 +136,7 @@ impl Outcome {
         let more = match self {
             Self::Dead { letter, reason, .. } => format!(", {reason}; `reactor dead show {letter}`"),
             Self::Dropped { letter, reason } => {
-                format!(": dead letter {letter} ({reason}) was dropped; the reactor never did it")
+                format!(": dead letter {letter} ({reason}) was dropped; the reactor never handled the event")
             }
             Self::Waiting(_, due) => format!(", next attempt at {due:.3}"),
             Self::Held(_, Some(head)) => format!(" behind {head}, an earlier event of its key that has not ended"),
@@ -146,10 +146,11 @@ impl Outcome {
                     " behind dead letter {letter} of its key; `reactor dead redrive {letter}`, or `reactor dead drop {letter}`"
                 )
             }
-            Self::Away(_) => ": its message is with the queue, and it goes on when that is received again".to_owned(),
+            Self::Away(_) => ": it goes on when the queue delivers its message again".to_owned(),
             Self::Pending => ", not admitted yet".to_owned(),
             Self::Unknown => {
-                ": the reactor did not read the channel then, or the ledger has forgotten the event".to_owned()
+                ": the reactor did not read the channel at that time, or the dedup window of the event is over"
+                    .to_owned()
             }
             Self::Duplicate(duplicate) => duplicate.sentence(),
             Self::Running(_) | Self::Done => String::new(),

@@ -16,19 +16,19 @@ use super::story::{Part, Story, Told};
 /// All conditions must hold.
 #[derive(Debug, Args)]
 pub(super) struct Pick {
-    /// Of these types, such as order.placed or order.**
+    /// Only events of these types, such as order.placed or order.**
     #[arg(long = "type", value_name = "PATTERN")]
     pattern: Option<String>,
-    /// That this reactor gets
+    /// Only events that this reactor gets
     #[arg(long)]
     reactor: Option<String>,
-    /// With this outcome, for any reactor or for the one that is named
+    /// Only events with this outcome, for any reactor or for the one given
     #[arg(long, value_enum)]
     outcome: Option<Wanted>,
-    /// Of this flow
+    /// Only events with this correlation id
     #[arg(long, value_name = "ID")]
     correlation: Option<String>,
-    /// Accepted within this time, such as 2h
+    /// Only events accepted within this time, such as 2h
     #[arg(long, value_name = "DURATION")]
     since: Option<String>,
 }
@@ -37,27 +37,27 @@ pub(super) struct Pick {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Wanted {
     Done,
-    /// A dead letter, which `dead` shows
+    /// It is a dead letter; see `reactor dead`
     Dead,
-    /// A dead letter that a person has dropped
+    /// Its dead letter was dropped
     Dropped,
-    /// Not run, since another event counts as the same
+    /// Not run, because another event has the same identity
     Duplicate,
-    /// In back-off
+    /// In back-off, until its next attempt
     Waiting,
-    /// Behind an earlier event of its key that is in back-off
+    /// Held behind an earlier event of its key
     Held,
-    /// Behind a dead letter of its key, until a person redrives or drops that
+    /// Held behind a dead letter of its key until that is redriven or dropped
     Parked,
-    /// With its queue outside, until it is received again
+    /// With its remote queue until it is delivered again
     Away,
-    /// In progress, or not begun
+    /// In progress, or not started yet
     Running,
-    /// The reactor did not read the channel then, or the ledger has forgotten the event
+    /// The reactor did not read the channel at that time, or the dedup window is over
     Unknown,
     /// No reactor wants it
     Unrouted,
-    /// It is no event
+    /// The message could not be decoded
     Invalid,
 }
 
@@ -90,7 +90,7 @@ impl Pick {
 }
 
 impl Picker<'_> {
-    /// What is wanted of a story; nothing if none of it is.
+    /// What is wanted of a story; `None` if none of it is.
     pub(super) fn take(&self, mut story: Story) -> Option<Story> {
         if self.since.is_some_and(|since| story.accepted < since) {
             return None;

@@ -17,10 +17,10 @@ use super::story::{Channel, Part, Story, Teller, Told};
 /// Records looked through at a time.
 const PAGE: usize = 1_024;
 
-/// One event, with every attempt at it
+/// Show one event with every attempt
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
-    /// Its place, as CHANNEL/OFFSET, or its id; every record with this id is shown
+    /// The event's place, as CHANNEL/OFFSET, or its id; every record with this id is shown
     #[arg(value_name = "EVENT")]
     event: String,
 }
@@ -39,8 +39,10 @@ impl Show {
             None => with_id(&Teller::new(&project, &[])?, &self.event)?,
         };
         if stories.is_empty() {
-            let why =
-                anyhow!("no log holds `{}`; its retention may have ended. `reactor log tail` shows places", self.event);
+            let why = anyhow!(
+                "no log contains `{}`; its retention may have ended. `reactor log tail` shows what there is",
+                self.event
+            );
             return Err(Exit::new(exit::FAILURE, why));
         }
         for story in &stories {
@@ -92,10 +94,10 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
 fn print(story: &Story) {
     out!("{}/{}, accepted {:.3}", story.channel, story.offset, story.accepted);
     match &story.events {
-        Err(why) => out!("no event: {why}"),
+        Err(why) => out!("cannot be decoded: {why}"),
         Ok(events) => events.iter().for_each(print_event),
     }
-    story.broken.iter().for_each(|why| out!("a part of it is no event: {why}"));
+    story.broken.iter().for_each(|why| out!("a part of it cannot be decoded: {why}"));
 }
 
 fn print_event(told: &Told) {

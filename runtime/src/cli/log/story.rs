@@ -46,7 +46,7 @@ pub(super) struct Story {
     pub(super) accepted: Timestamp,
     /// The events in it; an error says why there are none.
     pub(super) events: Result<Vec<Told>, String>,
-    /// Why a part of it is no event.
+    /// Why a part of it cannot be decoded.
     pub(super) broken: Option<String>,
 }
 

@@ -29,17 +29,17 @@ pub(super) struct Channel {
     /// where dead letters that belong to no reactor also go
     #[schemars(default, extend("x-limits" = "below"))]
     dead_letter: DeadLetter,
-    /// how long the log keeps what every reactor is done with; of `sqs` and `sns`, what was copied (`settle = "stored"`) or wanted
-    /// by nobody
+    /// how long the log keeps what every reactor is done with; of `sqs` and `sns`, what was copied (`settle = "stored"`) or
+    /// wanted by no reactor
     #[schemars(default, extend("default" = "14d", "x-limits" = "1s to 10 years"))]
     retention: Duration,
 }
 
-/// What becomes of what is no event, and of what no reactor wants (`unrouted = "dead-letter"`).
+/// Where messages that cannot be decoded, and events that no reactor wants (`unrouted = "dead-letter"`), go.
 #[derive(JsonSchema, Default)]
 #[schemars(deny_unknown_fields, extend("x-table" = "channel-dead-letter", "x-type" = "table"))]
 struct DeadLetter {
-    /// messages that are no event, and unrouted events that are dead letters, are also published there
+    /// messages that cannot be decoded, and unrouted events that are dead letters, are also published there
     #[schemars(extend("x-limits" = "a channel"))]
     channel: Name,
 }

@@ -11,7 +11,7 @@ pub(super) struct Runtime {
     /// the embedded store's folder
     #[schemars(extend("default" = ".reactor"))]
     data_dir: FilePath,
-    /// attempts at once over all reactors
+    /// concurrent attempts over all reactors
     #[schemars(extend("default" = 256))]
     concurrency: Whole<1, 10_000>,
     /// how long SIGTERM waits for running attempts

@@ -16,7 +16,7 @@ use super::signal::trace::Span;
 
 pub(super) use registry::Deliveries;
 
-/// After so many runs in vain a delivery runs alone, so that runs on hot keys all get done.
+/// After this many runs in vain a delivery runs alone, so that runs on hot keys all get done.
 const RUNS_IN_VAIN: u32 = 3;
 
 /// One event on its way to one reactor, in memory.

@@ -72,7 +72,7 @@ pub fn fixture(harness: &dyn Harness) -> Fixture<'_> {
     Fixture { store, channel: store.channel_id("shop").unwrap(), reactor: store.reactor_id("inventory").unwrap() }
 }
 
-/// The store's time, so many milliseconds after it was made.
+/// The store's time, this many milliseconds after it was made.
 pub fn at(millis: u64) -> HostTime {
     // Later than any wall clock today, at which a new store starts.
     HostTime(4_000_000_000_000 + millis)

@@ -1,4 +1,4 @@
-//! Channels outside: receptions, deliveries that are away, the outbox.
+//! Remote channels: receptions, deliveries that are away, the outbox.
 #![allow(missing_docs, reason = "each case is named after what it shows")]
 
 use std::time::Duration;

@@ -66,7 +66,7 @@ fn exists(file: &Path) -> Result<bool> {
     folder::look(file, Kind::File).map(|found| found.is_some())
 }
 
-/// Builds the file aside and moves it into place, so that at every moment there is a whole store or none.
+/// Builds the file next to its final name and moves it into place, so that at every moment there is a whole store or none.
 fn make(file: &Path, reserve: u64) -> Result<()> {
     let dir = file.parent().unwrap_or(Path::new("."));
     never_was(dir, file)?;

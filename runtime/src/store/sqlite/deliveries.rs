@@ -110,7 +110,10 @@ pub(super) fn forget_away(group: &mut Group<'_>, cutoff: HostTime, limit: u32) -
         group.count("active", ReactorId(*reactor), -1);
     }
     if !reactors.is_empty() {
-        tracing::info!(count = reactors.len(), "messages that never came back are another host's");
+        tracing::info!(
+            count = reactors.len(),
+            "forgot parked deliveries whose messages never came back; another host has handled them"
+        );
     }
     Ok(reactors.len() == limit as usize)
 }

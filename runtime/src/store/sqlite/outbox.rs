@@ -1,4 +1,4 @@
-//! Messages on their way to channels outside.
+//! Messages on their way to remote channels.
 
 use rusqlite::{Connection, params};
 

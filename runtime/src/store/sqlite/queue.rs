@@ -62,7 +62,7 @@ impl Queue {
         reply: impl FnOnce(Result<T>) + Send + 'static,
     ) -> Result<()> {
         let task = Box::new(Task { terms, run, value: None, reply });
-        let read_only = || StoreError::Other("it was opened only to be looked at".into());
+        let read_only = || StoreError::Other("it was opened for reading only".into());
         self.sender.as_ref().ok_or_else(read_only)?.send(task).map_err(|_| gone())
     }
 
