@@ -185,6 +185,7 @@ fn end(store: &SqliteStore, deliveries: std::ops::Range<u64>, ending: &Ending) {
         writes: Vec::new(),
         emits: Vec::new(),
         ending: ending.clone(),
+        note: None,
         now,
     };
     let commits = (0..).zip(admit(store, deliveries)).map(commit).collect();

@@ -95,6 +95,7 @@ impl Bench {
                 writes: if state { vec![(key, Some(vec![b'v'; 100].into()))] } else { Vec::new() },
                 emits: Vec::new(),
                 ending: Ending::Done,
+                note: None,
                 now: HostTime(1),
             }
         });

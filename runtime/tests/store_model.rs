@@ -192,6 +192,7 @@ fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
             Vec::new()
         },
         ending,
+        note: None,
         now: memo.now(),
     }
 }
@@ -268,8 +269,13 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
         Step::Drop(number) => format!("{:?}", store.drop_dead(request(Request::Drop(dead(*number))), dead(*number))),
         Step::Maintain => {
             let retention = vec![(ChannelId(1), Duration::from_millis(200)), (OUTSIDE, Duration::from_millis(150))];
-            let upkeep =
-                Upkeep { now: memo.now(), ledger_window: Duration::from_millis(WINDOW), retention, away: AWAY };
+            let upkeep = Upkeep {
+                now: memo.now(),
+                ledger_window: Duration::from_millis(WINDOW),
+                retention,
+                away: AWAY,
+                history: Duration::ZERO,
+            };
             format!("{:?}", store.maintain(&upkeep))
         }
         Step::Receive { .. } => format!("{:?}", wait(store.receive(reception(memo, step).unwrap()))),

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
+use jiff::Timestamp;
 
 use super::samples::{Samples, VALUES};
 use super::{BATCH, Subject, histogram, record, rig};
@@ -18,7 +19,7 @@ use crate::event::{DeliveryId, Event, HostTime, Identity, Message, Offset, Origi
 use crate::pipeline::decode::{Decoded, Settings, decode};
 use crate::pipeline::invoke::{Call, Run, StateView};
 use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{Admission, Admitted, Commit, Committed, Ending, NewDelivery, Place, Store, Target};
+use crate::store::{Admission, Admitted, AttemptNote, Commit, Committed, Ending, NewDelivery, Place, Store, Target};
 
 /// How long an fsync of 4 KiB takes in a folder.
 pub(super) fn fsync(dir: &Path) -> anyhow::Result<Histogram<u64>> {
@@ -156,9 +157,18 @@ impl<'s> Sandbox<'s> {
 pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::Result<f64> {
     let dir = rig::folder(&subject.dir)?;
     let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(1))?);
-    let mut rows = Rows::new(&*store, runs)?;
-    let runtime = rig::threads("bench-store", 2)?;
     let channel = store.channel_id(super::CHANNEL)?;
+    let event = Sandbox::new(subject).decoded(0)?.event;
+    let note = AttemptNote {
+        event: Arc::new(event),
+        origin: Origin { channel, offset: Offset(1), part: 0 },
+        code: "done",
+        at: Timestamp::now(),
+        took: Duration::from_micros(10),
+        module: subject.module.guest.digest().into(),
+    };
+    let mut rows = Rows::new(&*store, runs, subject.config.runtime.keeps_attempts().then_some(note))?;
+    let runtime = rig::threads("bench-store", 2)?;
     let reactor = store.reactor_id(&subject.reactor)?;
     let start = Instant::now();
     let publish = {
@@ -246,15 +256,16 @@ struct Rows<'r> {
     targets: BTreeMap<String, Target>,
     versions: HashMap<&'r str, Version>,
     number: u64,
+    note: Option<AttemptNote>,
 }
 
 impl<'r> Rows<'r> {
-    fn new(store: &dyn Store, runs: &'r [Run]) -> anyhow::Result<Self> {
+    fn new(store: &dyn Store, runs: &'r [Run], note: Option<AttemptNote>) -> anyhow::Result<Self> {
         let mut targets = BTreeMap::new();
         for emit in runs.iter().flat_map(|run| &run.emits) {
             targets.insert(emit.channel.clone(), Target::Log(store.channel_id(&emit.channel)?));
         }
-        Ok(Self { runs, targets, versions: HashMap::new(), number: 0 })
+        Ok(Self { runs, targets, versions: HashMap::new(), number: 0, note })
     }
 
     fn commit(&mut self, delivery: DeliveryId, reactor: crate::event::ReactorId) -> Commit {
@@ -282,6 +293,7 @@ impl<'r> Rows<'r> {
             writes: run.writes.clone(),
             emits,
             ending: Ending::Done,
+            note: self.note.clone(),
             now: HostTime(1),
         }
     }

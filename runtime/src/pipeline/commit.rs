@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::model::OnExhausted;
 use crate::event::{AttemptRecord, DeliveryId, HostTime, Message, Version};
-use crate::store::{Commit, Committed, DeadLetter, Ending, Store, StoreError, Target};
+use crate::store::{AttemptNote, Commit, Committed, DeadLetter, Ending, Store, StoreError, Target};
 
 use super::delivery::{Committing, Delivery};
 use super::invoke::Run;
@@ -39,6 +39,8 @@ pub(super) struct Judged {
     pub(super) number: Version,
     /// What the run emitted, ready to go.
     pub(super) emits: Vec<(Target, Message)>,
+    /// Whether ended attempts are kept.
+    pub(super) keeps: bool,
 }
 
 /// Builds the commit of an ended attempt. `from` is the channel that the event came through, and `message` reads the original message, and is called for dead letters only.
@@ -51,6 +53,15 @@ pub(super) fn build(
     message: impl FnOnce() -> Result<Message, StoreError>,
 ) -> Result<Commit, StoreError> {
     let attempt = delivery.attempt();
+    let module = delivery.running().map_or(&reactor.module, |running| &running.module);
+    let note = judged.keeps.then(|| AttemptNote {
+        event: Arc::clone(&delivery.event),
+        origin: delivery.origin,
+        code: judge::describe(&run.outcome).0,
+        at: judged.wall,
+        took: run.usage.wall,
+        module: Arc::clone(module),
+    });
     let record = || {
         let (code, error) = judge::describe(&run.outcome);
         AttemptRecord {
@@ -58,7 +69,7 @@ pub(super) fn build(
             code: code.to_owned(),
             error: shorten(error),
             at: judged.wall,
-            module: delivery.running().map_or(&reactor.guest, |running| &running.guest).digest().to_owned(),
+            module: (**module).to_owned(),
         }
     };
     let (writes, emits, ending) = match judged.verdict {
@@ -84,6 +95,7 @@ pub(super) fn build(
         writes,
         emits,
         ending,
+        note,
         now: judged.now,
     })
 }

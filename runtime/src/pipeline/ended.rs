@@ -87,7 +87,8 @@ impl Host {
         );
         let report = AttemptReport::of(&verdict, &run);
         let lane = delivery.lane();
-        let judged = Judged { verdict, now, wall, followers: self.deliveries.followers(index, lane), number, emits };
+        let (followers, keeps) = (self.deliveries.followers(index, lane), self.config.runtime.keeps_attempts());
+        let judged = Judged { verdict, now, wall, followers, number, emits, keeps };
         let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
         let from = self.channel_name(delivery.origin.channel);
         let built = commit::build(delivery, reactor, run, judged, from, || self.original(delivery))?;

@@ -420,6 +420,7 @@ impl Host {
             ledger_window: windows.max().unwrap_or_default(),
             retention: retention.collect(),
             away: AWAY,
+            history: self.config.runtime.history,
         }
     }
 }

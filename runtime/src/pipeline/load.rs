@@ -142,6 +142,8 @@ impl Host {
             writes: Vec::new(),
             emits: Vec::new(),
             ending: Ending::Dead { letter, forward: Vec::new(), hold: Vec::new() },
+            // Nothing ran.
+            note: None,
             now,
         });
         if let (Some(lane), Some(reactor)) = (stored.lane, self.by_id.get(&stored.reactor)) {
@@ -229,7 +231,8 @@ impl Host {
         let (report, age) = (AttemptReport::of(&verdict, &run), now.since(delivery.since));
         report.announce(&delivery.event.id, attempt, &reactor.signals, age);
         let wall = self.clock.wall();
-        let judged = Judged { verdict, now, wall, followers: Vec::new(), number, emits: Vec::new() };
+        let keeps = self.config.runtime.keeps_attempts();
+        let judged = Judged { verdict, now, wall, followers: Vec::new(), number, emits: Vec::new(), keeps };
         let from = self.channel_name(delivery.origin.channel);
         let built = commit::build(&delivery, reactor, run, judged, from, || self.original(&delivery))?;
         let state = match &built.ending {

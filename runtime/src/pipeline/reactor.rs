@@ -25,6 +25,8 @@ pub(super) struct Reactor {
     pub(super) id: ReactorId,
     pub(super) config: ReactorConfig,
     pub(super) guest: Arc<dyn Guest>,
+    /// The digest of its module.
+    pub(super) module: Arc<str>,
     pub(super) state: Arc<ReactorState>,
     pub(super) signals: ReactorSignals,
     pub(super) pace: Pace,
@@ -48,6 +50,7 @@ impl Reactor {
         Self {
             id,
             config,
+            module: guest.digest().into(),
             guest,
             state: Arc::new(state),
             signals,

@@ -4,6 +4,7 @@
 //! write methods are called from one task; what one call writes is one transaction, and several calls may share one.
 //! Writes answer when they are applied, and, where the method says *durable*, after an fsync.
 
+mod history;
 mod rejected;
 mod types;
 
@@ -16,6 +17,7 @@ pub mod conformance;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+pub use history::*;
 pub use types::*;
 
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
@@ -220,6 +222,11 @@ pub trait Store: Send + Sync + 'static {
     /// What became of each of these deliveries, as far as the store knows; of one that was not entered, because another
     /// event with its key had been, what became of that. No origin is before the record at `from`.
     fn fates(&self, from: (ChannelId, Offset), asked: &[Asked]) -> Result<Vec<Option<Fate>>>;
+    /// What became of the records of a channel from `first` to `last`, by what was noted when it happened. Reads the ledger
+    /// from the time at which the first of them was accepted until a later record of the channel was admitted.
+    fn traces(&self, channel: ChannelId, first: Offset, last: Offset) -> Result<Traces>;
+    /// Ended attempts that are still kept, oldest first. Reads all that is kept, or what ended after the record was accepted.
+    fn attempts(&self, of: &AttemptsOf) -> Result<Vec<KeptAttempt>>;
     /// When each of these keys was last admitted, if that is among the newest deliveries, of which `most` are looked at.
     fn known(&self, asked: &[(ReactorId, Identity)], most: usize) -> Result<Vec<Option<HostTime>>>;
     /// What of each reactor's deliveries waits for others, where there is any. Takes time in proportion to it.
@@ -245,8 +252,9 @@ pub trait Store: Send + Sync + 'static {
     fn rung(&self) -> BoxFuture<'_, ()>;
     /// The store's own clock as last persisted; see [`HostTime`].
     fn host_time(&self) -> Result<HostTime>;
-    /// Persists the clock, expires whole ledger segments that are older than `ledger_window` and log records older
-    /// than each channel's retention that nobody needs any more, and checkpoints. Called every few seconds.
+    /// Persists the clock, expires whole ledger segments that are older than `ledger_window`, log records older than each
+    /// channel's retention that nobody needs any more, and ended attempts older than `history`, and checkpoints. Called
+    /// every few seconds.
     fn maintain(&self, upkeep: &Upkeep) -> Result<()>;
     /// Called when there is no time left: whatever waits for another process answers now, with [`StoreError::Busy`].
     fn give_up(&self) {}

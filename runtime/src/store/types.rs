@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::AttemptNote;
 use crate::event::{
     AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version,
 };
@@ -207,6 +208,8 @@ pub struct Commit {
     pub emits: Vec<(Target, Message)>,
     /// What becomes of the delivery.
     pub ending: Ending,
+    /// The attempt, if attempts are kept and there was one.
+    pub note: Option<AttemptNote>,
     /// Now.
     pub now: HostTime,
 }
@@ -224,7 +227,8 @@ impl Commit {
                 letter.message.size() + forward.iter().map(|(_, m)| m.size()).sum::<usize>() + 512 + hold.len() * 16
             }
         };
-        256 + writes + emits + ending
+        let note = if self.note.is_some() { 128 } else { 0 };
+        256 + writes + emits + ending + note
     }
 }
 
@@ -429,6 +433,8 @@ pub struct Upkeep {
     pub retention: Vec<(ChannelId, Duration)>,
     /// How long a delivery may be away before it counts as somebody else's. Longer than any queue keeps a message.
     pub away: Duration,
+    /// How long ended attempts are kept.
+    pub history: Duration,
 }
 
 /// Counts since the store was made, and of what is in it.

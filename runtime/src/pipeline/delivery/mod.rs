@@ -8,7 +8,7 @@ use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey
 use crate::store::Target;
 
 use super::intake::Candidate;
-use super::invoke::{Call, Guest, StateView};
+use super::invoke::{Call, StateView};
 use super::report::AttemptReport;
 use super::schedule::{Again, Ticket};
 use super::signal::trace::Span;
@@ -54,8 +54,8 @@ pub(super) struct Running {
     pub(super) after: Option<Version>,
     /// The number of its commit, if the speculative runs behind it have been told.
     pub(super) number: Option<Version>,
-    /// What runs, whatever has been deployed since.
-    pub(super) guest: Arc<dyn Guest>,
+    /// The digest of what runs, whatever has been deployed since.
+    pub(super) module: Arc<str>,
     pub(super) span: Option<Box<dyn Span>>,
     /// It was given up because its lease was lost.
     pub(super) is_given_up: bool,

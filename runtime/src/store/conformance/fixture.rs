@@ -135,6 +135,7 @@ impl Fixture<'_> {
             writes: Vec::new(),
             emits: Vec::new(),
             ending: Ending::Done,
+            note: None,
             now: at(1),
         }
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::fates::Dropped;
+use super::history::Past;
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version};
 use crate::store::rejected::Rejected;
 use crate::store::{
@@ -26,6 +27,7 @@ pub(super) struct Inner {
     pub(super) ledger: HashMap<(ReactorId, Identity), (HostTime, DeliveryId, Origin)>,
     /// When, for whom and why letters were dropped, by their numbers.
     pub(super) dropped: BTreeMap<u64, Dropped>,
+    pub(super) past: Past,
     pub(super) outbox: BTreeMap<u64, (ChannelId, Message)>,
     pub(super) last_outbox: u64,
     pub(super) state: HashMap<(ReactorId, String), (Bytes, Version)>,
@@ -98,7 +100,8 @@ impl Inner {
     }
 
     fn enter(&mut self, new: &NewDelivery, now: HostTime) -> Admitted {
-        if self.known(new, now).is_some() {
+        if let Some(first) = self.known(new, now) {
+            self.note_duplicate(new, new.origin, first);
             self.counts(new.reactor).duplicates += 1;
             return Admitted::Duplicate;
         }
@@ -122,9 +125,10 @@ impl Inner {
 
     fn take_in(&mut self, reception: &Reception, incoming: &Incoming) -> Result<EnteredMessage> {
         let mut record = None;
-        let mut answers = Vec::new();
+        let (mut answers, mut duplicates) = (Vec::new(), Vec::new());
         for new in &incoming.deliveries {
             answers.push(if let Some(id) = self.known(new, reception.now) {
+                duplicates.push((new, id));
                 self.again(new, id)
             } else {
                 let offset = self.keep(reception.channel, incoming, &mut record)?;
@@ -135,6 +139,9 @@ impl Inner {
         }
         if incoming.keep {
             self.keep(reception.channel, incoming, &mut record)?;
+        }
+        for (new, first) in duplicates.into_iter().filter(|_| record.is_some()) {
+            self.note_duplicate(new, Origin { offset: record.unwrap_or_default(), ..new.origin }, first);
         }
         for letter in &incoming.dead {
             let origin = Origin { offset: record.unwrap_or_default(), ..letter.origin };
@@ -174,6 +181,7 @@ impl Inner {
         self.last_delivery += 1;
         let id = DeliveryId(self.last_delivery);
         self.ledger.insert((new.reactor, new.key), (now, id, new.origin));
+        self.past.entered.insert((new.origin, new.reactor), (now, id));
         let stored = StoredDelivery {
             id,
             reactor: new.reactor,
@@ -265,6 +273,7 @@ impl Inner {
         commit.emits.iter().try_for_each(|(target, message)| self.put(*target, message))?;
         self.counts(commit.reactor).emitted += commit.emits.len() as u64;
         self.end(commit)?;
+        self.keep_attempt(commit);
         rejected.applied(commit.number);
         Ok(Committed::Applied)
     }
@@ -456,6 +465,7 @@ impl Inner {
         let windows = upkeep.retention.iter().map(|(_, retention)| *retention).chain([upkeep.ledger_window]);
         let kept = windows.max().unwrap_or_default();
         self.dropped.retain(|_, dropped| upkeep.now.since(dropped.at) <= kept);
+        self.expire_past(upkeep, kept);
         let gone = self.select(usize::MAX, |d| d.place == Place::Away && upkeep.now.since(d.since) > upkeep.away);
         for delivery in gone {
             self.deliveries.remove(&delivery.id);

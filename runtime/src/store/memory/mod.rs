@@ -1,6 +1,7 @@
 //! The model store: plain maps under one lock, to compare other stores with and to run tests on.
 
 mod fates;
+mod history;
 mod inner;
 
 use std::collections::BTreeMap;
@@ -16,9 +17,9 @@ use tokio::sync::Notify;
 use self::inner::{Inner, Log};
 use super::rejected::Rejected;
 use super::{
-    Admission, Admitted, Asked, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate, LogRecord,
-    Mark, OutboxRecord, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, Store, StoreError,
-    StoredDead, StoredDelivery, Target, Upkeep,
+    Admission, Admitted, Asked, AttemptsOf, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate,
+    KeptAttempt, LogRecord, Mark, OutboxRecord, Place, ReactorStats, Reception, Recovered, Request, Result, Stats,
+    Store, StoreError, StoredDead, StoredDelivery, Target, Traces, Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -277,6 +278,14 @@ impl Store for MemoryStore {
     fn fates(&self, _: (ChannelId, Offset), asked: &[Asked]) -> Result<Vec<Option<Fate>>> {
         let inner = self.read();
         Ok(asked.iter().map(|asked| inner.fate(asked)).collect())
+    }
+
+    fn traces(&self, channel: ChannelId, first: Offset, last: Offset) -> Result<Traces> {
+        Ok(self.read().traces(channel, first, last))
+    }
+
+    fn attempts(&self, of: &AttemptsOf) -> Result<Vec<KeptAttempt>> {
+        Ok(self.read().attempts(of))
     }
 
     fn known(&self, asked: &[(ReactorId, Identity)], _: usize) -> Result<Vec<Option<HostTime>>> {

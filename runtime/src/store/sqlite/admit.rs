@@ -6,7 +6,7 @@ use super::fault::{Fault, Sql};
 use super::group::Group;
 use super::log;
 use super::rows::{int, place_code};
-use super::{dead, outbox};
+use super::{dead, outbox, traces};
 use crate::event::{DeliveryId, HostTime};
 use crate::store::{Admission, Admitted, DeadLetter, NewDelivery, Place, UNROUTED};
 
@@ -50,7 +50,8 @@ pub(super) fn bury(group: &mut Group<'_>, letter: &DeadLetter) -> Sql<()> {
 }
 
 fn enter(group: &mut Group<'_>, new: &NewDelivery, now: HostTime) -> Sql<Admitted> {
-    if group.live.ledger.find(group.conn, (new.reactor, new.key), now, new.window)?.is_some() {
+    if let Some(first) = group.live.ledger.find(group.conn, (new.reactor, new.key), now, new.window)? {
+        traces::note_duplicate(group, (new.reactor, new.origin), first)?;
         group.count("duplicates", new.reactor, 1);
         return Ok(Admitted::Duplicate);
     }

@@ -10,6 +10,7 @@
 
 mod admit;
 mod assure;
+mod attempts;
 mod bell;
 mod checkpoint;
 mod checks;
@@ -45,6 +46,7 @@ mod rows;
 mod seal;
 mod statements;
 mod stats;
+mod traces;
 mod upkeep;
 mod vfs;
 mod writer;
@@ -70,9 +72,9 @@ use self::queue::Queue;
 use self::readers::Readers;
 use self::writer::Terms;
 use super::{
-    Admission, Admitted, Asked, Blocked, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate, Incoming, LogRecord,
-    Mark, OutboxRecord, Reception, Recovered, Request, Result, Stats, Store, StoreError, StoredDead, StoredDelivery,
-    Upkeep,
+    Admission, Admitted, Asked, AttemptsOf, Blocked, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate,
+    Incoming, KeptAttempt, LogRecord, Mark, OutboxRecord, Reception, Recovered, Request, Result, Stats, Store,
+    StoreError, StoredDead, StoredDelivery, Traces, Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
@@ -344,6 +346,14 @@ impl Store for SqliteStore {
 
     fn fates(&self, from: (ChannelId, Offset), asked: &[Asked]) -> Result<Vec<Option<Fate>>> {
         self.readers.read(|conn| fates::find(conn, from, asked))
+    }
+
+    fn traces(&self, channel: ChannelId, first: Offset, last: Offset) -> Result<Traces> {
+        self.readers.read(|conn| traces::find(conn, channel, first, last))
+    }
+
+    fn attempts(&self, of: &AttemptsOf) -> Result<Vec<KeptAttempt>> {
+        self.readers.read(|conn| attempts::find(conn, of))
     }
 
     fn known(&self, asked: &[(ReactorId, Identity)], most: usize) -> Result<Vec<Option<HostTime>>> {

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::Sql;
 use super::group::Group;
 use super::rows::{DELIVERY, delivery_of, int, num};
-use super::{admit, dead, log, outbox};
+use super::{admit, dead, log, outbox, traces};
 use crate::event::{ChannelId, DeliveryId, Offset, Origin};
 use crate::store::{Admitted, DeadLetter, Entered, EnteredMessage, Incoming, NewDelivery, Reception, StoredDelivery};
 
@@ -32,9 +32,13 @@ fn enter(group: &mut Group<'_>, reception: &Reception, incoming: &Incoming) -> S
     let (channel, now) = (reception.channel, reception.now);
     let mut record = None;
     let mut answers = Vec::with_capacity(incoming.deliveries.len());
+    let mut duplicates = Vec::new();
     for new in &incoming.deliveries {
         answers.push(match group.live.ledger.find(group.conn, (new.reactor, new.key), now, new.window)? {
-            Some(known) => again(group, new, known)?,
+            Some(known) => {
+                duplicates.push((new, known));
+                again(group, new, known)?
+            }
             None => {
                 let offset = keep(group, channel, incoming, &mut record)?;
                 let new = NewDelivery { origin: Origin { offset, ..new.origin }, ..new.clone() };
@@ -44,6 +48,11 @@ fn enter(group: &mut Group<'_>, reception: &Reception, incoming: &Incoming) -> S
     }
     if incoming.keep {
         keep(group, channel, incoming, &mut record)?;
+    }
+    // A message of which nothing is new leaves no record, so there is nothing to tell of it.
+    for (new, first) in duplicates.into_iter().filter(|_| record.is_some()) {
+        let origin = Origin { offset: record.unwrap_or_default(), ..new.origin };
+        traces::note_duplicate(group, (new.reactor, origin), first)?;
     }
     for letter in &incoming.dead {
         let origin = Origin { offset: record.unwrap_or_default(), ..letter.origin };
