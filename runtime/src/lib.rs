@@ -9,6 +9,7 @@
 //! - [`pipeline`]: the way of an event, one file a step: decode, route, admit, claim, invoke, judge, commit, settle.
 //! - [`channel`]: queues and topics outside: the seams, and SQS and SNS behind them.
 //! - [`store`]: the durable state behind it, as a trait, in `SQLite`, and in memory.
+//! - [`history`]: what became of events, as the store noted it.
 //! - [`wasm`]: the sandbox behind [`pipeline::invoke`].
 //! - [`admin`] and [`otlp`]: what the host tells about itself: metrics and health, and traces.
 //! - [`mod@bench`]: what an event costs on this machine, and what it could cost at least.
@@ -33,6 +34,8 @@ pub mod pipeline;
 pub mod channel;
 
 pub mod store;
+
+pub mod history;
 
 pub mod wasm;
 

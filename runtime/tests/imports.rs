@@ -38,7 +38,9 @@ fn no_module_leads_back_to_itself() {
 fn the_pipeline_is_not_known_to_what_it_stands_on() {
     let names = siblings(&names(&sources()), "");
     assert!(names["pipeline"].contains("config") && names["wasm"].contains("pipeline"), "{names:?}");
-    for below in ["event", "identity", "json", "subscription", "config", "channel", "store", "clock", "attribute"] {
+    for below in
+        ["event", "identity", "json", "subscription", "config", "channel", "store", "clock", "attribute", "history"]
+    {
         let known = names.get(below).cloned().unwrap_or_default();
         assert!(!known.contains("pipeline"), "`{below}` names the pipeline");
     }
