@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::samples::{Samples, VALUES};
 use super::{BATCH, Subject, histogram, record, rig};
-use crate::event::{DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
+use crate::event::{ChannelId, DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
 use crate::pipeline::decode::{Decoded, Settings, decode};
 use crate::pipeline::invoke::{Call, Run, StateView};
 use crate::store::sqlite::{OpenOptions, SqliteStore};
@@ -158,16 +158,7 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
     let dir = rig::folder(&subject.dir)?;
     let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(1))?);
     let channel = store.channel_id(super::CHANNEL)?;
-    let event = Sandbox::new(subject).decoded(0)?.event;
-    let note = AttemptNote {
-        event: Arc::new(event),
-        origin: Origin { channel, offset: Offset(1), part: 0 },
-        code: "done",
-        at: Timestamp::now(),
-        took: Duration::from_micros(10),
-        module: subject.module.guest.digest().into(),
-    };
-    let mut rows = Rows::new(&*store, runs, subject.config.runtime.keeps_attempts().then_some(note))?;
+    let mut rows = Rows::new(&*store, runs, note(subject, channel)?)?;
     let runtime = rig::threads("bench-store", 2)?;
     let reactor = store.reactor_id(&subject.reactor)?;
     let start = Instant::now();
@@ -236,10 +227,23 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
     })
 }
 
+/// The attempt that each commit keeps, if the configuration says so.
+fn note(subject: &Subject, channel: ChannelId) -> anyhow::Result<Option<AttemptNote>> {
+    let note = AttemptNote {
+        event: Arc::new(Sandbox::new(subject).decoded(0)?.event),
+        origin: Origin { channel, offset: Offset(1), part: 0 },
+        code: "done",
+        at: Timestamp::UNIX_EPOCH,
+        took: Duration::from_micros(10),
+        module: subject.module.guest.digest().into(),
+    };
+    Ok(subject.config.runtime.keeps_attempts().then_some(note))
+}
+
 /// Publishes as fast as it can.
 pub(super) async fn publish(
     store: &dyn Store,
-    channel: crate::event::ChannelId,
+    channel: ChannelId,
     samples: &Samples,
     events: usize,
 ) -> anyhow::Result<()> {

@@ -93,8 +93,8 @@ impl Inner {
 
     /// What became of an event that was entered.
     fn fate_at(&self, (origin, reactor): At) -> Option<Fate> {
-        let dropped = self.dropped.iter().filter(|(_, it)| (it.of.origin, it.of.reactor) == (origin, reactor));
-        if let Some((letter, dropped)) = dropped.last() {
+        let mut dropped = self.dropped.iter().filter(|(_, it)| (it.of.origin, it.of.reactor) == (origin, reactor));
+        if let Some((letter, dropped)) = dropped.next_back() {
             return Some(Fate::Dropped(*letter, dropped.reason.clone()));
         }
         self.past.entered.get(&(origin, reactor)).map(|(_, delivery)| self.fate_of(*delivery))

@@ -13,7 +13,7 @@ use crate::store::rejected::Rejected;
 use crate::store::{
     Admission, Admitted, Commit, Committed, DeadLetter, Ending, Entered, EnteredMessage, Incoming, LaneState,
     LogRecord, NewDelivery, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, StoreError, StoredDead,
-    StoredDelivery, Target, UNROUTED, Upkeep,
+    StoredDelivery, Target, UNROUTED,
 };
 
 #[derive(Debug, Default)]
@@ -457,28 +457,6 @@ impl Inner {
             self.select(usize::MAX, |d| d.reactor == reactor && d.place == Place::Waiting && (d.due, d.id) > after);
         found.sort_by_key(|d| (d.due, d.id));
         found
-    }
-
-    pub(super) fn expire(&mut self, upkeep: &Upkeep) {
-        self.host = self.host.max(upkeep.now);
-        self.ledger.retain(|_, (since, ..)| upkeep.now.since(*since) < upkeep.ledger_window);
-        let windows = upkeep.retention.iter().map(|(_, retention)| *retention).chain([upkeep.ledger_window]);
-        let kept = windows.max().unwrap_or_default();
-        self.dropped.retain(|_, dropped| upkeep.now.since(dropped.at) <= kept);
-        self.expire_past(upkeep, kept);
-        let gone = self.select(usize::MAX, |d| d.place == Place::Away && upkeep.now.since(d.since) > upkeep.away);
-        for delivery in gone {
-            self.deliveries.remove(&delivery.id);
-            self.counts(delivery.reactor).delivered -= 1;
-        }
-        for (channel, retention) in &upkeep.retention {
-            let origins: Vec<Origin> = self.deliveries.values().map(|row| row.stored.origin).collect();
-            let needed = origins.iter().filter(|o| o.channel == *channel).map(|o| o.offset).min();
-            if let Ok(log) = self.log(*channel) {
-                let floor = needed.map_or(log.cursor, |offset| offset.min(log.cursor));
-                log.records.retain(|offset, (host, _)| *offset >= floor || upkeep.now.since(*host) <= *retention);
-            }
-        }
     }
 
     pub(super) fn stats(&self) -> Stats {

@@ -3,6 +3,7 @@
 mod fates;
 mod history;
 mod inner;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

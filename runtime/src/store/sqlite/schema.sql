@@ -169,7 +169,7 @@ CREATE TABLE redriven (
 CREATE INDEX redriven_origin ON redriven (channel, record);
 
 -- Attempts that have ended, for as long as `history` in reactors.toml says: in the order in which they ended, all those of a
--- transaction in one row, because a row for each would cost several times as much (view `attempt`).
+-- transaction in one row, so that none needs a statement of its own (view `attempt`).
 CREATE TABLE attempts (
     id         INTEGER PRIMARY KEY,
     ended_host INTEGER NOT NULL,
