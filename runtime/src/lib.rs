@@ -5,12 +5,14 @@
 //!
 //! - [`event`], [`subscription`], [`clock`]: the nouns, without I/O. An [`event::Event`] is what happened, a delivery is
 //!   one event on its way to one reactor, an attempt is one run of it.
+//! - [`world`]: all that a run can learn from its host, as a trait.
 //! - [`config`]: `reactors.toml`, what the file says turned into what the program needs.
 //! - [`pipeline`]: the way of an event, one file a step: decode, route, admit, claim, invoke, judge, commit, settle.
 //! - [`channel`]: queues and topics outside: the seams, and SQS and SNS behind them.
 //! - [`store`]: the durable state behind it, as a trait, in `SQLite`, and in memory.
 //! - [`history`]: what became of events, as the store noted it.
 //! - [`wasm`]: the sandbox behind [`pipeline::invoke`].
+//! - [`http_client`]: what sends the requests of modules, behind [`world`].
 //! - [`admin`] and [`otlp`]: what the host tells about itself: metrics and health, and traces.
 //! - [`mod@bench`]: what an event costs on this machine, and what it could cost at least.
 //! - [`cli`]: one file a command, and the only place that wires the parts together.
@@ -27,6 +29,8 @@ pub mod subscription;
 
 pub mod clock;
 
+pub mod world;
+
 pub mod config;
 
 pub mod pipeline;
@@ -38,6 +42,8 @@ pub mod store;
 pub mod history;
 
 pub mod wasm;
+
+pub mod http_client;
 
 pub mod admin;
 

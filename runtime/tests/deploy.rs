@@ -16,6 +16,7 @@ use reactor_runtime::pipeline::invoke::{Call, Guest, Run, Usage};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{DeadFilter, ReactorStats, Store, StoreError};
+use reactor_runtime::world::NoHttp;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
@@ -59,7 +60,7 @@ fn retry() -> Outcome {
 fn counting() -> Behaviour {
     Arc::new(|call: Call| {
         Box::pin(async move {
-            let found = call.state.get("n").expect("the state can be read");
+            let found = call.world.state("n").expect("the state can be read");
             let (before, version) = found.map_or((0, Version(0)), |(value, version)| {
                 (String::from_utf8_lossy(&value).parse::<u64>().expect("a number"), version)
             });
@@ -102,6 +103,7 @@ impl World {
             config,
             store: Arc::clone(&store),
             clock: Arc::new(SystemClock::default()),
+            http: Arc::new(NoHttp),
             remotes,
             guests,
             guest_threads: tokio::runtime::Handle::current(),

@@ -15,6 +15,7 @@ use reactor_runtime::pipeline::invoke::{Call, Guest, Run, Usage};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{AttemptEnd, AttemptsOf, DeadFilter, ReactorStats, Store, StoreError};
+use reactor_runtime::world::NoHttp;
 use tokio::sync::{Notify, mpsc};
 
 const CONFIG: &str = r#"
@@ -49,7 +50,7 @@ fn ended(outcome: Outcome) -> Run {
 
 /// Reads a key, waits a little, and writes it with something appended.
 async fn append(call: Call, key: &str, text: String) -> Run {
-    let found = call.state.get(key).expect("the state can be read");
+    let found = call.world.state(key).expect("the state can be read");
     let (before, version) = found.unwrap_or((bytes::Bytes::new(), Version(0)));
     tokio::task::yield_now().await;
     let after = [&before[..], text.as_bytes()].concat();
@@ -90,6 +91,7 @@ impl Bench {
             config: Arc::new(config),
             store: Arc::clone(&self.store),
             clock: Arc::new(SystemClock::default()),
+            http: Arc::new(NoHttp),
             remotes: BTreeMap::new(),
             guests: BTreeMap::from([("r".to_owned(), guest)]),
             guest_threads: tokio::runtime::Handle::current(),

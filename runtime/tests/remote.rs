@@ -19,6 +19,7 @@ use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Emit, Guest, Run, Usage};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::{DeadFilter, ReactorStats, Request, Store};
+use reactor_runtime::world::NoHttp;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -342,6 +343,7 @@ impl World {
             config,
             store: Arc::new(self.store.reopen()),
             clock: Arc::new(SystemClock::default()),
+            http: Arc::new(NoHttp),
             remotes,
             guests,
             guest_threads: tokio::runtime::Handle::current(),

@@ -114,8 +114,8 @@ fn each_attempt_is_shown_with_what_it_took_and_what_a_kill_cut_short() {
     let both = attempts(&ends);
     let told: Vec<_> = both.iter().map(|one| (&one["number"], &one["code"], &one["worker"])).collect();
     assert_eq!(told, [(&json!(1), &json!("host"), &json!(2)), (&json!(2), &json!("cpu-limit"), &json!(2))], "{ends}");
-    let dead = sandbox.run(&["--json", "dead", "show", "1"]).ok().json();
-    assert_eq!(dead["attempts"], ends["attempts"]);
+    let dead = sandbox.run(&["dead", "show", "1"]).ok().stdout;
+    assert!(dead.contains(" ms, worker 2: host") && dead.contains(" ms, worker 2: cpu-limit"), "{dead}");
     let text = sandbox.run(&["log", "show", "fine"]).ok().stdout;
     assert!(
         text.contains("attempt 1 at ") && text.contains(": done, module ") && text.contains(" ms, worker 1"),

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use reactor_runtime::bench::meter::Meter;
 use reactor_runtime::bench::rig::Rig;
-use reactor_runtime::clock::{Clock, SystemClock};
 use reactor_runtime::config::{self, model::Config};
 use reactor_runtime::event::{ChannelId, Message};
 use reactor_runtime::store::Store;
@@ -43,7 +42,6 @@ pub(crate) fn load(text: &str) -> (Config, BTreeMap<String, LoadedModule>) {
     let config = loaded.config;
     let path = dir.join("tally.wasm");
     std::fs::write(&path, tally()).expect("the module");
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let options = EngineOptions {
         cache_dir: dir.join("cache"),
         instances: config.runtime.concurrency,
@@ -52,7 +50,7 @@ pub(crate) fn load(text: &str) -> (Config, BTreeMap<String, LoadedModule>) {
     };
     let engine = Engine::new(options).expect("an engine");
     let load = |(name, reactor)| {
-        let spec = GuestSpec::of(&config, reactor, Arc::clone(&clock));
+        let spec = GuestSpec::of(&config, reactor);
         (String::clone(name), engine.load(&path, spec).expect("a module"))
     };
     let modules = config.reactors.iter().map(load).collect();

@@ -15,11 +15,13 @@ use jiff::Timestamp;
 
 use super::samples::{Samples, VALUES};
 use super::{BATCH, Subject, histogram, record, rig};
+use crate::clock::SystemClock;
 use crate::event::{ChannelId, DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
 use crate::pipeline::decode::{Decoded, Settings, decode};
-use crate::pipeline::invoke::{Call, Run, StateView};
+use crate::pipeline::invoke::{Call, Run};
 use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::store::{Admission, Admitted, AttemptNote, Commit, Committed, Ending, NewDelivery, Place, Store, Target};
+use crate::world::{Live, NoHttp, StateView};
 
 /// How long an fsync of 4 KiB takes in a folder.
 pub(super) fn fsync(dir: &Path) -> anyhow::Result<Histogram<u64>> {
@@ -64,6 +66,7 @@ pub(super) struct Sandbox<'s> {
     subject: &'s Subject,
     settings: Settings,
     state: Arc<State>,
+    world: Arc<Live<Arc<State>>>,
 }
 
 /// What runs took on one thread alone.
@@ -77,7 +80,10 @@ pub(super) struct Alone {
 impl<'s> Sandbox<'s> {
     pub(super) fn new(subject: &'s Subject) -> Self {
         let settings = Settings::new(&subject.config.channels[super::CHANNEL]);
-        Self { subject, settings, state: Arc::default() }
+        let (state, config) = (Arc::<State>::default(), subject.config.reactors[&subject.reactor].values());
+        let (clock, http) = (Arc::new(SystemClock::default()), Arc::new(NoHttp));
+        let world = Arc::new(Live { state: Arc::clone(&state), clock, config, http });
+        Self { subject, settings, state, world }
     }
 
     fn decoded(&self, n: usize) -> anyhow::Result<Decoded> {
@@ -86,8 +92,7 @@ impl<'s> Sandbox<'s> {
     }
 
     fn call(&self, event: Event, identity: Identity) -> Call {
-        let state = Arc::clone(&self.state) as Arc<dyn StateView>;
-        Call { event: Arc::new(event), identity, attempt: 1, max_attempts: 1, state }
+        Call { event: Arc::new(event), identity, attempt: 1, max_attempts: 1, world: self.world.clone() }
     }
 
     /// What the first runs of the samples read, write and emit.

@@ -18,6 +18,7 @@ use crate::pipeline::invoke::Guest;
 use crate::pipeline::signal::Signals;
 use crate::store::Store;
 use crate::store::sqlite::{OpenOptions, SqliteStore, make_directory};
+use crate::world::NoHttp;
 
 /// A host that is ready to run.
 pub struct Rig {
@@ -67,6 +68,7 @@ impl Rig {
             config: Arc::new(config),
             store: Arc::clone(&store) as Arc<dyn Store>,
             clock,
+            http: Arc::new(NoHttp),
             guests,
             remotes: BTreeMap::new(),
             guest_threads: threads.handle().clone(),

@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -10,7 +9,6 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::bench::{Plan, Samples, Subject, VALUES, measure};
-use crate::clock::{Clock, SystemClock};
 use crate::config::model::ChannelConfig;
 use crate::event::{Event, Message};
 use crate::pipeline::decode::{Contents, Settings, decode};
@@ -69,8 +67,7 @@ impl Bench {
         let events = self.events(channel)?;
         let samples = Samples::new(&events, self.vary.as_deref())
             .map_err(|error| Exit::new(exit::FAILURE, anyhow!("{}: {error:#}", self.file.display())))?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let mut modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name), true)?;
+        let mut modules = Modules::load_some(&project, global, std::slice::from_ref(&name))?;
         let module = modules.loaded.remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
         let config = crate::config::model::Config::clone(&project.config);
         let subject = Subject::new(config, &name, module, samples);

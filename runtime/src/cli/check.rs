@@ -1,11 +1,8 @@
 //! `reactor check`
 
-use std::sync::Arc;
-
 use clap::Args;
 use serde_json::json;
 
-use crate::clock::{Clock, SystemClock};
 use crate::config::model::ReactorConfig;
 use crate::subscription::Rate;
 
@@ -38,8 +35,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
         let project = Project::load_with_warnings(global)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let modules = Modules::load(&project, global, &clock)?;
+        let modules = Modules::load(&project, global)?;
         for (name, module) in &modules.loaded {
             for grant in &module.unused_grants {
                 let drop =

@@ -263,9 +263,7 @@ fn show(
     json: bool,
 ) -> Result<(), Exit> {
     if json {
-        let mut object = to_json(dead, names, asked);
-        object["attempts"] = json!(attempts);
-        print_json(&object);
+        print_json(&to_json(dead, names, asked));
         return Ok(());
     }
     let letter = &dead.letter;

@@ -9,14 +9,16 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::model::{ChannelConfig, ReactorConfig};
 use crate::event::{Event, Message, Outcome, ReactorId, Version};
-use crate::pipeline::invoke::{Call, Emit, Run, StateView, emitted_id};
+use crate::http_client::Client;
+use crate::pipeline::invoke::{Call, Emit, Run, emitted_id};
 use crate::pipeline::judge::describe;
 use crate::pipeline::reading::Reading;
 use crate::plain::{json, line};
 use crate::store::Store;
+use crate::world::{HttpClient, Live, NoHttp, StateView, World};
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -81,10 +83,9 @@ impl Invoke {
             let code = error.reason.code();
             say!("warning: published, a part of it would become a dead letter: {code}: {error}");
         }
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name), !self.http)?;
+        let modules = Modules::load_some(&project, global, std::slice::from_ref(&name))?;
         let guest = modules.guests().remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
-        let state: Arc<dyn StateView> = Arc::new(self.view(&project, &name)?);
+        let world = self.rehearsal(reactor, self.view(&project, &name)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mut good = contents.broken.is_none();
         for decoded in contents.events {
@@ -95,7 +96,7 @@ impl Invoke {
                 identity: decoded.identity,
                 attempt: self.attempt,
                 max_attempts: reactor.retry.max_attempts,
-                state: Arc::clone(&state),
+                world: Arc::clone(&world),
             }));
             good &= run.outcome == Outcome::Done;
             let report = report(&name, &event, &run, |index| emitted_id(decoded.identity, &name, index));
@@ -127,6 +128,12 @@ impl Invoke {
             return Err(no(format!("{size} bytes, and channel `{}` takes {limit}", channel.name)));
         }
         Ok(message)
+    }
+
+    /// A world with the state as it is, in which nothing is sent unless that is asked for.
+    fn rehearsal(&self, reactor: &ReactorConfig, state: View) -> Arc<dyn World> {
+        let http: Arc<dyn HttpClient> = if self.http { Arc::new(Client::default()) } else { Arc::new(NoHttp) };
+        Arc::new(Live { state, clock: Arc::new(SystemClock::default()), config: reactor.values(), http })
     }
 
     /// The state that the run sees. A store that is not there yet is not made.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use crate::clock::Clock;
 use crate::config::model::{Config, ReactorConfig};
 use crate::config::{Place, Problem, Problems};
 use crate::pipeline::invoke::Guest;
@@ -24,57 +23,38 @@ pub(super) struct Modules {
     /// The most that any run's memory may have in it.
     max_memory: usize,
     compiler: Compiler,
-    clock: Arc<dyn Clock>,
     pub(super) loaded: BTreeMap<String, LoadedModule>,
 }
 
 impl Modules {
     /// Compiles, or takes from the cache, every module, and checks what it imports against what it was granted. Prints what
     /// is wrong, if anything is.
-    pub(super) fn load(project: &Project, global: &Global, clock: &Arc<dyn Clock>) -> Result<Self, Exit> {
-        Self::load_by(compiler()?, project, global, clock)
+    pub(super) fn load(project: &Project, global: &Global) -> Result<Self, Exit> {
+        Self::load_by(compiler()?, project, global)
     }
 
     /// The same, by this compiler. If that is told to stop, the answer is a silent exit with code 0.
-    pub(super) fn load_by(
-        compiler: Compiler,
-        project: &Project,
-        global: &Global,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Self, Exit> {
+    pub(super) fn load_by(compiler: Compiler, project: &Project, global: &Global) -> Result<Self, Exit> {
         let names: Vec<_> = project.config.reactors.keys().cloned().collect();
-        Self::load_these(compiler, project, global, clock, &names, false)
+        Self::load_these(compiler, project, global, &names)
     }
 
-    /// The same, for these reactors only; in a rehearsal they send no requests.
-    pub(super) fn load_some(
-        project: &Project,
-        global: &Global,
-        clock: &Arc<dyn Clock>,
-        names: &[String],
-        rehearsal: bool,
-    ) -> Result<Self, Exit> {
-        Self::load_these(compiler()?, project, global, clock, names, rehearsal)
+    /// The same, for these reactors only.
+    pub(super) fn load_some(project: &Project, global: &Global, names: &[String]) -> Result<Self, Exit> {
+        Self::load_these(compiler()?, project, global, names)
     }
 
-    fn load_these(
-        compiler: Compiler,
-        project: &Project,
-        global: &Global,
-        clock: &Arc<dyn Clock>,
-        names: &[String],
-        rehearsal: bool,
-    ) -> Result<Self, Exit> {
+    fn load_these(compiler: Compiler, project: &Project, global: &Global, names: &[String]) -> Result<Self, Exit> {
         let max_memory = most_memory(&project.config);
         let engine = engine(&project.config, max_memory, &compiler).map_err(|error| Exit::new(exit::MODULE, error))?;
-        let loaded = load_all(project, &engine, clock, names, rehearsal).map_err(|problems| {
+        let loaded = load_all(project, &engine, names).map_err(|problems| {
             if compiler.is_stopped() {
                 return Exit::printed(exit::OK);
             }
             print_problems(global, &problems);
             Exit { code: exit::MODULE, error: Some(anyhow!("not every module can be run")) }
         })?;
-        Ok(Self { engine, max_memory, compiler, clock: Arc::clone(clock), loaded })
+        Ok(Self { engine, max_memory, compiler, loaded })
     }
 
     /// Loads every module anew, for a changed configuration or changed files. Says whether any is another one than before;
@@ -89,7 +69,7 @@ impl Modules {
             }
         }
         let names: Vec<_> = project.config.reactors.keys().cloned().collect();
-        let loaded = load_all(project, &self.engine, &self.clock, &names, false)?;
+        let loaded = load_all(project, &self.engine, &names)?;
         let digests = |modules: &BTreeMap<String, LoadedModule>| -> Vec<_> {
             modules.iter().map(|(name, module)| (name.clone(), module.digest.clone())).collect()
         };
@@ -143,18 +123,12 @@ fn escapes(config: &Config, module: &Path) -> Option<PathBuf> {
     (!below(root) && !allowed.any(|dir| below(&dir))).then_some(real)
 }
 
-fn load_all(
-    project: &Project,
-    engine: &Engine,
-    clock: &Arc<dyn Clock>,
-    names: &[String],
-    rehearsal: bool,
-) -> Result<BTreeMap<String, LoadedModule>, Problems> {
+fn load_all(project: &Project, engine: &Engine, names: &[String]) -> Result<BTreeMap<String, LoadedModule>, Problems> {
     let config = &project.config;
     let (mut loaded, mut problems) = (BTreeMap::new(), Problems::default());
     let request = |name: &String| {
         let reactor = &config.reactors[name];
-        (reactor.module.path(), GuestSpec { rehearsal, ..GuestSpec::of(config, reactor, Arc::clone(clock)) })
+        (reactor.module.path(), GuestSpec::of(config, reactor))
     };
     let is_inside = |name: &&String| {
         let reactor = &config.reactors[*name];

@@ -10,7 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
+use crate::http_client::Client;
 use crate::otlp::Exporter;
 use crate::pipeline::host::{Control, Host, Parts};
 use crate::pipeline::signal::Signals;
@@ -71,12 +72,11 @@ impl Up {
         }
         // The lock comes first: a second host should not compile for a minute before it is refused.
         let store = project.owner_when_there_is_room()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         // One thread for the host, and one that keeps the connections to channels outside busy.
         let control = Builder::new_multi_thread().worker_threads(2).thread_name("reactor-host").enable_all().build()?;
         let mut told = control.block_on(async { Told::listen() })?;
         let compiler = super::modules::compiler()?;
-        let load = || Modules::load_by(compiler.clone(), &project, global, &clock);
+        let load = || Modules::load_by(compiler.clone(), &project, global);
         let modules = unless_told(&control, &mut told, &compiler, load)?;
         if compiler.is_stopped() {
             return Ok(());
@@ -91,7 +91,8 @@ impl Up {
         let parts = Parts {
             config: Arc::clone(&project.config),
             store: Arc::clone(&store),
-            clock,
+            clock: Arc::new(SystemClock::default()),
+            http: Arc::new(Client::default()),
             remotes: control.block_on(project.remotes()),
             guests: modules.guests(),
             guest_threads: guests.handle().clone(),

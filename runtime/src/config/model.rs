@@ -271,6 +271,13 @@ pub struct ReactorConfig {
     pub dead_letter: DeadLetterPolicy,
 }
 
+impl ReactorConfig {
+    /// What the guest reads as its configuration, with the values of variables. Not for anything that is printed.
+    pub fn values(&self) -> BTreeMap<String, String> {
+        self.config.iter().map(|(key, text)| (key.clone(), text.meaning().to_owned())).collect()
+    }
+}
+
 /// Grants; nothing is granted by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow {

@@ -39,7 +39,7 @@ impl Host {
             let intake = &self.channels[index];
             let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.is_hungry(*r));
             let rests = intake.resting.is_some_and(|until| Instant::now() < until);
-            if intake.pending && !intake.busy && !rests && hungry && !self.outbox_is_full() {
+            if intake.pending && !intake.busy && !rests && hungry && !self.outlets.are_full() {
                 self.read_log(index)?;
             }
         }

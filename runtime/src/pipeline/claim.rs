@@ -113,7 +113,7 @@ impl Slots {
         let (id, attempt) = (delivery.id(), delivery.attempt());
         let span = span(&reactor.config.name, &delivery.event, attempt);
         reactor.signals.started();
-        let run = reactor.guest.run(delivery.call(reactor.config.retry.max_attempts, reactor.state.clone()));
+        let run = reactor.guest.run(delivery.call(reactor.config.retry.max_attempts, reactor.world.clone()));
         let (handle, abort) = AbortHandle::new_pair();
         self.running[slot] = Some((id, handle));
         self.starting.push(Starting {

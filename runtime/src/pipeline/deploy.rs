@@ -61,7 +61,7 @@ impl Host {
             let End::Restart(deployment) = end else { return Ok(()) };
             let Deployment { config, guests, remotes } = *deployment;
             host = Self::new(Parts { config, guests, remotes, ..lasting }).await?;
-            host.until_idle = until_idle;
+            host.life.until_idle = until_idle;
             tracing::info!("the new configuration is in force");
         }
     }
@@ -69,11 +69,11 @@ impl Host {
     /// Takes a deployment over, at once or by ending in good order.
     pub(super) fn deploy(&mut self, deployment: Box<Deployment>) {
         match compare(&self.config, &deployment.config) {
-            Change::InPlace if self.next.is_none() => self.exchange(*deployment),
+            Change::InPlace if !self.life.is_followed() => self.exchange(*deployment),
             Change::InPlace | Change::Connections => {
                 tracing::info!("channels or subscriptions change: running attempts end first");
-                self.drain();
-                self.next = Some(deployment);
+                self.begin_to_drain();
+                self.life.make_room_for(deployment, self.drain_ends());
             }
             Change::Process(key) => tracing::error!("`{key}` changes only with a restart; nothing was changed"),
         }

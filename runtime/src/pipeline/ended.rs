@@ -34,7 +34,7 @@ impl Host {
         self.deliveries.set_ahead(index, reactor.pace.ahead(self.slots.threads()));
         match run {
             Some(run) => self.finish(id, run),
-            None if self.draining.is_some() || is_given_up => {
+            None if self.life.is_draining() || is_given_up => {
                 self.deliveries.runs_again(id, Return::GivenUp);
                 Ok(())
             }

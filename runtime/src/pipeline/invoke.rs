@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tracing::Span;
 
 use crate::event::{Event, Fault, Identity, Outcome, Version};
+use crate::world::World;
 
 /// Runs one module. Called once per attempt, from any thread, many at a time.
 pub trait Guest: Send + Sync + 'static {
@@ -30,14 +31,8 @@ pub struct Call {
     pub attempt: u32,
     /// The policy's limit.
     pub max_attempts: u32,
-    /// Committed state, plus writes that are about to be committed.
-    pub state: Arc<dyn StateView>,
-}
-
-/// A reactor's state as a run sees it.
-pub trait StateView: Send + Sync {
-    /// The value and its version; `None` if the key is absent. Called from within a run; may block for a page read.
-    fn get(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>>;
+    /// All that it can learn from its host.
+    pub world: Arc<dyn World>,
 }
 
 /// All that a run did; nothing of it has happened yet.

@@ -97,7 +97,7 @@ impl Host {
     /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked anew.
     pub(super) fn resend(&mut self, request: u64, dead: u64, channel: ChannelId, mut message: Message) {
         let Some(inlet) = self.inlets.iter().find(|inlet| inlet.id == channel) else { return };
-        if !self.resending.insert(request) {
+        if !self.requests.is_first_to_resend(request) {
             return;
         }
         // A FIFO queue would take it for the one that it has had.

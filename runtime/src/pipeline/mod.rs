@@ -9,6 +9,7 @@
 //! [`host`] owns the walk: one task that reads local logs, feeds the [`schedule`], starts runs and hands commits to the
 //! store. The steps that decide ([`decode`], [`route`], [`judge`], [`schedule`]) are pure.
 
+mod ahead;
 pub mod host;
 mod start;
 
@@ -45,11 +46,14 @@ mod report;
 mod settle;
 
 pub mod outbox;
+mod outlets;
 
 pub mod deploy;
 pub mod deployment;
+mod life;
 mod load;
 mod reactor;
+mod requested;
 mod requests;
 mod room;
 pub mod schedule;

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::config::model::ReactorConfig;
 use crate::event::{Message, ReactorId};
 use crate::store::{DeadLetter, Target};
+use crate::world::Live;
 
 use super::decode::check_event;
 use super::delivery::Delivery;
@@ -21,6 +22,9 @@ use super::state::ReactorState;
 /// The index of an id that no guest can emit at: forwarded dead letters have one of their own.
 const FORWARD_INDEX: u32 = u32::MAX;
 
+/// What its runs can learn.
+pub(super) type ReactorWorld = Live<Arc<ReactorState>>;
+
 pub(super) struct Reactor {
     pub(super) id: ReactorId,
     pub(super) config: ReactorConfig,
@@ -28,6 +32,7 @@ pub(super) struct Reactor {
     /// The digest of its module.
     pub(super) module: Arc<str>,
     pub(super) state: Arc<ReactorState>,
+    pub(super) world: Arc<ReactorWorld>,
     pub(super) signals: ReactorSignals,
     pub(super) pace: Pace,
     /// Lets as many runs through at once as may run.
@@ -42,7 +47,7 @@ impl Reactor {
         id: ReactorId,
         (config, hop_limit): (ReactorConfig, u32),
         guest: Arc<dyn Guest>,
-        state: ReactorState,
+        world: ReactorWorld,
         signals: ReactorSignals,
         destinations: Destinations,
     ) -> Self {
@@ -52,7 +57,8 @@ impl Reactor {
             config,
             module: guest.digest().into(),
             guest,
-            state: Arc::new(state),
+            state: Arc::clone(&world.state),
+            world: Arc::new(world),
             signals,
             pace: Pace::default(),
             gate,
@@ -68,6 +74,7 @@ impl Reactor {
         if config.concurrency != self.config.concurrency {
             self.gate = Arc::new(Semaphore::new(config.concurrency));
         }
+        self.world = Arc::new(Live { config: config.values(), ..(*self.world).clone() });
         self.config = config;
     }
 

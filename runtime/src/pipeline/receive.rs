@@ -49,14 +49,14 @@ impl Host {
         inlet.running < inlet.target
             && in_hand < inlet.most_in_hand()
             && self.deliveries.in_hand(number) < MOST_WAITING
-            && !self.outbox_is_full()
+            && !self.outlets.are_full()
             && inlet.failure.as_ref().is_none_or(|failure| failure.retry_at <= Instant::now() && inlet.running == 0)
             && readers.iter().any(|reader| self.deliveries.is_hungry(*reader))
     }
 
     fn poll(&mut self, number: usize) {
         let inlet = &mut self.inlets[number];
-        let wait = if self.until_idle || inlet.empty == 0 { SHORT_POLL } else { LONG_POLL };
+        let wait = if self.life.until_idle || inlet.empty == 0 { SHORT_POLL } else { LONG_POLL };
         let (source, lease, inputs) = (Arc::clone(&inlet.source), inlet.lease, self.to_self.clone());
         // A channel that does not answer is asked for one message only, and without a wait, to see whether it does again.
         let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (MAX_BATCH, wait) };
@@ -282,7 +282,7 @@ impl Host {
 
     /// Whether the receive calls under way wait for no longer than [`SHORT_POLL`].
     pub(super) fn polls_are_short(&self) -> bool {
-        self.until_idle || self.inlets.iter().all(|inlet| inlet.empty == 0)
+        self.life.until_idle || self.inlets.iter().all(|inlet| inlet.empty == 0)
     }
 
     /// Whether a receive call is under way.

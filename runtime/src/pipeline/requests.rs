@@ -12,10 +12,8 @@ impl Host {
     /// Carries out what has been asked for since the last time, and what was put off then. What cannot be done as long as
     /// this configuration holds is said once: its request stays in the store for the next host.
     pub(super) async fn carry_out_requests(&mut self) -> Result<(), StoreError> {
-        let put_off = std::mem::take(&mut self.put_off);
-        let new = self.store.requests(self.asked)?;
-        self.asked = new.last().map_or(self.asked, |(number, _)| *number);
-        for (number, request) in put_off.into_iter().chain(new) {
+        let new = self.store.requests(self.requests.last())?;
+        for (number, request) in self.requests.take(new) {
             let done = match request {
                 Request::Redrive(dead) => self.redrive(number, dead).await,
                 Request::Drop(dead) => self.drop_dead(number, dead),
@@ -31,7 +29,7 @@ impl Host {
 
     /// A request is to be carried out at the next look.
     pub(super) fn put_off(&mut self, number: u64, request: Request) {
-        self.put_off.push((number, request));
+        self.requests.put_off(number, request);
         self.look_again();
     }
 
@@ -82,7 +80,7 @@ impl Host {
         dead: u64,
         answer: Result<(), ChannelError>,
     ) -> Result<(), StoreError> {
-        self.resending.remove(&request);
+        self.requests.resent(request);
         match answer {
             Ok(()) => {
                 self.drop_dead(request, dead)?;

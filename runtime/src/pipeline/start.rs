@@ -1,6 +1,6 @@
 //! Getting a host ready: names, reactors, routes, connections, and what the last owner left.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -13,6 +13,7 @@ use crate::channel::Remote;
 use crate::config::model::Config;
 use crate::event::ChannelId;
 use crate::store::{Store, StoreError};
+use crate::world::Live;
 
 use super::admit;
 use super::claim::Slots;
@@ -21,8 +22,11 @@ use super::delivery::Deliveries;
 use super::emit::{Destination, Destinations};
 use super::host::{Host, Parts};
 use super::inlet::{Inlet, Opening};
+use super::life::Life;
 use super::outbox::Outlet;
+use super::outlets::Outlets;
 use super::reactor::Reactor;
+use super::requested::Requests;
 use super::room::until_there_is_room;
 use super::schedule::{ReactorSpec, Scheduler};
 use super::signal::{Phase, Signals};
@@ -31,7 +35,7 @@ use super::state::{ReactorState, Room};
 impl Host {
     /// Takes the store over from its last owner and gets ready to run.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { config, store, clock, remotes, mut guests, guest_threads, signals } = parts;
+        let Parts { config, store, clock, http, remotes, mut guests, guest_threads, signals } = parts;
         signals.enter(Phase::Starting);
         let (to_self, inputs) = mpsc::unbounded_channel();
         let (commits, queue) = mpsc::unbounded_channel();
@@ -45,9 +49,11 @@ impl Host {
                 .remove(name)
                 .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
             let id = until_there_is_room(&signals, || ready(store.reactor_id(name))).await?;
-            let state = ReactorState::new(Arc::clone(&store), id, Arc::clone(&room));
+            let state = Arc::new(ReactorState::new(Arc::clone(&store), id, Arc::clone(&room)));
+            let (clock, http) = (Arc::clone(&clock), Arc::clone(&http));
+            let world = Live { state, clock, config: reactor.values(), http };
             let reactor = (reactor.clone(), config.runtime.hop_limit);
-            reactors.push(Reactor::new(id, reactor, guest, state, signals.reactor(name), Arc::clone(&destinations)));
+            reactors.push(Reactor::new(id, reactor, guest, world, signals.reactor(name), Arc::clone(&destinations)));
         }
         let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
         let permits = config.runtime.concurrency;
@@ -67,23 +73,17 @@ impl Host {
             ended: 0,
             guessed: HashMap::new(),
             inlets: Vec::new(),
-            resending: HashSet::new(),
-            asked: 0,
-            put_off: Vec::new(),
+            requests: Requests::default(),
             acknowledgers: JoinSet::new(),
-            outlets: HashMap::new(),
-            senders: JoinSet::new(),
-            outbox: (0, 0),
-            draining: None,
-            until_idle: false,
-            next: None,
-            stopping: false,
+            outlets: Outlets::default(),
+            life: Life::new(false),
             signals,
             shown: None,
             tidying: None,
             config,
             store,
             clock,
+            http,
             reactors,
             channels,
             inputs,
@@ -101,6 +101,7 @@ impl Host {
             config: Arc::clone(&self.config),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
+            http: Arc::clone(&self.http),
             remotes: BTreeMap::new(),
             guests: BTreeMap::new(),
             guest_threads: self.slots.guest_threads(),
@@ -116,16 +117,12 @@ impl Host {
             let remote = remotes.get(name).ok_or_else(missing)?;
             let id = self.store.channel_id(name)?;
             let wake = Arc::new(Notify::new());
-            self.outlets.insert(id, Arc::clone(&wake));
-            let (messages, bytes) = self.store.outbox_size(id)?;
-            self.outbox.0 += messages.cast_signed();
-            self.outbox.1 += bytes.cast_signed();
+            let size = self.store.outbox_size(id)?;
             let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
             let inputs = self.to_self.clone();
-            self.senders.spawn(
-                Outlet { name: name.clone(), id, sink, store, clock, wake, inputs, signals: Arc::clone(&self.signals) }
-                    .run(),
-            );
+            let (signals, woken) = (Arc::clone(&self.signals), Arc::clone(&wake));
+            let outlet = Outlet { name: name.clone(), id, sink, store, clock, wake: woken, inputs, signals };
+            self.outlets.open(id, wake, size, outlet.run());
             let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
             let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
             let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();

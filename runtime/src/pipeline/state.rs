@@ -14,9 +14,9 @@ use bytes::Bytes;
 
 use crate::event::{ReactorId, Version};
 use crate::store::Store;
+use crate::world::StateView;
 
 use super::divide;
-use super::invoke::{Run, StateView};
 
 /// One reactor's state, with its uncommitted writes. This process is the only one that writes it.
 pub(super) struct ReactorState {
@@ -159,33 +159,5 @@ impl StateView for ReactorState {
             values.put(key, Entry { value, version, pending: false }, &self.room);
         }
         Ok(found)
-    }
-}
-
-/// State as a run sees it that goes ahead of the lane's own pace: with what the runs before it will have written.
-pub(super) struct Ahead {
-    state: Arc<ReactorState>,
-    written: Mutex<HashMap<String, (Option<Bytes>, Version)>>,
-}
-
-impl Ahead {
-    pub(super) fn new(state: Arc<ReactorState>) -> Self {
-        Self { state, written: Mutex::default() }
-    }
-
-    /// Shows what a run wrote, whose commit will have this number.
-    pub(super) fn show(&self, run: &Run, number: Version) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.extend(run.writes.iter().map(|(key, value)| (key.clone(), (value.clone(), number))));
-    }
-}
-
-impl StateView for Ahead {
-    fn get(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>> {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-        match written {
-            Some((value, number)) => Ok(value.map(|value| (value, number))),
-            None => self.state.get(key),
-        }
     }
 }

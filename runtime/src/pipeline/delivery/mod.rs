@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Origin, Version};
 use crate::store::Target;
+use crate::world::World;
 
 use super::intake::Candidate;
-use super::invoke::{Call, StateView};
+use super::invoke::Call;
 use super::report::AttemptReport;
 use super::schedule::{Again, Ticket};
 use super::signal::trace::Span;
@@ -156,7 +157,7 @@ impl Delivery {
     }
 
     /// What its guest is called with at the next attempt.
-    pub(super) fn call(&self, max_attempts: u32, state: Arc<dyn StateView>) -> Call {
-        Call { event: Arc::clone(&self.event), identity: self.identity, attempt: self.attempt(), max_attempts, state }
+    pub(super) fn call(&self, max_attempts: u32, world: Arc<dyn World>) -> Call {
+        Call { event: Arc::clone(&self.event), identity: self.identity, attempt: self.attempt(), max_attempts, world }
     }
 }

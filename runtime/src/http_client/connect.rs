@@ -15,10 +15,10 @@ use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::address::is_public;
-use super::body::Sent;
+use crate::world::HttpBody;
 
 /// Sends requests, and keeps connections for the next ones.
-pub(super) type HttpClient = Client<HttpsConnector<HttpConnector<Resolver>>, Sent>;
+pub(super) type Connections = Client<HttpsConnector<HttpConnector<Resolver>>, HttpBody>;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ const IDLE_EACH: usize = 6;
 pub(super) struct Prohibited(String);
 
 /// A client whose connections go to checked addresses only, with the system's certificates and without proxies.
-pub(super) fn client() -> anyhow::Result<HttpClient> {
+pub(super) fn connections() -> anyhow::Result<Connections> {
     let mut tcp = HttpConnector::new_with_resolver(Resolver);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
