@@ -1,5 +1,7 @@
 //! Requests by HTTP, to the origins that the reactor's table grants.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::fmt;
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 //! how soon the example flow is up. Prints figures; asserts nothing.
 //!
 //! Options: `--modules N`; `--smoke` for a few, to see that it runs.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
 #[allow(dead_code, reason = "each program uses its part of it")]

@@ -4,6 +4,7 @@
 //!
 //! Options: `--events N`; `--of NAME` for one of `subscriptions`, `ledger`, `log`, `retries`; `--smoke` for a
 //! thousandth of everything, to see that it runs.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
 #[allow(dead_code, reason = "each program uses its part of it")]
@@ -182,8 +183,7 @@ fn end(store: &SqliteStore, deliveries: std::ops::Range<u64>, ending: &Ending) {
         attempt: 1,
         after: None,
         reads: Vec::new(),
-        writes: Vec::new(),
-        emits: Vec::new(),
+        effects: Vec::new(),
         ending: ending.clone(),
         note: None,
         now,

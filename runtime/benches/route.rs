@@ -1,4 +1,5 @@
 //! Prints what routing costs, beside the number of reactors: nanoseconds per event.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -6,7 +7,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reactor_runtime::config::model::{Allow, DeadLetterPolicy, DedupPolicy, Jitter, ReactorConfig, RetryPolicy};
+use reactor_runtime::backoff::Backoff;
+use reactor_runtime::config::model::{Allow, DeadLetterPolicy, DedupPolicy, ReactorConfig, RetryPolicy};
 use reactor_runtime::event::{Event, ReactorId};
 use reactor_runtime::pipeline::route::Routes;
 use reactor_runtime::subscription::{Condition, Filter, Pointer, Scalar, TypePattern};
@@ -102,14 +104,7 @@ fn reactor(on: &str, tenant: Option<String>, ordered: bool) -> ReactorConfig {
         allow: Allow::default(),
         config: std::collections::BTreeMap::new(),
         breaker: None,
-        retry: RetryPolicy {
-            max_attempts: 1,
-            initial: Duration::ZERO,
-            factor: 1.0,
-            max: Duration::ZERO,
-            jitter: Jitter::None,
-            max_age: Duration::ZERO,
-        },
+        retry: RetryPolicy { max_attempts: 1, backoff: Backoff::NONE, max_age: Duration::ZERO },
         dedup: DedupPolicy { window: Duration::ZERO, key: None, off: false },
         dead_letter: DeadLetterPolicy::default(),
     }

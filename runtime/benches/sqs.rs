@@ -8,6 +8,7 @@
 //!
 //! Options: `--messages N`, `--loops N` (receivers at once), `--rounds N`, `--away MS`; `--smoke` for a few messages, to
 //! see that it runs.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
 mod distance;

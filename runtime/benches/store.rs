@@ -1,4 +1,5 @@
 //! What an event costs the store: `cargo xtask bench store`. `--smoke`: little of it, to see that it runs.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, reason = "a bench prints")]
 #![allow(clippy::unwrap_used, reason = "a bench stops at the first error")]
 
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reactor_runtime::event::{ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version};
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::store::{Admission, Admitted, Commit, Committed, Ending, NewDelivery, Place, Store};
+use reactor_runtime::store::{Admission, Admitted, Commit, Committed, Effect, Ending, NewDelivery, Place, Store};
 
 const BATCH: usize = 256;
 const BODY: usize = 500;
@@ -92,8 +93,7 @@ impl Bench {
                 attempt: 1,
                 after: None,
                 reads: Vec::new(),
-                writes: if state { vec![(key, Some(vec![b'v'; 100].into()))] } else { Vec::new() },
-                emits: Vec::new(),
+                effects: if state { vec![Effect::Set { key, value: vec![b'v'; 100].into() }] } else { Vec::new() },
                 ending: Ending::Done,
                 note: None,
                 now: HostTime(1),

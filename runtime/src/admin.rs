@@ -6,6 +6,8 @@
 //! Clients that are silent, or never read their answer, must not keep others from asking whether the host is well. So every
 //! connection is accepted at once and has a time limit as a whole, and where there are too many, the oldest goes.
 
+#![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -3,8 +3,9 @@
 //!
 //! In reading order:
 //!
-//! - [`event`], [`subscription`], [`clock`]: the nouns, without I/O. An [`event::Event`] is what happened, a delivery is
-//!   one event on its way to one reactor, an attempt is one run of it.
+//! - [`event`], [`effect`], [`subscription`], [`clock`], [`backoff`]: the nouns, without I/O. An [`event::Event`] is what
+//!   happened, a delivery is one event on its way to one reactor, an attempt is one run of it, and an [`effect::Effect`] is
+//!   what a run wants to happen.
 //! - [`world`]: all that a run can learn from its host, as a trait.
 //! - [`config`]: `reactors.toml`, what the file says turned into what the program needs.
 //! - [`pipeline`]: the way of an event, one file a step: decode, route, admit, claim, invoke, judge, commit, settle.
@@ -23,10 +24,12 @@
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see cli::say")]
 
 pub mod attribute;
+pub mod effect;
 pub mod event;
 pub mod identity;
 pub mod subscription;
 
+pub mod backoff;
 pub mod clock;
 
 pub mod world;

@@ -3,6 +3,8 @@
 //! An attempt is a span of kind "consumer". Its parent is the event's trace context; an event that has none belongs to a
 //! trace whose id is a hash of the correlation id, so that one trace spans the flow whoever began it.
 
+#![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
+
 use std::pin::Pin;
 use std::time::Duration;
 

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reactor_runtime::backoff::{Backoff, Jitter};
 use reactor_runtime::config::model::{
-    BreakerPolicy, ChannelKind, Config, Format, Jitter, OnExhausted, RawField, RetryPolicy, Settle, Unrouted,
+    BreakerPolicy, ChannelKind, Config, Format, OnExhausted, RawField, RetryPolicy, Settle, Unrouted,
 };
 use reactor_runtime::config::units::{parse_duration, parse_size};
 use reactor_runtime::config::{self, Loaded, Problem, Problems, Written};
@@ -94,14 +95,11 @@ fn reactor() {
     assert_eq!(guest, expected);
     let retry = RetryPolicy {
         max_attempts: 7,
-        initial: Duration::from_millis(250),
-        factor: 1.5,
-        max: seconds(90),
-        jitter: Jitter::Equal,
+        backoff: Backoff::try_new(Duration::from_millis(250), seconds(90), 1.5, Jitter::Equal).expect("valid bounds"),
         max_age: seconds(5_400),
     };
     assert_eq!(inventory.retry, retry);
-    let breaker = BreakerPolicy { failures: 20, initial: seconds(2), max: seconds(30) };
+    let breaker = BreakerPolicy { failures: 20, backoff: Backoff::doubling(seconds(2), seconds(30), Jitter::None) };
     assert_eq!(inventory.breaker, Some(breaker));
     assert_eq!(inventory.dedup.window, seconds(20 * 86_400));
     assert_eq!(inventory.dedup.key.as_ref().map(|pointer| pointer.text.as_str()), Some("/data/orderId"));

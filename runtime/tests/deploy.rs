@@ -1,5 +1,7 @@
 //! New modules and configurations under a running host, and the breaker: guests in Rust in place of the sandbox.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use reactor_runtime::config::model::Config;
 use reactor_runtime::event::{Message, Outcome, Version};
 use reactor_runtime::pipeline::deployment::Deployment;
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
-use reactor_runtime::pipeline::invoke::{Call, Guest, Run, Usage};
+use reactor_runtime::pipeline::invoke::{Call, Effect, Guest, Run};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{DeadFilter, ReactorStats, Store, StoreError};
@@ -41,14 +43,10 @@ fn guest(name: &'static str, run: Behaviour) -> Arc<dyn Guest> {
     Arc::new(Native(name, run))
 }
 
-fn ended(outcome: Outcome) -> Run {
-    Run { outcome, reads: Vec::new(), writes: Vec::new(), emits: Vec::new(), usage: Usage::default() }
-}
-
 fn always(outcome: Outcome) -> Behaviour {
     Arc::new(move |_| {
         let outcome = outcome.clone();
-        Box::pin(async move { ended(outcome) })
+        Box::pin(async move { Run::ended(outcome) })
     })
 }
 
@@ -65,8 +63,8 @@ fn counting() -> Behaviour {
                 (String::from_utf8_lossy(&value).parse::<u64>().expect("a number"), version)
             });
             tokio::task::yield_now().await;
-            let writes = vec![("n".to_owned(), Some((before + 1).to_string().into()))];
-            Run { reads: vec![("n".to_owned(), version)], writes, ..ended(Outcome::Done) }
+            let effects = vec![Effect::Set { key: "n".to_owned(), value: (before + 1).to_string().into() }];
+            Run { reads: vec![("n".to_owned(), version)], effects, ..Run::ended(Outcome::Done) }
         })
     })
 }
@@ -164,7 +162,7 @@ async fn an_attempt_ends_with_the_module_it_began_with_while_the_next_ones_run_t
         Box::pin(async move {
             begun.notify_one();
             released.notified().await;
-            ended(Outcome::Reject { reason: "as the old one does".into() })
+            Run::ended(Outcome::Reject { reason: "as the old one does".into() })
         })
     });
     let world = World::start(Arc::new(MemoryStore::new(256)), &text, vec![("r", guest("one", slow))]).await;
@@ -269,7 +267,7 @@ impl Outage {
         let run = move |_| -> BoxFuture<'static, Run> {
             runs.fetch_add(1, Ordering::SeqCst);
             let outcome = if down.load(Ordering::SeqCst) { retry() } else { Outcome::Done };
-            Box::pin(async move { ended(outcome) })
+            Box::pin(async move { Run::ended(outcome) })
         };
         guest("outage", Arc::new(run))
     }
@@ -328,7 +326,7 @@ async fn no_more_run_at_once_than_may() {
             seen.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             tokio::task::yield_now().await;
             running.fetch_sub(1, Ordering::SeqCst);
-            ended(Outcome::Done)
+            Run::ended(Outcome::Done)
         })
     });
     let world = World::start(Arc::new(MemoryStore::new(256)), &text, vec![("r", guest("counting", counting))]).await;

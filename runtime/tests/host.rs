@@ -1,5 +1,7 @@
 //! The host with a guest in Rust in place of the sandbox: what no policy, crash or race may break.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use reactor_runtime::clock::SystemClock;
 use reactor_runtime::config;
 use reactor_runtime::event::{Message, Outcome, Version};
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
-use reactor_runtime::pipeline::invoke::{Call, Guest, Run, Usage};
+use reactor_runtime::pipeline::invoke::{Call, Effect, Guest, Run};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{AttemptEnd, AttemptsOf, DeadFilter, ReactorStats, Store, StoreError};
@@ -44,10 +46,6 @@ where
     }
 }
 
-fn ended(outcome: Outcome) -> Run {
-    Run { outcome, reads: Vec::new(), writes: Vec::new(), emits: Vec::new(), usage: Usage::default() }
-}
-
 /// Reads a key, waits a little, and writes it with something appended.
 async fn append(call: Call, key: &str, text: String) -> Run {
     let found = call.world.state(key).expect("the state can be read");
@@ -55,7 +53,7 @@ async fn append(call: Call, key: &str, text: String) -> Run {
     tokio::task::yield_now().await;
     let after = [&before[..], text.as_bytes()].concat();
     let (key, reads) = (key.to_owned(), vec![(key.to_owned(), version)]);
-    Run { reads, writes: vec![(key, Some(after.into()))], ..ended(Outcome::Done) }
+    Run { reads, effects: vec![Effect::Set { key, value: after.into() }], ..Run::ended(Outcome::Done) }
 }
 
 /// Publishes events with this data and runs a host on them until it is idle, or until it is told otherwise.
@@ -150,7 +148,7 @@ async fn a_lane_keeps_its_order_through_failures() {
                 let (lane, n) = (&data["lane"], data["n"].as_u64().expect("a number"));
                 // Every fifth fails at its first attempt, every fifteenth at its second, too.
                 if (n % 5 == 0 && call.attempt == 1) || (n % 15 == 0 && call.attempt == 2) {
-                    return ended(Outcome::Retry { reason: "not yet".into(), after: None });
+                    return Run::ended(Outcome::Retry { reason: "not yet".into(), after: None });
                 }
                 let key = format!("lane{lane}");
                 append(call, &key, format!("{n} ")).await
@@ -234,7 +232,7 @@ async fn a_task_that_panics_is_an_attempt_and_not_the_end() {
         .until_idle(|call| {
             Box::pin(async move {
                 assert_ne!(&call.event.data[..], b"4", "a bug of the host");
-                ended(Outcome::Done)
+                Run::ended(Outcome::Done)
             })
         })
         .await;
@@ -255,7 +253,7 @@ async fn a_drain_gives_up_what_outlasts_it_and_counts_no_attempt() {
             seen.fetch_add(1, Ordering::SeqCst);
             Box::pin(async {
                 tokio::time::sleep(Duration::from_secs(600)).await;
-                ended(Outcome::Done)
+                Run::ended(Outcome::Done)
             })
         })
         .await;
@@ -270,7 +268,7 @@ async fn a_drain_gives_up_what_outlasts_it_and_counts_no_attempt() {
     let counts = bench
         .until_idle(|call| {
             assert_eq!(call.attempt, 1, "a run that was given up is no attempt");
-            Box::pin(async { ended(Outcome::Done) })
+            Box::pin(async { Run::ended(Outcome::Done) })
         })
         .await;
     assert_eq!((counts.done, counts.retried), (3, 0));

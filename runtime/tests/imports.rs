@@ -39,6 +39,7 @@ fn the_pipeline_is_not_known_to_what_it_stands_on() {
     let names = siblings(&names(&sources()), "");
     assert!(names["pipeline"].contains("config") && names["wasm"].contains("pipeline"), "{names:?}");
     for below in [
+        "effect",
         "event",
         "identity",
         "json",

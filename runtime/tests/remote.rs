@@ -1,5 +1,7 @@
 //! The host on channels outside, with a queue in memory in their place: leases, settling, order, the outbox.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +18,7 @@ use reactor_runtime::event::{Message, Outcome};
 use reactor_runtime::pipeline::deployment::Deployment;
 use reactor_runtime::pipeline::forward::{DEAD_LETTER_ATTRIBUTE, sent_back};
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
-use reactor_runtime::pipeline::invoke::{Call, Emit, Guest, Run, Usage};
+use reactor_runtime::pipeline::invoke::{Call, Effect, Emit, Guest, Run};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::{DeadFilter, ReactorStats, Request, Store};
 use reactor_runtime::world::NoHttp;
@@ -246,15 +248,15 @@ where
     F: Fn(Call) -> BoxFuture<'static, Outcome> + Send + Sync + 'static,
 {
     fn run(&self, call: Call) -> BoxFuture<'static, Run> {
-        let emits = match serde_json::from_slice::<serde_json::Value>(&call.event.data) {
+        let effects = match serde_json::from_slice::<serde_json::Value>(&call.event.data) {
             Ok(data) if data["emit"] == true => vec![emit(&data)],
             _ => Vec::new(),
         };
         let outcome = (self.0)(call);
         Box::pin(async move {
             let outcome = outcome.await;
-            let emits = if outcome == Outcome::Done { emits } else { Vec::new() };
-            Run { outcome, reads: Vec::new(), writes: Vec::new(), emits, usage: Usage::default() }
+            let effects = if outcome == Outcome::Done { effects } else { Vec::new() };
+            Run { effects, ..Run::ended(outcome) }
         })
     }
 
@@ -263,16 +265,16 @@ where
     }
 }
 
-fn emit(data: &serde_json::Value) -> Emit {
-    Emit {
-        channel: "out".into(),
+fn emit(data: &serde_json::Value) -> Effect {
+    let message = Emit {
         event_type: "emitted".into(),
         version: 1,
         subject: None,
         partition_key: data["group"].as_str().map(str::to_owned),
         content_type: "application/json".into(),
         data: data.to_string().into(),
-    }
+    };
+    Effect::Put { target: "out".into(), message }
 }
 
 /// What a guest is made of.

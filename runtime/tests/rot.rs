@@ -2,6 +2,7 @@
 //!
 //! `REACTOR_FLIPS=200 cargo test --package reactor-runtime --test rot -- --nocapture` flips so many bits in each file and
 //! prints what became of them. `REACTOR_SEED` repeats a run.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 use reactor_runtime::event::{DeliveryId, Offset};
 use reactor_runtime::store::conformance::{DAY, Fixture, at, message, wait};
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore, accept_loss, verify};
-use reactor_runtime::store::{Commit, Committed, DeadFilter, Place, Request, Store, StoreError, Upkeep};
+use reactor_runtime::store::{Commit, Committed, DeadFilter, Effect, Place, Request, Store, StoreError, Upkeep};
 use tempfile::{TempDir, tempdir};
 
 /// What a program does that a store serves.
@@ -71,8 +72,9 @@ fn work(store: &SqliteStore, from: u64, count: u64, random: &mut StdRng) {
         store.mark(&[(0, Some((id, 1)))]).unwrap();
         let commit = if number % 7 == 3 { f.died(number + 1, id, f.letter(number)) } else { f.done(number + 1, id) };
         let value = body.as_bytes()[..size.min(2_000)].to_vec();
-        let writes = vec![(format!("key-{}", random.random_range(0..KEYS)), Some(value.into()))];
-        assert_eq!(f.commit(Commit { writes, ..commit }), Committed::Applied);
+        let key = format!("key-{}", random.random_range(0..KEYS));
+        let effects = vec![Effect::Set { key, value: value.into() }];
+        assert_eq!(f.commit(Commit { effects, ..commit }), Committed::Applied);
         store.mark(&[(0, None)]).unwrap();
     }
     // An admission is not durable; all that comes before something durable is.

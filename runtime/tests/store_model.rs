@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use reactor_runtime::event::{ChannelId, DeliveryId, HostTime, Offset, Origin, ReactorId, Version};
-use reactor_runtime::store::conformance::{key, message, record, wait};
+use reactor_runtime::store::conformance::{key, message, put, record, wait, write};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
 use reactor_runtime::store::{
@@ -164,16 +164,17 @@ fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
     let ending = match change.ending % 8 {
         0..4 => Ending::Done,
         4..6 => Ending::Wait { due: HostTime(memo.now().0 + u64::from(change.ending)), record: record(attempt), hold },
-        other => Ending::Dead {
-            letter: letter(change.ending, Some(reactor), other == 7),
-            forward: if change.emit {
-                vec![(Target::Log(ChannelId(2)), message("dead")), (Target::Outbox(ChannelId(2)), message("out"))]
-            } else {
-                Vec::new()
-            },
-            hold,
-        },
+        other => Ending::Dead { letter: letter(change.ending, Some(reactor), other == 7), hold },
     };
+    let number = memo.number.to_string();
+    let written = change.write.map(|(name, set)| write(&format!("k{name}"), set.then_some(number.as_str())));
+    let mut effects: Vec<_> = written.into_iter().collect();
+    if change.emit {
+        effects.push(put(Target::Log(ChannelId(1)), &number));
+        if matches!(ending, Ending::Dead { .. }) {
+            effects.extend([put(Target::Log(ChannelId(2)), "dead"), put(Target::Outbox(ChannelId(2)), "out")]);
+        }
+    }
     Commit {
         number: Version(memo.number),
         delivery,
@@ -181,16 +182,7 @@ fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
         attempt: change.attempt.map_or(attempt, u32::from),
         after: change.after.map(|back| Version(memo.number.saturating_sub(u64::from(back)))),
         reads: read.into_iter().collect(),
-        writes: change
-            .write
-            .map(|(name, set)| (format!("k{name}"), set.then(|| memo.number.to_string().into())))
-            .into_iter()
-            .collect(),
-        emits: if change.emit {
-            vec![(Target::Log(ChannelId(1)), message(&memo.number.to_string()))]
-        } else {
-            Vec::new()
-        },
+        effects,
         ending,
         note: None,
         now: memo.now(),

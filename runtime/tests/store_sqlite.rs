@@ -1,4 +1,5 @@
 //! What only a store on a disk can get wrong.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
 use std::fs;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reactor_runtime::event::{Event, Fault, Identity, Outcome};
-use reactor_runtime::pipeline::invoke::{Call, Run};
+use reactor_runtime::pipeline::invoke::{Call, Effect, Run};
 use reactor_runtime::wasm::LoadedModule;
 use reactor_runtime::world::{HttpError, World};
 use serde_json::{Value, json};
@@ -63,14 +63,24 @@ async fn twice(name: &str, event: &Event, http: &str) -> (Run, Tape) {
     (first, tape)
 }
 
+/// The value of the first key that a run set.
+fn value(run: &Run) -> &[u8] {
+    run.effects.iter().find_map(|effect| effect.write()?.1).unwrap()
+}
+
+/// How many events a run emitted.
+fn puts(run: &Run) -> usize {
+    run.effects.iter().filter(|effect| effect.put().is_some()).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn state_that_is_not_there_any_more_is_read_again() {
     let (run, tape) = twice("guest-tally", &event("added", &json!({ "account": "a", "amount": 5 })), "").await;
     assert_eq!(run.outcome, Outcome::Done);
-    assert_eq!(run.writes, [("a".to_owned(), Some(Bytes::from_static(b"105")))]);
+    assert_eq!(run.effects, [Effect::Set { key: "a".to_owned(), value: Bytes::from_static(b"105") }]);
     assert_eq!(tape.questions(), [Question::State("a".to_owned())]);
     let (run, tape) = twice("guest-seen", &event("seen", &json!({ "n": 1 })), "").await;
-    assert_eq!((run.outcome, run.writes.len()), (Outcome::Done, 2));
+    assert_eq!((run.outcome, run.effects.len()), (Outcome::Done, 2));
     assert_eq!(tape.questions(), [Question::State("count".to_owned())]);
 }
 
@@ -79,8 +89,8 @@ async fn every_way_to_end_is_the_same_again() {
     for (mood, key) in [("ok", None), ("retry", None), ("reject", Some("k")), ("panic", Some("k")), ("emit", None)] {
         let (run, tape) = twice("guest-moody", &event("mood", &json!({ "do": mood, "key": key })), "").await;
         match mood {
-            "ok" => assert_eq!((run.outcome, run.emits.len()), (Outcome::Done, 0)),
-            "emit" => assert_eq!((run.outcome, run.emits.len()), (Outcome::Done, 1)),
+            "ok" => assert_eq!((run.outcome.clone(), puts(&run)), (Outcome::Done, 0)),
+            "emit" => assert_eq!((run.outcome.clone(), puts(&run)), (Outcome::Done, 1)),
             "retry" => assert!(matches!(run.outcome, Outcome::Retry { .. }), "{run:?}"),
             "reject" => assert!(matches!(run.outcome, Outcome::Reject { .. }), "{run:?}"),
             _ => assert!(matches!(run.outcome, Outcome::Fault { fault: Fault::Trap, .. }), "{run:?}"),
@@ -94,7 +104,7 @@ async fn every_way_to_end_is_the_same_again() {
 async fn a_program_under_wasi_asks_its_world_and_nothing_else() {
     let (run, tape) = twice("guest-wasi", &event("look", &json!({})), "").await;
     assert_eq!(run.outcome, Outcome::Done);
-    let seen = run.writes[0].1.as_deref().unwrap();
+    let seen = value(&run);
     let env = json!([["greeting", "hello"], ["number", "7"]]);
     // The clock that the SDK reads and that of WASI are one, far from this machine's: see `guests::live`.
     let expected = json!([true, 2, env, ["guest-wasi"], true, 0, true]);
@@ -122,7 +132,7 @@ async fn requests_are_answered_again_after_the_server_is_gone() {
     let recorded = Arc::new(Recorded::new(Arc::new(live())));
     let first = run(&Guests::new().load("guest-caller", &origin), &event, recorded.clone()).await;
     assert_eq!(first.outcome, Outcome::Done);
-    let came: Vec<String> = serde_json::from_slice(first.writes[0].1.as_deref().unwrap()).unwrap();
+    let came: Vec<String> = serde_json::from_slice(value(&first)).unwrap();
     assert_eq!(came[..2], ["200 one, two", "201 5000"]);
     assert!(came[2].starts_with("failed:") && came[3].starts_with("denied:"), "{came:?}");
     assert_eq!(server.answered(), 3);

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the built program, the built guests, and a folder of their own for each test.
 //!
 //! Everything here panics with a clear message where something is missing: a test that cannot run has to fail.
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is test code")]
 
 pub mod fake_sqs;

@@ -1,5 +1,7 @@
 //! kill -9 at random moments: every accepted event is done exactly once afterwards.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reactor_tests::{Sandbox, added, counts, mood};

@@ -1,5 +1,7 @@
 //! A queue that misbehaves in every way it can: the host neither loses nor repeats anything, and neither ends nor spins.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::time::{Duration, Instant};
 
 use reactor_tests::fake_sqs::{FakeSqs, Fault, Rule};

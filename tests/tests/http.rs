@@ -1,5 +1,7 @@
 //! Requests that a module sends: where they may go, what the host adds to them, and what ends them.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

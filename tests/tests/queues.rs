@@ -1,5 +1,7 @@
 //! SQS and SNS on LocalStack: what a person who runs the program on AWS relies on.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

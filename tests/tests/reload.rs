@@ -1,5 +1,7 @@
 //! Deploys under a running `reactor up`: rebuilt modules, broken ones, and a changed configuration.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::fs;
 use std::time::{Duration, SystemTime};
 

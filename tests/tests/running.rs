@@ -1,5 +1,7 @@
 //! A host that runs while others publish, redrive and drop, and that is stopped and started again.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 use std::time::{Duration, Instant};
 
 use reactor_tests::{Sandbox, added, counts, mood, wait_until};

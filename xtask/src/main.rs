@@ -1,5 +1,7 @@
 //! `cargo xtask demo|test|localstack|bench`: everything a fresh machine needs, in one command each.
 
+#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+
 mod bench;
 mod demo;
 mod emulator;

@@ -18,9 +18,11 @@ use super::{BATCH, Subject, histogram, record, rig};
 use crate::clock::SystemClock;
 use crate::event::{ChannelId, DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
 use crate::pipeline::decode::{Decoded, Settings, decode};
-use crate::pipeline::invoke::{Call, Run};
+use crate::pipeline::invoke::{self, Call, Run};
 use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{Admission, Admitted, AttemptNote, Commit, Committed, Ending, NewDelivery, Place, Store, Target};
+use crate::store::{
+    Admission, Admitted, AttemptNote, Commit, Committed, Effect, Ending, NewDelivery, Place, Store, Target,
+};
 use crate::world::{Live, NoHttp, StateView};
 
 /// How long an fsync of 4 KiB takes in a folder.
@@ -52,7 +54,7 @@ impl StateView for State {
 impl State {
     fn keep(&self, run: &Run) {
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in &run.writes {
+        for (key, value) in run.effects.iter().filter_map(invoke::Effect::write) {
             match value {
                 Some(value) => drop(values.insert(key.clone(), (value.clone(), Version(1)))),
                 None => drop(values.remove(key)),
@@ -271,8 +273,8 @@ struct Rows<'r> {
 impl<'r> Rows<'r> {
     fn new(store: &dyn Store, runs: &'r [Run], note: Option<AttemptNote>) -> anyhow::Result<Self> {
         let mut targets = BTreeMap::new();
-        for emit in runs.iter().flat_map(|run| &run.emits) {
-            targets.insert(emit.channel.clone(), Target::Log(store.channel_id(&emit.channel)?));
+        for (channel, _) in runs.iter().flat_map(|run| &run.effects).filter_map(invoke::Effect::put) {
+            targets.insert(channel.clone(), Target::Log(store.channel_id(channel)?));
         }
         Ok(Self { runs, targets, versions: HashMap::new(), number: 0, note })
     }
@@ -283,7 +285,7 @@ impl<'r> Rows<'r> {
         let number = Version(self.number);
         let version = |key: &String| self.versions.get(key.as_str()).copied().unwrap_or(Version(0));
         let reads = run.reads.iter().map(|(key, _)| (key.clone(), version(key))).collect();
-        for (key, value) in &run.writes {
+        for (key, value) in run.effects.iter().filter_map(invoke::Effect::write) {
             let _ = match value {
                 Some(_) => self.versions.insert(key, number),
                 None => self.versions.remove(key.as_str()),
@@ -291,7 +293,14 @@ impl<'r> Rows<'r> {
         }
         // The envelope of an emitted event has about as many bytes again as a short payload.
         let message = |data: &Bytes| Message::from_body([&data[..], &[b'x'; 300]].concat());
-        let emits = run.emits.iter().map(|emit| (self.targets[&emit.channel], message(&emit.data))).collect();
+        let effect = |effect: &invoke::Effect| match effect {
+            invoke::Effect::Set { key, value } => Effect::Set { key: key.clone(), value: value.clone() },
+            invoke::Effect::Delete { key } => Effect::Delete { key: key.clone() },
+            invoke::Effect::Put { target, message: emit } => {
+                Effect::Put { target: self.targets[target], message: message(&emit.data) }
+            }
+        };
+        let effects = run.effects.iter().map(effect).collect();
         Commit {
             number,
             delivery,
@@ -299,8 +308,7 @@ impl<'r> Rows<'r> {
             attempt: 1,
             after: None,
             reads,
-            writes: run.writes.clone(),
-            emits,
+            effects,
             ending: Ending::Done,
             note: self.note.clone(),
             now: HostTime(1),

@@ -1,6 +1,8 @@
 //! What an event costs on this machine, and what it could cost at least: one reactor under load, and beside it, in the
 //! same run, the store alone, the sandbox alone and the disk alone.
 
+#![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
+
 mod limits;
 mod load;
 pub mod meter;

@@ -9,17 +9,17 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
 
 use super::{ChannelError, MAX_BATCH, Receipt, Result, Source, Trouble};
+use crate::backoff::{Backoff, Jitter};
+use crate::clock::{Alarm, Clock, Moment};
 
 /// Calls under way at once.
 const MAX_CALLS: usize = 16;
 /// How long a batch that is not full waits for more.
 const LINGER: Duration = Duration::from_millis(5);
-/// Delay after the first failure; doubles up to the longest.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// Delays after failures.
+const RETRY: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(10), Jitter::Equal);
 /// While every call fails, one is made at least so often: a lease that can be renewed again must not wait.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
@@ -31,13 +31,13 @@ pub struct Ack<T> {
     /// For how much longer it is leased; meaningless where it is deleted.
     pub lease: Duration,
     /// After this it is not worth trying any more.
-    pub until: Instant,
+    pub until: Moment,
     /// The caller's own name for it.
     pub tag: T,
 }
 
 /// What became of it: when the last call was made, and how that ended.
-pub type Report<T> = (T, Instant, Result<()>);
+pub type Report<T> = (T, Moment, Result<()>);
 
 /// Which of the two things a task does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +52,11 @@ struct Entry<T> {
     ack: Ack<T>,
     tries: u32,
     /// Not before then.
-    at: Instant,
+    at: Moment,
 }
 
 /// A call under way: what it is about, when it was made, and the answers.
-type Call<T> = BoxFuture<'static, (Vec<Entry<T>>, Instant, Vec<Result<()>>)>;
+type Call<T> = BoxFuture<'static, (Vec<Entry<T>>, Moment, Vec<Result<()>>)>;
 
 /// Works until the sender is gone and everything is done. Every acknowledgement is reported once.
 pub async fn acknowledge<T: Send + Clone + 'static>(
@@ -64,14 +64,16 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
     what: What,
     mut acks: mpsc::UnboundedReceiver<Ack<T>>,
     report: impl Fn(Report<T>) + Send,
+    clock: Arc<dyn Clock>,
 ) {
+    let mut alarm = Alarm::new(Arc::clone(&clock));
     let (mut queue, mut later) = (VecDeque::new(), Vec::<Entry<T>>::new());
     let mut calls = FuturesUnordered::<Call<T>>::new();
     let (mut open, mut buffer) = (true, Vec::new());
     // Whole calls that failed in a row, and until when nothing new is tried: one at a time, or thousands would.
-    let (mut failures, mut resume) = (0_u32, Instant::now());
+    let (mut failures, mut resume) = (0_u32, clock.now());
     while open || !queue.is_empty() || !later.is_empty() || !calls.is_empty() {
-        let now = Instant::now();
+        let now = clock.now();
         for entry in later.extract_if(.., |entry| entry.at <= now) {
             queue.push_back(entry);
         }
@@ -87,23 +89,25 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
         let most = if failures == 0 { MAX_CALLS } else { 1 };
         while calls.len() < most && resume <= now && ripe(&queue) {
             let batch: Vec<_> = queue.drain(..queue.len().min(MAX_BATCH)).collect();
-            calls.push(call(Arc::clone(&source), what, batch));
+            calls.push(call(Arc::clone(&source), what, batch, Arc::clone(&clock)));
         }
         let ripens = queue.front().filter(|_| calls.len() < most).map(|first| (first.at + LINGER).max(resume));
         let wake = later.iter().map(|entry| entry.at).chain(ripens).min();
         tokio::select! {
             received = acks.recv_many(&mut buffer, 256), if open => {
                 open = received > 0;
-                let at = Instant::now();
+                let at = clock.now();
                 queue.extend(buffer.drain(..).map(|ack| Entry { ack, tries: 0, at }));
             }
             Some((batch, sent, answers)) = calls.next(), if !calls.is_empty() => {
                 let failed = answers.iter().all(|answer| answer.as_ref().is_err_and(|error| !is_final(error.trouble)));
                 failures = if failed { failures.saturating_add(1) } else { 0 };
                 // The entries of a call are tried again together.
-                let at = Instant::now() + delay(batch.iter().map(|entry| entry.tries).max().unwrap_or(0));
+                let tries = batch.iter().map(|entry| entry.tries).max().unwrap_or(0);
+                let answered = clock.now();
+                let at = answered + RETRY.after(tries + 1, clock.random());
                 if failed {
-                    resume = Instant::now() + delay(failures - 1).min(PROBE_EVERY);
+                    resume = answered + RETRY.after(failures, clock.random()).min(PROBE_EVERY);
                 }
                 for (entry, answer) in batch.into_iter().zip(answers) {
                     match again(entry, answer, at) {
@@ -112,14 +116,19 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
                     }
                 }
             }
-            () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+            () = alarm.until(wake.unwrap_or(now)), if wake.is_some() => {}
         }
     }
 }
 
-fn call<T: Send + 'static>(source: Arc<dyn Source>, what: What, batch: Vec<Entry<T>>) -> Call<T> {
+fn call<T: Send + 'static>(
+    source: Arc<dyn Source>,
+    what: What,
+    batch: Vec<Entry<T>>,
+    clock: Arc<dyn Clock>,
+) -> Call<T> {
     Box::pin(async move {
-        let sent = Instant::now();
+        let sent = clock.now();
         let mut answers = match what {
             What::Delete => {
                 let receipts: Vec<_> = batch.iter().map(|entry| entry.ack.receipt.clone()).collect();
@@ -139,18 +148,13 @@ fn call<T: Send + 'static>(source: Arc<dyn Source>, what: What, batch: Vec<Entry
 }
 
 /// The entry, if it is to be tried again; else what to report.
-fn again<T>(mut entry: Entry<T>, answer: Result<()>, at: Instant) -> std::result::Result<Entry<T>, (T, Result<()>)> {
+fn again<T>(mut entry: Entry<T>, answer: Result<()>, at: Moment) -> std::result::Result<Entry<T>, (T, Result<()>)> {
     entry.at = at;
     entry.tries += 1;
     match answer {
         Err(error) if !is_final(error.trouble) && entry.at < entry.ack.until => Ok(entry),
         answer => Err((entry.ack.tag, answer)),
     }
-}
-
-fn delay(tries: u32) -> Duration {
-    let delay = FIRST_DELAY.saturating_mul(1 << tries.min(16)).min(LONGEST_DELAY);
-    delay.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }
 
 fn too_late() -> ChannelError {

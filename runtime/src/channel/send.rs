@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::time::Instant;
 
 use super::{ChannelError, MAX_BATCH, Sink, Trouble};
+use crate::backoff::{Backoff, Jitter};
+use crate::clock::{Clock, Moment};
 use crate::event::Message;
 
 /// Calls under way at once, where order does not matter.
 const MAX_CALLS: usize = 8;
 /// How long a message that cannot be sent is tried again.
 const PATIENCE: Duration = Duration::from_secs(30);
-const FIRST_DELAY: Duration = Duration::from_millis(200);
+const RETRY: Backoff = Backoff::doubling(Duration::from_millis(200), Duration::from_secs(5), Jitter::None);
 
 /// What became of messages.
 #[derive(Debug, Default)]
@@ -27,11 +28,11 @@ pub struct Sent {
 }
 
 /// Sends messages, in batches; what fails for now is tried again for half a minute.
-pub async fn send(sink: &dyn Sink, messages: &[Message]) -> Sent {
-    let until = Instant::now() + PATIENCE;
+pub async fn send(sink: &dyn Sink, messages: &[Message], clock: &dyn Clock) -> Sent {
+    let until = clock.now() + PATIENCE;
     let calls = if sink.is_ordered() { 1 } else { MAX_CALLS };
     let batches = (0..).step_by(MAX_BATCH).zip(messages.chunks(MAX_BATCH));
-    let batches = batches.map(|(first, batch)| send_batch(sink, first, batch, until));
+    let batches = batches.map(|(first, batch)| send_batch(sink, first, batch, until, clock));
     let mut answers = stream::iter(batches).buffered(calls);
     let mut sent = Sent::default();
     while let Some(batch) = answers.next().await {
@@ -46,10 +47,10 @@ pub async fn send(sink: &dyn Sink, messages: &[Message]) -> Sent {
     sent
 }
 
-async fn send_batch(sink: &dyn Sink, first: usize, batch: &[Message], until: Instant) -> Sent {
+async fn send_batch(sink: &dyn Sink, first: usize, batch: &[Message], until: Moment, clock: &dyn Clock) -> Sent {
     let mut sent = Sent::default();
     let (mut left, mut places) = (batch.to_vec(), (first..first + batch.len()).collect::<Vec<_>>());
-    let mut delay = FIRST_DELAY;
+    let mut failures = 0;
     loop {
         let answers = sink.send(&left).await;
         let (mut again, mut places_again) = (Vec::new(), Vec::new());
@@ -69,11 +70,12 @@ async fn send_batch(sink: &dyn Sink, first: usize, batch: &[Message], until: Ins
         }
         let hopeless =
             |error: &ChannelError| matches!(error.trouble, Trouble::Missing | Trouble::Denied | Trouble::Misconfigured);
-        if Instant::now() + delay > until || sent.failed.as_ref().is_some_and(hopeless) {
+        failures += 1;
+        let again_at = clock.now() + RETRY.after(failures, clock.random());
+        if again_at > until || sent.failed.as_ref().is_some_and(hopeless) {
             return sent;
         }
-        tokio::time::sleep(delay).await;
-        delay = (delay * 2).min(Duration::from_secs(5));
+        clock.sleep_until(again_at).await;
         (left, places) = (again, places_again);
     }
 }

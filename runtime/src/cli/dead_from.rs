@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::channel::aws::Aws;
 use crate::channel::send::send;
 use crate::channel::{self, ChannelError, MAX_BATCH, Receipt, Received, Remote, Sink, Source};
+use crate::clock::SystemClock;
 use crate::event::{Message, ReactorId};
 use crate::pipeline::forward::{Note, sent_back};
 use crate::store::{DeadFilter, Request, Store};
@@ -164,7 +165,7 @@ impl Run<'_> {
 }
 
 async fn first_error(sink: &dyn Sink, message: Message) -> Option<ChannelError> {
-    let sent = send(sink, &[message]).await;
+    let sent = send(sink, &[message], &SystemClock::default()).await;
     sent.failed.or_else(|| sent.refused.into_iter().next().map(|(_, error)| error))
 }
 

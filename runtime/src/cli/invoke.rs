@@ -13,7 +13,7 @@ use crate::clock::SystemClock;
 use crate::config::model::{ChannelConfig, ReactorConfig};
 use crate::event::{Event, Message, Outcome, ReactorId, Version};
 use crate::http_client::Client;
-use crate::pipeline::invoke::{Call, Emit, Run, emitted_id};
+use crate::pipeline::invoke::{Call, Effect, Emit, Run, emitted_id};
 use crate::pipeline::judge::describe;
 use crate::pipeline::reading::Reading;
 use crate::plain::{json, line};
@@ -183,14 +183,12 @@ fn warn_unless_wanted(reading: &Reading, channel: &ChannelConfig, reactor: &Reac
 /// What a run did, as one object.
 fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -> Value {
     let (code, error) = describe(&run.outcome);
-    let writes: Vec<_> = run
-        .writes
-        .iter()
-        .map(|(key, value)| json!({ "key": key, "value": value.as_ref().map(|value| shown(value)) }))
-        .collect();
-    let emit = |(index, emit): (u32, &Emit)| {
+    let writes = run.effects.iter().filter_map(Effect::write);
+    let writes: Vec<_> =
+        writes.map(|(key, value)| json!({ "key": key, "value": value.map(|value| shown(value)) })).collect();
+    let emit = |(index, (channel, emit)): (u32, (&String, &Emit))| {
         json!({
-            "channel": emit.channel,
+            "channel": channel,
             "eventId": id(index),
             "eventType": emit.event_type,
             "eventVersion": emit.version,
@@ -206,7 +204,7 @@ fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -
         "outcome": code,
         "reads": run.reads.iter().map(|(key, _)| key).collect::<Vec<_>>(),
         "writes": writes,
-        "emits": (0..).zip(&run.emits).map(emit).collect::<Vec<_>>(),
+        "emits": (0..).zip(run.effects.iter().filter_map(Effect::put)).map(emit).collect::<Vec<_>>(),
         "ms": run.usage.wall.as_secs_f64() * 1_000.0,
         "memory": run.usage.memory,
         "hostCalls": run.usage.host_calls,

@@ -2,6 +2,8 @@
 //!
 //! Data goes to stdout, talk to stderr.
 
+#![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
+
 /// Prints one line of data on stdout, whatever is in it.
 macro_rules! out {
     ($($words:tt)*) => { $crate::cli::print_as_is(&$crate::plain::line(&format!($($words)*))) };

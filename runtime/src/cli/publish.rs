@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::channel::Sink;
 use crate::channel::send::send;
+use crate::clock::SystemClock;
 use crate::config::model::ChannelConfig;
 use crate::event::{ChannelId, Message, SystemAttributes};
 use crate::pipeline::reading::Reading;
@@ -285,7 +286,7 @@ impl Batch<'_> {
                 self.report.last_offset = Some(first.0 + count - 1);
             }
             To::Outside(sink) => {
-                let sent = self.runtime.block_on(send(&**sink, &messages));
+                let sent = self.runtime.block_on(send(&**sink, &messages, &SystemClock::default()));
                 self.report.accepted += sent.accepted;
                 for (index, error) in sent.refused {
                     self.report.refused += 1;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::subscription::{Filter, Pointer, Rate, TypePattern};
 
 use super::{Located, Written};
@@ -292,39 +293,19 @@ pub struct Allow {
 pub struct RetryPolicy {
     /// Attempts in all, the first one included; at least 1.
     pub max_attempts: u32,
-    /// Delay before the second attempt.
-    pub initial: Duration,
-    /// Growth per attempt; at least 1.
-    pub factor: f64,
-    /// Longest delay.
-    pub max: Duration,
-    /// How delays are spread.
-    pub jitter: Jitter,
+    /// Delays before the attempts after the first.
+    pub backoff: Backoff,
     /// No attempt starts a back-off that would end later than this after the first.
     pub max_age: Duration,
 }
 
-/// How delays are spread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Jitter {
-    /// Uniform between zero and the delay.
-    #[default]
-    Full,
-    /// Half the delay, plus uniform up to the other half.
-    Equal,
-    /// The delay itself.
-    None,
-}
-
 /// When a reactor whose attempts keep failing is only probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BreakerPolicy {
     /// Transient failures in a row, of different deliveries, that open it; at least 2.
     pub failures: u32,
-    /// Pause before the first probe.
-    pub initial: Duration,
-    /// Longest pause between two probes; the pause doubles up to it.
-    pub max: Duration,
+    /// Pauses before the probes.
+    pub backoff: Backoff,
 }
 
 /// What counts as the same event, and for how long.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::backoff::{Backoff, Jitter};
 use crate::event::DEAD_LETTER_TYPE;
 
 use super::destination::{Channels, destination};
 use super::keys::{BREAKER, DEAD_LETTER, DEDUP, RETRY, misplaced};
-use super::model::{BreakerPolicy, DeadLetterPolicy, DedupPolicy, Jitter, OnExhausted, RetryPolicy};
+use super::model::{BreakerPolicy, DeadLetterPolicy, DedupPolicy, OnExhausted, RetryPolicy};
 use super::pointer;
 use super::reader::{Reader, Section};
 use super::route::Route;
@@ -18,38 +19,38 @@ const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 pub(super) fn retry(reader: &mut Reader<'_>, section: &Section<'_>) -> RetryPolicy {
-    let mut policy = RetryPolicy {
-        max_attempts: 5,
-        initial: SECOND,
-        factor: 2.0,
-        max: 100 * SECOND,
-        jitter: Jitter::Full,
-        max_age: DAY,
-    };
+    let default = Backoff::doubling(SECOND, 100 * SECOND, Jitter::Full);
+    let mut policy = RetryPolicy { max_attempts: 5, backoff: default, max_age: DAY };
     let Some(table) = reader.table(section, "retry") else { return policy };
     misplaced(reader, &table, RETRY);
     let initial = reader.duration(&table, "initial", Duration::ZERO..=12 * HOUR);
     let jitter = [("full", Jitter::Full), ("equal", Jitter::Equal), ("none", Jitter::None)];
     let attempts = reader.integer(&table, "max-attempts", 1..=1_000);
     policy.max_attempts = attempts.map_or(policy.max_attempts, |attempts| attempts as u32);
-    policy.factor = reader.number(&table, "factor", 1.0..=100.0).unwrap_or(policy.factor);
-    policy.jitter = reader.choice(&table, "jitter", &jitter).unwrap_or(policy.jitter);
+    let factor = reader.number(&table, "factor", 1.0..=100.0).unwrap_or(2.0);
+    let jitter = reader.choice(&table, "jitter", &jitter).unwrap_or_default();
     policy.max_age = reader.duration(&table, "max-age", SECOND..=YEAR).unwrap_or(policy.max_age);
     let max = reader.duration(&table, "max", Duration::ZERO..=12 * HOUR);
     // Only one of the two may be written, and the other is then made to fit.
-    policy.initial = initial.unwrap_or(policy.initial.min(max.unwrap_or(policy.initial)));
-    policy.max = max.unwrap_or(policy.max.max(policy.initial));
+    let first = initial.unwrap_or(SECOND.min(max.unwrap_or(SECOND)));
+    let longest = max.unwrap_or((100 * SECOND).max(first));
     first_within_longest(reader, &table, initial, max);
+    policy.backoff = backoff(first, longest, factor, jitter);
     if let Some(age) = table.get("max-age")
-        && policy.max_age < policy.initial
+        && policy.max_age < first
         && policy.max_attempts > 1
     {
-        let title = format!("the first delay of {} may end after `max-age`", show_duration(policy.initial));
+        let title = format!("the first delay of {} may end after `max-age`", show_duration(first));
         let problem = reader.problem(age.span(), "no-retry", title).warning();
         let problem = problem.note("a back-off that would end later is not begun: the delivery becomes a dead letter");
         reader.warnings.push(problem.help("raise `max-age`, lower `initial`, or write max-attempts = 1"));
     }
     policy
+}
+
+/// Delays as they are written; what cannot be has been noted, and then nothing runs by them.
+fn backoff(first: Duration, longest: Duration, factor: f64, jitter: Jitter) -> Backoff {
+    Backoff::try_new(first, longest, factor, jitter).unwrap_or(Backoff::NONE)
 }
 
 /// Notes a first delay above the longest, where both are written.
@@ -80,8 +81,7 @@ pub(super) fn breaker(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<
     let first = initial.unwrap_or((5 * SECOND).min(max.unwrap_or(HOUR)));
     Some(BreakerPolicy {
         failures: reader.integer(&table, "failures", 2..=10_000).map_or(10, |failures| failures as u32),
-        initial: first,
-        max: max.unwrap_or((60 * SECOND).max(first)),
+        backoff: backoff(first, max.unwrap_or((60 * SECOND).max(first)), 2.0, Jitter::None),
     })
 }
 

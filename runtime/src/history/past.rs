@@ -22,7 +22,9 @@ impl Past {
         for Trace { origin, reactor, fate } in all {
             match (reactor, fate) {
                 (Some(reactor), fate) => past.given.entry(origin).or_default().push((reactor, fate)),
-                (None, Fate::Dead(letter)) => drop(past.refused.insert(origin.offset, letter)),
+                (None, Fate::Dead(letter)) => {
+                    past.refused.entry(origin.offset).or_insert(letter);
+                }
                 (None, _) => {}
             }
         }

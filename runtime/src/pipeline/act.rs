@@ -20,9 +20,9 @@ impl Host {
             Action::Hold { reactor, lane, delivery } => {
                 self.deliveries.hold(delivery);
                 let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
-                let signals = Arc::clone(&self.signals);
+                let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
                 tokio::spawn(async move {
-                    let written = until_there_is_room(&signals, || store.hold(vec![delivery])).await;
+                    let written = until_there_is_room(&signals, &*clock, || store.hold(vec![delivery])).await;
                     let _ = inputs.send(match written {
                         Ok(()) => Input::HeldWritten { reactor, lane },
                         Err(error) => Input::Fatal(error),

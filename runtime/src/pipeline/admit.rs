@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use crate::clock::Moment;
 use crate::config::model::{Config, Unrouted};
 use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
 use crate::store::{Admission, Admitted, Place, Store, StoreError};
@@ -34,11 +33,11 @@ const REST: Duration = Duration::from_millis(20);
 
 impl Host {
     /// Reads ahead in every log whose readers would run dry, or which nobody reads.
-    pub(super) fn read_logs(&mut self) -> Result<(), StoreError> {
+    pub(super) fn read_logs(&mut self, now: Moment) -> Result<(), StoreError> {
         for index in 0..self.channels.len() {
             let intake = &self.channels[index];
             let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.is_hungry(*r));
-            let rests = intake.resting.is_some_and(|until| Instant::now() < until);
+            let rests = intake.resting.is_some_and(|until| now < until);
             if intake.pending && !intake.busy && !rests && hungry && !self.outlets.are_full() {
                 self.read_log(index)?;
             }
@@ -47,9 +46,9 @@ impl Host {
     }
 
     /// When a log that rests is to be read again.
-    pub(super) fn next_read(&self) -> Option<Instant> {
+    pub(super) fn next_read(&self, now: Moment) -> Option<Moment> {
         let resting = self.channels.iter().filter(|intake| intake.pending && !intake.busy);
-        resting.filter_map(|intake| intake.resting).filter(|until| *until > Instant::now()).min()
+        resting.filter_map(|intake| intake.resting).filter(|until| *until > now).min()
     }
 
     fn read_log(&mut self, index: usize) -> Result<(), StoreError> {
@@ -77,13 +76,14 @@ impl Host {
         if !batch.candidates.is_empty() && batch.candidates.iter().all(|(_, place)| *place == Place::Spilled) {
             let intake = &mut self.channels[index];
             let progress = self.ended - std::mem::replace(&mut intake.ended, self.ended);
-            intake.resting = (progress >= PROGRESS).then(|| Instant::now() + REST);
+            intake.resting = (progress >= PROGRESS).then(|| self.clock.now() + REST);
         }
         let Offer { deliveries, dead, forward, unrouted, .. } = offer;
         let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, forward, drop, unrouted };
-        let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
+        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
         tokio::spawn(async move {
-            let answers = until_there_is_room(&signals, || store.admit(admission.clone())).await;
+            let answers = until_there_is_room(&signals, &*clock, || store.admit(admission.clone())).await;
             let _ = inputs.send(match answers {
                 Ok(answers) => Input::Admitted { channel: index, cursor, batch, answers },
                 Err(error) => Input::Fatal(error),

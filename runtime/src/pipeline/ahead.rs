@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::event::Version;
 use crate::world::{HttpAnswer, HttpBody, HttpError, HttpHead, World};
 
-use super::invoke::Run;
+use super::invoke::{Effect, Run};
 use super::reactor::ReactorWorld;
 
 /// One for all that follow a head.
@@ -29,7 +29,8 @@ impl Ahead {
     /// Shows what a run wrote, whose commit will have this number.
     pub(super) fn show(&self, run: &Run, number: Version) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.extend(run.writes.iter().map(|(key, value)| (key.clone(), (value.clone(), number))));
+        let writes = run.effects.iter().filter_map(Effect::write);
+        written.extend(writes.map(|(key, value)| (key.clone(), (value.cloned(), number))));
     }
 }
 

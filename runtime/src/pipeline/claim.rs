@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::{AbortHandle, AbortRegistration, Abortable, BoxFuture};
 use futures_util::stream::FuturesUnordered;
@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::Instrument;
 use tracing::instrument::Instrumented;
 
+use crate::clock::Clock;
 use crate::event::DeliveryId;
 use crate::store::{Mark, Store, StoreError};
 
@@ -37,9 +38,15 @@ pub(super) struct Slots {
     marks: Vec<Mark>,
     starting: Vec<Starting>,
     guests: Handle,
+    around: Arc<Around>,
+}
+
+/// What a run has to do with beside its guest; shared by all, since each has it on another thread.
+struct Around {
     store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     /// What has not passed its gate does not begin any more.
-    closed: Arc<AtomicBool>,
+    closed: AtomicBool,
     inputs: mpsc::UnboundedSender<Input>,
 }
 
@@ -73,6 +80,7 @@ impl Slots {
         count: usize,
         guests: Handle,
         store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
         inputs: mpsc::UnboundedSender<Input>,
     ) -> Self {
         Self {
@@ -81,9 +89,7 @@ impl Slots {
             marks: Vec::new(),
             starting: Vec::new(),
             guests,
-            store,
-            closed: Arc::default(),
-            inputs,
+            around: Arc::new(Around { store, clock, closed: AtomicBool::new(false), inputs }),
         }
     }
 
@@ -140,7 +146,7 @@ impl Slots {
     /// Takes back the notes of what has ended, and hands what was started to the guests' threads.
     pub(super) fn launch(&mut self) -> Result<(), StoreError> {
         if !self.marks.is_empty() {
-            self.store.mark(&self.marks)?;
+            self.around.store.mark(&self.marks)?;
             self.marks.clear();
         }
         let threads = self.threads();
@@ -160,7 +166,7 @@ impl Slots {
     fn hand_over(&self, starting: Vec<Starting>, turns: usize) {
         let most = starting.len().div_ceil(turns.max(1));
         let (mut turn, mut expected) = (Vec::with_capacity(most), Duration::ZERO);
-        let spawn = |turn| drop(self.guests.spawn(run_all(turn, &self.store, &self.closed, self.inputs.clone())));
+        let spawn = |turn| drop(self.guests.spawn(run_all(turn, Arc::clone(&self.around))));
         for one in starting {
             if turn.len() == most || (expected + one.expected > TURN && !turn.is_empty()) {
                 spawn(std::mem::take(&mut turn));
@@ -182,7 +188,7 @@ impl Slots {
 
     /// Lets nothing begin any more; what was started and has not begun reports back without a result.
     pub(super) fn close(&self) {
-        self.closed.store(true, Relaxed);
+        self.around.closed.store(true, Relaxed);
     }
 
     /// Gives up all runs that are under way; each reports back without a result.
@@ -192,13 +198,8 @@ impl Slots {
 }
 
 /// Runs the attempts of a turn, one after the other as long as none has to wait, and reports together what has ended.
-fn run_all(
-    turn: Vec<Starting>,
-    store: &Arc<dyn Store>,
-    closed: &Arc<AtomicBool>,
-    inputs: mpsc::UnboundedSender<Input>,
-) -> impl Future<Output = ()> + Send + use<> {
-    let run = |starting: Starting| starting.run(Arc::clone(store), Arc::clone(closed), inputs.clone());
+fn run_all(turn: Vec<Starting>, around: Arc<Around>) -> impl Future<Output = ()> + Send {
+    let run = |starting: Starting| starting.run(Arc::clone(&around));
     let mut runs: FuturesUnordered<_> = turn.into_iter().map(run).collect();
     async move {
         while let Some(first) = runs.next().await {
@@ -207,37 +208,33 @@ fn run_all(
                 ended.extend(next);
             }
             // Fails only when the host's task is gone, and then nobody is left to tell.
-            let _ = inputs.send(Input::RunsEnded(ended));
+            let _ = around.inputs.send(Input::RunsEnded(ended));
         }
     }
 }
 
 impl Starting {
     /// Ends with what is to be reported; dropped before that, it reports by itself.
-    fn run(
-        self,
-        store: Arc<dyn Store>,
-        closed: Arc<AtomicBool>,
-        inputs: mpsc::UnboundedSender<Input>,
-    ) -> impl Future<Output = Option<Ran>> + Send + 'static {
+    fn run(self, around: Arc<Around>) -> impl Future<Output = Option<Ran>> + Send + 'static {
         let Self { delivery, slot, attempt, gate, run, guesses, abort, .. } = self;
-        let fatal = inputs.clone();
-        let unreported =
-            Unreported { ran: Some(Ran { delivery, slot, run: None, took: None, guessed: Vec::new() }), inputs };
+        let ran = Ran { delivery, slot, run: None, took: None, guessed: Vec::new() };
+        let unreported = Unreported { ran: Some(ran), around: Arc::clone(&around) };
         let begin = async move {
             // The gate is never closed.
             let _pass = gate.acquire_owned().await;
+            let Around { store, clock, closed, inputs } = &*around;
             if closed.load(Relaxed) {
                 return None;
             }
-            let start = Instant::now();
+            let start = clock.now();
             let ran = async {
                 store.mark(&[(slot, Some((delivery, attempt)))])?;
-                let (run, took) = (run.await, start.elapsed());
-                let guessed = guesses.map(|guesses| guesses.run(&run, &*store, slot)).transpose()?;
+                let run = run.await;
+                let took = clock.now().since(start);
+                let guessed = guesses.map(|guesses| guesses.run(&run, &**store, &**clock, slot)).transpose()?;
                 Ok((run, took, guessed.unwrap_or_default()))
             };
-            ran.await.map_err(|error| drop(fatal.send(Input::Fatal(error)))).ok()
+            ran.await.map_err(|error| drop(inputs.send(Input::Fatal(error)))).ok()
         };
         async move {
             let run = AssertUnwindSafe(Abortable::new(begin, abort)).catch_unwind().await;
@@ -252,7 +249,7 @@ type Results = (Run, Duration, Vec<(DeliveryId, Guessed)>);
 /// Reports a run whose task is gone.
 struct Unreported {
     ran: Option<Ran>,
-    inputs: mpsc::UnboundedSender<Input>,
+    around: Arc<Around>,
 }
 
 impl Unreported {
@@ -267,7 +264,7 @@ impl Unreported {
 impl Drop for Unreported {
     fn drop(&mut self) {
         if let Some(ran) = self.ran.take() {
-            let _ = self.inputs.send(Input::RunsEnded(vec![ran]));
+            let _ = self.around.inputs.send(Input::RunsEnded(vec![ran]));
         }
     }
 }

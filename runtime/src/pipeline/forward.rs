@@ -110,7 +110,6 @@ fn event_with(parent: &Event, source: &str, id: &str, letter: &DeadLetter, messa
         "message": message,
     });
     let emit = Emit {
-        channel: String::new(),
         event_type: DEAD_LETTER_TYPE.to_owned(),
         version: 1,
         subject: letter.event_id.clone(),
@@ -118,14 +117,8 @@ fn event_with(parent: &Event, source: &str, id: &str, letter: &DeadLetter, messa
         content_type: "application/json".to_owned(),
         data: data.to_string().into(),
     };
-    Message::from_body(encode_native(&emitted(
-        parent,
-        source,
-        id.to_owned(),
-        &emit,
-        letter.at,
-        parent.trace_parent.clone(),
-    )))
+    let event = emitted(parent, source, id.to_owned(), emit, letter.at, parent.trace_parent.clone());
+    Message::from_body(encode_native(&event))
 }
 
 /// Where the dead letters of a channel go that belong to no reactor.

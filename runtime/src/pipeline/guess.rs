@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::clock::Clock;
 use crate::event::{DeliveryId, Outcome, Version};
 use crate::store::{Store, StoreError};
 
@@ -55,6 +56,7 @@ impl Guesses {
         self,
         head: &Run,
         store: &dyn Store,
+        clock: &dyn Clock,
         slot: usize,
     ) -> Result<Vec<(DeliveryId, Guessed)>, StoreError> {
         let Self { reactor, world, head: mut after, list } = self;
@@ -67,10 +69,11 @@ impl Guesses {
             let attempt = call.attempt;
             let _span = span(&reactor, &call.event, attempt).entered();
             store.mark(&[(slot, Some((delivery, attempt)))])?;
-            let start = Instant::now();
+            let start = clock.now();
             let Some(run) = guest.run(call).now_or_never().filter(|run| run.outcome == Outcome::Done) else { break };
             world.show(&run, number);
-            guessed.push((delivery, Guessed { attempt, guest, run, took: start.elapsed(), number, after }));
+            let took = clock.now().since(start);
+            guessed.push((delivery, Guessed { attempt, guest, run, took, number, after }));
             after = number;
         }
         Ok(guessed)

@@ -8,10 +8,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::channel::Remote;
-use crate::clock::Clock;
+use crate::clock::{Alarm, Clock, Moment, within};
 use crate::config::model::{Config, Settle};
 use crate::event::{ChannelId, HostTime, ReactorId, Version};
 use crate::store::{Commit, Store, StoreError, Target, Upkeep};
@@ -107,13 +106,13 @@ pub struct Host {
     pub(super) to_self: mpsc::UnboundedSender<Input>,
     pub(super) commits: mpsc::UnboundedSender<Commit>,
     /// The store's clock when this host started, and this process's clock at that moment.
-    pub(super) epoch: (HostTime, Duration),
+    pub(super) epoch: (HostTime, Moment),
     /// What the store said last of other processes' writes.
     pub(super) foreign_seen: Option<u64>,
     pub(super) life: Life,
     pub(super) signals: Arc<Signals>,
     /// When the gauges were set last.
-    pub(super) shown: Option<Instant>,
+    pub(super) shown: Option<Moment>,
     /// Housekeeping that is under way.
     pub(super) tidying: Option<JoinHandle<()>>,
 }
@@ -138,10 +137,9 @@ impl Host {
     /// An error: the store makes it impossible to go on.
     pub(super) async fn until_told(mut self, control: &mut mpsc::Receiver<Control>) -> Result<(End, bool), StoreError> {
         let mut inputs = Vec::with_capacity(INPUTS);
-        let mut upkeep = tokio::time::interval(UPKEEP);
-        upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut poll_at = Instant::now();
-        let store = Arc::clone(&self.store);
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        let mut alarm = Alarm::new(Arc::clone(&clock));
+        let (mut poll, mut upkeep) = (clock.sleep(Duration::ZERO), clock.sleep(Duration::ZERO));
         let mut rung = store.rung();
         self.carry_out_requests().await?;
         self.signals.enter(Phase::Running);
@@ -162,19 +160,22 @@ impl Host {
                     rung = store.rung();
                     self.look_around().await?;
                 }
-                () = sleep_until(poll_at) => {
+                () = &mut poll => {
                     self.poll_foreign().await?;
-                    poll_at = Instant::now() + POLL;
+                    poll = clock.sleep(POLL);
                 }
-                () = sleep_until(wake_at) => {}
-                _ = upkeep.tick() => self.tidy(),
+                () = alarm.until(wake_at) => {}
+                () = &mut upkeep => {
+                    self.tidy();
+                    upkeep = clock.sleep(UPKEEP);
+                }
             }
         }
         // What a queue has just handed out is given back. A queue may also hand something to a call that was given up, and
         // then it comes again only when its lease is over: so calls that wait for little are waited for.
-        let end = Instant::now() + if self.polls_are_short() { SHORT_POLL + LAST_ANSWERS } else { LAST_ANSWERS };
+        let mut end = clock.sleep(if self.polls_are_short() { SHORT_POLL + LAST_ANSWERS } else { LAST_ANSWERS });
         while self.is_receiving()
-            && let Ok(Some(input)) = timeout_at(end, self.inputs.recv()).await
+            && let Some(Some(input)) = within(&mut end, self.inputs.recv()).await
         {
             if let Input::Received { inlet, answer, .. } = input {
                 self.refuse(inlet, answer.unwrap_or_default());
@@ -193,7 +194,12 @@ impl Host {
 
     /// Now, on the store's own clock.
     pub(super) fn now(&self) -> HostTime {
-        self.epoch.0.after(self.clock.elapsed().saturating_sub(self.epoch.1))
+        self.at(self.clock.now())
+    }
+
+    /// A moment of this process on the store's own clock.
+    fn at(&self, moment: Moment) -> HostTime {
+        self.epoch.0.after(moment.since(self.epoch.1))
     }
 
     /// Logs and outboxes have got messages of these sizes.
@@ -232,8 +238,8 @@ impl Host {
     }
 
     /// When a drain that begins now is over.
-    pub(super) fn drain_ends(&self) -> Instant {
-        Instant::now() + self.config.runtime.drain
+    pub(super) fn drain_ends(&self) -> Moment {
+        self.clock.now() + self.config.runtime.drain
     }
 
     /// Starts nothing more; what comes then is for the caller to say.
@@ -250,7 +256,7 @@ impl Host {
         if let Some(deadline) = self.life.drains_until() {
             // A full disk may keep an admission waiting for ever; it is made again at the next start. A host that follows in
             // this process would not know of it, so it has to wait.
-            let given_up = Instant::now() > deadline + GIVE_UP && self.life.is_stopping();
+            let given_up = self.clock.now() > deadline + GIVE_UP && self.life.is_stopping();
             return given_up
                 || self.slots.running() == 0
                     && !self.deliveries.is_committing()
@@ -270,13 +276,14 @@ impl Host {
         !self.deliveries.is_writing() && self.requests.is_idle() && self.inlets.iter().all(|inlet| inlet.storing == 0)
     }
 
-    fn wake_at(&self) -> Instant {
-        let soon = Instant::now() + SOON;
+    fn wake_at(&self) -> Moment {
+        let now = self.clock.now();
+        let soon = now + SOON;
         let drain =
             self.life.drains_until().map(|at| if self.slots.running() > 0 { at } else { at + GIVE_UP }.max(soon));
-        let due = self.deliveries.next_wake().map(|at| Instant::now() + at.since(self.now()));
-        let far = Instant::now() + UPKEEP;
-        drain.into_iter().chain(due).chain(self.next_read()).chain(self.next_receive()).fold(far, Instant::min)
+        let due = self.deliveries.next_wake().map(|at| now + at.since(self.at(now)));
+        let (read, receive) = (self.next_read(now), self.next_receive(now));
+        drain.into_iter().chain(due).chain(read).chain(receive).fold(now + UPKEEP, Moment::min)
     }
 
     /// Looks whether another process has written something without ringing.
@@ -319,7 +326,8 @@ impl Host {
             Input::AwayWritten(delivery) => self.put_away_written(delivery),
             Input::LeftOutbox(messages, bytes) => {
                 self.outlets.left(messages, bytes);
-                self.inlets.iter_mut().for_each(Inlet::stir);
+                let now = self.clock.now();
+                self.inlets.iter_mut().for_each(|inlet| inlet.stir(now));
             }
             Input::Fatal(error) => return Err(error),
         }
@@ -328,15 +336,16 @@ impl Host {
 
     /// Does all that can be done without waiting.
     fn advance(&mut self) -> Result<(), StoreError> {
-        if self.life.drains_until().is_some_and(|at| Instant::now() >= at) {
+        let now = self.clock.now();
+        if self.life.drains_until().is_some_and(|at| now >= at) {
             self.slots.cancel_all();
         }
-        self.keep_leases();
-        self.show();
+        self.keep_leases(now);
+        self.show(now);
         if !self.life.is_draining() {
-            self.read_logs()?;
+            self.read_logs(now)?;
             self.enter_arrived();
-            self.poll_channels();
+            self.poll_channels(now);
         }
         loop {
             let actions = self.deliveries.tick(self.now());
@@ -353,9 +362,9 @@ impl Host {
     }
 
     /// Sets the gauges, now and then.
-    fn show(&mut self) {
-        if self.shown.is_none_or(|at| at.elapsed() >= SHOW_EVERY) {
-            self.shown = Some(Instant::now());
+    fn show(&mut self, now: Moment) {
+        if self.shown.is_none_or(|at| now.since(at) >= SHOW_EVERY) {
+            self.shown = Some(now);
             for (index, reactor) in self.reactors.iter().enumerate() {
                 reactor.signals.stands(self.deliveries.standing(index, reactor.config.concurrency));
             }
@@ -380,10 +389,10 @@ impl Host {
         let (store, upkeep) = (Arc::clone(&self.store), self.upkeep());
         let mut last = tokio::task::spawn_blocking(move || store.maintain(&upkeep));
         let end = self.life.drains_until().unwrap_or_else(|| self.drain_ends()) + GIVE_UP;
-        let ended = match timeout_at(end, &mut last).await {
-            Ok(ended) => ended,
-            Err(_) if self.life.is_followed() => last.await,
-            Err(_) => {
+        let ended = match within(self.clock.sleep_until(end), &mut last).await {
+            Some(ended) => ended,
+            None if self.life.is_followed() => last.await,
+            None => {
                 self.store.give_up();
                 last.await
             }

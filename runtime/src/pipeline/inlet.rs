@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::Instant;
 
+use crate::backoff::{Backoff, Jitter};
 use crate::channel::acknowledge::{Ack, What, acknowledge};
 use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Source};
+use crate::clock::{Clock, Moment};
 use crate::config::model::Settle;
 use crate::event::{ChannelId, Message, Offset};
 
@@ -27,9 +28,8 @@ const MOST_IN_HAND: usize = 2_000;
 pub(super) const MOST_WAITING: usize = 10_000;
 /// How long a call waits for messages where there were some before, and while the host only waits to become idle.
 pub(super) const SHORT_POLL: Duration = Duration::from_secs(1);
-/// The first delay after a failure; doubles up to the longest.
-pub(super) const FIRST_DELAY: Duration = Duration::from_millis(250);
-pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// Delays after failures.
+const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::Equal);
 /// A failure that goes on is told of this often.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Empty answers in a row after which a channel counts as idle.
@@ -52,9 +52,9 @@ pub(super) struct Inlet {
     pub(super) target: usize,
     pub(super) failure: Option<Failure>,
     /// When single messages were last told of.
-    pub(super) told: Option<Instant>,
+    pub(super) told: Option<Moment>,
     pub(super) empty: u32,
-    pub(super) stirred: Instant,
+    pub(super) stirred: Moment,
     pub(super) arrived: VecDeque<Arrived>,
     /// Messages that are being copied.
     pub(super) storing: usize,
@@ -63,7 +63,7 @@ pub(super) struct Inlet {
     pub(super) pace: Pace,
     pub(super) signals: InletSignals,
     pub(super) depth: Option<Depth>,
-    pub(super) look_at: Instant,
+    pub(super) look_at: Moment,
     pub(super) deletes: mpsc::UnboundedSender<Ack<()>>,
     pub(super) leases: mpsc::UnboundedSender<Ack<Option<LeaseId>>>,
 }
@@ -72,23 +72,23 @@ pub(super) struct Inlet {
 pub(super) struct Failure {
     pub(super) error: ChannelError,
     pub(super) tries: u32,
-    pub(super) retry_at: Instant,
-    pub(super) told: Instant,
+    pub(super) retry_at: Moment,
+    pub(super) told: Moment,
 }
 
 /// How many messages end in a second.
 pub(super) struct Pace {
-    since: Instant,
+    since: Moment,
     ended: usize,
     last: usize,
 }
 
 impl Pace {
-    pub(super) fn count(&mut self, ended: usize) {
-        let elapsed = self.since.elapsed();
+    pub(super) fn count(&mut self, ended: usize, now: Moment) {
+        let elapsed = now.since(self.since);
         if elapsed >= Duration::from_secs(1) {
             self.last = if elapsed < Duration::from_secs(2) { self.ended } else { 0 };
-            (self.since, self.ended) = (Instant::now(), 0);
+            (self.since, self.ended) = (now, 0);
         }
         self.ended += ended;
     }
@@ -123,23 +123,23 @@ impl Inlet {
         opening: Opening,
         inputs: &mpsc::UnboundedSender<Input>,
         tasks: &mut JoinSet<()>,
-        elapsed: impl Fn(Instant) -> Duration + Send + Sync + 'static,
+        clock: &Arc<dyn Clock>,
     ) -> Self {
         let Opening { name, id, intake, source, settle, lease, concurrency, signals } = opening;
         let (deletes, to_delete) = mpsc::unbounded_channel();
         let (leases, to_lease) = mpsc::unbounded_channel();
         // Reports fail only when the host's task is gone, and then nobody is left to tell.
         let report = inputs.clone();
-        tasks.spawn(acknowledge(Arc::clone(&source), What::Delete, to_delete, move |((), _, answer)| {
-            let _ = report.send(Input::Deleted { inlet: number, answer });
-        }));
+        let deleted = move |((), _, answer)| drop(report.send(Input::Deleted { inlet: number, answer }));
+        tasks.spawn(acknowledge(Arc::clone(&source), What::Delete, to_delete, deleted, Arc::clone(clock)));
         let report = inputs.clone();
-        tasks.spawn(acknowledge(Arc::clone(&source), What::Lease, to_lease, move |(tag, sent, answer)| {
+        let renewed = move |(tag, sent, answer)| {
             if let Some(lease) = tag {
-                let _ = report.send(Input::Renewed { lease, sent: elapsed(sent), answer });
+                let _ = report.send(Input::Renewed { lease, sent, answer });
             }
-        }));
-        let now = Instant::now();
+        };
+        tasks.spawn(acknowledge(Arc::clone(&source), What::Lease, to_lease, renewed, Arc::clone(clock)));
+        let now = clock.now();
         Self {
             name,
             id,
@@ -167,15 +167,15 @@ impl Inlet {
         }
     }
 
-    pub(super) fn delete(&self, receipt: Receipt) {
-        let until = Instant::now() + self.lease;
+    pub(super) fn delete(&self, receipt: Receipt, now: Moment) {
+        let until = now + self.lease;
         // The task ends only after the sender.
         let _ = self.deletes.send(Ack { receipt, lease: Duration::ZERO, until, tag: () });
     }
 
-    pub(super) fn set_lease(&self, receipt: Receipt, lease: Duration, tag: Option<LeaseId>) {
+    pub(super) fn set_lease(&self, receipt: Receipt, lease: Duration, tag: Option<LeaseId>, now: Moment) {
         // It was asked for when a third of the lease had passed: what is not done in the rest would come too late.
-        let until = Instant::now() + self.lease.mul_f64(0.6);
+        let until = now + self.lease.mul_f64(0.6);
         let _ = self.leases.send(Ack { receipt, lease, until, tag });
     }
 
@@ -184,9 +184,9 @@ impl Inlet {
     }
 
     /// More pollers while they come back full, fewer when they come back empty.
-    pub(super) fn adapt(&mut self, asked: usize, got: usize, started: Instant) {
+    pub(super) fn adapt(&mut self, asked: usize, got: usize, started: Moment, now: Moment) {
         if got > 0 {
-            self.stir();
+            self.stir(now);
         } else if started >= self.stirred {
             self.empty = self.empty.saturating_add(1);
         }
@@ -199,8 +199,8 @@ impl Inlet {
     }
 
     /// Something has come, or been sent and may come: only calls made from now on can tell that there is nothing more.
-    pub(super) fn stir(&mut self) {
-        (self.empty, self.stirred) = (0, Instant::now());
+    pub(super) fn stir(&mut self, now: Moment) {
+        (self.empty, self.stirred) = (0, now);
     }
 
     /// Nothing has come for a while, and nothing is on its way.
@@ -208,31 +208,29 @@ impl Inlet {
         busy == 0 && self.arrived.is_empty() && self.storing == 0 && self.empty >= EMPTY_ENOUGH
     }
 
-    pub(super) fn failed(&mut self, error: ChannelError, dice: f64) {
-        let now = Instant::now();
+    pub(super) fn failed(&mut self, error: ChannelError, now: Moment, dice: u64) {
         self.signals.failures.inc();
         self.target = 1;
         // Calls that were under way together fail together: that is one failure.
-        let tries = self.failure.as_ref().map_or(0, |failure| failure.tries);
+        let tries = self.failure.as_ref().map_or(0, |failure| failure.tries).saturating_add(1);
         let again = self.failure.as_ref().is_some_and(|failure| failure.retry_at > now);
         if again && self.running > 0 {
             return;
         }
-        let delay = FIRST_DELAY.saturating_mul(1 << tries.min(16)).min(LONGEST_DELAY).mul_f64(0.5 + dice / 2.0);
         let same = self.failure.as_ref().filter(|failure| failure.error.trouble == error.trouble);
-        let told = same.map(|failure| failure.told).filter(|told| now - *told < TELL_EVERY);
+        let told = same.map(|failure| failure.told).filter(|told| now.since(*told) < TELL_EVERY);
         if told.is_none() {
             let (channel, code) = (&self.name, error.trouble.code());
             tracing::warn!(channel, code, "nothing can be received; trying again by itself: {error}");
         }
-        self.failure =
-            Some(Failure { error, tries: tries.saturating_add(1), retry_at: now + delay, told: told.unwrap_or(now) });
+        let retry_at = now + RETRY.after(tries, dice);
+        self.failure = Some(Failure { error, tries, retry_at, told: told.unwrap_or(now) });
     }
 
     /// Whether another line about single messages would not be one of too many; the counts have them all.
-    pub(super) fn may_tell(&mut self) -> bool {
-        let may = self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
-        self.told = if may { Some(Instant::now()) } else { self.told };
+    pub(super) fn may_tell(&mut self, now: Moment) -> bool {
+        let may = self.told.is_none_or(|told| now.since(told) >= TELL_EVERY);
+        self.told = if may { Some(now) } else { self.told };
         may
     }
 

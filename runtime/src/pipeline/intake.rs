@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
+use crate::clock::Moment;
 use crate::config::model::Unrouted;
 use crate::event::{ChannelId, Event, Identity, LaneKey, Message, Offset, Origin, ReactorId};
 use crate::store::{DeadLetter, LogRecord, Target};
@@ -35,7 +35,7 @@ pub(super) struct Intake {
     /// An admission is under way.
     pub(super) busy: bool,
     /// Not to be read before then.
-    pub(super) resting: Option<Instant>,
+    pub(super) resting: Option<Moment>,
     /// How many runs had ended at the last read that brought nothing to run.
     pub(super) ended: u64,
     pub(super) signals: ChannelSignals,
@@ -108,7 +108,7 @@ impl Channel {
             if matches.is_empty() {
                 sorted.unrouted += 1;
                 if self.unrouted == Unrouted::DeadLetter {
-                    sorted.dead.push(unrouted(origin, record.message.clone(), &event, at));
+                    sorted.dead.push(DeadLetter::unrouted(origin, record.message.clone(), &event, at));
                 }
             }
             sorted.candidates.extend(matches.drain(..).map(|found| Candidate {
@@ -151,36 +151,6 @@ impl Channel {
             code = error.reason.code(),
             "message is no event: {error}"
         );
-        DeadLetter {
-            reactor: None,
-            origin,
-            message: record.message,
-            event_id: None,
-            event_type: None,
-            correlation_id: None,
-            reason: "invalid-event".into(),
-            detail: format!("{}: {error}", error.reason.code()),
-            history: Vec::new(),
-            parks: None,
-            key: Identity::of(&[]),
-            at,
-        }
-    }
-}
-
-fn unrouted(origin: Origin, message: Message, event: &Event, at: Timestamp) -> DeadLetter {
-    DeadLetter {
-        reactor: None,
-        origin,
-        message,
-        event_id: Some(event.id.clone()),
-        event_type: Some(event.event_type.clone()),
-        correlation_id: Some(event.correlation_id.clone()),
-        reason: "unrouted".into(),
-        detail: format!("no reactor's `on` and `when` match an event of type `{}`", event.event_type),
-        history: Vec::new(),
-        parks: None,
-        key: Identity::of(&[]),
-        at,
+        DeadLetter::undecodable(origin, record.message, format!("{}: {error}", error.reason.code()), at)
     }
 }

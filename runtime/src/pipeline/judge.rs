@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::model::{Jitter, RetryPolicy};
+use crate::config::model::RetryPolicy;
 use crate::event::{Fault, Outcome};
 
 /// What becomes of a delivery after an attempt.
@@ -48,7 +48,7 @@ pub fn judge(policy: &RetryPolicy, ended: Ended<'_>) -> Verdict {
         return Verdict::Dead { reason: exhausted };
     }
     // A guest may ask for more patience than the policy's ceiling, never for more than the event's remaining life.
-    let delay = back_off(policy, ended.attempt, ended.dice).max(asked.unwrap_or_default());
+    let delay = policy.backoff.after(ended.attempt, ended.dice).max(asked.unwrap_or_default());
     if ended.age.saturating_add(delay) > policy.max_age {
         return Verdict::Dead { reason: "too-old" };
     }
@@ -62,21 +62,6 @@ pub fn is_transient(outcome: &Outcome) -> bool {
         Outcome::Retry { .. } => true,
         Outcome::Fault { fault, .. } => !fault.is_permanent(),
     }
-}
-
-/// The delay after `attempt` (from 1): exponential up to the ceiling, then spread.
-fn back_off(policy: &RetryPolicy, attempt: u32, dice: u64) -> Duration {
-    let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
-    let ceiling = policy.max.as_secs_f64();
-    let full = (policy.initial.as_secs_f64() * policy.factor.powi(exponent)).min(ceiling);
-    // The upper 53 bits make a uniform fraction in [0, 1).
-    let fraction = (dice >> 11) as f64 / (1u64 << 53) as f64;
-    let spread = match policy.jitter {
-        Jitter::Full => full * fraction,
-        Jitter::Equal => full / 2.0 + full / 2.0 * fraction,
-        Jitter::None => full,
-    };
-    Duration::try_from_secs_f64(spread).unwrap_or(policy.max)
 }
 
 /// The code and the words of an outcome that is not success, as kept in the history.
@@ -99,24 +84,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::backoff::{Backoff, Jitter};
 
-    fn policy() -> impl Strategy<Value = RetryPolicy> {
-        (
-            1u32..20,
-            0u64..10_000,
-            1.0f64..5.0,
-            0u64..200_000,
-            prop_oneof![Just(Jitter::Full), Just(Jitter::Equal), Just(Jitter::None)],
-            0u64..200_000,
-        )
-            .prop_map(|(max_attempts, initial, factor, max, jitter, max_age)| RetryPolicy {
-                max_attempts,
-                initial: Duration::from_millis(initial),
-                factor,
-                max: Duration::from_millis(max),
-                jitter,
-                max_age: Duration::from_millis(max_age),
-            })
+    fn policy() -> impl Strategy<Value = (RetryPolicy, Duration)> {
+        let jitter = prop_oneof![Just(Jitter::Full), Just(Jitter::Equal), Just(Jitter::None)];
+        let backoff = (1u64..10_000, 0u64..200_000, 1.0f64..5.0, jitter).prop_map(|(first, more, factor, jitter)| {
+            let (first, longest) = (Duration::from_millis(first), Duration::from_millis(first + more));
+            (Backoff::try_new(first, longest, factor, jitter).expect("valid bounds"), longest)
+        });
+        let backoff = prop_oneof![backoff, Just((Backoff::NONE, Duration::ZERO))];
+        (1u32..20, backoff, 0u64..200_000).prop_map(|(max_attempts, (backoff, longest), max_age)| {
+            (RetryPolicy { max_attempts, backoff, max_age: Duration::from_millis(max_age) }, longest)
+        })
     }
 
     fn failure() -> impl Strategy<Value = Outcome> {
@@ -131,7 +110,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_failure_never_completes_and_retries_are_finite(p in policy(), outcome in failure(), dice: u64) {
+        fn a_failure_never_completes_and_retries_are_finite((p, _) in policy(), outcome in failure(), dice: u64) {
             for attempt in 1..=p.max_attempts {
                 let verdict = judge(&p, Ended { outcome: &outcome, attempt, age: Duration::ZERO, dice });
                 prop_assert_ne!(&verdict, &Verdict::Complete);
@@ -143,12 +122,12 @@ mod tests {
 
         #[test]
         fn a_delay_stays_below_the_ceiling_unless_the_guest_asks_for_more(
-            p in policy(), outcome in failure(), attempt in 1u32..40, age in 0u64..300_000, dice: u64,
+            (p, longest) in policy(), outcome in failure(), attempt in 1u32..40, age in 0u64..300_000, dice: u64,
         ) {
             let age = Duration::from_millis(age);
             if let Verdict::Again { delay } = judge(&p, Ended { outcome: &outcome, attempt, age, dice }) {
                 let asked = match outcome { Outcome::Retry { after, .. } => after.unwrap_or_default(), _ => Duration::ZERO };
-                prop_assert!(delay <= p.max.max(asked) && delay >= asked);
+                prop_assert!(delay <= longest.max(asked) && delay >= asked);
                 prop_assert!(age + delay <= p.max_age);
                 prop_assert!(attempt < p.max_attempts);
             }
@@ -156,30 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn full_jitter_covers_the_whole_range_and_grows_by_the_factor() {
-        let p = RetryPolicy {
-            max_attempts: 10,
-            initial: Duration::from_secs(1),
-            factor: 2.0,
-            max: Duration::from_secs(100),
-            jitter: Jitter::Full,
-            max_age: Duration::from_secs(86_400),
-        };
-        assert_eq!(back_off(&p, 1, 0), Duration::ZERO);
-        assert!(back_off(&p, 1, u64::MAX) > Duration::from_millis(999));
-        let exact = RetryPolicy { jitter: Jitter::None, ..p };
-        let delays: Vec<_> = (1..=8).map(|n| back_off(&exact, n, 7).as_secs()).collect();
-        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 100]);
-    }
-
-    #[test]
     fn reasons() {
         let p = RetryPolicy {
             max_attempts: 2,
-            initial: Duration::from_secs(1),
-            factor: 2.0,
-            max: Duration::from_secs(10),
-            jitter: Jitter::None,
+            backoff: Backoff::doubling(Duration::from_secs(1), Duration::from_secs(10), Jitter::None),
             max_age: Duration::from_secs(60),
         };
         let judged = |outcome: Outcome, attempt, age| {

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
 
+use crate::backoff::{Backoff, Jitter};
 use crate::channel::{ChannelError, Trouble};
+use crate::clock::{Moment, within};
 use crate::config::model::LEASE_AT_MOST;
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message};
 
 use super::Input;
 use super::delivery::Delivery;
 use super::host::Host;
-use super::inlet::{FIRST_DELAY, LONGEST_DELAY};
 use super::lease::{Closed, Fate, LeaseId};
 use super::room::until_there_is_room;
 
@@ -24,24 +24,28 @@ use super::room::until_there_is_room;
 const EARLY: Duration = Duration::from_secs(2);
 /// For how long a message is given back at most: SQS counts its limit from when the message was received.
 const LONGEST_BACK: Duration = Duration::from_secs(LEASE_AT_MOST.as_secs() - 3_600);
+/// How often a dead letter is tried to be sent to its queue again, and the delays between.
+const RESENDS: u32 = 8;
+const RESEND: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::None);
 /// How long the end of the host waits for its last acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Host {
     /// Deletes a message, or gives it back.
     pub(super) fn close(&mut self, closed: Closed) {
+        let now = self.clock.now();
         let inlet = &mut self.inlets[closed.inlet];
-        inlet.pace.count(1);
+        inlet.pace.count(1, now);
         match closed.fate {
             Fate::Delete(record) => {
                 inlet.drop.extend(record);
-                inlet.delete(closed.receipt);
+                inlet.delete(closed.receipt, now);
             }
             Fate::Back(after) => {
                 inlet.signals.returned.inc();
                 // A little early: it is better here when it is due than on its way.
                 let after = if after > EARLY * 2 { after - EARLY } else { after };
-                inlet.set_lease(closed.receipt, after.min(LONGEST_BACK), None);
+                inlet.set_lease(closed.receipt, after.min(LONGEST_BACK), None, now);
             }
         }
     }
@@ -67,7 +71,7 @@ impl Host {
 
     /// Whether a delivery may run: it needs no lease, or has one.
     pub(super) fn may_run(&self, delivery: DeliveryId, leased: bool) -> bool {
-        self.deliveries.may_run(delivery, leased, self.clock.elapsed())
+        self.deliveries.may_run(delivery, leased, self.clock.now())
     }
 
     /// Whether a delivery in memory may run.
@@ -78,9 +82,10 @@ impl Host {
     /// Notes in the store that a delivery goes on only when its message is received again.
     pub(super) fn put_away(&mut self, delivery: DeliveryId) {
         self.deliveries.park(delivery);
-        let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
+        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
         tokio::spawn(async move {
-            let written = until_there_is_room(&signals, || store.away(vec![delivery])).await;
+            let written = until_there_is_room(&signals, &*clock, || store.away(vec![delivery])).await;
             let _ = inputs.send(match written {
                 Ok(()) => Input::AwayWritten(delivery),
                 Err(error) => Input::Fatal(error),
@@ -103,14 +108,14 @@ impl Host {
         // A FIFO queue would take it for the one that it has had.
         let id = message.system.message_id.take().unwrap_or_default();
         message.system.dedup_id = Some(format!("{id}-{dead}-{}", self.clock.wall().as_millisecond()));
-        let (source, inputs) = (Arc::clone(&inlet.source), self.to_self.clone());
+        let (source, inputs, clock) = (Arc::clone(&inlet.source), self.to_self.clone(), Arc::clone(&self.clock));
         tokio::spawn(async move {
-            let mut delay = FIRST_DELAY;
+            let mut failures = 0;
             let answer = loop {
                 match source.resend(&message).await {
-                    Err(error) if error.trouble != Trouble::Refused && delay < LONGEST_DELAY => {
-                        tokio::time::sleep(delay).await;
-                        delay *= 2;
+                    Err(error) if error.trouble != Trouble::Refused && failures + 1 < RESENDS => {
+                        failures += 1;
+                        clock.sleep(RESEND.after(failures, clock.random())).await;
                     }
                     answer => break answer,
                 }
@@ -120,16 +125,16 @@ impl Host {
     }
 
     /// Renews the leases that are due, and gives up what runs without one.
-    pub(super) fn keep_leases(&mut self) {
-        let upkeep = self.deliveries.leases_due(self.clock.elapsed());
+    pub(super) fn keep_leases(&mut self, now: Moment) {
+        let upkeep = self.deliveries.leases_due(now);
         for (lease, inlet, receipt, length) in upkeep.renew {
-            self.inlets[inlet].set_lease(receipt, length, Some(lease));
+            self.inlets[inlet].set_lease(receipt, length, Some(lease), now);
         }
         upkeep.expired.into_iter().for_each(|lease| self.lose(lease, "it could not be renewed in time"));
     }
 
     /// A lease has been renewed, or not.
-    pub(super) fn renewed(&mut self, lease: LeaseId, sent: Duration, answer: Result<(), ChannelError>) {
+    pub(super) fn renewed(&mut self, lease: LeaseId, sent: Moment, answer: Result<(), ChannelError>) {
         let Some(inlet) = self.deliveries.inlet(lease) else { return };
         match answer {
             Ok(()) => {
@@ -145,7 +150,7 @@ impl Host {
         let (bare, others) = self.deliveries.lost(lease);
         let lost = &mut self.inlets[inlet];
         lost.signals.lost.inc();
-        if lost.may_tell() {
+        if lost.may_tell(self.clock.now()) {
             tracing::warn!(channel = lost.name, "leases are lost; their messages will come again: {why}");
         }
         others.into_iter().for_each(|closed| self.close(closed));
@@ -159,7 +164,7 @@ impl Host {
             Ok(()) => drop(inlet.signals.deleted.inc()),
             Err(error) => {
                 inlet.signals.failures.inc();
-                if inlet.may_tell() {
+                if inlet.may_tell(self.clock.now()) {
                     let (channel, code) = (&inlet.name, error.trouble.code());
                     tracing::warn!(channel, code, "messages could not be deleted and will come again: {error}");
                 }
@@ -176,7 +181,7 @@ impl Host {
         self.inlets.iter().for_each(|inlet| inlet.signals.tell(&inlet.name));
         self.inlets.clear();
         let all = async { while self.acknowledgers.join_next().await.is_some() {} };
-        if timeout(FAREWELL, all).await.is_err() {
+        if within(self.clock.sleep(FAREWELL), all).await.is_none() {
             tracing::warn!("some messages could not be settled in time; they will come again and are known");
         }
     }

@@ -1,5 +1,5 @@
 //! Which received messages this host holds a lease on, what of each has not ended, and when a lease has to be renewed.
-//! Pure: no clock, no I/O; `Duration`s named `now` or `at` are the process's own clock.
+//! Pure: no clock, no I/O.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::channel::Receipt;
+use crate::clock::Moment;
 use crate::event::{DeliveryId, HostTime, LaneKey, Offset};
 
 /// A lease is taken for over so much earlier than the queue says, which counts from when it answered.
@@ -22,7 +23,7 @@ pub(super) struct Leases {
     awaited: HashMap<DeliveryId, Vec<LeaseId>>,
     groups: HashMap<LaneKey, HashSet<LeaseId>>,
     /// When to look at which lease again.
-    timers: BinaryHeap<Reverse<(Duration, LeaseId)>>,
+    timers: BinaryHeap<Reverse<(Moment, LeaseId)>>,
     /// Per inlet: how many there are, and how many of them something runs under, or will as soon as it can.
     counts: HashMap<usize, (usize, usize)>,
 }
@@ -35,9 +36,9 @@ struct Lease {
     inlet: usize,
     receipt: Receipt,
     length: Duration,
-    expires: Duration,
+    expires: Moment,
     /// When to look at it next; other timers of it are out of date.
-    wake: Duration,
+    wake: Moment,
     renewing: bool,
     group: Option<LaneKey>,
     sent: Option<Timestamp>,
@@ -113,7 +114,7 @@ pub(super) struct Upkeep {
 
 impl Leases {
     /// A message has been received.
-    pub(super) fn arrived(&mut self, new: NewLease, now: Duration) -> LeaseId {
+    pub(super) fn arrived(&mut self, new: NewLease, now: Moment) -> LeaseId {
         self.last += 1;
         let id = LeaseId(self.last);
         let NewLease { inlet, receipt, length, group, sent } = new;
@@ -123,7 +124,7 @@ impl Leases {
         let counts = self.counts.entry(inlet).or_default();
         *counts = (counts.0 + 1, counts.1 + 1);
         let (renewing, admitted, open, record, busy) = (false, false, HashMap::new(), None, true);
-        let expires = (now + length).saturating_sub(MARGIN);
+        let expires = (now + length).before(MARGIN);
         let wake = now + length / 3;
         let lease =
             Lease { inlet, receipt, length, expires, wake, renewing, group, sent, admitted, open, record, busy };
@@ -213,13 +214,13 @@ impl Leases {
     }
 
     /// Whether this host holds a lease on a message of the delivery.
-    pub(super) fn is_held(&self, delivery: DeliveryId, now: Duration) -> bool {
+    pub(super) fn is_held(&self, delivery: DeliveryId, now: Moment) -> bool {
         let held = |id: &LeaseId| self.leases.get(id).is_some_and(|lease| lease.expires > now);
         self.awaited.get(&delivery).is_some_and(|ids| ids.iter().any(held))
     }
 
     /// What is due.
-    pub(super) fn tick(&mut self, now: Duration) -> Upkeep {
+    pub(super) fn tick(&mut self, now: Moment) -> Upkeep {
         let mut upkeep = Upkeep::default();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
@@ -244,15 +245,15 @@ impl Leases {
     }
 
     /// When [`Leases::tick`] has something to do next.
-    pub(super) fn next_wake(&self) -> Option<Duration> {
+    pub(super) fn next_wake(&self) -> Option<Moment> {
         self.timers.peek().map(|Reverse((at, _))| *at)
     }
 
     /// A lease has been renewed by a call that was made at `sent`.
-    pub(super) fn renewed(&mut self, id: LeaseId, sent: Duration) {
+    pub(super) fn renewed(&mut self, id: LeaseId, sent: Moment) {
         if let Some(lease) = self.leases.get_mut(&id) {
             lease.renewing = false;
-            lease.expires = (sent + lease.length).saturating_sub(MARGIN);
+            lease.expires = (sent + lease.length).before(MARGIN);
             lease.wake = sent + lease.length / 3;
             self.timers.push(Reverse((lease.wake, id)));
         }
@@ -343,8 +344,8 @@ mod tests {
     const LENGTH: Duration = Duration::from_secs(30);
     const NOW: HostTime = HostTime(0);
 
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
+    fn at(seconds: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(seconds))
     }
 
     fn arrive(leases: &mut Leases, receipt: &str, group: Option<u8>) -> LeaseId {
@@ -412,12 +413,16 @@ mod tests {
         assert!(leases.waits(DeliveryId(2), due(20), due(0)).is_empty(), "not for long");
         leases.runs(DeliveryId(2));
         let given = leases.waits(DeliveryId(2), due(60), due(20));
-        assert_eq!(given[0].fate, Fate::Back(at(40)));
+        assert_eq!(given[0].fate, Fate::Back(Duration::from_secs(40)));
         assert!(!leases.is_held(DeliveryId(1), at(1)));
         let id = arrive(&mut leases, "b", None);
         leases.admitted(id, &[DeliveryId(3), DeliveryId(4)], Some(Offset(2)));
         assert!(leases.waits(DeliveryId(3), due(100), due(0)).is_empty(), "the other one runs");
-        assert_eq!(leases.ended(DeliveryId(4), due(0))[0].fate, Fate::Back(at(100)), "and has ended now");
+        assert_eq!(
+            leases.ended(DeliveryId(4), due(0))[0].fate,
+            Fate::Back(Duration::from_secs(100)),
+            "and has ended now"
+        );
     }
 
     #[test]

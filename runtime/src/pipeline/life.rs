@@ -1,6 +1,6 @@
 //! How far a host is in its life: it runs, or drains, and then stops or makes room for the next one.
 
-use tokio::time::Instant;
+use crate::clock::Moment;
 
 use super::deployment::{Deployment, End};
 
@@ -13,7 +13,7 @@ pub(super) struct Life {
 
 enum Phase {
     Running,
-    Draining { until: Instant, then: Then },
+    Draining { until: Moment, then: Then },
 }
 
 /// What comes after a drain.
@@ -30,7 +30,7 @@ impl Life {
     }
 
     /// When the drain time is over, if it drains.
-    pub(super) fn drains_until(&self) -> Option<Instant> {
+    pub(super) fn drains_until(&self) -> Option<Moment> {
         if let Phase::Draining { until, .. } = self.phase { Some(until) } else { None }
     }
 
@@ -49,12 +49,12 @@ impl Life {
     }
 
     /// It is to stop, whatever was to follow; a drain that has begun ends when it was to end.
-    pub(super) fn stop(&mut self, until: Instant) {
+    pub(super) fn stop(&mut self, until: Moment) {
         self.phase = Phase::Draining { until: self.drains_until().unwrap_or(until), then: Then::Stop };
     }
 
     /// It is to be followed by a host with this deployment, in place of one that was to follow; unless it is to stop.
-    pub(super) fn make_room_for(&mut self, deployment: Box<Deployment>, until: Instant) {
+    pub(super) fn make_room_for(&mut self, deployment: Box<Deployment>, until: Moment) {
         if !self.is_stopping() {
             let until = self.drains_until().unwrap_or(until);
             self.phase = Phase::Draining { until, then: Then::Restart(deployment) };
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_deployment_follows_and_a_stop_comes_before_all() {
-        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(9));
+        let (now, later) = (Moment::default(), Moment::default() + Duration::from_secs(9));
         let (first, second) = (deployment(""), deployment("[runtime]\nhop-limit = 7\n"));
         let mut life = Life::new(false);
         assert!(!life.is_draining() && !life.is_followed() && !life.is_stopping());
@@ -107,8 +107,8 @@ mod tests {
     #[tokio::test]
     async fn a_stop_while_another_was_to_follow_is_a_stop() {
         let mut life = Life::new(false);
-        life.make_room_for(deployment(""), Instant::now());
-        life.stop(Instant::now());
+        life.make_room_for(deployment(""), Moment::default());
+        life.stop(Moment::default());
         assert!(life.is_stopping());
         assert!(matches!(life.end(), End::Stop));
     }

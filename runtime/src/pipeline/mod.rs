@@ -36,13 +36,16 @@ pub mod invoke;
 mod ended;
 mod guess;
 mod guessing;
+mod resolve;
+
+mod conclude;
 pub mod judge;
+mod report;
 
 mod commit;
 mod delivery;
 mod emit;
 pub mod forward;
-mod report;
 mod settle;
 
 pub mod outbox;
@@ -60,13 +63,10 @@ pub mod schedule;
 pub mod signal;
 mod state;
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use crate::channel::{self, Depth, Receipt, Received};
+use crate::clock::Moment;
 use crate::event::{DeliveryId, LaneKey, Message, Offset};
-use crate::store::{Admitted, Commit, Committed, Ending, Entered, Request, StoreError, Target};
+use crate::store::{Admitted, Committed, Entered, Request, StoreError, Target};
 
 use enter::Entering;
 use lease::LeaseId;
@@ -82,15 +82,6 @@ fn sizes(messages: &[(Target, Message)]) -> Vec<(Target, usize)> {
     messages.iter().map(|(to, message)| (*to, message.body.len())).collect()
 }
 
-/// Where the messages of a commit go, and how many bytes of bodies.
-fn fed_by(commit: &Commit) -> Vec<(Target, usize)> {
-    let forwarded = match &commit.ending {
-        Ending::Dead { forward, .. } => forward.as_slice(),
-        Ending::Done | Ending::Wait { .. } => &[],
-    };
-    commit.emits.iter().chain(forwarded).map(|(to, message)| (*to, message.body.len())).collect()
-}
-
 /// What reaches the host's task.
 enum Input {
     /// Runs ended, or were given up.
@@ -100,13 +91,13 @@ enum Input {
     /// The store answered an admission.
     Admitted { channel: usize, cursor: Offset, batch: Entering, answers: Vec<Admitted> },
     /// A channel outside answered, or did not.
-    Received { inlet: usize, asked: usize, started: Instant, at: Instant, answer: channel::Result<Vec<Received>> },
+    Received { inlet: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
     /// The store answered a reception.
     Entered { inlet: usize, batch: Vec<(LeaseId, Entering)>, entered: Entered },
     /// The store has copies of received messages.
     Stored { inlet: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.
-    Renewed { lease: LeaseId, sent: Duration, answer: channel::Result<()> },
+    Renewed { lease: LeaseId, sent: Moment, answer: channel::Result<()> },
     /// A message was deleted, or not.
     Deleted { inlet: usize, answer: channel::Result<()> },
     /// How many messages a queue holds.

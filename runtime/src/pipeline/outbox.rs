@@ -8,9 +8,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
 
+use crate::backoff::{Backoff, Jitter};
 use crate::channel::{ChannelError, MAX_BATCH, Result, Sink, Trouble};
 use crate::clock::Clock;
-use crate::event::{ChannelId, Identity, Message, Offset, Origin};
+use crate::event::{ChannelId, Message};
 use crate::store::{DeadLetter, OutboxRecord, Store, StoreError, UNDELIVERABLE};
 
 use super::Input;
@@ -26,9 +27,8 @@ const MAX_CALLS: usize = 8;
 pub const MOST_MESSAGES: i64 = 10_000;
 /// See [`MOST_MESSAGES`].
 pub const MOST_BYTES: i64 = 256 << 20;
-/// The first delay after a failure; doubles up to the longest.
-const FIRST_DELAY: Duration = Duration::from_millis(250);
-const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// Delays after failures.
+const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::Equal);
 
 /// A channel outside, as something to send to.
 pub(super) struct Outlet {
@@ -65,14 +65,13 @@ impl Outlet {
                 }
                 continue;
             };
-            let tries = failure.map_or(0, |(_, tries)| tries);
+            let tries = failure.map_or(0, |(_, tries)| tries).saturating_add(1);
             if failure.is_none_or(|(trouble, _)| trouble != error.trouble) {
                 let (channel, code) = (&self.name, error.trouble.code());
                 tracing::warn!(channel, code, "nothing can be sent; it is kept and sent later: {error}");
             }
-            failure = Some((error.trouble, tries.saturating_add(1)));
-            let delay = FIRST_DELAY.saturating_mul(1 << tries.min(16)).min(LONGEST_DELAY);
-            tokio::time::sleep(delay.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+            failure = Some((error.trouble, tries));
+            self.clock.sleep(RETRY.after(tries, self.clock.random())).await;
         }
     }
 
@@ -106,10 +105,10 @@ impl Outlet {
             }
             left.0 = (sent.len() + refused.len()) as u64;
             if !sent.is_empty() {
-                until_there_is_room(&self.signals, || self.store.sent(sent.clone())).await?;
+                until_there_is_room(&self.signals, &*self.clock, || self.store.sent(sent.clone())).await?;
             }
             if !refused.is_empty() {
-                until_there_is_room(&self.signals, || self.store.undeliverable(refused.clone())).await?;
+                until_there_is_room(&self.signals, &*self.clock, || self.store.undeliverable(refused.clone())).await?;
             }
             let _ = self.inputs.send(Input::LeftOutbox(left.0, left.1));
             if failure.is_some() && !self.sink.is_ordered() {
@@ -162,20 +161,7 @@ impl Outlet {
 
     fn letter(&self, record: OutboxRecord, error: &ChannelError) -> (u64, DeadLetter) {
         tracing::error!(channel = self.name, reason = UNDELIVERABLE, "dead letter: {error}");
-        let letter = DeadLetter {
-            reactor: None,
-            origin: Origin { channel: self.id, offset: Offset(0), part: 0 },
-            event_id: record.message.system.dedup_id.clone(),
-            event_type: None,
-            correlation_id: None,
-            message: record.message,
-            reason: UNDELIVERABLE.into(),
-            detail: error.detail.clone(),
-            history: Vec::new(),
-            parks: None,
-            key: Identity::of(&[]),
-            at: self.clock.wall(),
-        };
+        let letter = DeadLetter::undeliverable(self.id, record.message, error.detail.clone(), self.clock.wall());
         (record.id, letter)
     }
 }

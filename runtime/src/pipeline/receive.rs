@@ -6,9 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received};
+use crate::clock::Moment;
 use crate::config::model::{Settle, Unrouted};
 use crate::event::Offset;
 use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, Place, Reception, StoreError};
@@ -33,16 +32,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 impl Host {
     /// Starts receiving wherever there is work for more messages.
-    pub(super) fn poll_channels(&mut self) {
+    pub(super) fn poll_channels(&mut self, now: Moment) {
         for number in 0..self.inlets.len() {
-            while self.may_poll(number) {
+            while self.may_poll(number, now) {
                 self.poll(number);
             }
-            self.look(number);
+            self.look(number, now);
         }
     }
 
-    fn may_poll(&self, number: usize) -> bool {
+    fn may_poll(&self, number: usize, now: Moment) -> bool {
         let inlet = &self.inlets[number];
         let readers = &self.channels[inlet.intake].readers;
         let in_hand = self.deliveries.busy(number) + inlet.storing + inlet.running * MAX_BATCH;
@@ -50,7 +49,7 @@ impl Host {
             && in_hand < inlet.most_in_hand()
             && self.deliveries.in_hand(number) < MOST_WAITING
             && !self.outlets.are_full()
-            && inlet.failure.as_ref().is_none_or(|failure| failure.retry_at <= Instant::now() && inlet.running == 0)
+            && inlet.failure.as_ref().is_none_or(|failure| failure.retry_at <= now && inlet.running == 0)
             && readers.iter().any(|reader| self.deliveries.is_hungry(*reader))
     }
 
@@ -58,14 +57,15 @@ impl Host {
         let inlet = &mut self.inlets[number];
         let wait = if self.life.until_idle || inlet.empty == 0 { SHORT_POLL } else { LONG_POLL };
         let (source, lease, inputs) = (Arc::clone(&inlet.source), inlet.lease, self.to_self.clone());
+        let clock = Arc::clone(&self.clock);
         // A channel that does not answer is asked for one message only, and without a wait, to see whether it does again.
         let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (MAX_BATCH, wait) };
         inlet.running += 1;
         inlet.polls.retain(|poll| !poll.is_finished());
         let poll = tokio::spawn(async move {
-            let started = Instant::now();
+            let started = clock.now();
             let answer = source.receive(asked, wait, lease).await;
-            let at = Instant::now();
+            let at = clock.now();
             let _ = inputs.send(Input::Received { inlet: number, asked, started, at, answer });
         });
         inlet.polls.push(poll.abort_handle());
@@ -76,19 +76,18 @@ impl Host {
         &mut self,
         number: usize,
         asked: usize,
-        (started, at): (Instant, Instant),
+        (started, at): (Moment, Moment),
         answer: Result<Vec<Received>, ChannelError>,
     ) {
-        // A lease runs from when the queue answered, not from when somebody looks at the answer.
-        let now = self.clock.elapsed().saturating_sub(at.elapsed());
+        let now = self.clock.now();
         let inlet = &mut self.inlets[number];
         inlet.running -= 1;
         let messages = match answer {
             Ok(messages) => messages,
-            Err(error) => return inlet.failed(error, rand::random()),
+            Err(error) => return inlet.failed(error, now, self.clock.random()),
         };
         inlet.recovered();
-        inlet.adapt(asked, messages.len(), started);
+        inlet.adapt(asked, messages.len(), started, now);
         inlet.signals.received.inc_by(messages.len() as u64);
         if messages.is_empty() {
             return;
@@ -99,7 +98,8 @@ impl Host {
         for Received { message, receipt, sent, .. } in messages {
             let group = message.system.group_id.as_ref().map(|group| group_lane(&inlet.name, group));
             let new = NewLease { inlet: number, receipt, length: inlet.lease, group, sent };
-            let lease = self.deliveries.arrived(new, now);
+            // A lease runs from when the queue answered, not from when somebody looks at the answer.
+            let lease = self.deliveries.arrived(new, at);
             inlet.arrived.push_back(Arrived { lease, message });
         }
     }
@@ -111,9 +111,9 @@ impl Host {
             received.into_iter().map(|received| (received.message, received.receipt)).unzip();
         inlet.storing += receipts.len();
         let (store, inputs, id) = (Arc::clone(&self.store), self.to_self.clone(), inlet.id);
-        let signals = Arc::clone(&self.signals);
+        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
         tokio::spawn(async move {
-            let written = until_there_is_room(&signals, || store.append(id, messages.clone())).await;
+            let written = until_there_is_room(&signals, &*clock, || store.append(id, messages.clone())).await;
             let _ = inputs.send(match written {
                 Ok(_) => Input::Stored { inlet: number, receipts },
                 Err(error) => Input::Fatal(error),
@@ -123,10 +123,11 @@ impl Host {
 
     /// Received messages are safe in the log.
     pub(super) fn stored(&mut self, number: usize, receipts: Vec<Receipt>) {
+        let now = self.clock.now();
         let inlet = &mut self.inlets[number];
         inlet.storing -= receipts.len();
-        inlet.pace.count(receipts.len());
-        receipts.into_iter().for_each(|receipt| inlet.delete(receipt));
+        inlet.pace.count(receipts.len(), now);
+        receipts.into_iter().for_each(|receipt| inlet.delete(receipt, now));
         self.channels[inlet.intake].pending = true;
     }
 
@@ -160,9 +161,10 @@ impl Host {
             messages.push(Incoming { message, deliveries, dead, forward, unrouted, keep: is_unwanted && keeps });
         }
         let reception = Reception { channel, now, messages, drop };
-        let (store, inputs, signals) = (Arc::clone(&self.store), self.to_self.clone(), Arc::clone(&self.signals));
+        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
         tokio::spawn(async move {
-            let entered = until_there_is_room(&signals, || store.receive(reception.clone())).await;
+            let entered = until_there_is_room(&signals, &*clock, || store.receive(reception.clone())).await;
             let _ = inputs.send(match entered {
                 Ok(entered) => Input::Entered { inlet: number, batch, entered },
                 Err(error) => Input::Fatal(error),
@@ -239,12 +241,12 @@ impl Host {
     }
 
     /// Asks for the depth of a queue from time to time.
-    fn look(&mut self, number: usize) {
+    fn look(&mut self, number: usize, now: Moment) {
         let inlet = &mut self.inlets[number];
-        if inlet.look_at > Instant::now() {
+        if inlet.look_at > now {
             return;
         }
-        inlet.look_at = Instant::now() + LOOK_EVERY;
+        inlet.look_at = now + LOOK_EVERY;
         let (source, inputs) = (Arc::clone(&inlet.source), self.to_self.clone());
         tokio::spawn(async move {
             let answer = source.depth().await;
@@ -270,14 +272,12 @@ impl Host {
     }
 
     /// When receiving has something to do next.
-    pub(super) fn next_receive(&self) -> Option<Instant> {
+    pub(super) fn next_receive(&self, now: Moment) -> Option<Moment> {
         let retries = self.inlets.iter().filter_map(|inlet| inlet.failure.as_ref().map(|failure| failure.retry_at));
         let looks = self.inlets.iter().map(|inlet| inlet.look_at);
         // What is past and has not been done waits for something else than the time.
-        let now = Instant::now();
         let ahead = retries.chain(looks).filter(|at| *at > now);
-        let wait = |at: Duration| now + at.saturating_sub(self.clock.elapsed());
-        ahead.chain(self.deliveries.next_lease().map(wait)).min()
+        ahead.chain(self.deliveries.next_lease()).min()
     }
 
     /// Whether the receive calls under way wait for no longer than [`SHORT_POLL`].
@@ -292,9 +292,10 @@ impl Host {
 
     /// Gives back what came too late.
     pub(super) fn refuse(&mut self, number: usize, received: Vec<Received>) {
+        let now = self.clock.now();
         let inlet = &mut self.inlets[number];
         inlet.running -= 1;
         inlet.signals.returned.inc_by(received.len() as u64);
-        received.into_iter().for_each(|received| inlet.set_lease(received.receipt, Duration::ZERO, None));
+        received.into_iter().for_each(|received| inlet.set_lease(received.receipt, Duration::ZERO, None, now));
     }
 }

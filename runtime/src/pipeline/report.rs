@@ -4,24 +4,19 @@ use std::time::Duration;
 
 use crate::event::Outcome;
 
-use super::invoke::Run;
 use super::judge::{self, Verdict};
 use super::signal::{Ended, ReactorSignals};
 
 /// What to tell of an attempt once its commit is durable; until then it may have to be repeated.
 pub(super) struct AttemptReport {
-    verdict: Verdict,
-    outcome: Outcome,
-    took: Duration,
-    emitted: usize,
+    pub(super) verdict: Verdict,
+    pub(super) outcome: Outcome,
+    pub(super) took: Duration,
+    /// How many events it emitted.
+    pub(super) emitted: usize,
 }
 
 impl AttemptReport {
-    pub(super) fn of(verdict: &Verdict, run: &Run) -> Self {
-        let (outcome, took) = (run.outcome.clone(), run.usage.wall);
-        Self { verdict: verdict.clone(), outcome, took, emitted: run.emits.len() }
-    }
-
     /// Tells it, of this attempt at this event; `age` is the time since the delivery was admitted.
     pub(super) fn announce(&self, event: &str, attempt: u32, signals: &ReactorSignals, age: Duration) {
         let (code, error) = judge::describe(&self.outcome);

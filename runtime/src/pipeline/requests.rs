@@ -1,12 +1,17 @@
 //! What the command line asks of a running host: redrive a dead letter, or drop it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::channel::ChannelError;
 use crate::store::{Request, StoreError, StoredDead, Target, UNDELIVERABLE};
 
 use super::Input;
 use super::host::Host;
-use super::inlet::LONGEST_DELAY;
 use super::schedule::Arrival;
+
+/// When a dead letter that could not be sent to its queue is tried again.
+const RESEND_AFTER: Duration = Duration::from_secs(30);
 
 impl Host {
     /// Carries out what has been asked for since the last time, and what was put off then. What cannot be done as long as
@@ -88,15 +93,10 @@ impl Host {
             }
             Err(error) => {
                 let code = error.trouble.code();
-                tracing::warn!(
-                    dead,
-                    code,
-                    "not redriven yet, and tried again in {}s: {error}",
-                    LONGEST_DELAY.as_secs()
-                );
-                let inputs = self.to_self.clone();
+                tracing::warn!(dead, code, "not redriven yet, and tried again in {}s: {error}", RESEND_AFTER.as_secs());
+                let (inputs, clock) = (self.to_self.clone(), Arc::clone(&self.clock));
                 tokio::spawn(async move {
-                    tokio::time::sleep(LONGEST_DELAY).await;
+                    clock.sleep(RESEND_AFTER).await;
                     let _ = inputs.send(Input::AskedAgain(request, Request::Redrive(dead)));
                 });
             }

@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::store::StoreError;
 
 use super::signal::Signals;
 
+/// How often a write is tried on a full disk.
+const TRY_EVERY: Duration = Duration::from_millis(250);
+
 /// Repeats a write for as long as the disk is full.
-pub(super) async fn until_there_is_room<T, F>(signals: &Signals, mut write: impl FnMut() -> F) -> Result<T, StoreError>
+pub(super) async fn until_there_is_room<T, F>(
+    signals: &Signals,
+    clock: &dyn Clock,
+    mut write: impl FnMut() -> F,
+) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -16,7 +24,7 @@ where
         match write().await {
             Err(StoreError::Full) => {
                 stuck.get_or_insert_with(|| signals.disk_is_full());
-                tokio::time::sleep(Duration::from_millis(250)).await;
+                clock.sleep(TRY_EVERY).await;
             }
             answer => return answer,
         }

@@ -7,21 +7,22 @@ use std::sync::atomic::AtomicUsize;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::channel::Remote;
+use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::event::ChannelId;
 use crate::store::{Store, StoreError};
-use crate::world::Live;
+use crate::world::{HttpClient, Live};
 
 use super::admit;
 use super::claim::Slots;
-use super::commit::committer;
+use super::commit::Committer;
 use super::delivery::Deliveries;
 use super::emit::{Destination, Destinations};
 use super::host::{Host, Parts};
 use super::inlet::{Inlet, Opening};
+use super::invoke::Guest;
 use super::life::Life;
 use super::outbox::Outlet;
 use super::outlets::Outlets;
@@ -35,38 +36,35 @@ use super::state::{ReactorState, Room};
 impl Host {
     /// Takes the store over from its last owner and gets ready to run.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { config, store, clock, http, remotes, mut guests, guest_threads, signals } = parts;
+        let Parts { config, store, clock, http, remotes, guests, guest_threads, signals } = parts;
         signals.enter(Phase::Starting);
         let (to_self, inputs) = mpsc::unbounded_channel();
         let (commits, queue) = mpsc::unbounded_channel();
-        let channel_ids = numbered(&config, &*store, &signals).await?;
+        let channel_ids = numbered(&config, &*store, &signals, &*clock).await?;
         let destination = |(name, channel)| (String::clone(name), Destination::of(channel, channel_ids[name]));
         let destinations: Destinations = Arc::new(config.channels.iter().map(destination).collect());
-        let room = Arc::new(Room::new(config.runtime.queue_memory, config.reactors.len()));
-        let mut reactors = Vec::new();
-        for (name, reactor) in &config.reactors {
-            let guest = guests
-                .remove(name)
-                .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
-            let id = until_there_is_room(&signals, || ready(store.reactor_id(name))).await?;
-            let state = Arc::new(ReactorState::new(Arc::clone(&store), id, Arc::clone(&room)));
-            let (clock, http) = (Arc::clone(&clock), Arc::clone(&http));
-            let world = Live { state, clock, config: reactor.values(), http };
-            let reactor = (reactor.clone(), config.runtime.hop_limit);
-            reactors.push(Reactor::new(id, reactor, guest, world, signals.reactor(name), Arc::clone(&destinations)));
-        }
+        let around = (&*signals, &clock, &http);
+        let reactors = reactors(&config, &store, guests, around, &destinations).await?;
         let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
         let permits = config.runtime.concurrency;
         let channels = admit::intakes(&config, &*store, &reactors, &channel_ids, &signals)?;
         let in_memory = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&in_memory);
-        tokio::spawn(committer(Arc::clone(&store), queue, to_self.clone(), Arc::clone(&signals), counted));
+        tokio::spawn(
+            Committer {
+                store: Arc::clone(&store),
+                inputs: to_self.clone(),
+                signals: Arc::clone(&signals),
+                clock: Arc::clone(&clock),
+                in_memory: Arc::clone(&in_memory),
+            }
+            .run(queue),
+        );
         let mut host = Self {
-            epoch: (store.host_time()?, clock.elapsed()),
+            epoch: (store.host_time()?, clock.now()),
             next_commit: store.next_commit()?,
             foreign_seen: Some(store.foreign_changes()?),
             deliveries: Deliveries::new(Scheduler::new(&specs, permits, config.runtime.queue_memory)),
-            slots: Slots::new(permits, guest_threads, Arc::clone(&store), to_self.clone()),
+            slots: Slots::new(permits, guest_threads, Arc::clone(&store), Arc::clone(&clock), to_self.clone()),
             by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),
             in_memory,
             conflicts: 0,
@@ -130,13 +128,35 @@ impl Host {
             let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
             let signals = self.signals.inlet(name);
             let opening = Opening { name: name.clone(), id, intake, source, settle, lease, concurrency, signals };
-            let clock = Arc::clone(&self.clock);
-            let elapsed = move |at: Instant| clock.elapsed().saturating_sub(at.elapsed());
             let number = self.inlets.len();
-            self.inlets.push(Inlet::open(number, opening, &self.to_self, &mut self.acknowledgers, elapsed));
+            self.inlets.push(Inlet::open(number, opening, &self.to_self, &mut self.acknowledgers, &self.clock));
         }
         Ok(())
     }
+}
+
+/// The reactors, each with its guest and a number, which new ones get now.
+async fn reactors(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    mut guests: BTreeMap<String, Arc<dyn Guest>>,
+    (signals, clock, http): (&Signals, &Arc<dyn Clock>, &Arc<dyn HttpClient>),
+    destinations: &Destinations,
+) -> Result<Vec<Reactor>, StoreError> {
+    let room = Arc::new(Room::new(config.runtime.queue_memory, config.reactors.len()));
+    let mut reactors = Vec::new();
+    for (name, reactor) in &config.reactors {
+        let guest = guests
+            .remove(name)
+            .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
+        let id = until_there_is_room(signals, &**clock, || ready(store.reactor_id(name))).await?;
+        let state = Arc::new(ReactorState::new(Arc::clone(store), id, Arc::clone(&room)));
+        let (clock, http) = (Arc::clone(clock), Arc::clone(http));
+        let world = Live { state, clock, config: reactor.values(), http };
+        let reactor = (reactor.clone(), config.runtime.hop_limit);
+        reactors.push(Reactor::new(id, reactor, guest, world, signals.reactor(name), Arc::clone(destinations)));
+    }
+    Ok(reactors)
 }
 
 /// The numbers of the channels, which new ones get now.
@@ -144,10 +164,11 @@ async fn numbered(
     config: &Config,
     store: &dyn Store,
     signals: &Signals,
+    clock: &dyn Clock,
 ) -> Result<BTreeMap<String, ChannelId>, StoreError> {
     let mut numbers = BTreeMap::new();
     for name in config.channels.keys() {
-        let number = until_there_is_room(signals, || ready(store.channel_id(name))).await?;
+        let number = until_there_is_room(signals, clock, || ready(store.channel_id(name))).await?;
         numbers.insert(name.clone(), number);
     }
     Ok(numbers)

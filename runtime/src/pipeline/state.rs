@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::event::{ReactorId, Version};
-use crate::store::Store;
+use crate::store::{Effect, Store};
 use crate::world::StateView;
 
 use super::divide;
@@ -113,13 +113,14 @@ impl ReactorState {
     }
 
     /// Shows writes to later runs, before they are committed.
-    pub(super) fn publish(&self, writes: &[(String, Option<Bytes>)], version: Version) {
-        if writes.is_empty() {
+    pub(super) fn publish(&self, effects: &[Effect], version: Version) {
+        let mut writes = effects.iter().filter_map(Effect::write).peekable();
+        if writes.peek().is_none() {
             return;
         }
         let mut values = self.values();
         for (key, value) in writes {
-            values.put(key, Entry { value: value.clone(), version, pending: true }, &self.room);
+            values.put(key, Entry { value: value.cloned(), version, pending: true }, &self.room);
         }
     }
 

@@ -1,4 +1,5 @@
 //! What every store must do, as cases that any implementation can be run against; see [`crate::store_conformance!`].
+#![allow(clippy::disallowed_methods, reason = "these are tests of time stamps by the machine's clock")]
 #![allow(clippy::unwrap_used, reason = "this is a test suite; it is public so that other stores can run it")]
 
 mod dead;

@@ -4,6 +4,7 @@
 //! write methods are called from one task; what one call writes is one transaction, and several calls may share one.
 //! Writes answer when they are applied, and, where the method says *durable*, after an fsync.
 
+mod dead_letter;
 mod history;
 mod rejected;
 mod types;
@@ -17,6 +18,7 @@ pub mod conformance;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+pub use dead_letter::*;
 pub use history::*;
 pub use types::*;
 

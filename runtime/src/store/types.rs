@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::AttemptNote;
+use super::dead_letter::DeadLetter;
+use crate::effect;
 use crate::event::{
     AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version,
 };
@@ -109,6 +110,9 @@ pub enum Target {
     Outbox(ChannelId),
 }
 
+/// What a commit applies: writes of state, and messages that are ready to go.
+pub type Effect = effect::Effect<Target, Message>;
+
 /// One event on its way to one reactor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewDelivery {
@@ -202,10 +206,9 @@ pub struct Commit {
     pub after: Option<Version>,
     /// Keys read, with the versions seen.
     pub reads: Vec<(String, Version)>,
-    /// Keys written; `None` deletes.
-    pub writes: Vec<(String, Option<Bytes>)>,
-    /// Messages that the run emitted.
-    pub emits: Vec<(Target, Message)>,
+    /// What is applied with it: what a run that is done wants to happen, or the copy of a dead letter on its way to another
+    /// channel. Messages arrive in this order; no key is written twice.
+    pub effects: Vec<Effect>,
     /// What becomes of the delivery.
     pub ending: Ending,
     /// The attempt, if attempts are kept and there was one.
@@ -215,20 +218,28 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// How many events the run emitted. The copy of a dead letter is none of them.
+    pub fn emitted(&self) -> usize {
+        match self.ending {
+            Ending::Done => self.effects.iter().filter_map(Effect::put).count(),
+            Ending::Wait { .. } | Ending::Dead { .. } => 0,
+        }
+    }
+
     /// Bytes it writes, roughly.
     pub fn weight(&self) -> usize {
-        let writes: usize =
-            self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum();
-        let emits: usize = self.emits.iter().map(|(_, message)| message.size() + 64).sum();
+        let weight = |effect: &Effect| match effect {
+            Effect::Set { key, value } => key.len() + value.len(),
+            Effect::Delete { key } => key.len(),
+            Effect::Put { message, .. } => message.size() + 64,
+        };
         let ending = match &self.ending {
             Ending::Done => 0,
             Ending::Wait { hold, .. } => 256 + hold.len() * 16,
-            Ending::Dead { letter, forward, hold } => {
-                letter.message.size() + forward.iter().map(|(_, m)| m.size()).sum::<usize>() + 512 + hold.len() * 16
-            }
+            Ending::Dead { letter, hold } => letter.message.size() + 512 + hold.len() * 16,
         };
         let note = if self.note.is_some() { 128 } else { 0 };
-        256 + writes + emits + ending + note
+        256 + self.effects.iter().map(weight).sum::<usize>() + ending + note
     }
 }
 
@@ -251,8 +262,6 @@ pub enum Ending {
     Dead {
         /// The dead letter.
         letter: DeadLetter,
-        /// Where it is forwarded to as well, and as what.
-        forward: Vec<(Target, Message)>,
         /// Deliveries of the same lane that leave memory, because the key is parked.
         hold: Vec<DeliveryId>,
     },
@@ -268,41 +277,6 @@ pub enum Committed {
     /// The delivery is not in progress with that attempt: the result is void.
     Stale,
 }
-
-/// The reason code of a dead letter that nobody wanted: kept by policy, and no sign of an invalid message.
-pub const UNROUTED: &str = "unrouted";
-
-/// A delivery, or a message that never became one, that ended without success.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeadLetter {
-    /// For whom; `None` if the message could not be decoded or nobody wanted it.
-    pub reactor: Option<ReactorId>,
-    /// Where it came from.
-    pub origin: Origin,
-    /// The message as it was received.
-    pub message: Message,
-    /// The event's id, if it has one.
-    pub event_id: Option<String>,
-    /// The event's type, if it has one.
-    pub event_type: Option<String>,
-    /// The event's correlation id, if it has one.
-    pub correlation_id: Option<String>,
-    /// Reason code: `rejected`, `retries-exhausted`, `trap`, `invalid-event`, ...
-    pub reason: String,
-    /// In words.
-    pub detail: String,
-    /// Every attempt, oldest first.
-    pub history: Vec<AttemptRecord>,
-    /// The lane it parks, if the policy says so.
-    pub parks: Option<LaneKey>,
-    /// Dedup key within the reactor; meaningless without one. A delivery's letter gets the delivery's key.
-    pub key: Identity,
-    /// When it ended, by the wall clock.
-    pub at: Timestamp,
-}
-
-/// The reason code of a message that the channel it was meant for will never take.
-pub const UNDELIVERABLE: &str = "undeliverable";
 
 /// A dead letter as the store has it.
 #[derive(Clone, Debug, PartialEq)]

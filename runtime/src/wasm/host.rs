@@ -16,7 +16,7 @@ use super::limits::{HostFault, Limits, MemoryMeter};
 use super::module::Shared;
 use super::wasi::Wasi;
 use crate::event::{Fault, Identity, Version};
-use crate::pipeline::invoke::{Call, Emit};
+use crate::pipeline::invoke::{Call, Effect};
 
 /// Everything a run has and has done; the data of its wasmtime store.
 pub(super) struct Host {
@@ -26,7 +26,8 @@ pub(super) struct Host {
     pub(super) host_calls: u32,
     pub(super) reads: BTreeMap<String, Option<(Bytes, Version)>>,
     pub(super) writes: BTreeMap<String, Option<Bytes>>,
-    pub(super) emits: Vec<Emit>,
+    /// Emitted events, to which the writes are added when the run has ended.
+    pub(super) emits: Vec<Effect>,
     /// Whether the instance was made, so that what fails from there on is the guest's doing.
     pub(super) started: bool,
     /// The last line logged as an error: the SDK reports a panic that way, just before the trap.

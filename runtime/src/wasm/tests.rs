@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::SystemClock;
 use crate::event::{Event, Fault, Identity, Outcome, Version};
-use crate::pipeline::invoke::{Call, Run};
+use crate::pipeline::invoke::{Call, Effect, Run};
 use crate::subscription::TypePattern;
 use crate::world::{Live, NoHttp, StateView};
 

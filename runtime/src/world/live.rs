@@ -50,7 +50,7 @@ impl<S: StateView> World for Live<S> {
     }
 
     fn elapsed(&self) -> Duration {
-        self.clock.elapsed()
+        self.clock.now().since_start()
     }
 
     fn random(&self) -> u64 {
@@ -66,7 +66,7 @@ impl<S: StateView> World for Live<S> {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
+        self.clock.sleep(duration)
     }
 
     fn send(&self, head: HttpHead, body: HttpBody) -> BoxFuture<'static, Result<HttpAnswer, HttpError>> {

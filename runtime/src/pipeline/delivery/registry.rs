@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::event::{DeliveryId, HostTime, LaneKey, Offset};
 use crate::store::{LaneState, Place};
 
@@ -265,12 +266,12 @@ impl Deliveries {
 /// Leases on the messages of deliveries.
 impl Deliveries {
     /// Whether a delivery may run: it needs no lease, or has one.
-    pub(in super::super) fn may_run(&self, id: DeliveryId, leased: bool, now: Duration) -> bool {
+    pub(in super::super) fn may_run(&self, id: DeliveryId, leased: bool, now: Moment) -> bool {
         !leased || self.leases.is_held(id, now)
     }
 
     /// A message has been received.
-    pub(in super::super) fn arrived(&mut self, new: NewLease, now: Duration) -> LeaseId {
+    pub(in super::super) fn arrived(&mut self, new: NewLease, now: Moment) -> LeaseId {
         self.leases.arrived(new, now)
     }
 
@@ -305,7 +306,7 @@ impl Deliveries {
     }
 
     /// Leases that are due for something.
-    pub(in super::super) fn leases_due(&mut self, now: Duration) -> Upkeep {
+    pub(in super::super) fn leases_due(&mut self, now: Moment) -> Upkeep {
         self.leases.tick(now)
     }
 
@@ -315,7 +316,7 @@ impl Deliveries {
     }
 
     /// A lease has been renewed by a call that was made then.
-    pub(in super::super) fn renewed(&mut self, lease: LeaseId, sent: Duration) {
+    pub(in super::super) fn renewed(&mut self, lease: LeaseId, sent: Moment) {
         self.leases.renewed(lease, sent);
     }
 
@@ -364,7 +365,7 @@ impl Deliveries {
     }
 
     /// When a lease has to be looked at next.
-    pub(in super::super) fn next_lease(&self) -> Option<Duration> {
+    pub(in super::super) fn next_lease(&self) -> Option<Moment> {
         self.leases.next_wake()
     }
 }

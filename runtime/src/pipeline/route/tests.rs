@@ -5,7 +5,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{Match, Routes, naive};
-use crate::config::model::{Allow, DeadLetterPolicy, DedupPolicy, Jitter, ReactorConfig, RetryPolicy};
+use crate::backoff::Backoff;
+use crate::config::model::{Allow, DeadLetterPolicy, DedupPolicy, ReactorConfig, RetryPolicy};
 use crate::event::{Event, Identity, ReactorId};
 use crate::json::Decimal;
 use crate::subscription::{Condition, Filter, NumericOp, Pointer, Scalar, TypePattern, Wildcard};
@@ -29,14 +30,7 @@ fn reactor(on: &[&str], when: Vec<(&str, Vec<Condition>)>) -> ReactorConfig {
         allow: Allow::default(),
         config: Default::default(),
         breaker: None,
-        retry: RetryPolicy {
-            max_attempts: 1,
-            initial: Duration::ZERO,
-            factor: 1.0,
-            max: Duration::ZERO,
-            jitter: Jitter::None,
-            max_age: Duration::ZERO,
-        },
+        retry: RetryPolicy { max_attempts: 1, backoff: Backoff::NONE, max_age: Duration::ZERO },
         dedup: DedupPolicy { window: Duration::ZERO, key: None, off: false },
         dead_letter: DeadLetterPolicy::default(),
     }

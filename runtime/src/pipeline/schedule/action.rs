@@ -2,6 +2,7 @@
 
 use crate::config::model::{BreakerPolicy, ReactorConfig};
 use crate::event::{DeliveryId, HostTime, LaneKey, Version};
+use crate::store::LaneState;
 use crate::subscription::Rate;
 
 /// What the scheduler needs to know of a reactor.
@@ -108,6 +109,17 @@ pub enum Ending {
     Wait,
     /// Dead with `on-exhausted = "park-key"`: the others wait until somebody redrives or drops it.
     Park,
+}
+
+impl Ending {
+    /// What the lane waits for from now on, if anything.
+    pub fn blocks(self) -> Option<LaneState> {
+        match self {
+            Self::Release => None,
+            Self::Wait => Some(LaneState::Waiting),
+            Self::Park => Some(LaneState::Parked),
+        }
+    }
 }
 
 /// What the scheduler knows a delivery in memory by; it was offered with it, and is given back with it.

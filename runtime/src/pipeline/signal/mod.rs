@@ -381,13 +381,12 @@ impl InletSignals {
     }
 }
 
-/// What counting an event that goes well takes, for the program that prints figures.
+/// Counts events that go well, for the program that prints what that takes.
 #[doc(hidden)]
-pub fn counting_cost(events: u32) -> Duration {
+pub fn count_events(events: u32) {
     let signals = Signals::default();
     let (reactor, channel) = (signals.reactor("r"), signals.channel("c"));
     let ended = Ended { event: "e", attempt: 1, code: "done", error: "", took: Duration::from_micros(50) };
-    let start = std::time::Instant::now();
     for _ in 0..events {
         channel.sorted(1, 0, 0);
         reactor.admitted();
@@ -395,5 +394,4 @@ pub fn counting_cost(events: u32) -> Duration {
         reactor.stopped();
         reactor.done(&ended, 1, Duration::from_millis(3));
     }
-    start.elapsed() / events.max(1)
 }

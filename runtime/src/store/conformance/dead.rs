@@ -16,7 +16,7 @@ fn parked(f: &Fixture<'_>) -> DeliveryId {
     let head = f.admit_one(f.in_lane(1, 7, Place::Memory));
     let next = f.admit_one(f.in_lane(2, 7, Place::Memory));
     let letter = DeadLetter { parks: Some(key(7)), ..f.letter(1) };
-    let ending = Ending::Dead { letter, forward: Vec::new(), hold: vec![next] };
+    let ending = Ending::Dead { letter, hold: vec![next] };
     assert_eq!(f.commit(Commit { ending, ..f.done(1, head) }), Committed::Applied);
     next
 }
@@ -76,12 +76,8 @@ pub fn dead_letters_are_forwarded(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let dlq = f.store.channel_id("dlq").unwrap();
     let id = f.in_memory(1);
-    let ending = Ending::Dead {
-        letter: f.letter(1),
-        forward: vec![(crate::store::Target::Log(dlq), message("dead"))],
-        hold: Vec::new(),
-    };
-    f.commit(Commit { ending, ..f.done(1, id) });
+    let effects = vec![put(crate::store::Target::Log(dlq), "dead")];
+    f.commit(Commit { effects, ..f.died(1, id, f.letter(1)) });
     let records = f.store.read_log(dlq, crate::event::Offset(1), 10, usize::MAX).unwrap();
     assert_eq!(records.iter().map(|r| r.message.clone()).collect::<Vec<_>>(), [message("dead")]);
     assert_eq!(f.counts().emitted, 0, "the reactor did not emit it");
@@ -147,7 +143,7 @@ pub fn redriven_in_vain(harness: &mut dyn Harness) {
     assert_eq!(f.commit(f.failed(2, delivery.id, 1, at(5))), Committed::Applied);
     let letter =
         DeadLetter { reason: "trap".into(), history: vec![record(1), record(2)], parks: Some(key(7)), ..f.letter(1) };
-    let ending = Ending::Dead { letter: letter.clone(), forward: Vec::new(), hold: Vec::new() };
+    let ending = Ending::Dead { letter: letter.clone(), hold: Vec::new() };
     assert_eq!(f.commit(Commit { attempt: 2, ending, ..f.done(3, delivery.id) }), Committed::Applied);
     let letters = all(&f);
     assert_eq!((letters.len(), letters[0].id, letters[0].redriving), (1, dead, false));

@@ -203,7 +203,7 @@ pub fn held_and_parked_are_told(harness: &mut dyn Harness) {
     );
     let [Admitted::New(waits), _, Admitted::New(dies), ..] = admitted[..] else { panic!("{admitted:?}") };
     let letter = DeadLetter { parks: Some(key(8)), origin: of(&f, 3, 3).origin, ..f.letter(3) };
-    let ending = Ending::Dead { letter, forward: Vec::new(), hold: Vec::new() };
+    let ending = Ending::Dead { letter, hold: Vec::new() };
     f.commit_all(vec![f.failed(1, waits, 1, at(9_000)), Commit { ending, ..f.done(2, dies) }]);
     let parks = letters(&f)[0].id;
     let head = of(&f, 1, 1).origin;

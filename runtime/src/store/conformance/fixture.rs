@@ -9,7 +9,9 @@ use crate::attribute::Attribute;
 use crate::event::{
     AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version,
 };
-use crate::store::{Admission, Admitted, Commit, Committed, DeadLetter, Ending, NewDelivery, Place, Store};
+use crate::store::{
+    Admission, Admitted, Commit, Committed, DeadLetter, Effect, Ending, NewDelivery, Place, Store, Target,
+};
 
 /// A store under test.
 pub trait Harness {
@@ -27,6 +29,20 @@ pub const DAY: Duration = Duration::from_secs(86_400);
 /// Waits for a future, without anything else going on.
 pub fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// A write of a state key; `None` deletes it.
+pub fn write(key: &str, value: Option<&str>) -> Effect {
+    let key = key.to_owned();
+    match value {
+        Some(value) => Effect::Set { key, value: value.to_owned().into() },
+        None => Effect::Delete { key },
+    }
+}
+
+/// A message with this body on its way.
+pub fn put(target: Target, body: &str) -> Effect {
+    Effect::Put { target, message: message(body) }
 }
 
 /// A message with a body.
@@ -132,8 +148,7 @@ impl Fixture<'_> {
             attempt: 1,
             after: None,
             reads: Vec::new(),
-            writes: Vec::new(),
-            emits: Vec::new(),
+            effects: Vec::new(),
             ending: Ending::Done,
             note: None,
             now: at(1),
@@ -148,7 +163,7 @@ impl Fixture<'_> {
 
     /// A commit of a first attempt that ends in a dead letter.
     pub fn died(&self, number: u64, delivery: DeliveryId, letter: DeadLetter) -> Commit {
-        let ending = Ending::Dead { letter, forward: Vec::new(), hold: Vec::new() };
+        let ending = Ending::Dead { letter, hold: Vec::new() };
         Commit { ending, ..self.done(number, delivery) }
     }
 

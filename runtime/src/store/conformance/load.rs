@@ -204,7 +204,7 @@ pub fn a_parked_lane_waits_for_the_letter_that_runs_again(harness: &mut dyn Harn
     let f = fixture(harness);
     let ids: Vec<DeliveryId> = (0..3).map(|n| f.admit_one(f.in_lane(n, 7, Place::Memory))).collect();
     let letter = DeadLetter { parks: Some(key(7)), ..f.letter(0) };
-    let ending = Ending::Dead { letter, forward: Vec::new(), hold: ids[1..].to_vec() };
+    let ending = Ending::Dead { letter, hold: ids[1..].to_vec() };
     f.commit(Commit { ending, ..f.done(1, ids[0]) });
     let letter = f.store.dead_letters(&DeadFilter::default()).unwrap()[0].id;
     let again = redrive(&f, letter).unwrap().id;

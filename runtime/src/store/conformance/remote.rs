@@ -7,7 +7,7 @@ use super::fixture::*;
 use crate::attribute::Attribute;
 use crate::event::{DeliveryId, HostTime, Message, Offset};
 use crate::store::{
-    Admitted, Commit, Ending, Entered, Incoming, NewDelivery, OutboxRecord, Place, Reception, StoredDelivery, Target,
+    Admitted, Commit, Effect, Entered, Incoming, NewDelivery, OutboxRecord, Place, Reception, StoredDelivery, Target,
     UNDELIVERABLE, Upkeep,
 };
 
@@ -196,12 +196,11 @@ pub fn the_outbox_is_filled_by_commits(harness: &mut dyn Harness) {
     let mut out = message("out");
     out.attributes = vec![("k", "v").into(), Attribute::typed("n", "Number", "1.50")];
     out.system.group_id = Some("g".into());
-    let emits = vec![(Target::Outbox(f.channel), out.clone()), (Target::Outbox(other), message("x"))];
-    f.commit(Commit { emits, ..f.done(1, id) });
+    let first = Effect::Put { target: Target::Outbox(f.channel), message: out.clone() };
+    f.commit(Commit { effects: vec![first, put(Target::Outbox(other), "x")], ..f.done(1, id) });
     let id = f.in_memory(2);
-    let forward = vec![(Target::Outbox(f.channel), message("dead"))];
-    let ending = Ending::Dead { letter: f.letter(2), forward, hold: Vec::new() };
-    f.commit(Commit { ending, ..f.done(2, id) });
+    let effects = vec![put(Target::Outbox(f.channel), "dead")];
+    f.commit(Commit { effects, ..f.died(2, id, f.letter(2)) });
     harness.crash();
     let f = fixture(harness);
     let found = outbox(&f);

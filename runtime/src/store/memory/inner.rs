@@ -11,7 +11,7 @@ use super::history::Past;
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version};
 use crate::store::rejected::Rejected;
 use crate::store::{
-    Admission, Admitted, Commit, Committed, DeadLetter, Ending, Entered, EnteredMessage, Incoming, LaneState,
+    Admission, Admitted, Commit, Committed, DeadLetter, Effect, Ending, Entered, EnteredMessage, Incoming, LaneState,
     LogRecord, NewDelivery, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, StoreError, StoredDead,
     StoredDelivery, Target, UNROUTED,
 };
@@ -263,15 +263,18 @@ impl Inner {
             rejected.refused(commit.number);
             return Ok(Committed::Conflict);
         }
-        for (key, value) in &commit.writes {
-            let key = (commit.reactor, key.clone());
-            match value {
-                Some(value) => drop(self.state.insert(key, (value.clone(), commit.number))),
-                None => drop(self.state.remove(&key)),
+        for effect in &commit.effects {
+            match effect {
+                Effect::Set { key, value } => {
+                    self.state.insert((commit.reactor, key.clone()), (value.clone(), commit.number));
+                }
+                Effect::Delete { key } => {
+                    self.state.remove(&(commit.reactor, key.clone()));
+                }
+                Effect::Put { target, message } => self.put(*target, message)?,
             }
         }
-        commit.emits.iter().try_for_each(|(target, message)| self.put(*target, message))?;
-        self.counts(commit.reactor).emitted += commit.emits.len() as u64;
+        self.counts(commit.reactor).emitted += commit.emitted() as u64;
         self.end(commit)?;
         self.keep_attempt(commit);
         rejected.applied(commit.number);
@@ -295,7 +298,7 @@ impl Inner {
                 }
                 self.hold(hold);
             }
-            Ending::Dead { letter, forward, hold } => {
+            Ending::Dead { letter, hold } => {
                 self.counts(commit.reactor).dead += 1;
                 let row = self.deliveries.remove(&commit.delivery);
                 let lane = row.as_ref().and_then(|row| row.stored.lane);
@@ -312,7 +315,6 @@ impl Inner {
                     let letter = DeadLetter { key: key.unwrap_or(letter.key), ..letter.clone() };
                     self.bury(letter, lane, Some(commit.delivery));
                 }
-                forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
                 self.hold(hold);
             }
         }

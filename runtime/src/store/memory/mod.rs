@@ -1,5 +1,7 @@
 //! The model store: plain maps under one lock, to compare other stores with and to run tests on.
 
+#![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
+
 mod fates;
 mod history;
 mod inner;
@@ -18,7 +20,7 @@ use tokio::sync::Notify;
 use self::inner::{Inner, Log};
 use super::rejected::Rejected;
 use super::{
-    Admission, Admitted, Asked, AttemptsOf, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Entered, Fate,
+    Admission, Admitted, Asked, AttemptsOf, Blocked, Commit, Committed, DeadFilter, DeadLetter, Effect, Entered, Fate,
     KeptAttempt, LogRecord, Mark, OutboxRecord, Place, ReactorStats, Reception, Recovered, Request, Result, Stats,
     Store, StoreError, StoredDead, StoredDelivery, Target, Traces, Upkeep,
 };
@@ -76,11 +78,7 @@ impl MemoryStore {
         let mut inner = self.write()?;
         let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         for commit in commits {
-            let forwarded = match &commit.ending {
-                Ending::Dead { forward, .. } => forward.as_slice(),
-                Ending::Done | Ending::Wait { .. } => &[],
-            };
-            for (target, _) in commit.emits.iter().chain(forwarded) {
+            for (target, _) in commit.effects.iter().filter_map(Effect::put) {
                 let (Target::Log(channel) | Target::Outbox(channel)) = target;
                 inner.log(*channel)?;
             }

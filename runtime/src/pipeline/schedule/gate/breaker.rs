@@ -8,6 +8,9 @@ use crate::event::{DeliveryId, HostTime};
 
 use super::Gate;
 
+/// Pauses are not spread: there is one probe at a time.
+const NO_DICE: u64 = 0;
+
 /// What an ended run did to the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -35,8 +38,8 @@ pub(in super::super) struct Breaker {
 
 #[derive(Debug)]
 struct Open {
-    /// Before the probe after the next.
-    pause: Duration,
+    /// Pauses so far, the present one included.
+    pauses: u32,
     /// No probe before then; taken away by the timer.
     until: Option<HostTime>,
     probe: Option<DeliveryId>,
@@ -66,17 +69,16 @@ impl Breaker {
             if open.probe != Some(id) {
                 return Effect::None;
             }
-            let pause = open.pause;
+            open.pauses = open.pauses.saturating_add(1);
+            let pause = self.policy.backoff.after(open.pauses, NO_DICE);
             open.until = Some(now.after(pause));
-            open.pause = (pause * 2).min(self.policy.max);
             return Effect::ProbeFailed(pause);
         }
         if self.failures < self.policy.failures || !self.several {
             return Effect::None;
         }
-        let pause = self.policy.initial;
-        let until = Some(now.after(pause));
-        self.open = Some(Open { pause: (pause * 2).min(self.policy.max), until, probe: None });
+        let pause = self.policy.backoff.after(1, NO_DICE);
+        self.open = Some(Open { pauses: 1, until: Some(now.after(pause)), probe: None });
         Effect::Opened(pause)
     }
 }
@@ -111,11 +113,12 @@ impl Gate for Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backoff::{Backoff, Jitter};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn breaker() -> Breaker {
-        Breaker::new(BreakerPolicy { failures: 3, initial: SECOND, max: 3 * SECOND })
+        Breaker::new(BreakerPolicy { failures: 3, backoff: Backoff::doubling(SECOND, 3 * SECOND, Jitter::None) })
     }
 
     fn id(number: u64) -> DeliveryId {
