@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use reactor_runtime::bench::meter::{self, Meter};
 use reactor_runtime::bench::rig::{Rig, cores};
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::config::{self, model::Config};
 use reactor_runtime::wasm::{Compiler, Engine, EngineOptions, GuestSpec, LoadedModule};
 
@@ -69,7 +70,7 @@ fn many(dir: &Path, count: usize) -> Config {
         std::fs::write(dir.join(format!("m{n}.wasm")), bytes).expect("a module");
         text += &reactor(&format!("r{n}"), &format!("type-{n}"), "").replace("tally.wasm", &format!("m{n}.wasm"));
     }
-    config::parse(&text, &dir.join("reactors.toml"), &|_| None).expect("a valid configuration").config
+    config::parse(&text, &dir.join("reactors.toml"), &|_| None, KINDS).expect("a valid configuration").config
 }
 
 /// As the program loads them.

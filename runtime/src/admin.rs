@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::pipeline::signal::Signals;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreClient, StoreError};
 
 /// Most connections at once; for one more, the oldest is closed.
 const CONNECTIONS: usize = 64;
@@ -50,7 +50,7 @@ pub struct Admin {
 #[derive(Clone)]
 struct Answers {
     signals: Arc<Signals>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreClient>,
     asking: Arc<Semaphore>,
 }
 
@@ -65,7 +65,7 @@ impl Admin {
     ///
     /// # Errors
     /// The address is in use, or cannot be had.
-    pub async fn bind(address: SocketAddr, signals: Arc<Signals>, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+    pub async fn bind(address: SocketAddr, signals: Arc<Signals>, store: Arc<dyn StoreClient>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("cannot listen on {address}; set another runtime.admin"))?;
         let address = listener.local_addr()?;

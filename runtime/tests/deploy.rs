@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::clock::SystemClock;
 use reactor_runtime::config::model::Config;
 use reactor_runtime::event::{Message, Outcome, Version};
@@ -16,8 +17,8 @@ use reactor_runtime::pipeline::deployment::Deployment;
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Effect, Guest, Run};
 use reactor_runtime::store::memory::MemoryStore;
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::store::{DeadFilter, ReactorStats, Store, StoreError};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
+use reactor_runtime::store::{DeadFilter, ReactorStats, StoreError, StoreOwner};
 use reactor_runtime::world::NoHttp;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -74,7 +75,7 @@ fn reactor(name: &str, extra: &str) -> String {
 }
 
 fn config(text: &str) -> Arc<Config> {
-    let loaded = reactor_runtime::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None);
+    let loaded = reactor_runtime::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, KINDS);
     let mut config = loaded.map_err(|problems| problems.render(false)).expect("a valid configuration").config;
     config.runtime.concurrency = 64;
     Arc::new(config)
@@ -89,13 +90,13 @@ fn deployment(text: &str, guests: Guests) -> Box<Deployment> {
 
 /// A running host.
 struct World {
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreOwner>,
     tell: mpsc::Sender<Control>,
     host: JoinHandle<Result<(), StoreError>>,
 }
 
 impl World {
-    async fn start(store: Arc<dyn Store>, text: &str, guests: Guests) -> Self {
+    async fn start(store: Arc<dyn StoreOwner>, text: &str, guests: Guests) -> Self {
         let Deployment { config, guests, remotes } = *deployment(text, guests);
         let parts = Parts {
             config,
@@ -145,7 +146,7 @@ impl World {
         panic!("gave up waiting until {what}: {:?}", self.store.stats());
     }
 
-    async fn until_idle(self) -> Arc<dyn Store> {
+    async fn until_idle(self) -> Arc<dyn StoreOwner> {
         self.tell(Control::WhenIdle).await;
         self.host.await.expect("no panic").expect("no error");
         self.store
@@ -179,7 +180,7 @@ async fn an_attempt_ends_with_the_module_it_began_with_while_the_next_ones_run_t
 }
 
 /// Deploys all the time, in place and with a restart in turns, while events come.
-async fn deploys_under_load(store: Arc<dyn Store>) {
+async fn deploys_under_load(store: Arc<dyn StoreOwner>) {
     const EVENTS: usize = 1_500;
     let variant = |round: usize| {
         let on = if round.is_multiple_of(3) { "on = [\"**\"]\n" } else { "on = [\"t\"]\n" };
@@ -209,7 +210,7 @@ async fn deploys_under_load_lose_and_double_nothing_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deploys_under_load_lose_and_double_nothing_on_disk() {
     let dir = tempfile::TempDir::new().expect("a folder");
-    deploys_under_load(Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(64)).expect("a store"))).await;
+    deploys_under_load(Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(64)).expect("a store"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::clock::SystemClock;
 use reactor_runtime::config;
 use reactor_runtime::event::{Message, Outcome, Version};
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Effect, Guest, Run};
 use reactor_runtime::store::memory::MemoryStore;
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::store::{AttemptEnd, AttemptsOf, DeadFilter, ReactorStats, Store, StoreError};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
+use reactor_runtime::store::{AttemptEnd, AttemptsOf, DeadFilter, ReactorStats, StoreError, StoreOwner};
 use reactor_runtime::world::NoHttp;
 use tokio::sync::{Notify, mpsc};
 
@@ -58,7 +59,7 @@ async fn append(call: Call, key: &str, text: String) -> Run {
 
 /// Publishes events with this data and runs a host on them until it is idle, or until it is told otherwise.
 struct Bench {
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreOwner>,
     config: String,
 }
 
@@ -81,7 +82,7 @@ impl Bench {
     where
         F: Fn(Call) -> BoxFuture<'static, Run> + Send + Sync + 'static,
     {
-        let loaded = config::parse(&self.config, Path::new("reactors.toml"), &|_| None);
+        let loaded = config::parse(&self.config, Path::new("reactors.toml"), &|_| None, KINDS);
         let mut config = loaded.map_err(|problems| problems.render(false)).expect("a valid configuration").config;
         config.runtime.concurrency = 64;
         let guest: Arc<dyn Guest> = Arc::new(Native(guest));
@@ -278,7 +279,7 @@ async fn a_drain_gives_up_what_outlasts_it_and_counts_no_attempt() {
 async fn what_was_accepted_before_the_disk_was_full_is_done_when_there_is_room() {
     let dir = tempfile::TempDir::new().expect("a folder");
     let options = OpenOptions { reserve: 2 << 20, size_limit: Some(6 << 20), ..OpenOptions::owner(64) };
-    let store = Arc::new(SqliteStore::open(dir.path(), &options).expect("a store"));
+    let store = Arc::new(SqliteOwner::own(dir.path(), &options).expect("a store"));
     let bench = Bench { store, config: CONFIG.to_owned() };
     let channel = bench.store.channel_id("in").expect("a channel");
     let mut accepted = 0;
@@ -299,7 +300,7 @@ async fn what_was_accepted_before_the_disk_was_full_is_done_when_there_is_room()
     assert!(matches!(refused, StoreError::Full), "{refused}");
     assert!(accepted > 100, "only {accepted} accepted");
     drop(bench);
-    let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(64)).expect("the store opens again"));
+    let store = Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(64)).expect("the store opens again"));
     let bench = Bench { store, config: CONFIG.to_owned() };
     let counts = bench.until_idle(|call| Box::pin(append(call, "all", "x".into()))).await;
     assert_eq!(counts.done, accepted);

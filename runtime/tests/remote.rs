@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use reactor_runtime::channel::KINDS;
+use reactor_runtime::channel::sqs::LIMITS;
 use reactor_runtime::channel::{
-    ChannelError, Depth, Receipt, Received, Remote, Result as ChannelResult, Sink, Source, Trouble,
+    ChannelError, Depth, Lease, Leasing, Limits, Receipt, Received, Remote, Result as ChannelResult, Sink, Source,
+    Trouble,
 };
 use reactor_runtime::clock::SystemClock;
 use reactor_runtime::config;
@@ -20,7 +23,7 @@ use reactor_runtime::pipeline::forward::{DEAD_LETTER_ATTRIBUTE, sent_back};
 use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Effect, Emit, Guest, Run};
 use reactor_runtime::store::memory::MemoryStore;
-use reactor_runtime::store::{DeadFilter, ReactorStats, Request, Store};
+use reactor_runtime::store::{DeadFilter, ReactorStats, Request, StoreClient};
 use reactor_runtime::world::NoHttp;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -136,6 +139,10 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 impl Source for Queue {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
     fn receive(&self, max: usize, wait: Duration, lease: Duration) -> BoxFuture<'_, ChannelResult<Vec<Received>>> {
         Box::pin(async move {
             let end = Instant::now() + wait;
@@ -152,7 +159,7 @@ impl Source for Queue {
         })
     }
 
-    fn delete<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
+    fn acknowledge<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
         Box::pin(async move {
             let mut inner = self.inner();
             let mut answers = Vec::new();
@@ -177,13 +184,35 @@ impl Source for Queue {
         })
     }
 
-    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Duration)]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
+    fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, ChannelResult<()>> {
+        Box::pin(async {
+            let fault = self.inner().resend_faults.pop();
+            if let Some(fault) = fault {
+                return Err(trouble(fault));
+            }
+            self.put(message.clone());
+            Ok(())
+        })
+    }
+
+    fn depth(&self) -> BoxFuture<'_, ChannelResult<Depth>> {
+        Box::pin(async { Ok(Depth { visible: self.left() as u64, ..Depth::default() }) })
+    }
+
+    fn leasing(self: Arc<Self>) -> Option<Arc<dyn Leasing>> {
+        Some(self)
+    }
+}
+
+impl Leasing for Queue {
+    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Lease)]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
         Box::pin(async move {
             let mut inner = self.inner();
             let now = Instant::now();
             let no_renewals = inner.no_renewals;
             let mut answers = Vec::new();
-            for (receipt, length) in receipts {
+            for (receipt, lease) in receipts {
+                let (Lease::Extend(length) | Lease::GiveBack(length)) = lease;
                 let found = inner.items.iter_mut().find(|item| item.receipt.as_deref() == Some(&receipt.0));
                 answers.push(match found.filter(|item| item.visible_at > now) {
                     Some(_) if no_renewals && *length > Duration::ZERO => Err(trouble(Trouble::StaleReceipt)),
@@ -199,24 +228,13 @@ impl Source for Queue {
             answers
         })
     }
-
-    fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, ChannelResult<()>> {
-        Box::pin(async {
-            let fault = self.inner().resend_faults.pop();
-            if let Some(fault) = fault {
-                return Err(trouble(fault));
-            }
-            self.put(message.clone());
-            Ok(())
-        })
-    }
-
-    fn depth(&self) -> BoxFuture<'_, ChannelResult<Depth>> {
-        Box::pin(async { Ok(Depth { visible: self.left() as u64, ..Depth::default() }) })
-    }
 }
 
 impl Sink for Queue {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
     fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
         Box::pin(async move {
             let mut answers = Vec::new();
@@ -234,10 +252,6 @@ impl Sink for Queue {
 
     fn is_ordered(&self) -> bool {
         self.fifo
-    }
-
-    fn max_batch_bytes(&self) -> usize {
-        1 << 20
     }
 }
 
@@ -323,7 +337,7 @@ impl World {
 
     /// A configuration with its guests and connections.
     fn deployment(&self, text: &str, a: Behaviour, b: Behaviour) -> Box<Deployment> {
-        let loaded = config::parse(text, Path::new("reactors.toml"), &|_| None);
+        let loaded = config::parse(text, Path::new("reactors.toml"), &|_| None, KINDS);
         let config = loaded.map_err(|problems| problems.render(false)).expect("a valid configuration").config;
         let guest = |run: Behaviour| -> Arc<dyn Guest> { Arc::new(Native(move |call| run(call))) };
         let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
@@ -607,7 +621,7 @@ async fn what_the_channel_refuses_becomes_a_dead_letter_and_can_be_sent_again() 
     let letters = world.store.dead_letters(&DeadFilter::default()).expect("letters");
     assert_eq!((letters.len(), letters[0].letter.reason.as_str()), (1, "undeliverable"));
     assert!(letters[0].letter.detail.contains("made up"));
-    world.store.request(Request::Redrive(letters[0].id)).expect("asked");
+    world.store.request(Request::Redrive(letters[0].id)).await.expect("asked");
     world.start(done(), done()).until_idle().await;
     assert_eq!(world.sink.inner().sent.len(), 2);
     assert!(world.store.dead_letters(&DeadFilter::default()).expect("letters").is_empty());
@@ -625,7 +639,7 @@ async fn what_is_no_event_is_kept_and_deleted() {
     reasons.sort_unstable();
     assert_eq!(reasons, ["invalid-event", "unrouted"]);
     for letter in &letters {
-        world.store.request(Request::Redrive(letter.id)).expect("asked");
+        world.store.request(Request::Redrive(letter.id)).await.expect("asked");
     }
     // Somebody wants the one now, and the other stays what it is.
     world.config = world.config.replacen("on = [\"t\"]", "on = [\"t\", \"nobodys\"]", 1);

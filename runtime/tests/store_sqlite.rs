@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reactor_runtime::event::{ChannelId, Offset, Origin};
 use reactor_runtime::store::conformance::{DAY, Fixture, at, key, message, wait};
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner, SqliteStore};
 use reactor_runtime::store::{
-    Admitted, Asked, Committed, Fate, NewDelivery, Place, Request, Store, StoreError, Upkeep,
+    Admitted, Asked, Batch, Committed, Fate, NewDelivery, Place, Request, StoreClient, StoreError, StoreOwner, Upkeep,
 };
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
-fn owner(dir: &Path) -> SqliteStore {
-    SqliteStore::open(dir, &OpenOptions { reserve: 64 << 10, ..OpenOptions::owner(4) }).unwrap()
+fn owner(dir: &Path) -> SqliteOwner {
+    SqliteOwner::own(dir, &OpenOptions { reserve: 64 << 10, ..OpenOptions::owner(4) }).unwrap()
 }
 
 fn client(dir: &Path) -> SqliteStore {
@@ -29,10 +29,10 @@ fn client(dir: &Path) -> SqliteStore {
 }
 
 fn fails(dir: &Path) -> StoreError {
-    SqliteStore::open(dir, &OpenOptions::owner(1)).unwrap_err()
+    SqliteOwner::own(dir, &OpenOptions::owner(1)).unwrap_err()
 }
 
-fn fixture(store: &SqliteStore) -> Fixture<'_> {
+fn fixture<S: StoreClient>(store: &S) -> Fixture<'_, S> {
     let (channel, reactor) = (store.channel_id("shop").unwrap(), store.reactor_id("inventory").unwrap());
     Fixture { store, channel, reactor }
 }
@@ -64,18 +64,6 @@ fn one_owner_at_a_time() {
 }
 
 #[test]
-fn only_an_owner_runs_reactors() {
-    let dir = tempdir().unwrap();
-    let store = client(dir.path());
-    let f = fixture(&store);
-    f.publish(&["a"]);
-    store.request(Request::Drop(1)).unwrap();
-    assert!(wait(store.admit(f.admission(Vec::new(), at(0)))).is_err());
-    assert!(store.recover(&[]).is_err());
-    assert!(store.redrive(1, 1).is_err());
-}
-
-#[test]
 fn a_file_where_the_directory_should_be() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("data");
@@ -90,10 +78,10 @@ async fn whoever_appends_or_requests_is_heard() {
     let (owner, client) = (owner(dir.path()), client(dir.path()));
     let channel = owner.channel_id("shop").unwrap();
     let heard = async || tokio::time::timeout(Duration::from_secs(30), owner.rung()).await.is_ok();
-    for store in [&owner, &client] {
+    for store in [&owner as &dyn StoreClient, &client] {
         store.append(channel, vec![message("a")]).await.unwrap();
         assert!(heard().await, "an append");
-        store.request(Request::Drop(7)).unwrap();
+        store.request(Request::Drop(7)).await.unwrap();
         assert!(heard().await, "a request");
     }
 }
@@ -322,7 +310,7 @@ fn what_is_answered_survives_kill_9() {
         assert!(f.bodies().len() as u64 >= last, "{} of {last}", f.bodies().len());
         let counts = f.counts();
         assert!(counts.done >= last, "{} of {last}", counts.done);
-        let recovered = store.recover(&[]).unwrap();
+        let recovered = f.recover(&[]);
         assert!(recovered.interrupted.len() <= f.spilled().len());
         assert_eq!(f.spilled().len() as u64, counts.active, "what was in memory can be loaded");
     }
@@ -428,7 +416,7 @@ fn a_client_gets_its_turn() {
 fn a_full_disk_refuses_intake_and_finishes_work() {
     let dir = tempdir().unwrap();
     let options = OpenOptions { reserve: 256 << 10, size_limit: Some(1 << 20), ..OpenOptions::owner(4) };
-    let store = SqliteStore::open(dir.path(), &options).unwrap();
+    let store = SqliteOwner::own(dir.path(), &options).unwrap();
     let f = fixture(&store);
     let reserve = dir.path().join("reserve");
     assert_eq!(fs::metadata(&reserve).unwrap().len(), 256 << 10);
@@ -461,7 +449,7 @@ fn a_full_disk_refuses_intake_and_finishes_work() {
     store.maintain(&upkeep(at(0))).unwrap();
     assert!(matches!(wait(store.append(f.channel, vec![message("y")])), Err(StoreError::Full)), "still no room");
     let cursor = Offset(accepted as u64 + 1);
-    let refused = wait(store.admit(reactor_runtime::store::Admission { cursor, ..f.admission(Vec::new(), at(1)) }));
+    let refused = wait(store.enter(Batch { cursor: Some(cursor), ..f.batch(Vec::new(), at(1)) }));
     assert!(matches!(refused, Err(StoreError::Full)));
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch(&format!("DELETE FROM log_{} WHERE offset > 1", f.channel)).unwrap();

@@ -19,9 +19,10 @@ use crate::clock::SystemClock;
 use crate::event::{ChannelId, DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
 use crate::pipeline::decode::{Decoded, Settings, decode};
 use crate::pipeline::invoke::{self, Call, Run};
-use crate::store::sqlite::{OpenOptions, SqliteStore};
+use crate::store::sqlite::{OpenOptions, SqliteOwner};
 use crate::store::{
-    Admission, Admitted, AttemptNote, Commit, Committed, Effect, Ending, NewDelivery, Place, Store, Target,
+    Admitted, AttemptNote, Batch, Commit, Committed, Effect, Ending, NewDelivery, Place, StoreClient, StoreOwner,
+    Target,
 };
 use crate::world::{Live, NoHttp, StateView};
 
@@ -163,7 +164,7 @@ impl<'s> Sandbox<'s> {
 /// The store alone: the same messages, deliveries and rows, with the same group commit; events/s.
 pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::Result<f64> {
     let dir = rig::folder(&subject.dir)?;
-    let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(1))?);
+    let store = Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(1))?);
     let channel = store.channel_id(super::CHANNEL)?;
     let mut rows = Rows::new(&*store, runs, note(subject, channel)?)?;
     let runtime = rig::threads("bench-store", 2)?;
@@ -195,17 +196,8 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
                     redrive: false,
                 };
                 let deliveries = records.iter().map(|record| delivery(record.offset)).collect();
-                let admission = Admission {
-                    channel,
-                    cursor,
-                    now: HostTime(1),
-                    deliveries,
-                    dead: Vec::new(),
-                    forward: Vec::new(),
-                    drop: Vec::new(),
-                    unrouted: 0,
-                };
-                let ids = store.admit(admission).await?.into_iter().filter_map(|one| match one {
+                let batch = Batch { cursor: Some(cursor), deliveries, ..Batch::new(channel, HostTime(1)) };
+                let ids = store.enter(batch).await?.answers.into_iter().filter_map(|one| match one {
                     Admitted::New(id) => Some(id),
                     _ => None,
                 });
@@ -249,7 +241,7 @@ fn note(subject: &Subject, channel: ChannelId) -> anyhow::Result<Option<AttemptN
 
 /// Publishes as fast as it can.
 pub(super) async fn publish(
-    store: &dyn Store,
+    store: &dyn StoreClient,
     channel: ChannelId,
     samples: &Samples,
     events: usize,
@@ -271,7 +263,7 @@ struct Rows<'r> {
 }
 
 impl<'r> Rows<'r> {
-    fn new(store: &dyn Store, runs: &'r [Run], note: Option<AttemptNote>) -> anyhow::Result<Self> {
+    fn new(store: &dyn StoreClient, runs: &'r [Run], note: Option<AttemptNote>) -> anyhow::Result<Self> {
         let mut targets = BTreeMap::new();
         for (channel, _) in runs.iter().flat_map(|run| &run.effects).filter_map(invoke::Effect::put) {
             targets.insert(channel.clone(), Target::Log(store.channel_id(channel)?));

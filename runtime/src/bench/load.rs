@@ -14,7 +14,7 @@ use super::rig::{self, Rig};
 use super::samples::Samples;
 use super::{CHANNEL, Subject, histogram, limits, record};
 use crate::pipeline::signal::Signals;
-use crate::store::{ReactorStats, Store};
+use crate::store::{ReactorStats, StoreClient};
 
 /// What a flood of events took.
 pub(super) struct Flood {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use hdrhistogram::Histogram;
 
-use crate::config::model::{ChannelKind, Config};
+use crate::config::model::Config;
 use crate::event::{Message, Outcome};
 use crate::pipeline::judge::describe;
 use crate::wasm::LoadedModule;
@@ -61,7 +61,7 @@ impl Subject {
         let dir = config.runtime.data_dir.path().to_owned();
         let retention = Duration::from_secs(86_400);
         for channel in config.channels.values_mut() {
-            channel.kind = ChannelKind::Local { retention };
+            (channel.outside, channel.retention) = (None, retention);
         }
         if let Some(mut channel) = config.channels.values().next().cloned() {
             CHANNEL.clone_into(&mut channel.name);

@@ -90,7 +90,10 @@ mod tests {
     use crate::pipeline::decode::{Settings, decode};
 
     fn event(body: &str) -> Event {
-        let config = config::parse("[channels.in]\nkind = \"local\"\n", "r.toml".as_ref(), &|_| None).unwrap().config;
+        let config =
+            config::parse("[channels.in]\nkind = \"local\"\n", "r.toml".as_ref(), &|_| None, crate::channel::KINDS)
+                .unwrap()
+                .config;
         let decoded = decode(&Message::from_body(body.to_owned()), &Settings::new(&config.channels["in"])).unwrap();
         decoded.events.into_iter().next().unwrap().event
     }

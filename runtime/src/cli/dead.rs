@@ -13,7 +13,7 @@ use crate::config::units;
 use crate::event::ReactorId;
 use crate::history::{Attempt, History};
 use crate::store::memory::MemoryStore;
-use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
+use crate::store::{DeadFilter, Request, StoreClient, StoreError, StoredDead};
 
 use super::Global;
 use super::attempt::ran;
@@ -128,7 +128,7 @@ impl Select {
     /// Hands over the dead letters that are meant, newest first, a page at a time; with their bodies, unless `brief`.
     fn each(
         &self,
-        store: &dyn Store,
+        store: &dyn StoreClient,
         names: &BTreeMap<ReactorId, String>,
         brief: bool,
         mut take: impl FnMut(StoredDead),
@@ -161,7 +161,7 @@ impl Select {
         Ok(each(store, &filter, take)?)
     }
 
-    fn list(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
+    fn list(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
         let asked = asked(store)?;
         if json {
             return self.each(store, names, false, |dead| print_json(&to_json(&dead, names, &asked)));
@@ -175,7 +175,7 @@ impl Select {
     }
 
     /// The numbers of those that are meant; nothing is chosen by saying nothing.
-    fn chosen(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
+    fn chosen(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
         let narrowed = self.reactor.is_some() || self.reason.is_some() || self.since.is_some() || self.limit.is_some();
         if self.ids.is_empty() && !narrowed && !self.all {
             let error = anyhow!("say which: numbers, --reactor, --reason, --since, or --all");
@@ -192,7 +192,7 @@ fn no_such(id: u64) -> Exit {
 }
 
 /// That a dead letter can have this reason: it is a code, or there is one that has it.
-fn is_reason(store: &dyn Store, reason: &str) -> Result<(), Exit> {
+fn is_reason(store: &dyn StoreClient, reason: &str) -> Result<(), Exit> {
     let filter = DeadFilter { reason: Some(reason.to_owned()), limit: 1, brief: true, ..DeadFilter::default() };
     if PAGES.iter().any(|(code, _)| *code == reason) || !store.dead_letters(&filter)?.is_empty() {
         return Ok(());
@@ -204,7 +204,7 @@ fn is_reason(store: &dyn Store, reason: &str) -> Result<(), Exit> {
 /// What a person has asked for that no host has carried out yet, by the numbers of the letters.
 type Asked = BTreeMap<u64, &'static str>;
 
-fn asked(store: &dyn Store) -> Result<Asked, Exit> {
+fn asked(store: &dyn StoreClient) -> Result<Asked, Exit> {
     let requests = store.requests(0)?.into_iter().map(|(_, request)| match request {
         Request::Redrive(id) => (id, "redrive"),
         Request::Drop(id) => (id, "drop"),
@@ -247,7 +247,7 @@ fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) ->
 }
 
 /// Every attempt at a dead letter, with what is kept of it.
-fn attempts(store: &dyn Store, dead: &StoredDead) -> Result<Vec<Attempt>, Exit> {
+fn attempts(store: &dyn StoreClient, dead: &StoredDead) -> Result<Vec<Attempt>, Exit> {
     let (origin, reactor) = (dead.letter.origin, dead.letter.reactor);
     let mut kept = History::new(store).of_record(origin.channel, origin.offset)?;
     kept.retain(|kept| kept.origin == origin && Some(kept.reactor) == reactor);
@@ -327,15 +327,16 @@ fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool
         Err(Exit { error: Some(error), .. }) if is_locked(&error) => None,
         Err(exit) => return Err(exit),
     };
-    let store = alone.clone().map_or_else(|| project.client(), Ok)?;
+    let store = alone.clone().map_or_else(|| project.client(), |owner| Ok(owner as Arc<dyn StoreClient>))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     for id in &ids {
-        store.request(request(*id))?;
+        runtime.block_on(store.request(request(*id)))?;
     }
     let done = match alone {
         Some(owner) if dropping => {
             for (number, asked) in owner.requests(0)? {
                 if let Request::Drop(id) = asked {
-                    owner.drop_dead(number, id)?;
+                    runtime.block_on(owner.drop_dead(number, id))?;
                 }
             }
             true

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::model::{ChannelKind, Config};
+use crate::config::model::Config;
 use crate::plain::line;
 
 use super::Global;
@@ -76,10 +76,9 @@ impl Graph {
 
 fn nodes(config: &Config) -> Vec<Node> {
     let channels = config.channels.values().map(|channel| {
-        let what = match &channel.kind {
-            ChannelKind::Local { .. } => "local".to_owned(),
-            ChannelKind::Sqs { queue, .. } => format!("sqs {queue}"),
-            ChannelKind::Sns { topic, .. } => format!("sns {topic}"),
+        let what = match &channel.outside {
+            None => "local".to_owned(),
+            Some(outside) => format!("{} {}", outside.kind, outside.settings.address()),
         };
         Node { kind: Kind::Channel, name: channel.name.clone(), label: format!("{} ({what})", channel.name) }
     });

@@ -17,7 +17,7 @@ use crate::pipeline::invoke::{Call, Effect, Emit, Run, emitted_id};
 use crate::pipeline::judge::describe;
 use crate::pipeline::reading::Reading;
 use crate::plain::{json, line};
-use crate::store::Store;
+use crate::store::StoreClient;
 use crate::world::{HttpClient, Live, NoHttp, StateView, World};
 
 use super::Global;
@@ -153,7 +153,7 @@ impl Invoke {
 
 /// What is in the store, under what was given.
 struct View {
-    store: Option<(Arc<dyn Store>, ReactorId)>,
+    store: Option<(Arc<dyn StoreClient>, ReactorId)>,
     given: BTreeMap<String, Bytes>,
 }
 

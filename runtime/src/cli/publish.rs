@@ -15,7 +15,7 @@ use crate::clock::SystemClock;
 use crate::config::model::ChannelConfig;
 use crate::event::{ChannelId, Message, SystemAttributes};
 use crate::pipeline::reading::Reading;
-use crate::store::Store;
+use crate::store::StoreClient;
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -161,7 +161,7 @@ impl Publish {
 /// Where messages go.
 enum To {
     /// To the log of a local channel.
-    Log(Arc<dyn Store>, ChannelId),
+    Log(Arc<dyn StoreClient>, ChannelId),
     /// To a channel outside.
     Outside(Arc<dyn Sink>),
 }

@@ -12,7 +12,7 @@ use crate::config::model::Config;
 use crate::pipeline::deploy::compare;
 use crate::pipeline::deployment::{Change, Deployment};
 use crate::pipeline::host::Control;
-use crate::store::Store;
+use crate::store::StoreClient;
 
 use super::Global;
 use super::modules::Modules;
@@ -27,7 +27,7 @@ pub(super) struct Reloader {
     global: Global,
     modules: Modules,
     current: Arc<Config>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreClient>,
     tell: mpsc::Sender<Control>,
 }
 
@@ -39,7 +39,7 @@ impl Reloader {
         global: &Global,
         project: &Project,
         modules: Modules,
-        store: Arc<dyn Store>,
+        store: Arc<dyn StoreClient>,
         tell: mpsc::Sender<Control>,
     ) -> Self {
         Self { global: global.clone(), modules, current: Arc::clone(&project.config), store, tell }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::letters::each;
 use crate::event::ReactorId;
 use crate::plain;
-use crate::store::{Blocked, DeadFilter, ReactorStats, Stats, Store, StoreError};
+use crate::store::{Blocked, DeadFilter, ReactorStats, Stats, StoreClient, StoreError};
 
 use super::{print_as_is, print_json};
 
@@ -93,7 +93,7 @@ const HEADS: [&str; 12] = [
 ];
 
 impl Summary {
-    pub(super) fn of(store: &dyn Store) -> Result<Self, StoreError> {
+    pub(super) fn of(store: &dyn StoreClient) -> Result<Self, StoreError> {
         let names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
         let mut counts = BTreeMap::new();
         each(store, &DeadFilter { brief: true, ..DeadFilter::default() }, |dead| {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::pipeline::signal::{Signals, Totals};
 use crate::plain;
-use crate::store::{Stats, Store};
+use crate::store::{Stats, StoreClient};
 
 /// How often the line is drawn anew.
 const EVERY: Duration = Duration::from_millis(500);
@@ -59,7 +59,7 @@ pub(super) fn wanted(plain_log: bool) -> bool {
 }
 
 /// Shows the line until the task is dropped.
-pub(super) async fn show(signals: Arc<Signals>, store: Arc<dyn Store>) {
+pub(super) async fn show(signals: Arc<Signals>, store: Arc<dyn StoreClient>) {
     let line = LINE.get_or_init(ProgressBar::new_spinner);
     line.set_style(
         ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),

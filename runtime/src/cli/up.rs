@@ -15,6 +15,7 @@ use crate::http_client::Client;
 use crate::otlp::Exporter;
 use crate::pipeline::host::{Control, Host, Parts};
 use crate::pipeline::signal::Signals;
+use crate::store::StoreClient;
 use crate::wasm::Compiler;
 
 use super::backstop::Backstop;
@@ -132,7 +133,7 @@ impl Up {
         parts: Parts,
         (told_to, compiler): (Told, Compiler),
     ) -> Result<(), Exit> {
-        let (store, signals) = (Arc::clone(&parts.store), Arc::clone(&parts.signals));
+        let (store, signals) = (Arc::clone(&parts.store) as Arc<dyn StoreClient>, Arc::clone(&parts.signals));
         if let Some(address) = project.config.runtime.admin {
             let admin = Admin::bind(address, Arc::clone(&signals), Arc::clone(&store)).await;
             let admin = admin.map_err(|error| Exit::new(exit::FAILURE, error))?;

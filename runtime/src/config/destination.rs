@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{ChannelConfig, ChannelKind, Format};
+use super::model::{ChannelConfig, Format};
+use super::outside::WriteOnly;
 use super::reader::{MOST_LISTED, Reader, nearest};
 use super::text::Text;
 
@@ -41,10 +42,11 @@ impl Channels<'_> {
 
 /// Checks that a reactor can read from a channel.
 pub(super) fn source(reader: &mut Reader<'_>, text: &Text, name: &str, channels: &Channels<'_>) {
-    if let Some(ChannelConfig { kind: ChannelKind::Sns { queue: None, .. }, .. }) = channels.find(reader, text, name) {
-        let title = format!("nothing can be read from `{}`: a topic is read through a queue", text.written);
+    let outside = channels.find(reader, text, name).and_then(|channel| channel.outside.as_ref());
+    if let Some(WriteOnly { why, line }) = outside.and_then(|outside| outside.settings.write_only()) {
+        let title = format!("nothing can be read from `{}`: {why}", text.written);
         let problem = reader.problem(text.span.clone(), "write-only", title);
-        reader.note(problem.help(format!("add `queue = \"...\"` to [channels.{}]", text.written)));
+        reader.note(problem.help(format!("add `{line}` to [channels.{}]", text.written)));
     }
 }
 
@@ -52,7 +54,7 @@ pub(super) fn source(reader: &mut Reader<'_>, text: &Text, name: &str, channels:
 pub(super) fn destination(reader: &mut Reader<'_>, text: &Text, name: &str, channels: &Channels<'_>) {
     let Some(channel) = channels.find(reader, text, name) else { return };
     // What is read from elsewhere is somebody else's to decode; a local log is read back by this host.
-    let Some(format) = foreign(&channel.format).filter(|_| matches!(channel.kind, ChannelKind::Local { .. })) else {
+    let Some(format) = foreign(&channel.format).filter(|_| !channel.is_remote()) else {
         return;
     };
     let title = format!("events written to `{}` could not be read again: its format is {format}", text.written);

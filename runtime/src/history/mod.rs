@@ -10,12 +10,12 @@ pub use self::attempt::Attempt;
 pub use self::past::Past;
 
 use crate::event::{ChannelId, DeliveryId, Offset, Origin, ReactorId};
-use crate::store::{AttemptsOf, KeptAttempt, Result, Store};
+use crate::store::{AttemptsOf, KeptAttempt, Result, StoreClient};
 
 /// Asks a store what happened.
 #[derive(Clone, Copy)]
 pub struct History<'s> {
-    store: &'s dyn Store,
+    store: &'s dyn StoreClient,
 }
 
 /// An event that a reactor has been given, with the attempts at it that are still kept.
@@ -31,7 +31,7 @@ pub struct Handled {
 
 impl<'s> History<'s> {
     /// Of this store.
-    pub fn new(store: &'s dyn Store) -> Self {
+    pub fn new(store: &'s dyn StoreClient) -> Self {
         Self { store }
     }
 
@@ -102,7 +102,7 @@ mod tests {
     use crate::event::Event;
     use crate::store::conformance::{Fixture, at, wait};
     use crate::store::memory::MemoryStore;
-    use crate::store::{Admission, Admitted, AttemptNote, Commit, Fate, NewDelivery, Place};
+    use crate::store::{Admitted, AttemptNote, Batch, Commit, Fate, NewDelivery, Place, StoreOwner};
 
     #[test]
     fn a_flow_is_told_by_its_attempts_and_a_record_by_what_was_noted() {
@@ -113,8 +113,8 @@ mod tests {
         f.publish(&["{}"; 4]);
         let origin = |offset| Origin { channel, offset: Offset(offset), part: 0 };
         let new = |offset| NewDelivery { origin: origin(offset), ..f.new_delivery(offset, Place::Memory) };
-        let admission = Admission { cursor: Offset(4), ..f.admission(vec![new(1), new(2)], at(0)) };
-        let admitted = wait(store.admit(admission)).expect("admitted");
+        let batch = Batch { cursor: Some(Offset(4)), ..f.batch(vec![new(1), new(2)], at(0)) };
+        let admitted = wait(store.enter(batch)).expect("entered").answers;
         let ids = admitted.into_iter().map(|answer| match answer {
             Admitted::New(id) => id,
             other => panic!("{other:?}"),

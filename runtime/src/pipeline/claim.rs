@@ -21,7 +21,7 @@ use tracing::instrument::Instrumented;
 
 use crate::clock::Clock;
 use crate::event::DeliveryId;
-use crate::store::{Mark, Store, StoreError};
+use crate::store::{Mark, StoreError, StoreOwner};
 
 use super::Input;
 use super::delivery::Delivery;
@@ -43,7 +43,7 @@ pub(super) struct Slots {
 
 /// What a run has to do with beside its guest; shared by all, since each has it on another thread.
 struct Around {
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreOwner>,
     clock: Arc<dyn Clock>,
     /// What has not passed its gate does not begin any more.
     closed: AtomicBool,
@@ -79,7 +79,7 @@ impl Slots {
     pub(super) fn new(
         count: usize,
         guests: Handle,
-        store: Arc<dyn Store>,
+        store: Arc<dyn StoreOwner>,
         clock: Arc<dyn Clock>,
         inputs: mpsc::UnboundedSender<Input>,
     ) -> Self {

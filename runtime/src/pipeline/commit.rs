@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::{Clock, within};
 use crate::event::DeliveryId;
-use crate::store::{Commit, Committed, Store};
+use crate::store::{Commit, Committed, StoreOwner};
 
 use super::Input;
 use super::room::until_there_is_room;
@@ -24,7 +24,7 @@ const GATHER_FOR: Duration = Duration::from_millis(1);
 ///
 /// On a full disk it keeps trying: what has run must be able to end. Any other error ends the host.
 pub(super) struct Committer {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreOwner>,
     pub(super) inputs: mpsc::UnboundedSender<Input>,
     pub(super) signals: Arc<Signals>,
     pub(super) clock: Arc<dyn Clock>,

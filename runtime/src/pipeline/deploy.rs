@@ -37,7 +37,7 @@ pub fn compare(old: &Config, new: &Config) -> Change {
 
 /// Whether a reactor gets the same events, under the same leases.
 fn gets_the_same(config: &Config, was: &ReactorConfig, is: &ReactorConfig) -> bool {
-    let outside = |name: &String| config.channels.get(name).is_some_and(|channel| channel.settle().is_some());
+    let outside = |name: &String| config.channels.get(name).is_some_and(|channel| channel.is_remote());
     // A lease is as long as the longest time-out needs, and polls are as many as there are attempts at once.
     let paced = was.timeout == is.timeout && was.concurrency == is.concurrency;
     was.from == is.from
@@ -123,7 +123,7 @@ mod tests {
         [reactors.r]\nmodule = \"r.wasm\"\nfrom = [\"a\"]\non = [\"x\"]\n[reactors.s]\nmodule = \"s.wasm\"\nfrom = [\"q\"]\non = [\"x\"]\n";
 
     fn config(text: &str) -> Config {
-        let loaded = crate::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None);
+        let loaded = crate::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, crate::channel::KINDS);
         loaded.unwrap_or_else(|problems| panic!("{text}\n{}", problems.render(false))).config
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Destination {
 
 impl Destination {
     pub(super) fn of(channel: &ChannelConfig, id: ChannelId) -> Self {
-        let target = if channel.settle().is_some() { Target::Outbox(id) } else { Target::Log(id) };
+        let target = if channel.is_remote() { Target::Outbox(id) } else { Target::Log(id) };
         Self { target, max_event: channel.max_event, cloudevents: channel.format == Format::CloudEvents }
     }
 

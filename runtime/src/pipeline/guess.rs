@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 
 use crate::clock::Clock;
 use crate::event::{DeliveryId, Outcome, Version};
-use crate::store::{Store, StoreError};
+use crate::store::{StoreError, StoreOwner};
 
 use super::ahead::Ahead;
 use super::invoke::{Call, Guest, Run, span};
@@ -55,7 +55,7 @@ impl Guesses {
     pub(super) fn run(
         self,
         head: &Run,
-        store: &dyn Store,
+        store: &dyn StoreOwner,
         clock: &dyn Clock,
         slot: usize,
     ) -> Result<Vec<(DeliveryId, Guessed)>, StoreError> {

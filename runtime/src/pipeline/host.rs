@@ -13,7 +13,7 @@ use crate::channel::Remote;
 use crate::clock::{Alarm, Clock, Moment, within};
 use crate::config::model::{Config, Settle};
 use crate::event::{ChannelId, HostTime, ReactorId, Version};
-use crate::store::{Commit, Store, StoreError, Target, Upkeep};
+use crate::store::{Commit, StoreError, StoreOwner, Target, Upkeep};
 use crate::world::HttpClient;
 
 use super::Input;
@@ -42,8 +42,10 @@ const SHOW_EVERY: Duration = Duration::from_millis(250);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long after the drain time the host still waits for the store.
 const GIVE_UP: Duration = Duration::from_secs(2);
-/// How long a delivery may be away: longer than SQS keeps any message, its longest time of invisibility included.
+/// How long a delivery may be away at least. Where a channel keeps its messages for longer, it may be away for a day more than
+/// that: a message can be leased when its time comes.
 const AWAY: Duration = Duration::from_secs(15 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
 /// Most inputs taken at a time.
 const INPUTS: usize = 1_024;
 
@@ -53,7 +55,7 @@ pub struct Parts {
     /// The checked configuration.
     pub config: Arc<Config>,
     /// The store, opened as its owner with at least `config.runtime.concurrency` slots.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn StoreOwner>,
     /// Time and randomness.
     pub clock: Arc<dyn Clock>,
     /// What sends the requests of modules.
@@ -82,7 +84,7 @@ pub enum Control {
 /// See the module.
 pub struct Host {
     pub(super) config: Arc<Config>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreOwner>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) http: Arc<dyn HttpClient>,
     pub(super) reactors: Vec<Reactor>,
@@ -101,7 +103,6 @@ pub struct Host {
     pub(super) acknowledgers: JoinSet<()>,
     pub(super) outlets: Outlets,
     pub(super) slots: Slots,
-    pub(super) next_commit: u64,
     pub(super) inputs: mpsc::UnboundedReceiver<Input>,
     pub(super) to_self: mpsc::UnboundedSender<Input>,
     pub(super) commits: mpsc::UnboundedSender<Commit>,
@@ -216,9 +217,8 @@ impl Host {
     }
 
     /// Sends a commit on its way. Numbers ascend in the order of sending.
-    pub(super) fn next_number(&mut self) -> Version {
-        self.next_commit += 1;
-        Version(self.next_commit - 1)
+    pub(super) fn next_number(&self) -> Version {
+        self.store.next_commit()
     }
 
     fn obey(&mut self, asked: Control) {
@@ -313,15 +313,14 @@ impl Host {
         match input {
             Input::RunsEnded(runs) => runs.into_iter().try_for_each(|ran| self.run_ended(ran))?,
             Input::Committed(answers) => self.settle(answers),
-            Input::Admitted { channel, cursor, batch, answers } => self.admitted(channel, cursor, batch, &answers),
             Input::HeldWritten { reactor, lane } => self.deliveries.held(reactor, lane),
             Input::Received { inlet, asked, started, at, answer } => self.received(inlet, asked, (started, at), answer),
-            Input::Entered { inlet, batch, entered } => self.entered(inlet, batch, entered)?,
+            Input::Entered(batch, entered) => self.entered(batch, entered)?,
             Input::Stored { inlet, receipts } => self.stored(inlet, receipts),
             Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
             Input::Deleted { inlet, answer } => self.deleted(inlet, answer),
             Input::Depth { inlet, answer } => self.looked(inlet, answer),
-            Input::Resent { request, dead, answer } => self.resent(request, dead, answer)?,
+            Input::Resent { request, dead, answer } => self.resent(request, dead, answer),
             Input::AskedAgain(number, request) => self.put_off(number, request),
             Input::AwayWritten(delivery) => self.put_away_written(delivery),
             Input::LeftOutbox(messages, bytes) => {
@@ -410,13 +409,15 @@ impl Host {
         let windows = self.reactors.iter().map(|reactor| reactor.config.dedup.window);
         let retention = self.channels.iter().filter_map(|intake| {
             let channel = self.config.channels.get(&intake.channel.name)?;
-            Some((intake.channel.id, channel.retention()))
+            Some((intake.channel.id, channel.retention))
         });
+        let kept =
+            self.config.channels.values().filter_map(|channel| Some(channel.outside.as_ref()?.limits.kept + DAY));
         Upkeep {
             now: self.now(),
             ledger_window: windows.max().unwrap_or_default(),
             retention: retention.collect(),
-            away: AWAY,
+            away: kept.max().unwrap_or_default().max(AWAY),
             history: self.config.runtime.history,
         }
     }

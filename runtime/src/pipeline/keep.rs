@@ -9,9 +9,8 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use crate::backoff::{Backoff, Jitter};
-use crate::channel::{ChannelError, Trouble};
+use crate::channel::{ChannelError, Lease, Trouble};
 use crate::clock::{Moment, within};
-use crate::config::model::LEASE_AT_MOST;
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message};
 
 use super::Input;
@@ -22,8 +21,6 @@ use super::room::until_there_is_room;
 
 /// How much before its time a message that was given back is received again.
 const EARLY: Duration = Duration::from_secs(2);
-/// For how long a message is given back at most: SQS counts its limit from when the message was received.
-const LONGEST_BACK: Duration = Duration::from_secs(LEASE_AT_MOST.as_secs() - 3_600);
 /// How often a dead letter is tried to be sent to its queue again, and the delays between.
 const RESENDS: u32 = 8;
 const RESEND: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::None);
@@ -45,7 +42,8 @@ impl Host {
                 inlet.signals.returned.inc();
                 // A little early: it is better here when it is due than on its way.
                 let after = if after > EARLY * 2 { after - EARLY } else { after };
-                inlet.set_lease(closed.receipt, after.min(LONGEST_BACK), None, now);
+                let after = after.min(inlet.limits.delay);
+                inlet.set_lease(closed.receipt, Lease::GiveBack(after), None, now);
             }
         }
     }
@@ -109,6 +107,7 @@ impl Host {
         let id = message.system.message_id.take().unwrap_or_default();
         message.system.dedup_id = Some(format!("{id}-{dead}-{}", self.clock.wall().as_millisecond()));
         let (source, inputs, clock) = (Arc::clone(&inlet.source), self.to_self.clone(), Arc::clone(&self.clock));
+        let (store, signals) = (Arc::clone(&self.store), Arc::clone(&self.signals));
         tokio::spawn(async move {
             let mut failures = 0;
             let answer = loop {
@@ -120,7 +119,15 @@ impl Host {
                     answer => break answer,
                 }
             };
-            let _ = inputs.send(Input::Resent { request, dead, answer });
+            // It is decoded and routed anew when it is received, so its letter parks nothing.
+            let dropped = match answer {
+                Ok(()) => until_there_is_room(&signals, &*clock, || store.drop_dead(request, dead)).await.map(drop),
+                Err(_) => Ok(()),
+            };
+            let _ = inputs.send(match dropped {
+                Ok(()) => Input::Resent { request, dead, answer },
+                Err(error) => Input::Fatal(error),
+            });
         });
     }
 
@@ -128,7 +135,7 @@ impl Host {
     pub(super) fn keep_leases(&mut self, now: Moment) {
         let upkeep = self.deliveries.leases_due(now);
         for (lease, inlet, receipt, length) in upkeep.renew {
-            self.inlets[inlet].set_lease(receipt, length, Some(lease), now);
+            self.inlets[inlet].set_lease(receipt, Lease::Extend(length), Some(lease), now);
         }
         upkeep.expired.into_iter().for_each(|lease| self.lose(lease, "it could not be renewed in time"));
     }

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn deployment(text: &str) -> Box<Deployment> {
-        let loaded = crate::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None);
+        let loaded = crate::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, crate::channel::KINDS);
         let config = Arc::new(loaded.unwrap_or_else(|problems| panic!("{}", problems.render(false))).config);
         Box::new(Deployment { config, guests: BTreeMap::new(), remotes: BTreeMap::new() })
     }

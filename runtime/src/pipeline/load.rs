@@ -1,7 +1,6 @@
 //! Bringing deliveries back into memory: spilled ones, due ones, held ones, and what the last owner left behind.
 
 use std::collections::HashMap;
-use std::future::ready;
 
 use crate::event::{DeliveryId, HostTime, LaneKey, Message, Origin};
 use crate::store::{
@@ -157,8 +156,7 @@ impl Host {
     /// Takes over what the last owner left: attempts that had begun count, blocked lanes stay blocked.
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
         let leased = self.leased();
-        let recover = || ready(self.store.recover(&leased));
-        let recovered = until_there_is_room(&self.signals, &*self.clock, recover).await?;
+        let recovered = until_there_is_room(&self.signals, &*self.clock, || self.store.recover(&leased)).await?;
         let mut lanes: HashMap<usize, HashMap<LaneKey, LaneState>> = HashMap::new();
         for (reactor, lane, state) in recovered.lanes {
             if let Some(index) = self.by_id.get(&reactor) {

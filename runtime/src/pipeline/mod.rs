@@ -65,8 +65,8 @@ mod state;
 
 use crate::channel::{self, Depth, Receipt, Received};
 use crate::clock::Moment;
-use crate::event::{DeliveryId, LaneKey, Message, Offset};
-use crate::store::{Admitted, Committed, Entered, Request, StoreError, Target};
+use crate::event::{DeliveryId, LaneKey, Message};
+use crate::store::{Committed, Entered, Request, StoreError, Target};
 
 use enter::Entering;
 use lease::LeaseId;
@@ -88,12 +88,10 @@ enum Input {
     RunsEnded(Vec<claim::Ran>),
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
-    /// The store answered an admission.
-    Admitted { channel: usize, cursor: Offset, batch: Entering, answers: Vec<Admitted> },
     /// A channel outside answered, or did not.
     Received { inlet: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
-    /// The store answered a reception.
-    Entered { inlet: usize, batch: Vec<(LeaseId, Entering)>, entered: Entered },
+    /// The store has entered what was taken in from a channel.
+    Entered(Entering, Entered),
     /// The store has copies of received messages.
     Stored { inlet: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.

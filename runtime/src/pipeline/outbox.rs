@@ -9,10 +9,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
 
 use crate::backoff::{Backoff, Jitter};
-use crate::channel::{ChannelError, MAX_BATCH, Result, Sink, Trouble};
+use crate::channel::{ChannelError, Result, Sink, Trouble};
 use crate::clock::Clock;
 use crate::event::{ChannelId, Message};
-use crate::store::{DeadLetter, OutboxRecord, Store, StoreError, UNDELIVERABLE};
+use crate::store::{DeadLetter, OutboxRecord, StoreError, StoreOwner, UNDELIVERABLE};
 
 use super::Input;
 use super::room::until_there_is_room;
@@ -35,7 +35,7 @@ pub(super) struct Outlet {
     pub(super) name: String,
     pub(super) id: ChannelId,
     pub(super) sink: Arc<dyn Sink>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreOwner>,
     pub(super) clock: Arc<dyn Clock>,
     /// Told when there may be something to send.
     pub(super) wake: Arc<Notify>,
@@ -123,10 +123,10 @@ impl Outlet {
         queue: &mut VecDeque<OutboxRecord>,
         stuck: &HashSet<Option<String>>,
     ) -> Option<Vec<OutboxRecord>> {
-        let ordered = self.sink.is_ordered();
+        let (ordered, limits) = (self.sink.is_ordered(), self.sink.limits());
         let (mut batch, mut later, mut bytes) = (Vec::new(), VecDeque::new(), 0);
         let mut groups = HashSet::new();
-        while batch.len() < MAX_BATCH
+        while batch.len() < limits.batch
             && let Some(record) = queue.pop_front()
         {
             let group = &record.message.system.group_id;
@@ -138,7 +138,7 @@ impl Outlet {
                 continue;
             }
             bytes += record.message.size();
-            if bytes > self.sink.max_batch_bytes() && !batch.is_empty() {
+            if bytes > limits.bytes && !batch.is_empty() {
                 later.push_back(record);
                 break;
             }

@@ -21,7 +21,7 @@ impl Host {
         for (number, request) in self.requests.take(new) {
             let done = match request {
                 Request::Redrive(dead) => self.redrive(number, dead).await,
-                Request::Drop(dead) => self.drop_dead(number, dead),
+                Request::Drop(dead) => self.drop_dead(number, dead).await,
             };
             match done {
                 // What is new has to wait for room; the others may go on.
@@ -55,7 +55,7 @@ impl Host {
                     self.store.append(channel, vec![letter.message]).await?;
                     self.feed(&[(Target::Log(channel), 0)]);
                 }
-                self.drop_dead(request, dead)?;
+                self.drop_dead(request, dead).await?;
                 tracing::info!(dead, "published again");
                 return Ok(());
             }
@@ -68,7 +68,7 @@ impl Host {
             }
             _ => {}
         }
-        match self.store.redrive(request, dead)? {
+        match self.store.redrive(request, dead).await? {
             Some(stored) => {
                 tracing::info!(dead, delivery = stored.id.0, "redriving");
                 self.activate(stored, Arrival::Redriven)?;
@@ -79,18 +79,10 @@ impl Host {
     }
 
     /// A dead letter is in its queue again, or not: then it is tried again.
-    pub(super) fn resent(
-        &mut self,
-        request: u64,
-        dead: u64,
-        answer: Result<(), ChannelError>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn resent(&mut self, request: u64, dead: u64, answer: Result<(), ChannelError>) {
         self.requests.resent(request);
         match answer {
-            Ok(()) => {
-                self.drop_dead(request, dead)?;
-                tracing::info!(dead, "sent to its queue again");
-            }
+            Ok(()) => tracing::info!(dead, "sent to its queue again"),
             Err(error) => {
                 let code = error.trouble.code();
                 tracing::warn!(dead, code, "not redriven yet, and tried again in {}s: {error}", RESEND_AFTER.as_secs());
@@ -101,11 +93,10 @@ impl Host {
                 });
             }
         }
-        Ok(())
     }
 
-    pub(super) fn drop_dead(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
-        if let Some((reactor, lane)) = self.store.drop_dead(request, dead)?
+    async fn drop_dead(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
+        if let Some((reactor, lane)) = self.store.drop_dead(request, dead).await?
             && let Some(index) = self.by_id.get(&reactor)
         {
             self.deliveries.release_lane(*index, lane);

@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 
 use crate::channel::Remote;
 use crate::clock::Clock;
-use crate::config::model::Config;
+use crate::config::model::{Config, Settle};
 use crate::event::ChannelId;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreClient, StoreError, StoreOwner};
 use crate::world::{HttpClient, Live};
 
 use super::admit;
@@ -61,7 +61,6 @@ impl Host {
         );
         let mut host = Self {
             epoch: (store.host_time()?, clock.now()),
-            next_commit: store.next_commit()?,
             foreign_seen: Some(store.foreign_changes()?),
             deliveries: Deliveries::new(Scheduler::new(&specs, permits, config.runtime.queue_memory)),
             slots: Slots::new(permits, guest_threads, Arc::clone(&store), Arc::clone(&clock), to_self.clone()),
@@ -123,6 +122,10 @@ impl Host {
             self.outlets.open(id, wake, size, outlet.run());
             let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
             let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
+            if settle == Settle::Completed && Arc::clone(&source).leasing().is_none() {
+                let why = format!("channel `{name}` has no leases, which `settle = \"completed\"` needs");
+                return Err(StoreError::Other(why));
+            }
             let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
             let lease = channel.lease(readers.iter().copied());
             let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
@@ -138,7 +141,7 @@ impl Host {
 /// The reactors, each with its guest and a number, which new ones get now.
 async fn reactors(
     config: &Config,
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn StoreOwner>,
     mut guests: BTreeMap<String, Arc<dyn Guest>>,
     (signals, clock, http): (&Signals, &Arc<dyn Clock>, &Arc<dyn HttpClient>),
     destinations: &Destinations,
@@ -150,7 +153,7 @@ async fn reactors(
             .remove(name)
             .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
         let id = until_there_is_room(signals, &**clock, || ready(store.reactor_id(name))).await?;
-        let state = Arc::new(ReactorState::new(Arc::clone(store), id, Arc::clone(&room)));
+        let state = Arc::new(ReactorState::new(Arc::clone(store) as Arc<dyn StoreClient>, id, Arc::clone(&room)));
         let (clock, http) = (Arc::clone(clock), Arc::clone(http));
         let world = Live { state, clock, config: reactor.values(), http };
         let reactor = (reactor.clone(), config.runtime.hop_limit);
@@ -162,7 +165,7 @@ async fn reactors(
 /// The numbers of the channels, which new ones get now.
 async fn numbered(
     config: &Config,
-    store: &dyn Store,
+    store: &dyn StoreClient,
     signals: &Signals,
     clock: &dyn Clock,
 ) -> Result<BTreeMap<String, ChannelId>, StoreError> {

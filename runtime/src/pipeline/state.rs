@@ -13,14 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::event::{ReactorId, Version};
-use crate::store::{Effect, Store};
+use crate::store::{Effect, StoreClient};
 use crate::world::StateView;
 
 use super::divide;
 
 /// One reactor's state, with its uncommitted writes. This process is the only one that writes it.
 pub(super) struct ReactorState {
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreClient>,
     reactor: ReactorId,
     room: Arc<Room>,
     values: Mutex<Values>,
@@ -97,7 +97,7 @@ impl Values {
 }
 
 impl ReactorState {
-    pub(super) fn new(store: Arc<dyn Store>, reactor: ReactorId, room: Arc<Room>) -> Self {
+    pub(super) fn new(store: Arc<dyn StoreClient>, reactor: ReactorId, room: Arc<Room>) -> Self {
         Self { store, reactor, room, values: Mutex::default() }
     }
 

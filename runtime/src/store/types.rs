@@ -23,71 +23,68 @@ pub struct LogRecord {
     pub message: Message,
 }
 
-/// What was read from a log, decoded and routed.
+/// What was taken in from a channel, decoded and routed. What is read from the channel's log and what is received under
+/// leases differ in two facts: what moves the cursor, and whether messages have to be recorded and settled.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Admission {
-    /// Whose log.
+pub struct Batch {
+    /// From which channel.
     pub channel: ChannelId,
-    /// The cursor's new value: one past the last record read.
-    pub cursor: Offset,
     /// Now.
     pub now: HostTime,
-    /// In the order of the log.
+    /// Of a log: the cursor's new value, one past the last record read. Nothing for messages that were received: then the
+    /// cursor passes the records that are made of them, unless unread ones stand before these.
+    pub cursor: Option<Offset>,
+    /// The messages that were received under leases, in the order of their arrival.
+    pub messages: Vec<Incoming>,
+    /// The deliveries of `messages`, message by message, then those of the records that were read, in the order of the log.
     pub deliveries: Vec<NewDelivery>,
-    /// Records and events that end here: undecodable ones, and unrouted ones by policy.
+    /// What ends here, in the same order: undecodable messages, and unrouted events by policy.
     pub dead: Vec<DeadLetter>,
     /// Copies of those, on their way to other channels.
     pub forward: Vec<(Target, Message)>,
-    /// Records to take out of the log (policy `unrouted = "drop"`).
+    /// Records to take out of the log: nobody wanted them (policy `unrouted = "drop"`), or their messages are settled.
     pub drop: Vec<Offset>,
     /// Events that nobody wanted, whatever the policy.
     pub unrouted: u64,
 }
 
-/// Messages that were received from a channel outside, under leases, decoded and routed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reception {
-    /// Through which channel.
-    pub channel: ChannelId,
-    /// Now.
-    pub now: HostTime,
-    /// In the order of their arrival.
-    pub messages: Vec<Incoming>,
-    /// Records to take out of the channel's log: their messages are settled.
-    pub drop: Vec<Offset>,
+impl Batch {
+    /// A batch of which nothing has come.
+    pub fn new(channel: ChannelId, now: HostTime) -> Self {
+        Self {
+            channel,
+            now,
+            cursor: None,
+            messages: Vec::new(),
+            deliveries: Vec::new(),
+            dead: Vec::new(),
+            forward: Vec::new(),
+            drop: Vec::new(),
+            unrouted: 0,
+        }
+    }
 }
 
-/// A received message and what it turned into.
+/// A message that was received under a lease.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Incoming {
     /// The message. It is kept in the channel's log if anything new comes of it, or if `keep` says so.
     pub message: Message,
-    /// Its deliveries; the store fills in where their record is.
-    pub deliveries: Vec<NewDelivery>,
-    /// What ends here: the message, if it could not be decoded, and unrouted events by policy.
-    pub dead: Vec<DeadLetter>,
-    /// Copies of that, on their way to other channels.
-    pub forward: Vec<(Target, Message)>,
-    /// Events that nobody wanted, whatever the policy.
-    pub unrouted: u64,
+    /// How many of the batch's deliveries are its own; the store fills in where their record is.
+    pub deliveries: usize,
+    /// How many of the batch's dead letters are its own.
+    pub dead: usize,
     /// Keep it although nobody wanted it.
     pub keep: bool,
 }
 
-/// What became of a [`Reception`].
+/// What became of a [`Batch`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entered {
     /// The first offset of the channel's log that has not been admitted.
     pub cursor: Offset,
-    /// Per message, in order.
-    pub messages: Vec<EnteredMessage>,
-}
-
-/// What became of an [`Incoming`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct EnteredMessage {
-    /// Its record, if it was kept.
-    pub record: Option<Offset>,
+    /// The record of each message that was received, in order, if it was kept.
+    pub records: Vec<Option<Offset>>,
     /// Per delivery, in order.
     pub answers: Vec<Admitted>,
 }
@@ -137,11 +134,11 @@ pub struct NewDelivery {
 pub enum Place {
     /// In the owner's memory, to be run as soon as there is room.
     Memory,
-    /// In the store only: the reactor's queue was full. See [`Store::spilled`](super::Store::spilled).
+    /// In the store only: the reactor's queue was full. See [`StoreClient::spilled`](super::StoreClient::spilled).
     Spilled,
-    /// In the store only: the lane's head waits. See [`Store::held`](super::Store::held).
+    /// In the store only: the lane's head waits. See [`StoreClient::held`](super::StoreClient::held).
     Held,
-    /// In the store only, until it is due. See [`Store::due`](super::Store::due).
+    /// In the store only, until it is due. See [`StoreClient::due`](super::StoreClient::due).
     Waiting,
     /// In the store only: its message is with the queue outside, and it goes on when that is received again.
     Away,
@@ -194,7 +191,8 @@ pub struct StoredDelivery {
 /// by `after` was applied. Otherwise nothing of it is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
-    /// Its number, and the version of the state values it writes. Ascending in the order of calls.
+    /// Its number, from [`StoreOwner::next_commit`](super::StoreOwner::next_commit), and the version of the state values it
+    /// writes. Ascending in the order of calls.
     pub number: Version,
     /// Which delivery.
     pub delivery: DeliveryId,
@@ -396,7 +394,7 @@ pub enum LaneState {
     Parked,
 }
 
-/// What [`Store::maintain`](super::Store::maintain) needs to know.
+/// What [`StoreOwner::maintain`](super::StoreOwner::maintain) needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Upkeep {
     /// Now.

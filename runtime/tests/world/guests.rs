@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use reactor_runtime::clock::Clock;
+use reactor_runtime::clock::{Clock, Moment, Sleep, SystemClock};
 use reactor_runtime::event::Version;
 use reactor_runtime::http_client::Client;
 use reactor_runtime::subscription::TypePattern;
@@ -71,7 +71,7 @@ pub(crate) fn live() -> Live<Values> {
     let config = [("greeting", "hello"), ("number", "7")];
     Live {
         state: Values(BTreeMap::from([("a", "100"), ("count", "41"), ("runs", "6")])),
-        clock: Arc::new(Odd(Instant::now())),
+        clock: Arc::new(Odd(SystemClock::default())),
         config: config.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         http: Arc::new(Client::default()),
     }
@@ -86,7 +86,7 @@ impl StateView for Values {
     }
 }
 
-struct Odd(Instant);
+struct Odd(SystemClock);
 
 /// How far it is ahead.
 const AHEAD: Duration = Duration::from_secs(1_000);

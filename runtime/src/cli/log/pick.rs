@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::cli::exit::{self, Exit};
 use crate::cli::project::Project;
 use crate::config::units;
-use crate::store::Store;
+use crate::store::StoreClient;
 use crate::subscription::TypePattern;
 
 use super::outcome::Outcome;
@@ -70,7 +70,7 @@ pub(super) struct Picker<'p> {
 
 impl Pick {
     /// An unknown reactor is an error: `known` are those of the configuration and the store.
-    pub(super) fn picker(&self, project: &Project, known: &dyn Store) -> Result<Picker<'_>, Exit> {
+    pub(super) fn picker(&self, project: &Project, known: &dyn StoreClient) -> Result<Picker<'_>, Exit> {
         if let Some(reactor) = &self.reactor
             && !known.reactor_names()?.iter().any(|(_, name)| name == reactor)
         {

@@ -18,7 +18,7 @@ use crate::json;
 use crate::pipeline::decode::{DecodeError, Settings, decode};
 use crate::pipeline::forward::sent_back;
 use crate::pipeline::route::{Match, Routes};
-use crate::store::{Asked, Behind, Fate, LogRecord, Place, Store, StoredDelivery};
+use crate::store::{Asked, Behind, Fate, LogRecord, Place, StoreClient, StoredDelivery};
 
 use super::outcome::{Duplicate, Outcome, Spot};
 
@@ -27,7 +27,7 @@ const READ_BYTES: usize = 8 << 20;
 
 /// The channels and reactors of a project, ready to tell stories.
 pub(super) struct Teller {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreClient>,
     pub(super) channels: Vec<Channel>,
     /// Those that are not told of, but may hold the first of a duplicate.
     others: Vec<Channel>,
@@ -97,7 +97,7 @@ impl Story {
     }
 
     /// Adds the attempts that are kept.
-    pub(super) fn add_attempts(&mut self, store: &dyn Store) -> Result<(), Exit> {
+    pub(super) fn add_attempts(&mut self, store: &dyn StoreClient) -> Result<(), Exit> {
         let kept = History::new(store).of_record(self.id, self.offset)?;
         let told = self.events.iter_mut().flatten().map(|told| (told.part, &mut told.parts));
         let all = told.chain(self.unread.iter_mut().map(|unread| (unread.part, &mut unread.parts)));

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use crate::config::model::ChannelKind;
 use crate::config::{self, Loaded};
 use crate::subscription::TypePattern;
 
@@ -55,7 +54,7 @@ impl New {
             return Err(Exit::new(exit::FAILURE, error));
         }
         // The last word has the program's own reader.
-        if let Err(problems) = config::load(&plan.config, &env) {
+        if let Err(problems) = config::load(&plan.config, &env, crate::channel::KINDS) {
             plan.take_back();
             print_problems(global, &problems);
             return Err(Exit::printed(exit::CONFIG));
@@ -123,7 +122,7 @@ impl New {
 
     /// The file with a table more. Text is added at the end, so that nothing of it is lost.
     fn appended(&self, global: &Global, text: &str) -> Result<String, Exit> {
-        let loaded = config::parse(text, &global.config, &env).map_err(|problems| {
+        let loaded = config::parse(text, &global.config, &env, crate::channel::KINDS).map_err(|problems| {
             print_problems(global, &problems);
             Exit::printed(exit::CONFIG)
         })?;
@@ -132,7 +131,7 @@ impl New {
         if config.reactors.contains_key(name) {
             return Err(Exit::new(exit::USAGE, anyhow!("{file} has a reactor `{name}` already; choose another name")));
         }
-        let local = config.channels.values().find(|channel| matches!(channel.kind, ChannelKind::Local { .. }));
+        let local = config.channels.values().find(|channel| !channel.is_remote());
         let gap = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
         match (&self.channel, local) {
             (Some(wanted), _) if !config.channels.contains_key(wanted) => {

@@ -5,7 +5,7 @@ use super::dead::redrive;
 use super::fixture::*;
 use crate::event::{DeliveryId, Offset, Origin};
 use crate::store::{
-    Admission, Admitted, Asked, Behind, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Fate, NewDelivery,
+    Admitted, Asked, Batch, Behind, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Fate, NewDelivery,
     Place, Request, StoredDead, Upkeep,
 };
 
@@ -41,9 +41,9 @@ fn dies(f: &Fixture<'_>, number: u64, delivery: DeliveryId, offset: u64, key: u6
 }
 
 fn drop_it(f: &Fixture<'_>, letter: u64) {
-    f.store.request(Request::Drop(letter)).unwrap();
+    f.request(Request::Drop(letter));
     let (request, _) = f.store.requests(0).unwrap()[0];
-    f.store.drop_dead(request, letter).unwrap();
+    f.drop_dead(request, letter);
 }
 
 /// Each delivery is told as it stands: in progress, waiting, done, dead; and nothing of what was never admitted.
@@ -245,7 +245,7 @@ pub fn dropped_letters_are_forgotten(harness: &mut dyn Harness) {
         away: DAY,
         history: DAY,
     };
-    wait(f.store.admit(Admission { now: at(10), ..f.admission(Vec::new(), at(10)) })).unwrap();
+    wait(f.store.enter(Batch { now: at(10), ..f.batch(Vec::new(), at(10)) })).unwrap();
     f.store.maintain(&upkeep(2)).unwrap();
     assert_eq!(fate(&f, 1, 1), Some(Fate::Dropped(letter, "rejected".into())));
     f.store.maintain(&upkeep(5)).unwrap();

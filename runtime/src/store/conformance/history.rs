@@ -10,8 +10,8 @@ use super::dead::redrive;
 use super::fixture::*;
 use crate::event::{DeliveryId, Event, Offset, Origin, ReactorId};
 use crate::store::{
-    Admission, Admitted, AttemptEnd, AttemptNote, AttemptsOf, Commit, Committed, DeadFilter, DeadLetter, Fate,
-    Incoming, KeptAttempt, NewDelivery, Place, Reception, Request, Traces, Upkeep,
+    Admitted, AttemptEnd, AttemptNote, AttemptsOf, Batch, Commit, Committed, DeadFilter, DeadLetter, Fate, Incoming,
+    KeptAttempt, NewDelivery, Place, Request, Traces, Upkeep,
 };
 
 /// The event `number` of the flow `c"1`.
@@ -220,8 +220,8 @@ pub fn records_are_traced(harness: &mut dyn Harness) {
     let again = redrive(&f, letters[1]).unwrap();
     f.commit(f.done(7, again.id));
     let running = redrive(&f, letters[2]).unwrap();
-    f.store.request(Request::Drop(letters[3])).unwrap();
-    f.store.drop_dead(f.store.requests(0).unwrap()[0].0, letters[3]).unwrap();
+    f.request(Request::Drop(letters[3]));
+    f.drop_dead(f.store.requests(0).unwrap()[0].0, letters[3]);
     // Of another channel, and later.
     let other = f.store.channel_id("other").unwrap();
     f.admit_one(NewDelivery { origin: Origin { channel: other, ..origin(&f, 1) }, ..of(&f, 1, 50) });
@@ -255,8 +255,8 @@ pub fn duplicates_are_traced(harness: &mut dyn Harness) {
     assert_eq!(fate(&f, 4), duplicate(&f, 1, Fate::Done));
     assert_eq!(fate(&f, 5), duplicate(&f, 2, Fate::Dead(redriven)));
     let run = redrive(&f, redriven).unwrap();
-    f.store.request(Request::Drop(dropped)).unwrap();
-    f.store.drop_dead(f.store.requests(0).unwrap()[0].0, dropped).unwrap();
+    f.request(Request::Drop(dropped));
+    f.drop_dead(f.store.requests(0).unwrap()[0].0, dropped);
     // What was dropped is new, and what comes then is a duplicate of that.
     admit(&f, 7, 3);
     assert_eq!(f.admit(vec![of(&f, 8, 3)], at(3)), [Admitted::Duplicate]);
@@ -276,8 +276,8 @@ pub fn traces_are_per_reactor(harness: &mut dyn Harness) {
     let other = f.store.reactor_id("other").unwrap();
     let both = [of(&f, 1, 1), NewDelivery { reactor: other, ..of(&f, 1, 1) }];
     let dead = vec![DeadLetter { reactor: None, reason: "invalid-event".into(), ..letter(&f, 9, 2) }];
-    let admission = Admission { dead, ..f.admission(both.to_vec(), at(0)) };
-    let admitted = wait(f.store.admit(admission)).unwrap();
+    let batch = Batch { dead, ..f.batch(both.to_vec(), at(0)) };
+    let admitted = wait(f.store.enter(batch)).unwrap().answers;
     let [Admitted::New(id), Admitted::New(_)] = admitted[..] else { panic!("{admitted:?}") };
     f.commit(f.done(1, id));
     let all = traces(&f, 1, 2).all;
@@ -292,28 +292,22 @@ pub fn traces_are_per_reactor(harness: &mut dyn Harness) {
 pub fn received_duplicates_are_traced(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let other = f.store.reactor_id("other").unwrap();
-    let receive = |deliveries| {
-        let incoming = Incoming {
-            message: message("{}"),
-            deliveries,
-            dead: Vec::new(),
-            forward: Vec::new(),
-            unrouted: 0,
-            keep: false,
-        };
-        let reception = Reception { channel: f.channel, now: at(1), messages: vec![incoming], drop: Vec::new() };
-        wait(f.store.receive(reception)).unwrap().messages.remove(0)
+    let receive = |deliveries: Vec<NewDelivery>| {
+        let count = deliveries.len();
+        let incoming = Incoming { message: message("{}"), deliveries: count, dead: 0, keep: false };
+        let batch = Batch { messages: vec![incoming], deliveries, ..Batch::new(f.channel, at(1)) };
+        wait(f.store.enter(batch)).unwrap()
     };
     let mine = NewDelivery { origin: origin(&f, 0), ..of(&f, 0, 1) };
     let theirs = NewDelivery { reactor: other, ..mine.clone() };
     let first = receive(vec![mine.clone()]);
     let Admitted::New(id) = first.answers[0] else { panic!("{first:?}") };
     f.commit(f.done(1, id));
-    assert_eq!(receive(vec![mine.clone()]).record, None, "nothing of it is new");
-    let second = receive(vec![mine, theirs]).record.unwrap();
+    assert_eq!(receive(vec![mine.clone()]).records, [None], "nothing of it is new");
+    let second = receive(vec![mine, theirs]).records[0].unwrap();
     let all = traces(&f, second.0, second.0).all;
     assert_eq!(all.len(), 2, "{all:?}");
-    assert_eq!(Some(all[0].fate.clone()), duplicate(&f, first.record.unwrap().0, Fate::Done));
+    assert_eq!(Some(all[0].fate.clone()), duplicate(&f, first.records[0].unwrap().0, Fate::Done));
     assert!(matches!(all[1].fate, Fate::Active(_)), "{all:?}");
 }
 

@@ -11,9 +11,9 @@ use super::history::Past;
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version};
 use crate::store::rejected::Rejected;
 use crate::store::{
-    Admission, Admitted, Commit, Committed, DeadLetter, Effect, Ending, Entered, EnteredMessage, Incoming, LaneState,
-    LogRecord, NewDelivery, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, StoreError, StoredDead,
-    StoredDelivery, Target, UNROUTED,
+    Admitted, Batch, Commit, Committed, DeadLetter, Effect, Ending, Entered, Incoming, LaneState, LogRecord,
+    NewDelivery, Place, ReactorStats, Recovered, Request, Result, Stats, StoreError, StoredDead, StoredDelivery,
+    Target, UNROUTED,
 };
 
 #[derive(Debug, Default)]
@@ -99,7 +99,30 @@ impl Inner {
         found.filter(|(since, ..)| now.since(*since) < new.window).map(|(_, id, _)| *id)
     }
 
-    fn enter(&mut self, new: &NewDelivery, now: HostTime) -> Admitted {
+    pub(super) fn enter(&mut self, batch: &Batch) -> Result<Entered> {
+        self.host = self.host.max(batch.now);
+        let log = self.log(batch.channel)?;
+        log.cursor = log.cursor.max(batch.cursor.unwrap_or_default());
+        let follows = batch.cursor.is_none() && log.cursor.0 == log.next;
+        let (mut records, mut answers) = (Vec::new(), Vec::new());
+        let (mut deliveries, mut letters) = (batch.deliveries.iter(), batch.dead.iter());
+        for incoming in &batch.messages {
+            let own = (deliveries.by_ref().take(incoming.deliveries), letters.by_ref().take(incoming.dead));
+            records.push(self.receive(batch, incoming, own, &mut answers)?);
+        }
+        answers.extend(deliveries.map(|new| self.read(new, batch.now)));
+        letters.for_each(|letter| self.dead_on_arrival(letter.clone()));
+        batch.forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
+        self.unrouted += batch.unrouted;
+        let log = self.log(batch.channel)?;
+        batch.drop.iter().for_each(|offset| drop(log.records.remove(offset)));
+        if follows {
+            log.cursor = Offset(log.next);
+        }
+        Ok(Entered { cursor: log.cursor, records, answers })
+    }
+
+    fn read(&mut self, new: &NewDelivery, now: HostTime) -> Admitted {
         if let Some(first) = self.known(new, now) {
             self.note_duplicate(new, new.origin, first);
             self.counts(new.reactor).duplicates += 1;
@@ -109,47 +132,37 @@ impl Inner {
         Admitted::New(self.insert(new, now, None, false))
     }
 
-    pub(super) fn receive(&mut self, reception: &Reception) -> Result<Entered> {
-        self.host = self.host.max(reception.now);
-        let log = self.log(reception.channel)?;
-        let caught_up = log.cursor.0 == log.next;
-        let messages = reception.messages.iter().map(|incoming| self.take_in(reception, incoming));
-        let messages = messages.collect::<Result<Vec<_>>>()?;
-        let log = self.log(reception.channel)?;
-        reception.drop.iter().for_each(|offset| drop(log.records.remove(offset)));
-        if caught_up {
-            log.cursor = Offset(log.next);
-        }
-        Ok(Entered { cursor: log.cursor, messages })
-    }
-
-    fn take_in(&mut self, reception: &Reception, incoming: &Incoming) -> Result<EnteredMessage> {
+    fn receive<'b>(
+        &mut self,
+        batch: &Batch,
+        incoming: &Incoming,
+        (deliveries, letters): (impl Iterator<Item = &'b NewDelivery>, impl Iterator<Item = &'b DeadLetter>),
+        answers: &mut Vec<Admitted>,
+    ) -> Result<Option<Offset>> {
         let mut record = None;
-        let (mut answers, mut duplicates) = (Vec::new(), Vec::new());
-        for new in &incoming.deliveries {
-            answers.push(if let Some(id) = self.known(new, reception.now) {
+        let mut duplicates = Vec::new();
+        for new in deliveries {
+            answers.push(if let Some(id) = self.known(new, batch.now) {
                 duplicates.push((new, id));
                 self.again(new, id)
             } else {
-                let offset = self.keep(reception.channel, incoming, &mut record)?;
+                let offset = self.keep(batch.channel, incoming, &mut record)?;
                 self.counts(new.reactor).delivered += 1;
                 let new = NewDelivery { origin: Origin { offset, ..new.origin }, ..new.clone() };
-                Admitted::New(self.insert(&new, reception.now, None, true))
+                Admitted::New(self.insert(&new, batch.now, None, true))
             });
         }
         if incoming.keep {
-            self.keep(reception.channel, incoming, &mut record)?;
+            self.keep(batch.channel, incoming, &mut record)?;
         }
         for (new, first) in duplicates.into_iter().filter(|_| record.is_some()) {
             self.note_duplicate(new, Origin { offset: record.unwrap_or_default(), ..new.origin }, first);
         }
-        for letter in &incoming.dead {
+        for letter in letters {
             let origin = Origin { offset: record.unwrap_or_default(), ..letter.origin };
             self.dead_on_arrival(DeadLetter { origin, ..letter.clone() });
         }
-        incoming.forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
-        self.unrouted += incoming.unrouted;
-        Ok(EnteredMessage { record, answers })
+        Ok(record)
     }
 
     fn keep(&mut self, channel: ChannelId, incoming: &Incoming, record: &mut Option<Offset>) -> Result<Offset> {
@@ -233,18 +246,6 @@ impl Inner {
             self.outbox.remove(id);
             self.bury(letter.clone(), None, None);
         }
-    }
-
-    pub(super) fn admit(&mut self, admission: &Admission) -> Result<Vec<Admitted>> {
-        let log = self.log(admission.channel)?;
-        log.cursor = log.cursor.max(admission.cursor);
-        admission.drop.iter().for_each(|offset| drop(log.records.remove(offset)));
-        self.host = self.host.max(admission.now);
-        let answers = admission.deliveries.iter().map(|new| self.enter(new, admission.now)).collect();
-        admission.dead.iter().for_each(|letter| self.dead_on_arrival(letter.clone()));
-        admission.forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
-        self.unrouted += admission.unrouted;
-        Ok(answers)
     }
 
     pub(super) fn commit(&mut self, commit: &Commit, rejected: &mut Rejected) -> Result<Committed> {

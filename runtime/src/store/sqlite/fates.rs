@@ -22,7 +22,7 @@ enum What {
     Dropped(u64, String),
 }
 
-/// See [`crate::store::Store::fates`]. The ledger has no index by key; it is in the order of admission, so one scan of what
+/// See [`crate::store::StoreClient::fates`]. The ledger has no index by key; it is in the order of admission, so one scan of what
 /// was admitted since the record was accepted, and until a later record of the channel was, finds nearly all of it.
 pub(super) fn find(
     conn: &Connection,
@@ -219,7 +219,7 @@ fn behind(conn: &Connection, reactor: ReactorId, lane: LaneKey) -> Sql<Option<Be
     rows.next()?.map(|row| origin_of(row, 0).map(Behind::Waiting)).transpose()
 }
 
-/// See [`crate::store::Store::known`].
+/// See [`crate::store::StoreClient::known`].
 pub(super) fn known(conn: &Connection, asked: &[Key], most: usize) -> Sql<Vec<Option<HostTime>>> {
     let mut missing: HashSet<_> = asked.iter().copied().collect();
     let mut known = HashMap::new();

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::params;
 
-use super::SOON;
 use super::fault::Sql;
 use super::group::{Group, meta, set_meta};
 use super::log;
 use super::queue::Queue;
 use super::rows::{int, maybe};
+use super::writer::Terms;
 use super::{attempts, dead, deliveries, traces};
 use crate::event::{ChannelId, HostTime};
 use crate::store::{Result, Upkeep};
@@ -21,29 +21,31 @@ const ATTEMPT_ROWS: u32 = 64;
 /// How long one call works; what is left is done by the next.
 const BUDGET: Duration = Duration::from_millis(400);
 
-/// See [`crate::store::Store::maintain`].
+/// See [`crate::store::StoreOwner::maintain`].
 pub(super) fn run(queue: &Queue, upkeep: &Upkeep) -> Result<()> {
     let (now, window) = (upkeep.now, upkeep.ledger_window);
-    queue.wait(SOON, move |group| {
+    queue.wait(Terms::SOON, move |group| {
         group.now(now);
         Ok(())
     })?;
     let end = Instant::now() + BUDGET;
-    while Instant::now() < end && queue.wait(SOON, move |group| expire_ledger(group, now, window))? {}
+    while Instant::now() < end && queue.wait(Terms::SOON, move |group| expire_ledger(group, now, window))? {}
     let cutoff = before(now, upkeep.away);
-    while Instant::now() < end && queue.wait(SOON, move |group| deliveries::forget_away(group, cutoff, CHUNK))? {}
+    while Instant::now() < end && queue.wait(Terms::SOON, move |group| deliveries::forget_away(group, cutoff, CHUNK))? {
+    }
     // For as long as anything can be asked about that might be one of them.
     let kept = upkeep.retention.iter().map(|(_, retention)| *retention).chain([window]).max().unwrap_or(window);
     let cutoff = before(now, kept);
-    while Instant::now() < end && queue.wait(SOON, move |group| dead::forget_dropped(group, cutoff, CHUNK))? {}
-    while Instant::now() < end && queue.wait(SOON, move |group| traces::forget(group, cutoff, CHUNK))? {}
+    while Instant::now() < end && queue.wait(Terms::SOON, move |group| dead::forget_dropped(group, cutoff, CHUNK))? {}
+    while Instant::now() < end && queue.wait(Terms::SOON, move |group| traces::forget(group, cutoff, CHUNK))? {}
     let cutoff = before(now, upkeep.history);
-    while Instant::now() < end && queue.wait(SOON, move |group| attempts::expire(group, cutoff, ATTEMPT_ROWS))? {}
+    while Instant::now() < end && queue.wait(Terms::SOON, move |group| attempts::expire(group, cutoff, ATTEMPT_ROWS))? {
+    }
     for (channel, retention) in upkeep.retention.clone() {
         let cutoff = before(now, retention);
-        while Instant::now() < end && queue.wait(SOON, move |group| expire_log(group, channel, cutoff))? {}
+        while Instant::now() < end && queue.wait(Terms::SOON, move |group| expire_log(group, channel, cutoff))? {}
     }
-    queue.wait(SOON, |group| {
+    queue.wait(Terms::SOON, |group| {
         group.live.restore_reserve = true;
         Ok(())
     })

@@ -40,6 +40,14 @@ pub(super) struct Terms {
     pub(super) commits: Vec<Version>,
 }
 
+impl Terms {
+    /// A small write that answers after an fsync.
+    pub(super) const DURABLE: Self =
+        Self { durable: true, intake: false, rings: false, bytes: 256, commits: Vec::new() };
+    /// A small write that answers when it is applied.
+    pub(super) const SOON: Self = Self { durable: false, intake: false, rings: false, bytes: 256, commits: Vec::new() };
+}
+
 /// Something to write. Applied again from the start if a neighbour in its group had to be thrown out.
 pub(super) trait Operation: Send {
     /// What it asks for.

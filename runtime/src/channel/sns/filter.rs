@@ -20,15 +20,15 @@ const MAX_DEPTH: usize = 5;
 
 /// A filter policy and what it looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterPolicy {
+pub(in crate::channel) struct FilterPolicy {
     /// `MessageBody` or `MessageAttributes`.
-    pub scope: &'static str,
+    pub(super) scope: &'static str,
     /// The policy.
-    pub policy: Value,
+    pub(super) policy: Value,
 }
 
 /// The policy for a channel whose reactors want these types; nothing where it cannot be expressed.
-pub fn filter_policy<'p>(
+pub(in crate::channel) fn filter_policy<'p>(
     channel: &ChannelConfig,
     on: impl IntoIterator<Item = &'p TypePattern>,
 ) -> Option<FilterPolicy> {

@@ -3,22 +3,25 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_sqs::primitives::Blob;
+use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
     MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use super::aws::{Aws, LONGEST_WAIT, Tried, explain, explain_entry, silence};
-use super::{ChannelError, Depth, MAX_BATCH, Receipt, Received, Result, Sink, Source, Trouble, message};
-use crate::attribute::{Attribute, AttributeValue, TEXT};
-use crate::config::{QueueArn, Written};
+use super::LIMITS;
+use crate::attribute::Attribute;
+use crate::channel::aws::arn::QueueArn;
+use crate::channel::aws::batch::{Outgoing, each, in_order, send_all};
+use crate::channel::aws::message::fifo;
+use crate::channel::aws::{Aws, Tried, explain, explain_entry, silence};
+use crate::channel::{ChannelError, Depth, Lease, Leasing, Limits, Receipt, Received, Result, Sink, Source, Trouble};
+use crate::config::Written;
 use crate::event::{Message, SystemAttributes};
 
-/// Most bytes of a message, and of a batch.
-const MAX_BYTES: usize = 1 << 20;
 /// What is asked for with each message.
 const SYSTEM: [MessageSystemAttributeName; 4] = [
     MessageSystemAttributeName::SentTimestamp,
@@ -30,9 +33,9 @@ const SYSTEM: [MessageSystemAttributeName; 4] = [
 /// An SQS queue, which need not be there yet.
 #[derive(Debug)]
 pub struct SqsQueue {
-    pub(super) aws: Aws,
+    pub(in crate::channel) aws: Aws,
     /// Name, URL or ARN.
-    pub(super) queue: Written,
+    pub(in crate::channel) queue: Written,
     create: bool,
     url: Mutex<Option<Arc<str>>>,
 }
@@ -49,7 +52,7 @@ impl SqsQueue {
         self.queue.meaning().ends_with(".fifo")
     }
 
-    pub(super) fn what<'w>(&'w self, doing: &'w str) -> Tried<'w> {
+    pub(in crate::channel) fn what<'w>(&'w self, doing: &'w str) -> Tried<'w> {
         Tried { doing, kind: "queue", name: &self.queue }
     }
 
@@ -58,7 +61,7 @@ impl SqsQueue {
     }
 
     /// The queue's URL, asked for at first use.
-    pub(super) async fn url(&self) -> Result<Arc<str>> {
+    pub(in crate::channel) async fn url(&self) -> Result<Arc<str>> {
         if let Some(url) = self.known().clone() {
             return Ok(url);
         }
@@ -119,7 +122,7 @@ impl SqsQueue {
     }
 
     /// Some of the queue's attributes.
-    pub(super) async fn attributes(
+    pub(in crate::channel) async fn attributes(
         &self,
         names: Vec<QueueAttributeName>,
     ) -> Result<std::collections::HashMap<QueueAttributeName, String>> {
@@ -131,7 +134,7 @@ impl SqsQueue {
     }
 
     /// The queue's ARN.
-    pub(super) async fn arn(&self) -> Result<String> {
+    pub(in crate::channel) async fn arn(&self) -> Result<String> {
         let mut found = self.attributes(vec![QueueAttributeName::QueueArn]).await?;
         found.remove(&QueueAttributeName::QueueArn).ok_or_else(|| silence(&self.what("looking at")))
     }
@@ -140,8 +143,8 @@ impl SqsQueue {
         let url = self.url().await?;
         let request = self.aws.receiving.receive_message().queue_url(&*url);
         let answer = request
-            .max_number_of_messages(i32::try_from(max.clamp(1, MAX_BATCH)).unwrap_or(1))
-            .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
+            .max_number_of_messages(i32::try_from(max.clamp(1, LIMITS.batch)).unwrap_or(1))
+            .wait_time_seconds(seconds(wait.min(LIMITS.wait)))
             .visibility_timeout(seconds(lease))
             .message_attribute_names("All")
             .set_message_system_attribute_names(Some(SYSTEM.to_vec()))
@@ -166,15 +169,17 @@ impl SqsQueue {
         Ok(sorted(&what, receipts.len(), done, &answer.failed))
     }
 
-    async fn lease_all(&self, receipts: &[(Receipt, Duration)]) -> Result<Vec<Result<()>>> {
+    async fn lease_all(&self, receipts: &[(Receipt, Lease)]) -> Result<Vec<Result<()>>> {
         let url = self.url().await?;
         let what = self.what("setting leases on");
         let mut entries = Vec::with_capacity(receipts.len());
         for (index, (receipt, lease)) in receipts.iter().enumerate() {
+            // To the queue both are a message that nobody sees for a while.
+            let (Lease::Extend(hidden) | Lease::GiveBack(hidden)) = lease;
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index.to_string())
                 .receipt_handle(&receipt.0)
-                .visibility_timeout(seconds(*lease));
+                .visibility_timeout(seconds(*hidden));
             entries.push(entry.build().map_err(|error| misuse(&what, &error))?);
         }
         let request = self.aws.sqs.change_message_visibility_batch().queue_url(&*url).set_entries(Some(entries));
@@ -198,18 +203,14 @@ impl SqsQueue {
         Ok(sorted(&what, batch.len(), done, &answer.failed))
     }
 
-    fn entry(
-        &self,
-        id: usize,
-        message: &Message,
-    ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+    fn entry(&self, id: usize, message: &Message) -> Result<SendMessageBatchRequestEntry, BuildError> {
         let body = String::from_utf8_lossy(&message.body);
         let mut entry = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body);
         for attribute in &message.attributes {
             entry = entry.message_attributes(&attribute.name, outgoing(attribute)?);
         }
         if self.is_fifo() {
-            let (group, dedup) = message::fifo(message);
+            let (group, dedup) = fifo(message);
             entry = entry.message_group_id(group).message_deduplication_id(dedup);
         }
         entry.build()
@@ -217,16 +218,16 @@ impl SqsQueue {
 }
 
 impl Source for SqsQueue {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
     fn receive(&self, max: usize, wait: Duration, lease: Duration) -> BoxFuture<'_, Result<Vec<Received>>> {
         Box::pin(self.take(max, wait, lease))
     }
 
-    fn delete<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>> {
+    fn acknowledge<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>> {
         Box::pin(async { each(receipts.len(), self.delete_all(receipts).await) })
-    }
-
-    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Duration)]) -> BoxFuture<'a, Vec<Result<()>>> {
-        Box::pin(async { each(receipts.len(), self.lease_all(receipts).await) })
     }
 
     fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<()>> {
@@ -245,33 +246,32 @@ impl Source for SqsQueue {
             Ok(Depth { visible: count(&names[0]), in_flight: count(&names[1]), delayed: count(&names[2]) })
         })
     }
+
+    fn leasing(self: Arc<Self>) -> Option<Arc<dyn Leasing>> {
+        Some(self)
+    }
+}
+
+impl Leasing for SqsQueue {
+    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Lease)]) -> BoxFuture<'a, Vec<Result<()>>> {
+        Box::pin(async { each(receipts.len(), self.lease_all(receipts).await) })
+    }
 }
 
 impl Sink for SqsQueue {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
     fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>> {
-        Box::pin(async {
-            let mut answers: Vec<Result<()>> = messages.iter().map(|m| message::check(m, MAX_BYTES)).collect();
-            let sendable: Vec<usize> = (0..messages.len()).filter(|index| answers[*index].is_ok()).collect();
-            for batch in message::batches(messages, &sendable, MAX_BYTES) {
-                let mut sent = each(batch.len(), self.send_batch(messages, &batch).await);
-                if batch.len() > 1 && sent.iter().all(message::is_refused) {
-                    // One of them, or all of them together, were too much.
-                    for (index, answer) in batch.iter().zip(&mut sent) {
-                        *answer = each(1, self.send_batch(messages, &[*index]).await).remove(0);
-                    }
-                }
-                batch.into_iter().zip(sent).for_each(|(index, answer)| answers[index] = answer);
-            }
-            answers
+        Box::pin(async move {
+            let call = |batch: Vec<usize>| async move { self.send_batch(messages, &batch).await }.boxed();
+            send_all(messages, LIMITS.bytes, call).await
         })
     }
 
     fn is_ordered(&self) -> bool {
         self.is_fifo()
-    }
-
-    fn max_batch_bytes(&self) -> usize {
-        MAX_BYTES
     }
 }
 
@@ -310,15 +310,10 @@ fn incoming(name: String, value: MessageAttributeValue) -> Option<Attribute> {
     }
 }
 
-/// An attribute as it is sent: with the type that it was received with.
-fn outgoing(attribute: &Attribute) -> std::result::Result<MessageAttributeValue, aws_sdk_sqs::error::BuildError> {
-    let value = MessageAttributeValue::builder().data_type(&*attribute.kind);
-    match &attribute.value {
-        AttributeValue::Text(text) | AttributeValue::Number(text) => value.string_value(text),
-        AttributeValue::Boolean(truth) => value.data_type(TEXT).string_value(truth.to_string()),
-        AttributeValue::Binary(bytes) => value.binary_value(Blob::new(&bytes[..])),
-    }
-    .build()
+/// An attribute as it is sent.
+fn outgoing(attribute: &Attribute) -> std::result::Result<MessageAttributeValue, BuildError> {
+    let Outgoing { kind, text, bytes } = Outgoing::of(attribute);
+    MessageAttributeValue::builder().data_type(kind).set_string_value(text).set_binary_value(bytes).build()
 }
 
 /// Whole seconds, rounded up: a lease must not be shorter than it was meant to be.
@@ -326,31 +321,20 @@ fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX)
 }
 
-/// One answer for all.
-pub(super) fn each(count: usize, answer: Result<Vec<Result<()>>>) -> Vec<Result<()>> {
-    answer.unwrap_or_else(|error| vec![Err(error); count])
-}
-
-fn misuse(what: &Tried<'_>, error: &aws_sdk_sqs::error::BuildError) -> ChannelError {
+fn misuse(what: &Tried<'_>, error: &BuildError) -> ChannelError {
     ChannelError { trouble: Trouble::Refused, detail: format!("{what}: {error}") }
 }
 
-/// The answers of a batch in the order of its entries, whose ids are their numbers.
+/// The answers of a call, in the order of its entries.
 fn sorted<'a>(
     what: &Tried<'_>,
     count: usize,
     done: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],
 ) -> Vec<Result<()>> {
-    let mut answers = vec![Err(silence(what)); count];
-    let mut set = |id: &str, answer| {
-        if let Some(slot) = id.parse().ok().and_then(|index: usize| answers.get_mut(index)) {
-            *slot = answer;
-        }
-    };
-    done.for_each(|id| set(id, Ok(())));
-    for entry in failed {
-        set(&entry.id, Err(explain_entry(what, &entry.code, entry.message.as_deref(), entry.sender_fault)));
-    }
-    answers
+    let failed = failed.iter().map(|entry| {
+        let error = explain_entry(what, &entry.code, entry.message.as_deref(), entry.sender_fault);
+        (entry.id.clone(), Err(error))
+    });
+    in_order(what, count, done.map(|id| (id.to_owned(), Ok(()))).chain(failed))
 }

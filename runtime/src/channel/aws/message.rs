@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{ChannelError, Trouble};
 use crate::attribute::Attribute;
+use crate::channel::{ChannelError, Trouble};
 use crate::event::{Identity, Message};
 
 /// Most attributes of a message.
@@ -60,7 +60,7 @@ fn allowed(c: char) -> bool {
 }
 
 /// A group or deduplication id that is accepted: the id itself, or its hash.
-pub(super) fn id(wanted: &str) -> Cow<'_, str> {
+fn id(wanted: &str) -> Cow<'_, str> {
     if !wanted.is_empty() && wanted.len() <= MAX_ID && wanted.bytes().all(|byte| byte.is_ascii_graphic()) {
         Cow::Borrowed(wanted)
     } else {
@@ -69,7 +69,7 @@ pub(super) fn id(wanted: &str) -> Cow<'_, str> {
 }
 
 /// Group and deduplication id of a message to a FIFO queue or topic. One without a key is a group of its own.
-pub(super) fn fifo(message: &Message) -> (String, String) {
+pub(in crate::channel) fn fifo(message: &Message) -> (String, String) {
     let dedup = message
         .system
         .dedup_id

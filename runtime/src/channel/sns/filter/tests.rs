@@ -6,14 +6,14 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
 use crate::attribute::Attribute as Carried;
-use crate::channel::emulated::{Attribute, Kind, assert_allowed, passes};
-use crate::channel::foreign::lets_through;
+use crate::channel::sns::emulated::{Attribute, Kind, assert_allowed, passes};
+use crate::channel::sns::foreign::lets_through;
 use crate::event::Message;
 use crate::pipeline::decode::{Settings, decode};
 
 fn channel(extra: &str) -> ChannelConfig {
     let text = format!("[channels.c]\nkind = \"sns\"\ntopic = \"t\"\nqueue = \"q\"\n{extra}\n");
-    let loaded = crate::config::parse(&text, Path::new("reactors.toml"), &|_| None);
+    let loaded = crate::config::parse(&text, Path::new("reactors.toml"), &|_| None, crate::channel::KINDS);
     loaded.map_err(|problems| problems.render(false)).expect("a configuration").config.channels["c"].clone()
 }
 
@@ -83,9 +83,9 @@ fn what_sns_sees_otherwise_has_no_policy() {
 /// The first of a list, as MassTransit sends it.
 #[test]
 fn a_type_in_a_list_comes_through() {
-    const CONFIG: &str = include_str!("../../../../tests/field/sns/type-in-an-array.toml");
-    const BODY: &str = include_str!("../../../../tests/field/sns/type-in-an-array.json");
-    let loaded = crate::config::parse(CONFIG, Path::new("reactors.toml"), &|_| None);
+    const CONFIG: &str = include_str!("../../../../../tests/field/sns/type-in-an-array.toml");
+    const BODY: &str = include_str!("../../../../../tests/field/sns/type-in-an-array.json");
+    let loaded = crate::config::parse(CONFIG, Path::new("reactors.toml"), &|_| None, crate::channel::KINDS);
     let config = loaded.map_err(|problems| problems.render(false)).expect("a configuration").config;
     let (channel, on) = (&config.channels["contracts"], &config.reactors["seen"].on);
     assert!(is_wanted(channel, on, BODY, &[]));

@@ -1,5 +1,11 @@
 //! The AWS SDK's clients, set up once, and what its errors mean to this host.
 
+pub(super) mod arn;
+pub(super) mod batch;
+pub(super) mod inspect;
+pub(super) mod keys;
+pub(super) mod message;
+
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +17,7 @@ use aws_sdk_sqs::config::Region;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+use super::kind::Connections;
 use super::{ChannelError, Trouble};
 use crate::config::Written;
 
@@ -18,20 +25,25 @@ use crate::config::Written;
 const ATTEMPT: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(4);
 /// The longest wait of a receive call that SQS allows.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(20);
+pub(in crate::channel) const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The region where an endpoint is set and no region: an emulator takes any, but a request has to name one.
 const ANY_REGION: &str = "us-east-1";
 
 /// The clients. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Aws {
-    pub(super) sqs: aws_sdk_sqs::Client,
+    pub(in crate::channel) sqs: aws_sdk_sqs::Client,
     /// For receive calls, which wait, and which the caller repeats.
-    pub(super) receiving: aws_sdk_sqs::Client,
-    pub(super) sns: aws_sdk_sns::Client,
+    pub(in crate::channel) receiving: aws_sdk_sqs::Client,
+    pub(in crate::channel) sns: aws_sdk_sns::Client,
 }
 
 impl Aws {
+    /// The clients that all channels share.
+    pub(in crate::channel) async fn of(with: &Connections) -> Self {
+        with.get(Box::pin(Self::connect())).await
+    }
+
     /// Sets the clients up by the SDK's usual chain of environment, profiles, and container and instance roles. Nothing
     /// is asked of anybody yet: what is missing shows at the first call.
     pub async fn connect() -> Self {
@@ -58,11 +70,11 @@ impl Aws {
 
 /// What is tried, and on what. The answers of AWS repeat names, so they are quoted through it only.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tried<'t> {
-    pub(super) doing: &'t str,
+pub(in crate::channel) struct Tried<'t> {
+    pub(in crate::channel) doing: &'t str,
     /// `queue` or `topic`.
-    pub(super) kind: &'static str,
-    pub(super) name: &'t Written,
+    pub(in crate::channel) kind: &'static str,
+    pub(in crate::channel) name: &'t Written,
 }
 
 impl fmt::Display for Tried<'_> {
@@ -73,7 +85,7 @@ impl fmt::Display for Tried<'_> {
 }
 
 /// What an error of the SDK means.
-pub(super) fn explain<E>(what: &Tried<'_>, error: &SdkError<E, HttpResponse>) -> ChannelError
+pub(in crate::channel) fn explain<E>(what: &Tried<'_>, error: &SdkError<E, HttpResponse>) -> ChannelError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -92,12 +104,17 @@ where
 }
 
 /// What the answer for one entry of a batch means.
-pub(super) fn explain_entry(what: &Tried<'_>, code: &str, message: Option<&str>, sender_fault: bool) -> ChannelError {
+pub(in crate::channel) fn explain_entry(
+    what: &Tried<'_>,
+    code: &str,
+    message: Option<&str>,
+    sender_fault: bool,
+) -> ChannelError {
     refused(what, code, message.unwrap_or_default(), if sender_fault { 400 } else { 500 }, sender_fault)
 }
 
 /// The error of an entry that an answer says nothing of.
-pub(super) fn silence(what: &Tried<'_>) -> ChannelError {
+pub(in crate::channel) fn silence(what: &Tried<'_>) -> ChannelError {
     ChannelError { trouble: Trouble::Unreachable, detail: format!("{what}: the answer says nothing of this message") }
 }
 

@@ -2,18 +2,18 @@
 
 /// The parts of a queue's ARN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueArn<'a> {
+pub(in crate::channel) struct QueueArn<'a> {
     /// Where it is.
-    pub region: &'a str,
+    pub(in crate::channel) region: &'a str,
     /// Whose it is.
-    pub account: &'a str,
+    pub(in crate::channel) account: &'a str,
     /// Its name.
-    pub name: &'a str,
+    pub(in crate::channel) name: &'a str,
 }
 
 impl<'a> QueueArn<'a> {
     /// Takes `arn:aws:sqs:REGION:ACCOUNT:NAME` apart; nothing if the text is no ARN of a queue.
-    pub fn parse(text: &'a str) -> Option<Self> {
+    pub(in crate::channel) fn parse(text: &'a str) -> Option<Self> {
         match text.split(':').collect::<Vec<_>>()[..] {
             ["arn", _, "sqs", region, account, name] => Some(Self { region, account, name }),
             _ => None,
