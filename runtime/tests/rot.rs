@@ -636,9 +636,12 @@ fn child_that_works_until_killed() {
         println!("acked {number}");
     };
     if std::env::var("ROT_WORK_OWNER").is_err() {
-        match SqliteStore::open(Path::new(&dir), &OpenOptions::client()) {
-            Ok(store) => return (0..).for_each(|number| publish(&store, number)),
+        let store = match SqliteStore::open(Path::new(&dir), &OpenOptions::client()) {
+            Ok(store) => store,
             Err(error) => return println!("failed {error}"),
+        };
+        for number in 0.. {
+            publish(&store, number);
         }
     }
     let store = match SqliteOwner::own(Path::new(&dir), &options()) {

@@ -1,6 +1,6 @@
 //! A run's world is all that it can learn from its host: its answers, given again, make the same run, with the host's state,
 //! clock, dice, configuration and network out of reach.
-#![allow(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "these are tests, with a server of their own")]
 
 #[path = "world/guests.rs"]
 mod guests;

@@ -105,6 +105,6 @@ impl Clock for Odd {
     }
 
     fn random(&self) -> u64 {
-        rand::random()
+        self.0.random()
     }
 }

@@ -98,7 +98,8 @@ async fn ids_of_emitted_events_count_no_writes() {
     assert_eq!(run.outcome, Outcome::Done);
     let mut keys: Vec<_> = run.effects.iter().filter_map(Effect::write).map(|(key, _)| key.clone()).collect();
     let mut ids = [0, 1].map(|index| crate::pipeline::invoke::emitted_id(Identity([7; 16]), "orders", index));
-    (keys.sort(), ids.sort());
+    keys.sort();
+    ids.sort();
     assert_eq!(keys, ids);
 }
 
