@@ -174,6 +174,7 @@ fn end(store: &SqliteOwner, deliveries: std::ops::Range<u64>, ending: &Ending) {
         reads: Vec::new(),
         effects: Vec::new(),
         ending: ending.clone(),
+        note: None,
         now,
     };
     let commits = admit(store, deliveries).into_iter().map(commit).collect();

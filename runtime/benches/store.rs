@@ -89,6 +89,7 @@ impl Bench {
                 reads: Vec::new(),
                 effects: if state { vec![Effect::Set { key, value: vec![b'v'; 100].into() }] } else { Vec::new() },
                 ending: Ending::Done,
+                note: None,
                 now: HostTime(1),
             }
         });

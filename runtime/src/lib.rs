@@ -11,6 +11,7 @@
 //! - [`pipeline`]: the way of an event, one file a step: decode, route, admit, claim, invoke, judge, commit, settle.
 //! - [`channel`]: remote queues and topics: the seams, and SQS and SNS behind them.
 //! - [`store`]: the durable state behind it, as a trait, in `SQLite`, and in memory.
+//! - [`history`]: what became of events, as the store noted it.
 //! - [`wasm`]: the sandbox behind [`pipeline::invoke`].
 //! - [`http_client`]: what sends the requests of modules, behind [`world`].
 //! - [`admin`] and [`otlp`]: what the host tells about itself: metrics and health, and traces.
@@ -40,6 +41,8 @@ pub mod pipeline;
 pub mod channel;
 
 pub mod store;
+
+pub mod history;
 
 pub mod wasm;
 

@@ -41,6 +41,7 @@ fn runtime_and_channels() {
     assert_eq!((runtime.concurrency, runtime.drain, runtime.hop_limit), (64, seconds(10), 8));
     assert_eq!(runtime.queue_memory, 128 << 20);
     assert_eq!(runtime.admin, "127.0.0.1:9464".parse().ok());
+    assert_eq!(runtime.history, seconds(3 * 86_400));
 
     let shop = &channels["shop"];
     assert_eq!((&shop.outside, shop.retention), (&None, seconds(30 * 86_400)));

@@ -17,7 +17,7 @@ use reactor_runtime::pipeline::host::{Control, Host, Parts};
 use reactor_runtime::pipeline::invoke::{Call, Effect, Guest, Run};
 use reactor_runtime::store::memory::MemoryStore;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
-use reactor_runtime::store::{DeadFilter, ReactorStats, StoreError, StoreOwner};
+use reactor_runtime::store::{AttemptEnd, AttemptsOf, DeadFilter, ReactorStats, StoreError, StoreOwner};
 use reactor_runtime::world::NoHttp;
 use tokio::sync::{Notify, mpsc};
 
@@ -214,6 +214,13 @@ async fn an_event_that_ends_the_process_is_found_however_it_was_run() {
     is_over.store(true, Ordering::SeqCst);
     let dead = bench.store.dead_letters(&DeadFilter::default()).expect("dead letters").remove(0).letter;
     assert_eq!((dead.reason.as_str(), dead.history.len()), ("host", 2));
+    // What a crash cut short is an attempt like any other, of the host that accounted for it.
+    let attempts = bench.store.attempts(&AttemptsOf::Event(format!("e{POISON}"))).expect("attempts");
+    let ends: Vec<_> = attempts.iter().map(|one| (one.number, &*one.code, one.end, &*one.module)).collect();
+    assert_eq!(ends, [(1, "host", AttemptEnd::Retry, "native"), (2, "host", AttemptEnd::Dead, "native")]);
+    assert!(attempts[0].worker < attempts[1].worker, "{attempts:?}");
+    let well = bench.store.attempts(&AttemptsOf::Event("e0".into())).expect("attempts");
+    assert!(matches!(&well[..], [one] if one.code == "done" && one.end == AttemptEnd::Done), "{well:?}");
     let others: String = (0..40).filter(|n| *n != POISON).map(|n| format!("{n} ")).collect();
     assert_eq!(bench.state("done"), others);
 }

@@ -50,6 +50,7 @@ fn the_pipeline_is_not_known_to_what_it_stands_on() {
         "clock",
         "attribute",
         "world",
+        "history",
     ] {
         let known = names.get(below).cloned().unwrap_or_default();
         assert!(!known.contains("pipeline"), "`{below}` names the pipeline");

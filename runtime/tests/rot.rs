@@ -324,7 +324,7 @@ fn a_power_cut_loses_nothing_that_was_answered() {
 }
 
 fn upkeep() -> Upkeep {
-    Upkeep { now: at(0), ledger_window: DAY, retention: Vec::new(), away: DAY }
+    Upkeep { now: at(0), ledger_window: DAY, retention: Vec::new(), away: DAY, history: DAY }
 }
 
 /// Power is cut while a checkpoint writes the database: any of its sectors may be old or new.
@@ -431,10 +431,11 @@ fn a_folder_that_cannot_be_synced_ends_the_process_and_nothing_is_accepted() {
 /// A store of version 2, which knew nothing of checksums.
 fn version_2(dir: &Path) {
     let schema = include_str!("../src/store/sqlite/schema.sql").replace("('group', 0), ", "");
+    let newer = include_str!("before_version_5.sql");
     let old = rusqlite::Connection::open(dir.join("reactor.db")).unwrap();
     old.execute_batch(&format!(
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;
-         BEGIN; PRAGMA application_id = {}; PRAGMA user_version = 2; {schema}
+         BEGIN; PRAGMA application_id = {}; PRAGMA user_version = 2; {schema} {newer}
          DROP VIEW ledger_status; DROP TABLE dropped;
          ALTER TABLE ledger DROP COLUMN channel; ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;
          INSERT INTO channels (name, next) VALUES ('shop', 301); INSERT INTO reactors (name) VALUES ('inventory');
@@ -456,7 +457,7 @@ fn a_store_of_version_2_gets_checksums() {
     let expected: Vec<String> = (1..=300).map(body).collect();
     drop(SqliteStore::open(dir.path(), &OpenOptions::client()).unwrap());
     let bytes = fs::read(dir.path().join("reactor.db")).unwrap();
-    assert_eq!((bytes[20], bytes[63]), (8, 4), "room for checksums, and the version");
+    assert_eq!((bytes[20], bytes[63]), (8, 5), "room for checksums, and the version");
     let store = SqliteOwner::own(dir.path(), &options()).unwrap();
     assert_eq!(fixture(&store).bodies(), expected);
     drop(store);

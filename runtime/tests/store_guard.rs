@@ -526,7 +526,13 @@ fn its_own_checkpoints_are_no_replacement() {
 // --- room ---------------------------------------------------------------------------------------------------------
 
 fn upkeep(f: &Fixture<'_, SqliteOwner>, now: reactor_runtime::event::HostTime) -> Upkeep {
-    Upkeep { now, ledger_window: DAY, retention: vec![(f.channel, Duration::from_secs(1))], away: 15 * DAY }
+    Upkeep {
+        now,
+        ledger_window: DAY,
+        retention: vec![(f.channel, Duration::from_secs(1))],
+        away: 15 * DAY,
+        history: DAY,
+    }
 }
 
 fn fill(store: &dyn StoreClient, channel: ChannelId) -> usize {

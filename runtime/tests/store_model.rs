@@ -184,6 +184,7 @@ fn commit_of(store: &dyn StoreClient, memo: &mut Memo, change: &Change) -> Commi
         reads: read.into_iter().collect(),
         effects,
         ending,
+        note: None,
         now: memo.now(),
     }
 }
@@ -265,8 +266,13 @@ fn ask(store: &dyn StoreOwner, memo: &Memo, step: &Step, commits: &[Commit], rea
         }
         Step::Maintain => {
             let retention = vec![(ChannelId(1), Duration::from_millis(200)), (OUTSIDE, Duration::from_millis(150))];
-            let upkeep =
-                Upkeep { now: memo.now(), ledger_window: Duration::from_millis(WINDOW), retention, away: AWAY };
+            let upkeep = Upkeep {
+                now: memo.now(),
+                ledger_window: Duration::from_millis(WINDOW),
+                retention,
+                away: AWAY,
+                history: Duration::ZERO,
+            };
             format!("{:?}", store.maintain(&upkeep))
         }
         Step::Receive { .. } => format!("{:?}", wait(store.enter(batch_received(memo, step).unwrap()))),

@@ -123,9 +123,9 @@ fn newer_stores_are_refused() {
     let dir = sample();
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch("PRAGMA user_version = 7").unwrap();
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 4, .. }), "stamp in the log");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 5, .. }), "stamp in the log");
     drop(conn);
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 4, .. }), "stamp in the file");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 5, .. }), "stamp in the file");
 }
 
 #[test]
@@ -140,14 +140,15 @@ fn older_stores_are_migrated() {
         };
         select.query_map([], |row| row.get(0)).unwrap().map(|sql| plain(sql.unwrap())).collect()
     };
-    // What version 2 added, and what version 3 and version 4 did; pages had no checksums.
+    // What version 2 added, and what later versions did; pages had no checksums.
+    let fifth = include_str!("before_version_5.sql");
     let fourth = "DROP TABLE dropped; DROP VIEW ledger_status; ALTER TABLE ledger DROP COLUMN channel;
                   ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;";
-    let view = include_str!("../src/store/sqlite/schema.sql").split_once("CREATE VIEW").unwrap().1;
+    let view = include_str!("../src/store/sqlite/schema.sql").rsplit_once("CREATE VIEW").unwrap().1;
     let group = "INSERT INTO meta VALUES ('group', 0);";
     let second = "DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased;";
-    for (version, without) in [(1, second), (2, ""), (3, group)] {
-        let without = format!("{fourth} CREATE VIEW {view} {without}");
+    let third = |more: &str| format!("{fifth} {fourth} CREATE VIEW {view} {more}");
+    for (version, without) in [(1, third(second)), (2, third("")), (3, third(group)), (4, format!("{fifth} {group}"))] {
         let dir = tempdir().unwrap();
         let sql = include_str!("../src/store/sqlite/schema.sql").replace("('group', 0), ", "");
         let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
@@ -170,11 +171,11 @@ fn older_stores_are_migrated() {
 #[test]
 fn what_an_earlier_version_admitted_is_told_as_far_as_it_is_known() {
     let dir = tempdir().unwrap();
-    let schema = include_str!("../src/store/sqlite/schema.sql");
+    let (schema, newer) = (include_str!("../src/store/sqlite/schema.sql"), include_str!("before_version_5.sql"));
     let hex = |number| key(number).0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA application_id = {}; PRAGMA user_version = 3; {schema}
+        "PRAGMA journal_mode = WAL; PRAGMA application_id = {}; PRAGMA user_version = 3; {schema} {newer}
          DROP VIEW ledger_status; DROP TABLE dropped;
          ALTER TABLE ledger DROP COLUMN channel; ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;
          INSERT INTO reactors (name) VALUES ('inventory'); INSERT INTO channels (name, next, cursor) VALUES ('shop', 3, 3);
@@ -204,6 +205,11 @@ fn what_an_earlier_version_admitted_is_told_as_far_as_it_is_known() {
         assert_eq!(fate(offset, 1), Some(Fate::Done), "one of them did it");
     }
     assert_eq!(fate(2, 2), None);
+    // Of what it admitted, not all is noted; of what came since, all is.
+    let told = store.traces(f.channel, Offset(1), Offset(3)).unwrap();
+    assert_eq!(told.complete_from, Offset(3));
+    let told: Vec<_> = told.all.into_iter().map(|trace| (trace.origin.offset, trace.fate)).collect();
+    assert_eq!(told, [(Offset(3), fate(3, 1).unwrap())]);
 }
 
 fn tempdir_with_store() -> TempDir {
@@ -433,8 +439,13 @@ fn a_full_disk_refuses_intake_and_finishes_work() {
         assert_eq!(f.commit(commit), Committed::Applied, "what is under way is finished");
     }
     assert_eq!(f.counts().active, 0);
-    let upkeep =
-        |now| Upkeep { now, ledger_window: DAY, retention: vec![(f.channel, Duration::from_secs(1))], away: 15 * DAY };
+    let upkeep = |now| Upkeep {
+        now,
+        ledger_window: DAY,
+        retention: vec![(f.channel, Duration::from_secs(1))],
+        away: 15 * DAY,
+        history: DAY,
+    };
     store.maintain(&upkeep(at(0))).unwrap();
     assert!(matches!(wait(store.append(f.channel, vec![message("y")])), Err(StoreError::Full)), "still no room");
     let cursor = Offset(accepted as u64 + 1);

@@ -377,6 +377,69 @@ fn a_reactor_that_came_later_was_not_given_the_event() {
 }
 
 #[test]
+fn what_became_of_an_event_does_not_change_with_the_configuration() {
+    let sandbox = seen("", "");
+    sandbox.publish("in", &[mood("1", &json!({ "do": "ok" })), mood("1", &json!({ "do": "ok" }))]);
+    sandbox.publish("in", &[mood("2", &json!({ "do": "reject" }))]);
+    sandbox.until_idle();
+    let config = std::fs::read_to_string(sandbox.path("reactors.toml")).expect("the configuration");
+    let before = told(&sandbox);
+    assert_eq!(words(&sandbox), ["done", "duplicate", "dead"]);
+    // It wants other events, has another dedup key, does not read the channel, or is not there any more.
+    let (channels, _) = config.split_once("[reactors.moody]").expect("its table");
+    for changed in [
+        config.replace("\"**\"", "\"other\""),
+        config.replace("on = ", "dedup = { key = \"/data/do\" }\non = "),
+        config.replace("on = ", "dedup = false\non = "),
+        config.replace("from = [\"in\"]", "from = [\"out\"]"),
+        channels.to_owned(),
+    ] {
+        sandbox.write("reactors.toml", &changed);
+        assert_eq!(told(&sandbox), before, "{changed}");
+    }
+    let counted =
+        |args: &[&str]| sandbox.run(&[&["log", "tail", "--outcome"][..], args].concat()).ok().stdout.lines().count();
+    assert_eq!((counted(&["done"]), counted(&["dead"]), counted(&["unrouted"])), (1, 1, 0));
+    // The format does not fit any more, so that the event cannot be read.
+    sandbox
+        .write("reactors.toml", config.replace("kind = \"local\"\n\n", "kind = \"local\"\nformat = \"cloudevents\"\n"));
+    let story = sandbox.run(&["--json", "log", "show", "in/1"]).ok().json();
+    assert!(story["invalid"].is_string(), "{story}");
+    assert_eq!((&story["events"][0]["unread"], &story["events"][0]["part"]), (&json!(true), &json!(0)), "{story}");
+    assert_eq!(story["events"][0]["reactors"][0]["outcome"], "done", "{story}");
+    assert_eq!(sandbox.run(&["--json", "log", "show", "1"]).ok().json_lines().len(), 1, "by the attempts at it");
+    let text = sandbox.run(&["log", "show", "in/3"]).ok().stdout;
+    for part in ["no event: ", "event 1 of it is not found by the present configuration", "moody: dead, rejected"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let tail = sandbox.run(&["log", "tail", "--outcome", "dead"]).ok().stdout;
+    assert!(tail.contains("in/3 unread (event 1) moody:dead[rejected"), "{tail}");
+}
+
+#[test]
+fn what_nobody_wanted_or_could_read_stays_so() {
+    let sandbox = seen("", "");
+    let config = std::fs::read_to_string(sandbox.path("reactors.toml")).expect("the configuration");
+    sandbox.write("reactors.toml", config.replace("\"**\"", "\"other\""));
+    sandbox.publish("in", &[mood("1", &json!({}))]);
+    sandbox.run_with(&["publish", "in"], b"{ \"no\": \"event\" }").code(6);
+    sandbox.until_idle();
+    // Now both are events, which the reactor wants.
+    sandbox.write(
+        "reactors.toml",
+        config.replace("kind = \"local\"\n\n", "kind = \"local\"\nformat = { raw = { type = \"raw\" } }\n"),
+    );
+    let unrouted = sandbox.run(&["log", "tail", "--outcome", "unrouted"]).ok().stdout;
+    assert_eq!(unrouted.lines().count(), 1, "{unrouted}");
+    assert!(unrouted.contains("in/1 raw ") && unrouted.contains(" unrouted moody:unknown"), "{unrouted}");
+    let invalid = sandbox.run(&["--json", "log", "tail", "--outcome", "invalid"]).ok().json_lines();
+    assert_eq!(invalid.len(), 1, "{invalid:?}");
+    assert_eq!(invalid[0]["offset"], 2, "{invalid:?}");
+    let show = sandbox.run(&["log", "show", "in/1"]).ok().stdout;
+    assert!(show.contains("no reactor wanted it\nmoody: unknown"), "{show}");
+}
+
+#[test]
 fn what_is_shown_has_the_digits_that_were_sent() {
     let sandbox = seen("", "");
     sandbox.run(&["publish", "in", &field("json/numbers-beyond-doubles.json")]).ok();

@@ -11,16 +11,18 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
+use jiff::Timestamp;
 
 use super::samples::{Samples, VALUES};
 use super::{BATCH, Subject, histogram, record, rig};
 use crate::clock::SystemClock;
-use crate::event::{DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
+use crate::event::{ChannelId, DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
 use crate::pipeline::decode::{Decoded, Settings, decode};
 use crate::pipeline::invoke::{self, Call, Run};
 use crate::store::sqlite::{OpenOptions, SqliteOwner};
 use crate::store::{
-    Admitted, Batch, Commit, Committed, Effect, Ending, NewDelivery, Place, StoreClient, StoreOwner, Target,
+    Admitted, AttemptNote, Batch, Commit, Committed, Effect, Ending, NewDelivery, Place, StoreClient, StoreOwner,
+    Target,
 };
 use crate::world::{Live, NoHttp, StateView};
 
@@ -163,9 +165,9 @@ impl<'s> Sandbox<'s> {
 pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::Result<f64> {
     let dir = rig::folder(&subject.dir)?;
     let store = Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(1))?);
-    let mut rows = Rows::new(&*store, runs)?;
-    let runtime = rig::threads("bench-store", 2)?;
     let channel = store.channel_id(super::CHANNEL)?;
+    let mut rows = Rows::new(&*store, runs, note(subject, channel)?)?;
+    let runtime = rig::threads("bench-store", 2)?;
     let reactor = store.reactor_id(&subject.reactor)?;
     let start = Instant::now();
     let publish = {
@@ -224,10 +226,23 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
     })
 }
 
+/// The attempt that each commit keeps, if the configuration says so.
+fn note(subject: &Subject, channel: ChannelId) -> anyhow::Result<Option<AttemptNote>> {
+    let note = AttemptNote {
+        event: Arc::new(Sandbox::new(subject).decoded(0)?.event),
+        origin: Origin { channel, offset: Offset(1), part: 0 },
+        code: "done",
+        at: Timestamp::UNIX_EPOCH,
+        took: Duration::from_micros(10),
+        module: subject.module.guest.digest().into(),
+    };
+    Ok(subject.config.runtime.keeps_attempts().then_some(note))
+}
+
 /// Publishes as fast as it can.
 pub(super) async fn publish(
     store: &dyn StoreClient,
-    channel: crate::event::ChannelId,
+    channel: ChannelId,
     samples: &Samples,
     events: usize,
 ) -> anyhow::Result<()> {
@@ -244,15 +259,16 @@ struct Rows<'r> {
     targets: BTreeMap<String, Target>,
     versions: HashMap<&'r str, Version>,
     number: u64,
+    note: Option<AttemptNote>,
 }
 
 impl<'r> Rows<'r> {
-    fn new(store: &dyn StoreClient, runs: &'r [Run]) -> anyhow::Result<Self> {
+    fn new(store: &dyn StoreClient, runs: &'r [Run], note: Option<AttemptNote>) -> anyhow::Result<Self> {
         let mut targets = BTreeMap::new();
         for (channel, _) in runs.iter().flat_map(|run| &run.effects).filter_map(invoke::Effect::put) {
             targets.insert(channel.clone(), Target::Log(store.channel_id(channel)?));
         }
-        Ok(Self { runs, targets, versions: HashMap::new(), number: 0 })
+        Ok(Self { runs, targets, versions: HashMap::new(), number: 0, note })
     }
 
     fn commit(&mut self, delivery: DeliveryId, reactor: crate::event::ReactorId) -> Commit {
@@ -286,6 +302,7 @@ impl<'r> Rows<'r> {
             reads,
             effects,
             ending: Ending::Done,
+            note: self.note.clone(),
             now: HostTime(1),
         }
     }

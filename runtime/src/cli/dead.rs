@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use crate::attribute;
 use crate::config::units;
 use crate::event::ReactorId;
+use crate::history::{Attempt, History};
 use crate::store::memory::MemoryStore;
 use crate::store::{DeadFilter, Request, StoreClient, StoreError, StoredDead};
 
 use super::Global;
+use super::attempt::ran;
 use super::codes::{PAGES, nearest};
 use super::exit::{self, Exit};
 use super::hidden;
@@ -107,7 +109,9 @@ impl Dead {
                 let channel = dead.letter.origin.channel;
                 let channels = store.channel_names()?;
                 let from = channels.into_iter().find(|(id, _)| *id == channel).map(|(_, name)| name);
-                show(&dead, &names, &asked(&*store)?, &from.unwrap_or_else(|| channel.to_string()), global.json)
+                let attempts = attempts(&*store, &dead)?;
+                let from = from.unwrap_or_else(|| channel.to_string());
+                show(&dead, &attempts, &names, &asked(&*store)?, &from, global.json)
             }
             Self::Redrive { from: Some(channel), .. } => {
                 super::dead_from::redrive(&project, &project.client()?, &names, channel, global.json)
@@ -242,8 +246,17 @@ fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) ->
     ]
 }
 
+/// Every attempt at a dead letter, with what is kept of it.
+fn attempts(store: &dyn StoreClient, dead: &StoredDead) -> Result<Vec<Attempt>, Exit> {
+    let (origin, reactor) = (dead.letter.origin, dead.letter.reactor);
+    let mut kept = History::new(store).of_record(origin.channel, origin.offset)?;
+    kept.retain(|kept| kept.origin == origin && Some(kept.reactor) == reactor);
+    Ok(Attempt::all(&dead.letter.history, &kept))
+}
+
 fn show(
     dead: &StoredDead,
+    attempts: &[Attempt],
     names: &BTreeMap<ReactorId, String>,
     asked: &Asked,
     from: &str,
@@ -264,20 +277,16 @@ fn show(
     if letter.history.is_empty() {
         out!("why          {}", letter.detail);
     }
-    for attempt in &letter.history {
+    for attempt in attempts {
         out!("");
-        out!("attempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
-        print_block(&attempt.error);
+        out!("attempt {} at {:.3}{}: {}", attempt.number, attempt.at, ran(attempt), attempt.code);
+        attempt.error.iter().for_each(|error| print_block(error));
     }
     out!("");
     out!("message ({} bytes)", letter.message.body.len());
     letter.message.attributes.iter().for_each(|attribute| out!("    {attribute}"));
     print_block(&String::from_utf8_lossy(&letter.message.body));
     Ok(())
-}
-
-fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
 }
 
 fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) -> Value {

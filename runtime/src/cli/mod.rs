@@ -14,6 +14,7 @@ macro_rules! say {
     ($($words:tt)*) => { $crate::cli::say_as_is(&$crate::plain::lines(&$crate::cli::hidden::hide(&format!($($words)*)))) };
 }
 
+mod attempt;
 mod backstop;
 mod bench;
 mod build;

@@ -42,6 +42,15 @@ pub struct RuntimeConfig {
     pub queue_memory: usize,
     /// Where metrics and health are answered; always a loopback address.
     pub admin: Option<SocketAddr>,
+    /// How long ended attempts are kept; zero keeps none.
+    pub history: Duration,
+}
+
+impl RuntimeConfig {
+    /// Whether ended attempts are kept at all.
+    pub fn keeps_attempts(&self) -> bool {
+        !self.history.is_zero()
+    }
 }
 
 /// `[channels.NAME]`

@@ -1,11 +1,14 @@
 //! Step: what an ended attempt comes to: one atomic commit, what it means for the lane, and what is to be done when it has
 //! been answered. Pure: the caller brings the time, the dice, and the message that a dead letter keeps.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::config::model::OnExhausted;
 use crate::event::{AttemptRecord, DeliveryId, HostTime, Message, Outcome, Version};
-use crate::store::{Commit, DeadLetter, Effect, Ending};
+use crate::store::{AttemptNote, Commit, DeadLetter, Effect, Ending};
 
 use super::delivery::{Committing, Delivery};
 use super::judge::{self, Ended, Verdict, judge};
@@ -30,6 +33,8 @@ pub(super) struct Circumstances {
     pub(super) dice: u64,
     /// Deliveries of the lane that must wait if this one does.
     pub(super) followers: Vec<DeliveryId>,
+    /// Whether ended attempts are kept.
+    pub(super) keeps: bool,
 }
 
 /// What an ended attempt comes to.
@@ -51,7 +56,7 @@ pub(super) fn conclude<E>(
     at: Circumstances,
     original: impl FnOnce() -> Result<Message, E>,
 ) -> Result<Conclusion, E> {
-    let Circumstances { number, now, wall, dice, followers } = at;
+    let Circumstances { number, now, wall, dice, followers, keeps } = at;
     let Resolved { outcome, reads, effects, took } = run;
     let (attempt, age) = (delivery.attempt(), now.since(delivery.since));
     let verdict = judge(&reactor.config.retry, Ended { outcome: &outcome, attempt, age, dice });
@@ -83,12 +88,30 @@ pub(super) fn conclude<E>(
         reads,
         effects,
         ending,
+        note: keeps.then(|| note(delivery, reactor, &outcome, wall, took)),
         now,
     };
     let written = commit.effects.iter().filter_map(Effect::write).map(|(key, _)| key.clone()).collect();
     let fed = commit.effects.iter().filter_map(Effect::put).map(|(to, message)| (*to, message.body.len())).collect();
     let report = AttemptReport { verdict, outcome, took, emitted: commit.emitted() };
     Ok(Conclusion { commit, committing: Committing { number, written, due, fed, report }, lane })
+}
+
+/// What is kept of every attempt.
+fn note(delivery: &Delivery, reactor: &Reactor, outcome: &Outcome, at: Timestamp, took: Duration) -> AttemptNote {
+    AttemptNote {
+        event: Arc::clone(&delivery.event),
+        origin: delivery.origin,
+        code: judge::describe(outcome).0,
+        at,
+        took,
+        module: Arc::clone(module(delivery, reactor)),
+    }
+}
+
+/// The digest of what ran.
+fn module<'m>(delivery: &'m Delivery, reactor: &'m Reactor) -> &'m Arc<str> {
+    delivery.running().map_or(&reactor.module, |running| &running.module)
 }
 
 /// What is kept of an attempt that failed.
@@ -99,7 +122,7 @@ fn record(delivery: &Delivery, reactor: &Reactor, outcome: &Outcome, at: Timesta
         code: code.to_owned(),
         error: shorten(error),
         at,
-        module: delivery.running().map_or(&reactor.guest, |running| &running.guest).digest().to_owned(),
+        module: (**module(delivery, reactor)).to_owned(),
     }
 }
 

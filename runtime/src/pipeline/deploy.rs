@@ -98,6 +98,7 @@ impl Host {
             if !same {
                 tracing::info!(reactor = name, "configuration changed");
             }
+            reactor.module = guest.digest().into();
             reactor.guest = guest;
             reactor.adopt(new.clone(), config.runtime.hop_limit);
             self.deliveries.adopt(index, &ReactorSpec::of(new));

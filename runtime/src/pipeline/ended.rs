@@ -74,7 +74,8 @@ impl Host {
         }
         let lane = delivery.lane();
         let (dice, followers) = (self.clock.random(), self.deliveries.followers(index, lane));
-        let at = Circumstances { number, now, wall, dice, followers };
+        let keeps = self.config.runtime.keeps_attempts();
+        let at = Circumstances { number, now, wall, dice, followers, keeps };
         let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
         let from = self.channel_name(delivery.origin.channel);
         let Conclusion { commit, committing, lane } =

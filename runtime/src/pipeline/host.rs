@@ -418,6 +418,7 @@ impl Host {
             ledger_window: windows.max().unwrap_or_default(),
             retention: retention.collect(),
             away: kept.max().unwrap_or_default().max(AWAY),
+            history: self.config.runtime.history,
         }
     }
 }

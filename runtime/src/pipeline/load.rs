@@ -129,6 +129,8 @@ impl Host {
             reads: Vec::new(),
             effects: Vec::new(),
             ending: Ending::Dead { letter, hold: Vec::new() },
+            // Nothing ran.
+            note: None,
             now,
         });
         if let (Some(lane), Some(reactor)) = (stored.lane, self.by_id.get(&stored.reactor)) {
@@ -205,7 +207,8 @@ impl Host {
         let (now, wall, number) = (self.now(), self.clock.wall(), self.next_number());
         let (reactor, from) = (&self.reactors[index], self.channel_name(channel));
         let run = reactor.resolve(&delivery, Run::ended(judge::interrupted()), wall);
-        let at = Circumstances { number, now, wall, dice: self.clock.random(), followers: Vec::new() };
+        let (dice, keeps) = (self.clock.random(), self.config.runtime.keeps_attempts());
+        let at = Circumstances { number, now, wall, dice, followers: Vec::new(), keeps };
         let Conclusion { commit, committing, lane } =
             conclude(&delivery, reactor, from, run, at, || self.original(&delivery))?;
         let (attempt, age) = (commit.attempt, now.since(delivery.since));

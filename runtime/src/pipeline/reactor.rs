@@ -27,6 +27,8 @@ pub(super) struct Reactor {
     pub(super) id: ReactorId,
     pub(super) config: ReactorConfig,
     pub(super) guest: Arc<dyn Guest>,
+    /// The digest of its module.
+    pub(super) module: Arc<str>,
     pub(super) state: Arc<ReactorState>,
     pub(super) world: Arc<ReactorWorld>,
     pub(super) signals: ReactorSignals,
@@ -51,6 +53,7 @@ impl Reactor {
         Self {
             id,
             config,
+            module: guest.digest().into(),
             guest,
             state: Arc::clone(&world.state),
             world: Arc::new(world),

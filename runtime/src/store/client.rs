@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::{Asked, Blocked, DeadFilter, Fate, LogRecord, Request, Result, Stats, StoredDead, StoredDelivery};
+use super::{
+    Asked, AttemptsOf, Blocked, DeadFilter, Fate, KeptAttempt, LogRecord, Request, Result, Stats, StoredDead,
+    StoredDelivery, Traces,
+};
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 
 /// A store as any process has it: it publishes, asks the owner for something, and looks.
@@ -68,6 +71,11 @@ pub trait StoreClient: Send + Sync + 'static {
     /// What became of each of these deliveries, as far as the store knows; of one that was not entered, because another
     /// event with its key had been, what became of that. No origin is before the record at `from`.
     fn fates(&self, from: (ChannelId, Offset), asked: &[Asked]) -> Result<Vec<Option<Fate>>>;
+    /// What became of the records of a channel from `first` to `last`, by what was noted when it happened. Reads the ledger
+    /// from the time at which the first of them was accepted until a later record of the channel was admitted.
+    fn traces(&self, channel: ChannelId, first: Offset, last: Offset) -> Result<Traces>;
+    /// Ended attempts that are still kept, oldest first. Reads all that is kept, or what ended after the record was accepted.
+    fn attempts(&self, of: &AttemptsOf) -> Result<Vec<KeptAttempt>>;
     /// When each of these keys was last admitted, if that is among the newest deliveries, of which `most` are looked at.
     fn known(&self, asked: &[(ReactorId, Identity)], most: usize) -> Result<Vec<Option<HostTime>>>;
 

@@ -6,6 +6,7 @@
 
 mod client;
 mod dead_letter;
+mod history;
 mod owner;
 mod rejected;
 mod types;
@@ -18,6 +19,7 @@ pub mod conformance;
 
 pub use client::StoreClient;
 pub use dead_letter::*;
+pub use history::*;
 pub use owner::StoreOwner;
 pub use types::*;
 

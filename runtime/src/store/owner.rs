@@ -77,8 +77,8 @@ pub trait StoreOwner: StoreClient {
 
     // --- housekeeping ------------------------------------------------------------------------------------------
 
-    /// Persists the clock, expires whole ledger segments that are older than `ledger_window` and log records older
-    /// than each channel's retention that nobody needs any more, and checkpoints. Blocks for as long as that takes, many
+    /// Persists the clock, expires whole ledger segments that are older than `ledger_window`, log records older than each
+    /// channel's retention that nobody needs any more, and ended attempts older than `history`, and checkpoints. Blocks for as long as that takes, many
     /// transactions perhaps: called every few seconds, on a thread of its own.
     fn maintain(&self, upkeep: &Upkeep) -> Result<()>;
 }

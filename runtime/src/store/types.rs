@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::AttemptNote;
 use super::dead_letter::DeadLetter;
 use crate::effect;
 use crate::event::{
@@ -208,6 +209,8 @@ pub struct Commit {
     pub effects: Vec<Effect>,
     /// What becomes of the delivery.
     pub ending: Ending,
+    /// The attempt, if attempts are kept and there was one.
+    pub note: Option<AttemptNote>,
     /// Now.
     pub now: HostTime,
 }
@@ -233,7 +236,8 @@ impl Commit {
             Ending::Wait { hold, .. } => 256 + hold.len() * 16,
             Ending::Dead { letter, hold } => letter.message.size() + 512 + hold.len() * 16,
         };
-        256 + self.effects.iter().map(weight).sum::<usize>() + ending
+        let note = if self.note.is_some() { 128 } else { 0 };
+        256 + self.effects.iter().map(weight).sum::<usize>() + ending + note
     }
 }
 
@@ -401,6 +405,8 @@ pub struct Upkeep {
     pub retention: Vec<(ChannelId, Duration)>,
     /// How long a delivery may be away before it counts as somebody else's. Longer than any queue keeps a message.
     pub away: Duration,
+    /// How long ended attempts are kept.
+    pub history: Duration,
 }
 
 /// Counts since the store was made, and of what is in it.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::event::{AttemptRecord, Offset};
+use crate::history::Attempt;
 
 /// Where an event is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,10 +159,11 @@ impl Outcome {
         format!("{}{more}", self.word())
     }
 
-    pub(super) fn to_json(&self, reactor: &str) -> Value {
+    /// With the attempts that are known.
+    pub(super) fn to_json(&self, reactor: &str, attempts: &[Attempt]) -> Value {
         let mut object = json!({ "reactor": reactor, "outcome": self.word() });
-        if !self.history().is_empty() {
-            object["attempts"] = json!(self.history());
+        if !attempts.is_empty() {
+            object["attempts"] = json!(attempts);
         }
         match self {
             Self::Waiting(_, due) => object["due"] = json!(due),
@@ -235,7 +237,7 @@ mod tests {
         for outcome in &all {
             let word = outcome.word();
             assert!(outcome.brief().starts_with(word) && outcome.sentence().starts_with(word), "{word}");
-            assert_eq!(outcome.to_json("r")["outcome"], word);
+            assert_eq!(outcome.to_json("r", &[])["outcome"], word);
         }
         assert_eq!(all[10].brief(), "duplicate[of in/7 (event 2), dead, other type, other data]");
         let Outcome::Duplicate(both) = &all[10] else { panic!("it is one") };

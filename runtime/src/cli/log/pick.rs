@@ -96,6 +96,13 @@ impl Picker<'_> {
             return None;
         }
         let invalid = self.pick.outcome == Some(Wanted::Invalid);
+        let is_about_content = self.pattern.is_some() || self.pick.correlation.is_some();
+        story.unread.retain(|unread| !is_about_content && self.wants_one(&unread.parts));
+        if !story.unread.is_empty() {
+            // It was an event, whatever is left of it.
+            story.events.iter_mut().for_each(|events| events.retain(|told| self.wants(told)));
+            return Some(story);
+        }
         match &mut story.events {
             Err(_) => (!self.is_about_events() && (invalid || self.pick.outcome.is_none())).then_some(story),
             Ok(_) if invalid => (story.broken.is_some() && !self.is_about_events()).then_some(story),
@@ -111,18 +118,27 @@ impl Picker<'_> {
     }
 
     fn wants(&self, told: &Told) -> bool {
-        let Told { event, parts } = told;
-        let Pick { reactor, outcome, correlation, .. } = self.pick;
-        let mine = |part: &&Part| reactor.as_ref().is_none_or(|name| part.reactor == *name);
-        let mut parts = parts.iter().filter(mine).peekable();
+        let Told { event, parts, .. } = told;
+        let Pick { outcome, correlation, .. } = self.pick;
+        let is_unrouted = told.is_unrouted && self.is_for_mine(parts);
         self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.event_type, event.version))
             && correlation.as_ref().is_none_or(|id| event.correlation_id == *id)
-            && (reactor.is_none() || parts.peek().is_some())
-            && match outcome {
-                None => true,
-                Some(Wanted::Unrouted) => told.parts.is_empty(),
-                Some(wanted) => parts.any(|part| is(&part.outcome, *wanted)),
-            }
+            && if *outcome == Some(Wanted::Unrouted) { is_unrouted } else { self.wants_one(parts) }
+    }
+
+    fn is_for_mine(&self, parts: &[Part]) -> bool {
+        let reactor = self.pick.reactor.as_ref();
+        reactor.is_none_or(|name| parts.iter().any(|part| part.reactor == *name))
+    }
+
+    /// Whether one of these is of the reactor and has the outcome that are asked for.
+    fn wants_one(&self, parts: &[Part]) -> bool {
+        let Pick { reactor, outcome, .. } = self.pick;
+        let mut mine = parts.iter().filter(|part| reactor.as_ref().is_none_or(|name| part.reactor == *name));
+        match outcome {
+            None => self.is_for_mine(parts),
+            Some(wanted) => mine.any(|part| is(&part.outcome, *wanted)),
+        }
     }
 }
 

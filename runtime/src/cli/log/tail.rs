@@ -15,7 +15,7 @@ use crate::plain::{self, line};
 
 use super::json::to_json;
 use super::pick::{Pick, Picker};
-use super::story::{Channel, Part, Story, Teller, Told};
+use super::story::{Channel, Part, Story, Teller, Told, Unread};
 
 /// Records looked through at a time.
 const PAGE: usize = 256;
@@ -138,18 +138,24 @@ fn show(story: &Story, json: bool) -> bool {
 
 fn lines(story: &Story) -> String {
     let at = format!("{:.3} {}/{}", story.accepted, story.channel, story.offset);
-    match &story.events {
-        Err(why) => format!("{at} cannot be decoded: {}", line(why)),
+    let unread = |Unread { part, parts }: &Unread| format!("{at} unread (event {}) {}", part + 1, outcomes(parts));
+    let unread = story.unread.iter().map(unread);
+    let told = |Told { event, parts, is_unrouted, .. }: &Told| {
+        let (kind, id, flow) = (name(&event.event_type), &event.id, &event.correlation_id);
+        let unrouted = if *is_unrouted { " unrouted" } else { "" };
+        format!("{at} {kind} {id} ({flow}){unrouted} {}", outcomes(parts))
+    };
+    let all: Vec<String> = match &story.events {
+        Err(why) => std::iter::once(format!("{at} cannot be decoded: {why}")).chain(unread).collect(),
         Ok(events) => {
-            let told = |Told { event, parts }: &Told| {
-                let (kind, id, flow) = (name(&event.event_type), &event.id, &event.correlation_id);
-                let part = |part: &Part| format!("{}:{}", part.reactor, part.outcome.brief());
-                let parts: Vec<_> = parts.iter().map(part).collect();
-                let parts = if parts.is_empty() { "unrouted".to_owned() } else { parts.join(" ") };
-                line(&format!("{at} {kind} {id} ({flow}) {parts}")).into_owned()
-            };
-            let broken = story.broken.iter().map(|why| format!("{at} a part cannot be decoded: {}", line(why)));
-            events.iter().map(told).chain(broken).collect::<Vec<_>>().join("\n")
+            let broken = story.broken.iter().map(|why| format!("{at} a part cannot be decoded: {why}"));
+            events.iter().map(told).chain(unread).chain(broken).collect()
         }
-    }
+    };
+    all.iter().map(|text| line(text.trim_end()).into_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn outcomes(parts: &[Part]) -> String {
+    let part = |part: &Part| format!("{}:{}", part.reactor, part.outcome.brief());
+    parts.iter().map(part).collect::<Vec<_>>().join(" ")
 }

@@ -82,9 +82,8 @@ fn delivery(failed: u32) -> Delivery {
     };
     let event = Event { event_type: "t".into(), ..Event::bare("e-1".into(), "in".into()) };
     let mut delivery = Delivery::restored(0, stored, event, Identity([1; 16]));
-    let guest = Arc::new(Native("native"));
-    let (after, number) = (Some(Version(40)), None);
-    delivery.stage = Stage::Running(Running { after, number, guest, span: None, is_given_up: false });
+    let (after, number, module) = (Some(Version(40)), None, "native".into());
+    delivery.stage = Stage::Running(Running { after, number, module, span: None, is_given_up: false });
     delivery
 }
 
@@ -94,7 +93,8 @@ fn wall() -> Timestamp {
 
 /// What comes of a run. `original` is the message that can be read again; without one, nobody must ask for it.
 fn concluded(reactor: &Reactor, delivery: &Delivery, run: Run, original: Option<&str>) -> Conclusion {
-    let at = Circumstances { number: Version(41), now: NOW, wall: wall(), dice: 0, followers: FOLLOWERS.to_vec() };
+    let (number, followers) = (Version(41), FOLLOWERS.to_vec());
+    let at = Circumstances { number, now: NOW, wall: wall(), dice: 0, followers, keeps: true };
     let read = || Ok::<_, Infallible>(Message::from_body(original.expect("the message is not needed").to_owned()));
     let Ok(conclusion) = conclude(delivery, reactor, "in", reactor.resolve(delivery, run, wall()), at, read);
     conclusion
@@ -142,7 +142,8 @@ fn sent(commit: &Commit) -> Vec<(Target, String)> {
 fn a_run_that_is_done_commits_its_effects_in_their_order() {
     let delete = invoke::Effect::Delete { key: "b".into() };
     let run = done(vec![set("a"), emit("1"), delete]);
-    let Conclusion { commit, committing, lane } = concluded(&reactor(""), &delivery(1), run, None);
+    let (took, delivery) = (run.usage.wall, delivery(1));
+    let Conclusion { commit, committing, lane } = concluded(&reactor(""), &delivery, run, None);
     let [Effect::Set { key, value }, Effect::Put { target: OUT, .. }, Effect::Delete { key: deleted }] =
         &commit.effects[..]
     else {
@@ -158,6 +159,14 @@ fn a_run_that_is_done_commits_its_effects_in_their_order() {
         reads: vec![("a".into(), Version(12))],
         effects: commit.effects.clone(),
         ending: Ending::Done,
+        note: Some(AttemptNote {
+            event: Arc::clone(&delivery.event),
+            origin: delivery.origin,
+            code: "done",
+            at: wall(),
+            took,
+            module: "native".into(),
+        }),
         now: NOW,
     };
     assert_eq!(commit, expected);

@@ -9,7 +9,7 @@ use crate::store::Target;
 use crate::world::World;
 
 use super::intake::Candidate;
-use super::invoke::{Call, Guest};
+use super::invoke::Call;
 use super::report::AttemptReport;
 use super::schedule::{Again, Ticket};
 use super::signal::trace::Span;
@@ -55,8 +55,8 @@ pub(super) struct Running {
     pub(super) after: Option<Version>,
     /// The number of its commit, if the speculative runs behind it have been told.
     pub(super) number: Option<Version>,
-    /// What runs, whatever has been deployed since.
-    pub(super) guest: Arc<dyn Guest>,
+    /// The digest of what runs, whatever has been deployed since.
+    pub(super) module: Arc<str>,
     pub(super) span: Option<Box<dyn Span>>,
     /// It was given up because its lease was lost.
     pub(super) is_given_up: bool,

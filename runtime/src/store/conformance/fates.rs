@@ -243,6 +243,7 @@ pub fn dropped_letters_are_forgotten(harness: &mut dyn Harness) {
         ledger_window: 2 * DAY,
         retention: vec![(f.channel, 3 * DAY)],
         away: DAY,
+        history: DAY,
     };
     wait(f.store.enter(Batch { now: at(10), ..f.batch(Vec::new(), at(10)) })).unwrap();
     f.store.maintain(&upkeep(2)).unwrap();

@@ -124,6 +124,7 @@ impl<S: StoreClient + ?Sized> Fixture<'_, S> {
             reads: Vec::new(),
             effects: Vec::new(),
             ending: Ending::Done,
+            note: None,
             now: at(1),
         }
     }

@@ -129,7 +129,7 @@ pub fn away_for_ever_is_somebody_elses(harness: &mut dyn Harness) {
     receive_one(&f, f.new_delivery(2, Place::Memory));
     wait(f.store.away(vec![id])).unwrap();
     let upkeep =
-        |millis| Upkeep { now: at(millis), ledger_window: DAY, retention: Vec::new(), away: Duration::from_secs(10) };
+        |millis| Upkeep { now: at(millis), ledger_window: DAY, away: Duration::from_secs(10), ..Upkeep::default() };
     f.store.maintain(&upkeep(9_000)).unwrap();
     assert_eq!(f.counts().delivered, 2);
     f.store.maintain(&upkeep(11_000)).unwrap();

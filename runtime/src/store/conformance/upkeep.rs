@@ -9,7 +9,7 @@ use crate::store::{Admitted, Batch, Committed, NewDelivery, Place, Upkeep};
 
 fn upkeep(f: &Fixture<'_>, now: HostTime) {
     let retention = vec![(f.channel, Duration::from_secs(60))];
-    f.store.maintain(&Upkeep { now, ledger_window: DAY, retention, away: 15 * DAY }).unwrap();
+    f.store.maintain(&Upkeep { now, ledger_window: DAY, retention, away: 15 * DAY, history: DAY }).unwrap();
 }
 
 /// Accepts and admits records of which nothing is left to do.

@@ -11,8 +11,8 @@ use super::MemoryStore;
 use super::inner::Log;
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 use crate::store::{
-    Asked, Blocked, DeadFilter, Fate, LogRecord, Place, ReactorStats, Request, Result, Stats, StoreClient, StoredDead,
-    StoredDelivery,
+    Asked, AttemptsOf, Blocked, DeadFilter, Fate, KeptAttempt, LogRecord, Place, ReactorStats, Request, Result, Stats,
+    StoreClient, StoredDead, StoredDelivery, Traces,
 };
 
 impl StoreClient for MemoryStore {
@@ -91,6 +91,14 @@ impl StoreClient for MemoryStore {
     fn fates(&self, _: (ChannelId, Offset), asked: &[Asked]) -> Result<Vec<Option<Fate>>> {
         let inner = self.read();
         Ok(asked.iter().map(|asked| inner.fate(asked)).collect())
+    }
+
+    fn traces(&self, channel: ChannelId, first: Offset, last: Offset) -> Result<Traces> {
+        Ok(self.read().traces(channel, first, last))
+    }
+
+    fn attempts(&self, of: &AttemptsOf) -> Result<Vec<KeptAttempt>> {
+        Ok(self.read().attempts(of))
     }
 
     fn known(&self, asked: &[(ReactorId, Identity)], _: usize) -> Result<Vec<Option<HostTime>>> {

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::fates::Dropped;
+use super::history::Past;
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version};
 use crate::store::rejected::Rejected;
 use crate::store::{
     Admitted, Batch, Commit, Committed, DeadLetter, Effect, Ending, Entered, Incoming, LaneState, LogRecord,
     NewDelivery, Place, ReactorStats, Recovered, Request, Result, Stats, StoreError, StoredDead, StoredDelivery,
-    Target, UNROUTED, Upkeep,
+    Target, UNROUTED,
 };
 
 #[derive(Debug, Default)]
@@ -26,6 +27,7 @@ pub(super) struct Inner {
     pub(super) ledger: HashMap<(ReactorId, Identity), (HostTime, DeliveryId, Origin)>,
     /// When, for whom and why letters were dropped, by their numbers.
     pub(super) dropped: BTreeMap<u64, Dropped>,
+    pub(super) past: Past,
     pub(super) outbox: BTreeMap<u64, (ChannelId, Message)>,
     pub(super) last_outbox: u64,
     pub(super) state: HashMap<(ReactorId, String), (Bytes, Version)>,
@@ -121,7 +123,8 @@ impl Inner {
     }
 
     fn read(&mut self, new: &NewDelivery, now: HostTime) -> Admitted {
-        if self.known(new, now).is_some() {
+        if let Some(first) = self.known(new, now) {
+            self.note_duplicate(new, new.origin, first);
             self.counts(new.reactor).duplicates += 1;
             return Admitted::Duplicate;
         }
@@ -137,8 +140,10 @@ impl Inner {
         answers: &mut Vec<Admitted>,
     ) -> Result<Option<Offset>> {
         let mut record = None;
+        let mut duplicates = Vec::new();
         for new in deliveries {
             answers.push(if let Some(id) = self.known(new, batch.now) {
+                duplicates.push((new, id));
                 self.again(new, id)
             } else {
                 let offset = self.keep(batch.channel, incoming, &mut record)?;
@@ -149,6 +154,9 @@ impl Inner {
         }
         if incoming.keep {
             self.keep(batch.channel, incoming, &mut record)?;
+        }
+        for (new, first) in duplicates.into_iter().filter(|_| record.is_some()) {
+            self.note_duplicate(new, Origin { offset: record.unwrap_or_default(), ..new.origin }, first);
         }
         for letter in letters {
             let origin = Origin { offset: record.unwrap_or_default(), ..letter.origin };
@@ -186,6 +194,7 @@ impl Inner {
         self.last_delivery += 1;
         let id = DeliveryId(self.last_delivery);
         self.ledger.insert((new.reactor, new.key), (now, id, new.origin));
+        self.past.entered.insert((new.origin, new.reactor), (now, id));
         let stored = StoredDelivery {
             id,
             reactor: new.reactor,
@@ -268,6 +277,7 @@ impl Inner {
         }
         self.counts(commit.reactor).emitted += commit.emitted() as u64;
         self.end(commit)?;
+        self.keep_attempt(commit);
         rejected.applied(commit.number);
         Ok(Committed::Applied)
     }
@@ -450,27 +460,6 @@ impl Inner {
             self.select(usize::MAX, |d| d.reactor == reactor && d.place == Place::Waiting && (d.due, d.id) > after);
         found.sort_by_key(|d| (d.due, d.id));
         found
-    }
-
-    pub(super) fn expire(&mut self, upkeep: &Upkeep) {
-        self.host = self.host.max(upkeep.now);
-        self.ledger.retain(|_, (since, ..)| upkeep.now.since(*since) < upkeep.ledger_window);
-        let windows = upkeep.retention.iter().map(|(_, retention)| *retention).chain([upkeep.ledger_window]);
-        let kept = windows.max().unwrap_or_default();
-        self.dropped.retain(|_, dropped| upkeep.now.since(dropped.at) <= kept);
-        let gone = self.select(usize::MAX, |d| d.place == Place::Away && upkeep.now.since(d.since) > upkeep.away);
-        for delivery in gone {
-            self.deliveries.remove(&delivery.id);
-            self.counts(delivery.reactor).delivered -= 1;
-        }
-        for (channel, retention) in &upkeep.retention {
-            let origins: Vec<Origin> = self.deliveries.values().map(|row| row.stored.origin).collect();
-            let needed = origins.iter().filter(|o| o.channel == *channel).map(|o| o.offset).min();
-            if let Ok(log) = self.log(*channel) {
-                let floor = needed.map_or(log.cursor, |offset| offset.min(log.cursor));
-                log.records.retain(|offset, (host, _)| *offset >= floor || upkeep.now.since(*host) <= *retention);
-            }
-        }
     }
 
     pub(super) fn stats(&self) -> Stats {

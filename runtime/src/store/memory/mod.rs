@@ -4,8 +4,10 @@
 
 mod client;
 mod fates;
+mod history;
 mod inner;
 mod owner;
+mod upkeep;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

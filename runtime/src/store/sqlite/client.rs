@@ -7,10 +7,11 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::Fault;
 use super::names::Kind;
 use super::writer::Terms;
-use super::{SqliteStore, dead, deliveries, fates, group, log, outbox, rows, stats};
+use super::{SqliteStore, attempts, dead, deliveries, fates, group, log, outbox, rows, stats, traces};
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, ReactorId, Version};
 use crate::store::{
-    Asked, Blocked, DeadFilter, Fate, LogRecord, Request, Result, Stats, StoreClient, StoredDead, StoredDelivery,
+    Asked, AttemptsOf, Blocked, DeadFilter, Fate, KeptAttempt, LogRecord, Request, Result, Stats, StoreClient,
+    StoredDead, StoredDelivery, Traces,
 };
 
 impl<R: Send + Sync + 'static> StoreClient for SqliteStore<R> {
@@ -85,6 +86,14 @@ impl<R: Send + Sync + 'static> StoreClient for SqliteStore<R> {
 
     fn fates(&self, from: (ChannelId, Offset), asked: &[Asked]) -> Result<Vec<Option<Fate>>> {
         self.readers.read(|conn| fates::find(conn, from, asked))
+    }
+
+    fn traces(&self, channel: ChannelId, first: Offset, last: Offset) -> Result<Traces> {
+        self.readers.read(|conn| traces::find(conn, channel, first, last))
+    }
+
+    fn attempts(&self, of: &AttemptsOf) -> Result<Vec<KeptAttempt>> {
+        self.readers.read(|conn| attempts::find(conn, of))
     }
 
     fn known(&self, asked: &[(ReactorId, Identity)], most: usize) -> Result<Vec<Option<HostTime>>> {

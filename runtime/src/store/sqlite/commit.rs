@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::Sql;
 use super::group::Group;
 use super::rows::{history_of, history_text, int, maybe, num};
-use super::{dead, deliveries, outbox};
+use super::{attempts, dead, deliveries, outbox};
 use crate::event::{AttemptRecord, HostTime, Identity, LaneKey};
 use crate::store::{Commit, Committed, DeadLetter, Effect, Ending};
 
@@ -32,6 +32,7 @@ pub(super) fn apply(group: &mut Group<'_>, commit: &Commit) -> Sql<Committed> {
     take_effect(group, commit)?;
     group.count("emitted", commit.reactor, i64::try_from(commit.emitted()).unwrap_or(i64::MAX));
     end(group, commit, &current)?;
+    attempts::keep(group, commit)?;
     group.live.rejected.applied(commit.number);
     Ok(Committed::Applied)
 }

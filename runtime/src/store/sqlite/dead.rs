@@ -8,6 +8,7 @@ use super::group::Group;
 use super::rows::{
     DEAD, DELIVERY, dead_of, delivery_of, history_of, history_text, int, maybe, message_texts, nanos, num,
 };
+use super::traces;
 use crate::event::{DeliveryId, HostTime, Identity, LaneKey, ReactorId};
 use crate::store::{DeadFilter, DeadLetter, NewDelivery, Place, Request, StoredDead, StoredDelivery};
 
@@ -174,6 +175,7 @@ pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDeli
         redrive: true,
     };
     enter::insert(group, delivery, &new, now, Some(id), false)?;
+    traces::note_redriven(group, delivery, &new)?;
     group.count("dead", reactor, -1);
     let mut select = group.conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE id = ?1"))?;
     let mut rows = select.query([int(delivery.0)])?;

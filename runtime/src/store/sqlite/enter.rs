@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::{Fault, Sql};
 use super::group::Group;
 use super::rows::{DELIVERY, delivery_of, int, num, place_code};
-use super::{dead, log, outbox};
+use super::{dead, log, outbox, traces};
 use crate::event::{ChannelId, DeliveryId, HostTime, Offset, Origin};
 use crate::store::{Admitted, Batch, DeadLetter, Entered, Incoming, NewDelivery, Place, StoredDelivery, UNROUTED};
 
@@ -59,7 +59,8 @@ fn advance(group: &Group<'_>, channel: ChannelId, to: Offset) -> Sql<Offset> {
 
 /// Enters the delivery of a record of the log.
 fn read(group: &mut Group<'_>, new: &NewDelivery, now: HostTime) -> Sql<Admitted> {
-    if group.live.ledger.find(group.conn, (new.reactor, new.key), now, new.window)?.is_some() {
+    if let Some(first) = group.live.ledger.find(group.conn, (new.reactor, new.key), now, new.window)? {
+        traces::note_duplicate(group, (new.reactor, new.origin), first)?;
         group.count("duplicates", new.reactor, 1);
         return Ok(Admitted::Duplicate);
     }
@@ -75,10 +76,13 @@ fn receive(
     letters: &mut Iter<'_, DeadLetter>,
     answers: &mut Vec<Admitted>,
 ) -> Sql<Option<Offset>> {
-    let mut record = None;
+    let (mut record, mut duplicates) = (None, Vec::new());
     for new in deliveries.take(incoming.deliveries) {
         answers.push(match group.live.ledger.find(group.conn, (new.reactor, new.key), batch.now, new.window)? {
-            Some(known) => again(group, new, known)?,
+            Some(known) => {
+                duplicates.push((new, known));
+                again(group, new, known)?
+            }
             None => {
                 let offset = keep(group, batch.channel, incoming, &mut record)?;
                 let new = NewDelivery { origin: Origin { offset, ..new.origin }, ..new.clone() };
@@ -88,6 +92,11 @@ fn receive(
     }
     if incoming.keep {
         keep(group, batch.channel, incoming, &mut record)?;
+    }
+    // A message of which nothing is new leaves no record, so there is nothing to tell of it.
+    for (new, first) in duplicates.into_iter().filter(|_| record.is_some()) {
+        let origin = Origin { offset: record.unwrap_or_default(), ..new.origin };
+        traces::note_duplicate(group, (new.reactor, origin), first)?;
     }
     for letter in letters.take(incoming.dead) {
         let origin = Origin { offset: record.unwrap_or_default(), ..letter.origin };

@@ -176,10 +176,15 @@ fn duplicate(conn: &Connection, found: &Found) -> Sql<Fate> {
 }
 
 fn fate(conn: &Connection, what: &What) -> Sql<Fate> {
-    let delivery = match what {
-        What::Delivery(delivery) => int(*delivery),
-        What::Dropped(letter, reason) => return Ok(Fate::Dropped(*letter, reason.clone())),
-    };
+    match what {
+        What::Delivery(delivery) => delivery_fate(conn, *delivery),
+        What::Dropped(letter, reason) => Ok(Fate::Dropped(*letter, reason.clone())),
+    }
+}
+
+/// What became of a delivery that was entered and not dropped.
+pub(super) fn delivery_fate(conn: &Connection, delivery: u64) -> Sql<Fate> {
+    let delivery = int(delivery);
     let mut select = conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE id = ?1"))?;
     let mut rows = select.query([delivery])?;
     if let Some(row) = rows.next()? {
@@ -232,7 +237,7 @@ pub(super) fn known(conn: &Connection, asked: &[Key], most: usize) -> Sql<Vec<Op
 }
 
 /// The first delivery of the ledger that was admitted at this time or later: times ascend with numbers, which have gaps.
-fn first_since(conn: &Connection, since: u64) -> Sql<u64> {
+pub(super) fn first_since(conn: &Connection, since: u64) -> Sql<u64> {
     let edge = |order: &str| -> Sql<Option<u64>> {
         let sql = format!("SELECT delivery FROM ledger ORDER BY delivery {order} LIMIT 1");
         Ok(conn.prepare_cached(&sql)?.query_row([], |row| num(row, 0)).optional()?)

@@ -11,6 +11,7 @@
 #![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
 
 mod assure;
+mod attempts;
 mod bell;
 mod checkpoint;
 mod checks;
@@ -48,6 +49,7 @@ mod rows;
 mod seal;
 mod statements;
 mod stats;
+mod traces;
 mod upkeep;
 mod vfs;
 mod writer;
