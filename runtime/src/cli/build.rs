@@ -58,7 +58,7 @@ pub(super) fn build(project: &Project, names: &[String]) -> Result<(), Exit> {
             Some(command) if done.insert(command.meaning()) => run(command, &project.config.root, &name)?,
             Some(_) => {}
             None if reactor.module.path().exists() => {
-                say!("{name}: there is no `build` command; using the module as it is")
+                say!("{name}: there is no `build` command; using the module as it is");
             }
             None => {
                 let path = &reactor.module;

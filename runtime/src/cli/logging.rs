@@ -61,7 +61,7 @@ fn asked_for() -> Option<EnvFilter> {
     let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty())?;
     EnvFilter::try_new(&wanted)
         .inspect_err(|error| {
-            say!("warning: RUST_LOG={wanted} is not understood, and the usual lines are logged: {error}")
+            say!("warning: RUST_LOG={wanted} is not understood, and the usual lines are logged: {error}");
         })
         .ok()
 }

@@ -76,7 +76,7 @@ impl Host {
                 self.life.make_room_for(deployment, self.drain_ends());
             }
             Change::Process(key) => {
-                tracing::error!("`{key}` can only change with a restart of the process; nothing was changed")
+                tracing::error!("`{key}` can only change with a restart of the process; nothing was changed");
             }
         }
     }

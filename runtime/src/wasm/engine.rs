@@ -91,7 +91,7 @@ impl Engine {
         start_ticker(&wasm)?;
         let cache = Cache::open(cache_dir, &wasm)
             .inspect_err(|error| {
-                tracing::warn!("compiled modules cannot be cached and are compiled at each start: {error:#}")
+                tracing::warn!("compiled modules cannot be cached and are compiled at each start: {error:#}");
             })
             .ok();
         let slots = Arc::new(Semaphore::new(instances));

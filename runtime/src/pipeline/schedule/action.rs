@@ -23,7 +23,7 @@ impl ReactorSpec {
     }
 }
 
-/// Something for the caller to do. Reactors are named by their place in the list given to [`Scheduler::new`].
+/// Something for the caller to do. Reactors are named by their place in the list given to [`super::Scheduler::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Run this delivery; its commit depends on `after`.
@@ -33,9 +33,9 @@ pub enum Action {
         /// The uncommitted commit of the same lane that the run builds on.
         after: Option<Version>,
     },
-    /// Read deliveries from the store, offer them, then say [`Scheduler::loaded`].
+    /// Read deliveries from the store, offer them, then say [`super::Scheduler::loaded`].
     Load(Load),
-    /// Make these deliveries held ones in the store and forget them, then say [`Scheduler::held_written`].
+    /// Make these deliveries held ones in the store and forget them, then say [`super::Scheduler::held_written`].
     Hold {
         /// Whose.
         reactor: usize,
