@@ -98,7 +98,7 @@ fn a_child_compiles_within_its_limits_and_leaves_nothing() {
     let short = told(CompileLimits { time: Duration::from_millis(100), ..usual }, &slow());
     assert!(short.contains("more than 100ms") && short.contains("REACTOR_COMPILE_SECONDS"), "{short}");
     let deep = told(usual, &deep_types());
-    assert!(deep.contains("within one another") && !deep.contains("MiB"), "{deep}");
+    assert!(deep.contains("nested too deeply") && !deep.contains("MiB"), "{deep}");
     assert_eq!(children(), 0);
 
     let bench = Bench::new(usual);

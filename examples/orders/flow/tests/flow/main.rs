@@ -157,7 +157,7 @@ fn the_samples_are_what_the_readme_says() {
     let once: BTreeSet<_> = events.iter().flatten().map(|event| (&event.source, &event.id)).collect();
     let (lines, twice) = (SAMPLES.lines().count(), events.len() - once.len());
     let told = format!(
-        "{lines} messages: {} events, {twice} of them published twice, and {} messages that are no events",
+        "{lines} messages: {} events, {twice} of them published twice, and {} messages that cannot be decoded",
         once.len(),
         invalid.len()
     );
