@@ -100,7 +100,7 @@ fn what_does_not_fit_is_named_with_what_to_do() {
     assert!(found.iter().any(|line| line.starts_with(&unsubscribed)), "{found:?}");
     let statement = "error: the queue's policy does not name the topic: SNS is not allowed to send to it; add this ";
     assert!(found.iter().any(|line| line.starts_with(statement) && line.contains(&topic.arn)), "{found:?}");
-    assert!(ran.stderr.ends_with("error: 2 of 3 channels outside cannot be used as they are\n"), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("error: 2 of 3 remote channels cannot be used as they are\n"), "{}", ran.stderr);
 
     let report = sandbox.run(&["check", "--connect", "--json"]).code(1).json();
     assert_eq!(report["ok"], false);

@@ -54,10 +54,10 @@ fn what_cannot_be_run_is_told() {
     sandbox.run_with(&["invoke", "tally"], other.as_bytes()).ok().says("`tally` would not get this event");
     let two = format!("{}\n{}\n", added(1, "a", 1), added(2, "a", 2));
     let ran = sandbox.run_with(&["invoke", "tally"], two.as_bytes()).code(1);
-    ran.says("line 1 and line 2 are an event each").says("`invoke` takes one event").says("reactor publish in");
+    ran.says("line 1 and line 2 each hold an event").says("`invoke` takes one event").says("reactor publish in");
     sandbox.run_with(&["invoke", "tally"], b"\n").code(1).says("it is empty");
     let long = added(1, &"x".repeat(256 << 10), 1);
-    sandbox.run_with(&["invoke", "tally"], long.as_bytes()).code(1).says("takes 262144");
+    sandbox.run_with(&["invoke", "tally"], long.as_bytes()).code(1).says("accepts at most 262144");
     let batch = format!("[{},7,{}]", added(1, "a", 1), added(2, "b", 2));
     let ran = sandbox.run_with(&["--json", "invoke", "tally"], batch.as_bytes()).code(1).says("element 1 of the array");
     assert_eq!(ran.json_lines().len(), 2, "the good ones are run");
