@@ -42,17 +42,17 @@ impl Host {
             return Ok(());
         }
         let (index, module) = (delivery.reactor(), Arc::clone(&self.reactors[delivery.reactor()].module));
-        if let Some(guessed) = self.take_guess(id, after) {
-            let number = Some(guessed.number);
+        if let Some(speculative) = self.take_speculative(id, after) {
+            let number = Some(speculative.number);
             self.deliveries.started(id, Running { after, number, module, span: None, is_given_up: false });
-            self.reactors[index].pace.ran(Some(guessed.took));
-            return self.finish(id, guessed.run);
+            self.reactors[index].pace.ran(Some(speculative.took));
+            return self.finish(id, speculative.run);
         }
         let span = self.begin_span(id);
         self.deliveries.started(id, Running { after, number: None, module, span, is_given_up: false });
-        let guesses = self.guesses(id);
+        let speculation = self.speculation(id);
         let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
-        self.slots.start(delivery, &self.reactors[index], guesses)
+        self.slots.start(delivery, &self.reactors[index], speculation)
     }
 
     fn begin_span(&self, id: DeliveryId) -> Option<Box<dyn Span>> {

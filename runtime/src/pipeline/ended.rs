@@ -12,10 +12,10 @@ use super::schedule::{Effect, Return};
 
 impl Host {
     pub(super) fn run_ended(&mut self, ran: Ran) -> Result<(), StoreError> {
-        let Ran { delivery: id, slot, run, took, guessed } = ran;
+        let Ran { delivery: id, slot, run, took, speculative } = ran;
         self.slots.ended(slot);
         self.ended += 1;
-        self.guessed.extend(guessed);
+        self.speculative.extend(speculative);
         let Some(delivery) = self.deliveries.get_mut(id) else { return Ok(()) };
         let reactor = &mut self.reactors[delivery.reactor()];
         reactor.signals.stopped();

@@ -20,7 +20,6 @@ use super::Input;
 use super::claim::Slots;
 use super::delivery::Deliveries;
 use super::deployment::{Deployment, End};
-use super::guess;
 use super::inlet::{Inlet, SHORT_POLL};
 use super::intake::Intake;
 use super::invoke::Guest;
@@ -29,6 +28,7 @@ use super::outlets::Outlets;
 use super::reactor::Reactor;
 use super::requested::Requests;
 use super::signal::{Phase, Signals};
+use super::speculation;
 
 /// How often the store is asked whether another process wrote to it, without having rung.
 const POLL: Duration = Duration::from_millis(250);
@@ -96,7 +96,7 @@ pub struct Host {
     pub(super) conflicts: u64,
     /// Runs that have ended.
     pub(super) ended: u64,
-    pub(super) guessed: guess::Table,
+    pub(super) speculative: speculation::Table,
     /// The remote channels that are received from.
     pub(super) inlets: Vec<Inlet>,
     pub(super) requests: Requests,
@@ -349,7 +349,7 @@ impl Host {
         loop {
             let actions = self.deliveries.tick(self.now());
             if actions.is_empty() {
-                self.guessed.clear();
+                self.speculative.clear();
                 self.in_memory.store(self.deliveries.count(), Relaxed);
                 self.deliveries.assert_agreed(self.slots.running());
                 return self.slots.launch();

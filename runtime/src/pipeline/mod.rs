@@ -34,9 +34,9 @@ mod pace;
 pub mod invoke;
 
 mod ended;
-mod guess;
-mod guessing;
 mod resolve;
+mod speculate;
+mod speculation;
 
 mod conclude;
 pub mod judge;

@@ -68,7 +68,7 @@ impl Host {
             in_memory,
             conflicts: 0,
             ended: 0,
-            guessed: HashMap::new(),
+            speculative: HashMap::new(),
             inlets: Vec::new(),
             requests: Requests::default(),
             acknowledgers: JoinSet::new(),

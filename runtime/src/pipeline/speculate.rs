@@ -1,20 +1,20 @@
-//! Step: offer guesses to a head that is about to start, and take one over when its turn comes.
+//! Step: offer speculative runs to a head that is about to start, and take one over when its turn comes.
 
 use std::sync::Arc;
 
 use crate::event::{DeliveryId, Version};
 
 use super::ahead::Ahead;
-use super::guess::{Guess, Guessed, Guesses};
 use super::host::Host;
+use super::speculation::{Planned, Speculation, SpeculativeRun};
 
-/// Most guesses behind a head.
+/// Most speculative runs behind a head.
 const MOST: usize = 32;
 
 impl Host {
-    /// What may be guessed behind a head that is about to start; gives the head the number of its commit. Nothing where
+    /// What may be run ahead behind a head that is about to start; gives the head the number of its commit. Nothing where
     /// runs are long, or where they could be seen from outside, or must not come sooner than they are started.
-    pub(super) fn guesses(&mut self, head: DeliveryId) -> Option<Guesses> {
+    pub(super) fn speculation(&mut self, head: DeliveryId) -> Option<Speculation> {
         let delivery = self.deliveries.get(head)?;
         let (index, lane) = (delivery.reactor(), delivery.lane()?);
         let reactor = &self.reactors[index];
@@ -35,19 +35,19 @@ impl Host {
             let number = self.next_number();
             let (Some(delivery), reactor) = (self.deliveries.get(id), &self.reactors[index]) else { break };
             let call = delivery.call(reactor.config.retry.max_attempts, world.clone());
-            list.push(Guess { delivery: id, guest: Arc::clone(&reactor.guest), call, number });
+            list.push(Planned { delivery: id, guest: Arc::clone(&reactor.guest), call, number });
         }
-        Some(Guesses { reactor: self.reactors[index].config.name.clone(), world, head: number, list })
+        Some(Speculation { reactor: self.reactors[index].config.name.clone(), world, head: number, list })
     }
 
     /// The speculative run of a delivery that has just been started, if it was made of this attempt, on this commit, by
     /// this module.
-    pub(super) fn take_guess(&mut self, id: DeliveryId, after: Option<Version>) -> Option<Guessed> {
-        let guessed = self.guessed.remove(&id)?;
+    pub(super) fn take_speculative(&mut self, id: DeliveryId, after: Option<Version>) -> Option<SpeculativeRun> {
+        let speculative = self.speculative.remove(&id)?;
         let delivery = self.deliveries.get(id)?;
-        let fits = after == Some(guessed.after)
-            && delivery.attempt() == guessed.attempt
-            && Arc::ptr_eq(&self.reactors[delivery.reactor()].guest, &guessed.guest);
-        fits.then_some(guessed)
+        let fits = after == Some(speculative.after)
+            && delivery.attempt() == speculative.attempt
+            && Arc::ptr_eq(&self.reactors[delivery.reactor()].guest, &speculative.guest);
+        fits.then_some(speculative)
     }
 }
