@@ -131,7 +131,7 @@ impl Host {
         for (candidate, answer) in answered {
             self.delivery_entered(candidate, answer, now, None);
         }
-        if self.inlets.iter().all(|inlet| !self.channels[inlet.intake].busy) {
+        if self.pollers.iter().all(|poller| !self.channels[poller.intake].busy) {
             self.deliveries.nothing_is_received();
         }
         Ok(())

@@ -20,11 +20,11 @@ use super::Input;
 use super::claim::Slots;
 use super::delivery::Deliveries;
 use super::deployment::{Deployment, End};
-use super::inlet::{Inlet, SHORT_POLL};
 use super::intake::Intake;
 use super::invoke::Guest;
 use super::life::Life;
 use super::outlets::Outlets;
+use super::poller::{Poller, SHORT_POLL};
 use super::reactor::Reactor;
 use super::requested::Requests;
 use super::signal::{Phase, Signals};
@@ -98,7 +98,7 @@ pub struct Host {
     pub(super) ended: u64,
     pub(super) speculative: speculation::Table,
     /// The remote channels that are received from.
-    pub(super) inlets: Vec<Inlet>,
+    pub(super) pollers: Vec<Poller>,
     pub(super) requests: Requests,
     pub(super) acknowledgers: JoinSet<()>,
     pub(super) outlets: Outlets,
@@ -178,8 +178,8 @@ impl Host {
         while self.is_receiving()
             && let Some(Some(input)) = within(&mut end, self.inputs.recv()).await
         {
-            if let Input::Received { inlet, answer, .. } = input {
-                self.refuse(inlet, answer.unwrap_or_default());
+            if let Input::Received { poller, answer, .. } = input {
+                self.refuse(poller, answer.unwrap_or_default());
             }
         }
         self.hand_back().await;
@@ -266,14 +266,16 @@ impl Host {
         self.life.until_idle
             && self.deliveries.is_idle()
             && self.channels.iter().all(|intake| !intake.busy && !intake.pending)
-            && self.inlets.iter().enumerate().all(|(number, inlet)| inlet.is_idle(self.deliveries.busy(number)))
+            && self.pollers.iter().enumerate().all(|(number, poller)| poller.is_idle(self.deliveries.busy(number)))
             && self.requests.is_idle()
             && self.outlets.are_empty()
     }
 
     /// Whether no write is under way that the next host could miss.
     fn has_nothing_to_write(&self) -> bool {
-        !self.deliveries.is_writing() && self.requests.is_idle() && self.inlets.iter().all(|inlet| inlet.storing == 0)
+        !self.deliveries.is_writing()
+            && self.requests.is_idle()
+            && self.pollers.iter().all(|poller| poller.storing == 0)
     }
 
     fn wake_at(&self) -> Moment {
@@ -314,19 +316,21 @@ impl Host {
             Input::RunsEnded(runs) => runs.into_iter().try_for_each(|ran| self.run_ended(ran))?,
             Input::Committed(answers) => self.settle(answers),
             Input::HeldWritten { reactor, lane } => self.deliveries.held(reactor, lane),
-            Input::Received { inlet, asked, started, at, answer } => self.received(inlet, asked, (started, at), answer),
+            Input::Received { poller, asked, started, at, answer } => {
+                self.received(poller, asked, (started, at), answer)
+            }
             Input::Entered(batch, entered) => self.entered(batch, entered)?,
-            Input::Stored { inlet, receipts } => self.stored(inlet, receipts),
+            Input::Stored { poller, receipts } => self.stored(poller, receipts),
             Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
-            Input::Deleted { inlet, answer } => self.deleted(inlet, answer),
-            Input::Depth { inlet, answer } => self.looked(inlet, answer),
+            Input::Deleted { poller, answer } => self.deleted(poller, answer),
+            Input::Depth { poller, answer } => self.looked(poller, answer),
             Input::Resent { request, dead, answer } => self.resent(request, dead, answer),
             Input::AskedAgain(number, request) => self.put_off(number, request),
             Input::AwayWritten(delivery) => self.put_away_written(delivery),
             Input::LeftOutbox(messages, bytes) => {
                 self.outlets.left(messages, bytes);
                 let now = self.clock.now();
-                self.inlets.iter_mut().for_each(|inlet| inlet.stir(now));
+                self.pollers.iter_mut().for_each(|poller| poller.stir(now));
             }
             Input::Fatal(error) => return Err(error),
         }

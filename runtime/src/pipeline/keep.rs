@@ -31,19 +31,19 @@ impl Host {
     /// Deletes a message, or gives it back.
     pub(super) fn close(&mut self, closed: Closed) {
         let now = self.clock.now();
-        let inlet = &mut self.inlets[closed.inlet];
-        inlet.pace.count(1, now);
+        let poller = &mut self.pollers[closed.poller];
+        poller.pace.count(1, now);
         match closed.fate {
             Fate::Delete(record) => {
-                inlet.drop.extend(record);
-                inlet.delete(closed.receipt, now);
+                poller.drop.extend(record);
+                poller.delete(closed.receipt, now);
             }
             Fate::Back(after) => {
-                inlet.signals.returned.inc();
+                poller.signals.returned.inc();
                 // A little early: it is better here when it is due than on its way.
                 let after = if after > EARLY * 2 { after - EARLY } else { after };
-                let after = after.min(inlet.limits.delay);
-                inlet.set_lease(closed.receipt, Lease::GiveBack(after), None, now);
+                let after = after.min(poller.limits.delay);
+                poller.set_lease(closed.receipt, Lease::GiveBack(after), None, now);
             }
         }
     }
@@ -93,20 +93,20 @@ impl Host {
 
     /// The store has noted it. An answer that is on its way may not know of it.
     pub(super) fn put_away_written(&mut self, delivery: DeliveryId) {
-        let is_receiving = self.inlets.iter().any(|inlet| self.channels[inlet.intake].busy);
+        let is_receiving = self.pollers.iter().any(|poller| self.channels[poller.intake].busy);
         self.deliveries.parked(delivery, is_receiving);
     }
 
     /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked again.
     pub(super) fn resend(&mut self, request: u64, dead: u64, channel: ChannelId, mut message: Message) {
-        let Some(inlet) = self.inlets.iter().find(|inlet| inlet.id == channel) else { return };
+        let Some(poller) = self.pollers.iter().find(|poller| poller.id == channel) else { return };
         if !self.requests.is_first_to_resend(request) {
             return;
         }
         // A FIFO queue would take it for the one that it has had.
         let id = message.system.message_id.take().unwrap_or_default();
         message.system.dedup_id = Some(format!("{id}-{dead}-{}", self.clock.wall().as_millisecond()));
-        let (source, inputs, clock) = (Arc::clone(&inlet.source), self.to_self.clone(), Arc::clone(&self.clock));
+        let (source, inputs, clock) = (Arc::clone(&poller.source), self.to_self.clone(), Arc::clone(&self.clock));
         let (store, signals) = (Arc::clone(&self.store), Arc::clone(&self.signals));
         tokio::spawn(async move {
             let mut failures = 0;
@@ -134,18 +134,18 @@ impl Host {
     /// Renews the leases that are due, and gives up what runs without one.
     pub(super) fn keep_leases(&mut self, now: Moment) {
         let upkeep = self.deliveries.leases_due(now);
-        for (lease, inlet, receipt, length) in upkeep.renew {
-            self.inlets[inlet].set_lease(receipt, Lease::Extend(length), Some(lease), now);
+        for (lease, poller, receipt, length) in upkeep.renew {
+            self.pollers[poller].set_lease(receipt, Lease::Extend(length), Some(lease), now);
         }
         upkeep.expired.into_iter().for_each(|lease| self.lose(lease, "it could not be renewed in time"));
     }
 
     /// A lease has been renewed, or not.
     pub(super) fn renewed(&mut self, lease: LeaseId, sent: Moment, answer: Result<(), ChannelError>) {
-        let Some(inlet) = self.deliveries.inlet(lease) else { return };
+        let Some(poller) = self.deliveries.poller(lease) else { return };
         match answer {
             Ok(()) => {
-                self.inlets[inlet].signals.renewed.inc();
+                self.pollers[poller].signals.renewed.inc();
                 self.deliveries.renewed(lease, sent);
             }
             Err(error) => self.lose(lease, &error.detail),
@@ -153,9 +153,9 @@ impl Host {
     }
 
     fn lose(&mut self, lease: LeaseId, why: &str) {
-        let Some(inlet) = self.deliveries.inlet(lease) else { return };
+        let Some(poller) = self.deliveries.poller(lease) else { return };
         let (bare, others) = self.deliveries.lost(lease);
-        let lost = &mut self.inlets[inlet];
+        let lost = &mut self.pollers[poller];
         lost.signals.lost.inc();
         if lost.may_tell(self.clock.now()) {
             tracing::warn!(channel = lost.name, "lost the leases on messages; the queue will redeliver them: {why}");
@@ -166,13 +166,13 @@ impl Host {
 
     /// A message has been deleted, or not: then it comes again, and is a duplicate.
     pub(super) fn deleted(&mut self, number: usize, answer: Result<(), ChannelError>) {
-        let inlet = &mut self.inlets[number];
+        let poller = &mut self.pollers[number];
         match answer {
-            Ok(()) => drop(inlet.signals.deleted.inc()),
+            Ok(()) => drop(poller.signals.deleted.inc()),
             Err(error) => {
-                inlet.signals.failures.inc();
-                if inlet.may_tell(self.clock.now()) {
-                    let (channel, code) = (&inlet.name, error.trouble.code());
+                poller.signals.failures.inc();
+                if poller.may_tell(self.clock.now()) {
+                    let (channel, code) = (&poller.name, error.trouble.code());
                     tracing::warn!(
                         channel,
                         code,
@@ -185,12 +185,12 @@ impl Host {
 
     /// Gives back what has not ended, and waits until what was asked of the channels is done.
     pub(super) async fn hand_back(&mut self) {
-        self.inlets.iter().flat_map(|inlet| &inlet.polls).for_each(AbortHandle::abort);
+        self.pollers.iter().flat_map(|poller| &poller.polls).for_each(AbortHandle::abort);
         for closed in self.deliveries.release_all() {
             self.close(closed);
         }
-        self.inlets.iter().for_each(|inlet| inlet.signals.tell(&inlet.name));
-        self.inlets.clear();
+        self.pollers.iter().for_each(|poller| poller.signals.tell(&poller.name));
+        self.pollers.clear();
         let all = async { while self.acknowledgers.join_next().await.is_some() {} };
         if within(self.clock.sleep(FAREWELL), all).await.is_none() {
             tracing::warn!(

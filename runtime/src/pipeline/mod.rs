@@ -13,9 +13,9 @@ mod ahead;
 pub mod host;
 mod start;
 
-mod inlet;
 mod keep;
 mod lease;
+mod poller;
 mod receive;
 
 mod admit;
@@ -89,17 +89,17 @@ enum Input {
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
     /// A remote channel answered, or did not.
-    Received { inlet: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
+    Received { poller: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
     /// The store has entered what was taken in from a channel.
     Entered(Entering, Entered),
     /// The store has copies of received messages.
-    Stored { inlet: usize, receipts: Vec<Receipt> },
+    Stored { poller: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.
     Renewed { lease: LeaseId, sent: Moment, answer: channel::Result<()> },
     /// A message was deleted, or not.
-    Deleted { inlet: usize, answer: channel::Result<()> },
+    Deleted { poller: usize, answer: channel::Result<()> },
     /// How many messages a queue holds.
-    Depth { inlet: usize, answer: channel::Result<Depth> },
+    Depth { poller: usize, answer: channel::Result<Depth> },
     /// A dead letter, that somebody asked to be redriven, was sent to its queue again, or not.
     Resent { request: u64, dead: u64, answer: channel::Result<()> },
     /// A request that could not be carried out is to be tried again.

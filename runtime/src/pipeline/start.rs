@@ -21,11 +21,11 @@ use super::commit::Committer;
 use super::delivery::Deliveries;
 use super::emit::{Destination, Destinations};
 use super::host::{Host, Parts};
-use super::inlet::{Inlet, Opening};
 use super::invoke::Guest;
 use super::life::Life;
 use super::outbox::Outlet;
 use super::outlets::Outlets;
+use super::poller::{Opening, Poller};
 use super::reactor::Reactor;
 use super::requested::Requests;
 use super::room::until_there_is_room;
@@ -69,7 +69,7 @@ impl Host {
             conflicts: 0,
             ended: 0,
             speculative: HashMap::new(),
-            inlets: Vec::new(),
+            pollers: Vec::new(),
             requests: Requests::default(),
             acknowledgers: JoinSet::new(),
             outlets: Outlets::default(),
@@ -129,10 +129,10 @@ impl Host {
             let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
             let lease = channel.lease(readers.iter().copied());
             let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
-            let signals = self.signals.inlet(name);
+            let signals = self.signals.poller(name);
             let opening = Opening { name: name.clone(), id, intake, source, settle, lease, concurrency, signals };
-            let number = self.inlets.len();
-            self.inlets.push(Inlet::open(number, opening, &self.to_self, &mut self.acknowledgers, &self.clock));
+            let number = self.pollers.len();
+            self.pollers.push(Poller::open(number, opening, &self.to_self, &mut self.acknowledgers, &self.clock));
         }
         Ok(())
     }

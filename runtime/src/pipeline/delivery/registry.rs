@@ -310,9 +310,9 @@ impl Deliveries {
         self.leases.tick(now)
     }
 
-    /// Through which inlet the message of a lease came, if it is in hand.
-    pub(in super::super) fn inlet(&self, lease: LeaseId) -> Option<usize> {
-        self.leases.inlet(lease)
+    /// Through which poller the message of a lease came, if it is in hand.
+    pub(in super::super) fn poller(&self, lease: LeaseId) -> Option<usize> {
+        self.leases.poller(lease)
     }
 
     /// A lease has been renewed by a call that was made then.
@@ -349,19 +349,19 @@ impl Deliveries {
         bare
     }
 
-    /// How many messages of an inlet are in hand; how many of them something runs under; and when the oldest was sent.
-    pub(in super::super) fn in_hand(&self, inlet: usize) -> usize {
-        self.leases.in_hand(inlet)
+    /// How many messages of an poller are in hand; how many of them something runs under; and when the oldest was sent.
+    pub(in super::super) fn in_hand(&self, poller: usize) -> usize {
+        self.leases.in_hand(poller)
     }
 
-    /// How many messages of an inlet something runs under, or will as soon as it can.
-    pub(in super::super) fn busy(&self, inlet: usize) -> usize {
-        self.leases.busy(inlet)
+    /// How many messages of an poller something runs under, or will as soon as it can.
+    pub(in super::super) fn busy(&self, poller: usize) -> usize {
+        self.leases.busy(poller)
     }
 
-    /// When the oldest message in hand of an inlet was sent.
-    pub(in super::super) fn oldest(&self, inlet: usize) -> Option<jiff::Timestamp> {
-        self.leases.oldest(inlet)
+    /// When the oldest message in hand of an poller was sent.
+    pub(in super::super) fn oldest(&self, poller: usize) -> Option<jiff::Timestamp> {
+        self.leases.oldest(poller)
     }
 
     /// When a lease has to be looked at next.

@@ -188,9 +188,9 @@ impl Signals {
         }
     }
 
-    pub(super) fn inlet(&self, name: &str) -> InletSignals {
+    pub(super) fn poller(&self, name: &str) -> PollerSignals {
         let (meters, of) = (&self.meters, OfChannel { channel: name.to_owned() });
-        InletSignals {
+        PollerSignals {
             received: meters.received.get_or_create_owned(&of),
             deleted: meters.deleted.get_or_create_owned(&of),
             renewed: meters.renewed.get_or_create_owned(&of),
@@ -362,7 +362,7 @@ impl ChannelSignals {
 
 /// What happens at a remote channel.
 #[derive(Clone, Debug)]
-pub(super) struct InletSignals {
+pub(super) struct PollerSignals {
     pub(super) received: Counter,
     pub(super) deleted: Counter,
     /// Leases renewed, lost, and given back on purpose.
@@ -374,7 +374,7 @@ pub(super) struct InletSignals {
     pub(super) oldest: Gauge,
 }
 
-impl InletSignals {
+impl PollerSignals {
     /// Tells the counts, if there are any.
     pub(super) fn tell(&self, channel: &str) {
         let [received, deleted, renewed, lost, returned, failures] =
