@@ -33,7 +33,7 @@ impl Host {
             let intake = &self.channels[index];
             let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.is_hungry(*r));
             let rests = intake.resting.is_some_and(|until| now < until);
-            if intake.pending && !intake.busy && !rests && hungry && !self.outlets.are_full() {
+            if intake.pending && !intake.busy && !rests && hungry && !self.senders.are_full() {
                 self.read_log(index)?;
             }
         }

@@ -23,10 +23,10 @@ use super::deployment::{Deployment, End};
 use super::intake::Intake;
 use super::invoke::Guest;
 use super::life::Life;
-use super::outlets::Outlets;
 use super::poller::{Poller, SHORT_POLL};
 use super::reactor::Reactor;
 use super::requested::Requests;
+use super::senders::Senders;
 use super::signal::{Phase, Signals};
 use super::speculation;
 
@@ -101,7 +101,7 @@ pub struct Host {
     pub(super) pollers: Vec<Poller>,
     pub(super) requests: Requests,
     pub(super) acknowledgers: JoinSet<()>,
-    pub(super) outlets: Outlets,
+    pub(super) senders: Senders,
     pub(super) slots: Slots,
     pub(super) inputs: mpsc::UnboundedReceiver<Input>,
     pub(super) to_self: mpsc::UnboundedSender<Input>,
@@ -183,7 +183,7 @@ impl Host {
             }
         }
         self.hand_back().await;
-        self.outlets.close().await;
+        self.senders.close().await;
         self.tidy_at_the_end().await?;
         let until_idle = self.life.until_idle;
         let end = self.life.end();
@@ -211,7 +211,7 @@ impl Host {
                     let fed = self.channels.iter_mut().find(|intake| intake.channel.id == *channel);
                     fed.into_iter().for_each(|intake| intake.pending = true);
                 }
-                Target::Outbox(channel) => self.outlets.put(*channel, *bytes),
+                Target::Outbox(channel) => self.senders.put(*channel, *bytes),
             }
         }
     }
@@ -268,7 +268,7 @@ impl Host {
             && self.channels.iter().all(|intake| !intake.busy && !intake.pending)
             && self.pollers.iter().enumerate().all(|(number, poller)| poller.is_idle(self.deliveries.busy(number)))
             && self.requests.is_idle()
-            && self.outlets.are_empty()
+            && self.senders.are_empty()
     }
 
     /// Whether no write is under way that the next host could miss.
@@ -328,7 +328,7 @@ impl Host {
             Input::AskedAgain(number, request) => self.put_off(number, request),
             Input::AwayWritten(delivery) => self.put_away_written(delivery),
             Input::LeftOutbox(messages, bytes) => {
-                self.outlets.left(messages, bytes);
+                self.senders.left(messages, bytes);
                 let now = self.clock.now();
                 self.pollers.iter_mut().for_each(|poller| poller.stir(now));
             }

@@ -49,7 +49,7 @@ pub mod forward;
 mod settle;
 
 pub mod outbox;
-mod outlets;
+mod senders;
 
 pub mod deploy;
 pub mod deployment;

@@ -46,7 +46,7 @@ impl Host {
         poller.running < poller.target
             && in_hand < poller.most_in_hand()
             && self.deliveries.in_hand(number) < poller.limits.waiting
-            && !self.outlets.are_full()
+            && !self.senders.are_full()
             && poller.failure.as_ref().is_none_or(|failure| failure.retry_at <= now && poller.running == 0)
             && readers.iter().any(|reader| self.deliveries.is_hungry(*reader))
     }

@@ -23,13 +23,13 @@ use super::emit::{Destination, Destinations};
 use super::host::{Host, Parts};
 use super::invoke::Guest;
 use super::life::Life;
-use super::outbox::Outlet;
-use super::outlets::Outlets;
+use super::outbox::Sender;
 use super::poller::{Opening, Poller};
 use super::reactor::Reactor;
 use super::requested::Requests;
 use super::room::until_there_is_room;
 use super::schedule::{ReactorSpec, Scheduler};
+use super::senders::Senders;
 use super::signal::{Phase, Signals};
 use super::state::{ReactorState, Room};
 
@@ -72,7 +72,7 @@ impl Host {
             pollers: Vec::new(),
             requests: Requests::default(),
             acknowledgers: JoinSet::new(),
-            outlets: Outlets::default(),
+            senders: Senders::default(),
             life: Life::new(false),
             signals,
             shown: None,
@@ -118,8 +118,8 @@ impl Host {
             let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
             let inputs = self.to_self.clone();
             let (signals, woken) = (Arc::clone(&self.signals), Arc::clone(&wake));
-            let outlet = Outlet { name: name.clone(), id, sink, store, clock, wake: woken, inputs, signals };
-            self.outlets.open(id, wake, size, outlet.run());
+            let sender = Sender { name: name.clone(), id, sink, store, clock, wake: woken, inputs, signals };
+            self.senders.open(id, wake, size, sender.run());
             let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
             let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
             if settle == Settle::Completed && Arc::clone(&source).leasing().is_none() {
