@@ -71,7 +71,7 @@ impl Host {
     /// Takes a delivery that has been started, and has no lease, out of memory, until its message is received again.
     pub(super) fn withdraw(&mut self, id: DeliveryId) {
         if self.deliveries.withdraw(id) {
-            self.put_away(id);
+            self.note_away(id);
         }
     }
 }

@@ -159,7 +159,7 @@ impl Host {
                 self.admitted_one(reactor, id, candidate, place, now, leased);
             }
             (Admitted::Active(id), Some((awaited, _))) => {
-                awaited.too_early |= self.deliveries.was_parked(id);
+                awaited.too_early |= self.deliveries.was_away(id);
                 awaited.open.push(id);
             }
             (Admitted::Resumed(stored), Some((awaited, _))) => {

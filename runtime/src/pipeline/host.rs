@@ -326,7 +326,7 @@ impl Host {
             Input::Depth { poller, answer } => self.looked(poller, answer),
             Input::Resent { request, dead, answer } => self.resent(request, dead, answer),
             Input::AskedAgain(number, request) => self.put_off(number, request),
-            Input::AwayWritten(delivery) => self.put_away_written(delivery),
+            Input::AwayWritten(delivery) => self.went_away(delivery),
             Input::LeftOutbox(messages, bytes) => {
                 self.senders.left(messages, bytes);
                 let now = self.clock.now();

@@ -78,8 +78,8 @@ impl Host {
     }
 
     /// Notes in the store that a delivery goes on only when its message is received again.
-    pub(super) fn put_away(&mut self, delivery: DeliveryId) {
-        self.deliveries.park(delivery);
+    pub(super) fn note_away(&mut self, delivery: DeliveryId) {
+        self.deliveries.goes_away(delivery);
         let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
         let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
         tokio::spawn(async move {
@@ -92,9 +92,9 @@ impl Host {
     }
 
     /// The store has noted it. An answer that is on its way may not know of it.
-    pub(super) fn put_away_written(&mut self, delivery: DeliveryId) {
+    pub(super) fn went_away(&mut self, delivery: DeliveryId) {
         let is_receiving = self.pollers.iter().any(|poller| self.channels[poller.intake].busy);
-        self.deliveries.parked(delivery, is_receiving);
+        self.deliveries.went_away(delivery, is_receiving);
     }
 
     /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked again.

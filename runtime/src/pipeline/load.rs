@@ -71,7 +71,7 @@ impl Host {
         }
         let (id, lane) = (stored.id, stored.lane);
         if !self.may_run(id, stored.leased) {
-            self.put_away(id);
+            self.note_away(id);
             if let Some(lane) = lane.filter(|_| arrival == Arrival::Due) {
                 self.deliveries.release_lane(reactor, lane);
             }

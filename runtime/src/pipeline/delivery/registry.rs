@@ -18,9 +18,9 @@ pub(in super::super) struct Deliveries {
     all: HashMap<DeliveryId, Delivery>,
     scheduler: Scheduler,
     leases: Leases,
-    /// Those that are being parked: the store does not know it yet.
+    /// Those that are going away: the store does not know it yet.
     leaving: HashSet<DeliveryId>,
-    /// Those that were parked while a reception was under way, whose answer may not know of it.
+    /// Those that went away while a reception was under way, whose answer may not know of it.
     left: HashSet<DeliveryId>,
     /// How many are being made held ones.
     holding: usize,
@@ -100,28 +100,28 @@ impl Deliveries {
         self.leases.rests(id);
     }
 
-    /// It was started, has no lease any more, and leaves memory to be parked. Whether it was in memory.
+    /// It was started, has no lease any more, and leaves memory to be away. Whether it was in memory.
     pub(in super::super) fn withdraw(&mut self, id: DeliveryId) -> bool {
         let Some(delivery) = self.all.remove(&id) else { return false };
         self.scheduler.gave_back(delivery.ticket, Return::Withdrawn);
         true
     }
 
-    /// The store is being told that a delivery is parked until its message is received again.
-    pub(in super::super) fn park(&mut self, id: DeliveryId) {
+    /// The store is being told that a delivery is away until its message is received again.
+    pub(in super::super) fn goes_away(&mut self, id: DeliveryId) {
         self.leaving.insert(id);
     }
 
     /// The store knows it. `is_receiving`: an answer is on its way that may not know of it.
-    pub(in super::super) fn parked(&mut self, id: DeliveryId, is_receiving: bool) {
+    pub(in super::super) fn went_away(&mut self, id: DeliveryId, is_receiving: bool) {
         self.leaving.remove(&id);
         if is_receiving {
             self.left.insert(id);
         }
     }
 
-    /// Whether a delivery that the store called active had been parked by then, or was about to be.
-    pub(in super::super) fn was_parked(&self, id: DeliveryId) -> bool {
+    /// Whether a delivery that the store called active had gone away by then, or was about to be.
+    pub(in super::super) fn was_away(&self, id: DeliveryId) -> bool {
         self.leaving.contains(&id) || self.left.contains(&id)
     }
 
@@ -382,7 +382,7 @@ impl Deliveries {
         self.all.values().any(|delivery| matches!(delivery.stage, Stage::Committing(_)))
     }
 
-    /// Whether the store has still to be told of one that is held or parked.
+    /// Whether the store has still to be told of one that is held or away.
     pub(in super::super) fn is_writing(&self) -> bool {
         self.holding > 0 || !self.leaving.is_empty()
     }
