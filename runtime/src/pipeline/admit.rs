@@ -31,7 +31,7 @@ impl Host {
     pub(super) fn read_logs(&mut self, now: Moment) -> Result<(), StoreError> {
         for index in 0..self.channels.len() {
             let intake = &self.channels[index];
-            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.is_hungry(*r));
+            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.needs_refill(*r));
             let rests = intake.resting.is_some_and(|until| now < until);
             if intake.pending && !intake.busy && !rests && hungry && !self.senders.are_full() {
                 self.read_log(index)?;

@@ -6,7 +6,7 @@ use crate::store::{Commit, StoreError};
 use super::claim::Ran;
 use super::conclude::{Circumstances, Conclusion, conclude};
 use super::host::Host;
-use super::invoke::{Run, vanished};
+use super::invoke::{Run, panicked};
 use super::judge;
 use super::schedule::{Effect, Return};
 
@@ -38,7 +38,7 @@ impl Host {
                 Ok(())
             }
             // The task ended by a panic of the host's own code: the attempt counts, the host goes on.
-            None => self.finish(id, vanished()),
+            None => self.finish(id, panicked()),
         }
     }
 

@@ -118,7 +118,7 @@ impl Host {
         let intake = &mut self.channels[channel];
         intake.busy = false;
         intake.cursor = entered.cursor;
-        self.feed(&fed);
+        self.wake_readers(&fed);
         let now = self.now();
         let mut answered = candidates.into_iter().zip(entered.answers);
         for ((lease, count), record) in leases.into_iter().zip(entered.records) {

@@ -204,7 +204,7 @@ impl Host {
     }
 
     /// Logs and outboxes have got messages of these sizes.
-    pub(super) fn feed(&mut self, fed: &[(Target, usize)]) {
+    pub(super) fn wake_readers(&mut self, fed: &[(Target, usize)]) {
         for (target, bytes) in fed {
             match target {
                 Target::Log(channel) => {
@@ -369,7 +369,7 @@ impl Host {
         if self.shown.is_none_or(|at| now.since(at) >= SHOW_EVERY) {
             self.shown = Some(now);
             for (index, reactor) in self.reactors.iter().enumerate() {
-                reactor.signals.stands(self.deliveries.standing(index, reactor.config.concurrency));
+                reactor.signals.queue_status(self.deliveries.queue_status(index, reactor.config.concurrency));
             }
         }
     }

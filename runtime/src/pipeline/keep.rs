@@ -57,7 +57,7 @@ impl Host {
     }
 
     /// A delivery waits. In a lane it keeps its lease, or those behind it would overtake it.
-    pub(super) fn lend_messages(&mut self, delivery: DeliveryId, lane: Option<LaneKey>, due: HostTime) {
+    pub(super) fn back_off_messages(&mut self, delivery: DeliveryId, lane: Option<LaneKey>, due: HostTime) {
         if lane.is_some() {
             return self.deliveries.rests(delivery);
         }

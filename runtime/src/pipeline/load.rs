@@ -216,7 +216,7 @@ impl Host {
         let sent = vec![commit];
         let answers = until_there_is_room(&self.signals, &*self.clock, || self.store.commit(sent.clone())).await?;
         if answers.first() == Some(&Committed::Applied) {
-            self.feed(&committing.fed);
+            self.wake_readers(&committing.fed);
         } else {
             tracing::warn!(delivery = id.0, ?answers, "an interrupted attempt could not be counted");
         }

@@ -48,7 +48,7 @@ impl Host {
             && self.deliveries.in_hand(number) < poller.limits.waiting
             && !self.senders.are_full()
             && poller.failure.as_ref().is_none_or(|failure| failure.retry_at <= now && poller.running == 0)
-            && readers.iter().any(|reader| self.deliveries.is_hungry(*reader))
+            && readers.iter().any(|reader| self.deliveries.needs_refill(*reader))
     }
 
     fn poll(&mut self, number: usize) {

@@ -49,11 +49,11 @@ impl Host {
                 }
                 if letter.reason == UNDELIVERABLE {
                     self.store.send(channel, vec![letter.message.clone()]).await?;
-                    self.feed(&[(Target::Outbox(channel), letter.message.body.len())]);
+                    self.wake_readers(&[(Target::Outbox(channel), letter.message.body.len())]);
                 } else {
                     // It never became a delivery, so it is decoded and routed again.
                     self.store.append(channel, vec![letter.message]).await?;
-                    self.feed(&[(Target::Log(channel), 0)]);
+                    self.wake_readers(&[(Target::Log(channel), 0)]);
                 }
                 self.drop_dead(request, dead).await?;
                 tracing::info!(dead, "published again");

@@ -34,12 +34,12 @@ impl Host {
                 Committed::Applied => {
                     let (attempt, age) = (delivery.attempt(), now.since(delivery.since));
                     committing.report.announce(&delivery.event, attempt, &reactor.signals, age);
-                    self.feed(&committing.fed);
+                    self.wake_readers(&committing.fed);
                 }
             }
             self.deliveries.ended(id, committing.due);
             match committing.due.filter(|_| applied) {
-                Some(due) => self.lend_messages(id, lane, due),
+                Some(due) => self.back_off_messages(id, lane, due),
                 None => self.settle_messages(id),
             }
         }

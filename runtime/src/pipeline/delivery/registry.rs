@@ -10,7 +10,7 @@ use crate::store::{LaneState, Place};
 
 use super::super::lease::{Closed, LeaseId, Leases, NewLease, Upkeep};
 use super::super::schedule::{self, Arrival, Effect, Loaded, ReactorSpec, Return, Scheduler};
-use super::super::signal::Standing;
+use super::super::signal::QueueStatus;
 use super::{Committing, Delivery, Running, Stage};
 
 /// See the module.
@@ -228,8 +228,8 @@ impl Deliveries {
     }
 
     /// Whether reading more events for a reactor would keep it busy.
-    pub(in super::super) fn is_hungry(&self, reactor: usize) -> bool {
-        self.scheduler.is_hungry(reactor)
+    pub(in super::super) fn needs_refill(&self, reactor: usize) -> bool {
+        self.scheduler.needs_refill(reactor)
     }
 
     /// How many deliveries of a reactor may be started at a time.
@@ -243,8 +243,8 @@ impl Deliveries {
     }
 
     /// How the queue of a reactor does.
-    pub(in super::super) fn standing(&self, reactor: usize, concurrency: usize) -> Standing {
-        Standing {
+    pub(in super::super) fn queue_status(&self, reactor: usize, concurrency: usize) -> QueueStatus {
+        QueueStatus {
             queued: self.scheduler.queued(reactor),
             broken: self.scheduler.is_broken(reactor),
             throttled: self.scheduler.is_throttled(reactor),

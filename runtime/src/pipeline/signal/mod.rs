@@ -322,7 +322,7 @@ impl ReactorSignals {
     }
 
     /// How the reactor stands now.
-    pub(super) fn stands(&self, now: Standing) {
+    pub(super) fn queue_status(&self, now: QueueStatus) {
         self.queued.set(i64::try_from(now.queued).unwrap_or(i64::MAX));
         self.broken.set(i64::from(now.broken));
         self.throttled.set(i64::from(now.throttled));
@@ -332,7 +332,7 @@ impl ReactorSignals {
 
 /// How a reactor stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(super) struct QueueStatus {
     /// Deliveries in memory.
     pub(super) queued: usize,
     /// Its breaker is open.
