@@ -314,7 +314,7 @@ impl Host {
     fn take(&mut self, input: Input) -> Result<(), StoreError> {
         match input {
             Input::RunsEnded(runs) => runs.into_iter().try_for_each(|ran| self.run_ended(ran))?,
-            Input::Committed(answers) => self.settle(answers),
+            Input::Committed(answers) => self.committed(answers),
             Input::HeldWritten { reactor, lane } => self.deliveries.held(reactor, lane),
             Input::Received { poller, asked, started, at, answer } => {
                 self.received(poller, asked, (started, at), answer)

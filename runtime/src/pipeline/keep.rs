@@ -49,7 +49,7 @@ impl Host {
     }
 
     /// A delivery has ended, durably: what was held for it alone is settled.
-    pub(super) fn settle_messages(&mut self, delivery: DeliveryId) {
+    pub(super) fn acknowledge_messages(&mut self, delivery: DeliveryId) {
         let now = self.now();
         for closed in self.deliveries.acknowledged(delivery, now) {
             self.close(closed);

@@ -43,10 +43,10 @@ pub mod judge;
 mod report;
 
 mod commit;
+mod committed;
 mod delivery;
 mod emit;
 pub mod forward;
-mod settle;
 
 pub mod outbox;
 mod senders;

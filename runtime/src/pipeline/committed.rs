@@ -7,18 +7,18 @@ use super::host::Host;
 
 impl Host {
     /// Takes the store's answers to commits, in the order in which they were sent.
-    pub(super) fn settle(&mut self, answers: Vec<(DeliveryId, Committed)>) {
+    pub(super) fn committed(&mut self, answers: Vec<(DeliveryId, Committed)>) {
         let now = self.now();
         for (id, answer) in answers {
             let Some((delivery, committing)) = self.deliveries.answered(id) else {
                 // It ended without having come into memory.
-                self.settle_messages(id);
+                self.acknowledge_messages(id);
                 continue;
             };
             let (index, lane) = (delivery.reactor(), delivery.lane());
             let reactor = &mut self.reactors[index];
             let applied = answer == Committed::Applied;
-            reactor.state.settle(committing.written.iter(), committing.number, applied);
+            reactor.state.answered(committing.written.iter(), committing.number, applied);
             match answer {
                 Committed::Conflict => {
                     tracing::debug!(delivery = id.0, "another commit changed what the run had read; repeating the run");
@@ -40,7 +40,7 @@ impl Host {
             self.deliveries.ended(id, committing.due);
             match committing.due.filter(|_| applied) {
                 Some(due) => self.back_off_messages(id, lane, due),
-                None => self.settle_messages(id),
+                None => self.acknowledge_messages(id),
             }
         }
     }
