@@ -8,7 +8,7 @@ use super::host::Host;
 impl Host {
     /// Takes the store's answers to commits, in the order in which they were sent.
     pub(super) fn committed(&mut self, answers: Vec<(DeliveryId, Committed)>) {
-        let now = self.now();
+        let now = self.ports.now();
         for (id, answer) in answers {
             let Some((delivery, committing)) = self.deliveries.answered(id) else {
                 // It ended without having come into memory.
@@ -16,13 +16,13 @@ impl Host {
                 continue;
             };
             let (index, lane) = (delivery.reactor(), delivery.lane());
-            let reactor = &mut self.reactors[index];
+            let reactor = &mut self.topology.reactors[index];
             let applied = answer == Committed::Applied;
             reactor.state.answered(committing.written.iter(), committing.number, applied);
             match answer {
                 Committed::Conflict => {
                     tracing::debug!(delivery = id.0, "another commit changed what the run had read; repeating the run");
-                    self.conflicts += 1;
+                    self.runs.repeated += 1;
                     reactor.signals.repeated();
                     reactor.pace.repeated();
                     self.deliveries.refused(id);

@@ -16,6 +16,7 @@ mod start;
 mod keep;
 mod lease;
 mod poller;
+mod queues;
 mod receive;
 
 mod admit;
@@ -28,8 +29,10 @@ pub mod route;
 pub mod view;
 
 mod act;
+mod chores;
 mod claim;
 mod pace;
+mod ports;
 
 pub mod invoke;
 
@@ -59,9 +62,11 @@ mod reactor;
 mod requested;
 mod requests;
 mod room;
+mod runs;
 pub mod schedule;
 pub mod signal;
 mod state;
+mod topology;
 
 use crate::channel::{self, Depth, Receipt, Received};
 use crate::clock::Moment;

@@ -17,9 +17,9 @@ impl Host {
     pub(super) fn speculation(&mut self, head: DeliveryId) -> Option<Speculation> {
         let delivery = self.deliveries.get(head)?;
         let (index, lane) = (delivery.reactor(), delivery.lane()?);
-        let reactor = &self.reactors[index];
+        let reactor = &self.topology.reactors[index];
         let config = &reactor.config;
-        let is_seen = !config.allow.http.is_empty() || self.signals.tracer().is_some();
+        let is_seen = !config.allow.http.is_empty() || self.ports.signals.tracer().is_some();
         if is_seen || config.rate.is_some() || config.breaker.is_some() || !reactor.pace.is_short() {
             return None;
         }
@@ -27,27 +27,27 @@ impl Host {
         if followers.is_empty() {
             return None;
         }
-        let world = Arc::new(Ahead::new(Arc::clone(&self.reactors[index].world)));
+        let world = Arc::new(Ahead::new(Arc::clone(&self.topology.reactors[index].world)));
         let number = self.next_number();
         self.deliveries.get_mut(head)?.running_mut()?.number = Some(number);
         let mut list = Vec::with_capacity(followers.len());
         for id in followers {
             let number = self.next_number();
-            let (Some(delivery), reactor) = (self.deliveries.get(id), &self.reactors[index]) else { break };
+            let (Some(delivery), reactor) = (self.deliveries.get(id), &self.topology.reactors[index]) else { break };
             let call = delivery.call(reactor.config.retry.max_attempts, world.clone());
             list.push(Planned { delivery: id, guest: Arc::clone(&reactor.guest), call, number });
         }
-        Some(Speculation { reactor: self.reactors[index].config.name.clone(), world, head: number, list })
+        Some(Speculation { reactor: self.topology.reactors[index].config.name.clone(), world, head: number, list })
     }
 
     /// The speculative run of a delivery that has just been started, if it was made of this attempt, on this commit, by
     /// this module.
     pub(super) fn take_speculative(&mut self, id: DeliveryId, after: Option<Version>) -> Option<SpeculativeRun> {
-        let speculative = self.speculative.remove(&id)?;
+        let speculative = self.runs.speculative.remove(&id)?;
         let delivery = self.deliveries.get(id)?;
         let fits = after == Some(speculative.after)
             && delivery.attempt() == speculative.attempt
-            && Arc::ptr_eq(&self.reactors[delivery.reactor()].guest, &speculative.guest);
+            && Arc::ptr_eq(&self.topology.reactors[delivery.reactor()].guest, &speculative.guest);
         fits.then_some(speculative)
     }
 }
