@@ -117,7 +117,7 @@ impl Publish {
             report: Report { channel: channel.name.clone(), ..Report::default() },
             progress: self.progress(),
         };
-        let read = self.feed(&mut pieces, &mut batch);
+        let read = self.wake_readers(&mut pieces, &mut batch);
         // What was read before an input error is valid, so it is published all the same.
         batch.flush()?;
         batch.progress.finish_and_clear();
@@ -154,7 +154,7 @@ impl Publish {
         bar
     }
 
-    fn feed(&self, pieces: &mut Pieces, batch: &mut Batch<'_>) -> Result<(), Exit> {
+    fn wake_readers(&self, pieces: &mut Pieces, batch: &mut Batch<'_>) -> Result<(), Exit> {
         while let Some(piece) = pieces.next()? {
             batch.progress.inc(piece.size as u64);
             batch.add(piece, &self.attribute)?;

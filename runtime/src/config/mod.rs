@@ -102,7 +102,7 @@ fn checked(text: &str, path: &Path, env: Env<'_>, kinds: &[&Kind]) -> Result<Loa
             }
         }
     }
-    // What could be recovered is checked only if all of it is there: guesses would add errors that are none.
+    // What could be recovered is checked only if all of it is there: speculation would add errors that are none.
     if !errors.is_empty() {
         return Err(reader.errors);
     }

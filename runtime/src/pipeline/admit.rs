@@ -29,11 +29,11 @@ const REST: Duration = Duration::from_millis(20);
 impl Host {
     /// Reads ahead in every log whose readers would run dry, or which nobody reads.
     pub(super) fn read_logs(&mut self, now: Moment) -> Result<(), StoreError> {
-        for index in 0..self.channels.len() {
-            let intake = &self.channels[index];
-            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.is_hungry(*r));
+        for index in 0..self.topology.channels.len() {
+            let intake = &self.topology.channels[index];
+            let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.needs_refill(*r));
             let rests = intake.resting.is_some_and(|until| now < until);
-            if intake.pending && !intake.busy && !rests && hungry && !self.outlets.are_full() {
+            if intake.pending && !intake.busy && !rests && hungry && !self.senders.are_full() {
                 self.read_log(index)?;
             }
         }
@@ -42,13 +42,13 @@ impl Host {
 
     /// When a log that rests is to be read again.
     pub(super) fn next_read(&self, now: Moment) -> Option<Moment> {
-        let resting = self.channels.iter().filter(|intake| intake.pending && !intake.busy);
+        let resting = self.topology.channels.iter().filter(|intake| intake.pending && !intake.busy);
         resting.filter_map(|intake| intake.resting).filter(|until| *until > now).min()
     }
 
     fn read_log(&mut self, index: usize) -> Result<(), StoreError> {
-        let intake = &mut self.channels[index];
-        let records = self.store.read_log(intake.channel.id, intake.cursor, READ_RECORDS, READ_BYTES)?;
+        let intake = &mut self.topology.channels[index];
+        let records = self.ports.store.read_log(intake.channel.id, intake.cursor, READ_RECORDS, READ_BYTES)?;
         // Only an empty answer says that there is no more: the limits may cut a read anywhere.
         intake.pending = !records.is_empty();
         if records.is_empty() {
@@ -56,7 +56,7 @@ impl Host {
         }
         intake.busy = true;
         let (channel, drops) = (intake.channel.id, intake.channel.unrouted == Unrouted::Drop);
-        let (mut cursor, count, at) = (intake.cursor, records.len(), self.clock.wall());
+        let (mut cursor, count, at) = (intake.cursor, records.len(), self.ports.clock.wall());
         let (mut offer, mut drop) = (Offer::default(), Vec::new());
         for record in records {
             let offset = record.offset;
@@ -68,11 +68,11 @@ impl Host {
         }
         self.count_offer(index, count, &offer);
         if !offer.candidates.is_empty() && offer.candidates.iter().all(|(_, place)| *place == Place::Spilled) {
-            let intake = &mut self.channels[index];
-            let progress = self.ended - std::mem::replace(&mut intake.ended, self.ended);
-            intake.resting = (progress >= PROGRESS).then(|| self.clock.now() + REST);
+            let intake = &mut self.topology.channels[index];
+            let progress = self.runs.ended - std::mem::replace(&mut intake.ended, self.runs.ended);
+            intake.resting = (progress >= PROGRESS).then(|| self.ports.clock.now() + REST);
         }
-        let batch = Batch { cursor: Some(cursor), drop, ..Batch::new(channel, self.now()) };
+        let batch = Batch { cursor: Some(cursor), drop, ..Batch::new(channel, self.ports.now()) };
         self.enter(index, batch, offer, Vec::new());
         Ok(())
     }

@@ -25,10 +25,10 @@ use crate::store::{Mark, StoreError, StoreOwner};
 
 use super::Input;
 use super::delivery::Delivery;
-use super::guess::{Guessed, Guesses};
 use super::invoke::{Run, span};
 use super::pace::TURN;
 use super::reactor::Reactor;
+use super::speculation::{Speculation, SpeculativeRun};
 
 /// The permits of the host: one attempt each.
 pub(super) struct Slots {
@@ -56,7 +56,7 @@ struct Starting {
     attempt: u32,
     gate: Arc<Semaphore>,
     run: Instrumented<BoxFuture<'static, Run>>,
-    guesses: Option<Guesses>,
+    speculation: Option<Speculation>,
     abort: AbortRegistration,
     expected: Duration,
     /// How many runs of its reactor may run at once.
@@ -71,8 +71,8 @@ pub(super) struct Ran {
     pub(super) run: Option<Run>,
     /// From when it passed the gate; `None` if it did not.
     pub(super) took: Option<Duration>,
-    /// What was guessed of those behind it.
-    pub(super) guessed: Vec<(DeliveryId, Guessed)>,
+    /// The speculative runs of those behind it.
+    pub(super) speculative: Vec<(DeliveryId, SpeculativeRun)>,
 }
 
 impl Slots {
@@ -111,7 +111,7 @@ impl Slots {
         &mut self,
         delivery: &Delivery,
         reactor: &Reactor,
-        guesses: Option<Guesses>,
+        speculation: Option<Speculation>,
     ) -> Result<(), StoreError> {
         let Some(slot) = self.free.pop() else {
             return Err(StoreError::Other("more attempts than permits were started".into()));
@@ -128,7 +128,7 @@ impl Slots {
             attempt,
             gate: Arc::clone(&reactor.gate),
             run: run.instrument(span),
-            guesses,
+            speculation,
             abort,
             expected: reactor.pace.expected(),
             at_once: reactor.config.concurrency,
@@ -216,8 +216,8 @@ fn run_all(turn: Vec<Starting>, around: Arc<Around>) -> impl Future<Output = ()>
 impl Starting {
     /// Ends with what is to be reported; dropped before that, it reports by itself.
     fn run(self, around: Arc<Around>) -> impl Future<Output = Option<Ran>> + Send + 'static {
-        let Self { delivery, slot, attempt, gate, run, guesses, abort, .. } = self;
-        let ran = Ran { delivery, slot, run: None, took: None, guessed: Vec::new() };
+        let Self { delivery, slot, attempt, gate, run, speculation, abort, .. } = self;
+        let ran = Ran { delivery, slot, run: None, took: None, speculative: Vec::new() };
         let unreported = Unreported { ran: Some(ran), around: Arc::clone(&around) };
         let begin = async move {
             // The gate is never closed.
@@ -231,8 +231,9 @@ impl Starting {
                 store.mark(&[(slot, Some((delivery, attempt)))])?;
                 let run = run.await;
                 let took = clock.now().since(start);
-                let guessed = guesses.map(|guesses| guesses.run(&run, &**store, &**clock, slot)).transpose()?;
-                Ok((run, took, guessed.unwrap_or_default()))
+                let speculative =
+                    speculation.map(|speculation| speculation.run(&run, &**store, &**clock, slot)).transpose()?;
+                Ok((run, took, speculative.unwrap_or_default()))
             };
             ran.await.map_err(|error| drop(inputs.send(Input::Fatal(error)))).ok()
         };
@@ -243,8 +244,8 @@ impl Starting {
     }
 }
 
-/// A run, what it took, and what was guessed behind it.
-type Results = (Run, Duration, Vec<(DeliveryId, Guessed)>);
+/// A run, what it took, and the speculative runs behind it.
+type Results = (Run, Duration, Vec<(DeliveryId, SpeculativeRun)>);
 
 /// Reports a run whose task is gone.
 struct Unreported {
@@ -256,8 +257,8 @@ impl Unreported {
     /// The report, which is its holder's business from here on.
     fn take(mut self, ran: Option<Results>) -> Option<Ran> {
         let report = self.ran.take()?;
-        let Some((run, took, guessed)) = ran else { return Some(report) };
-        Some(Ran { run: Some(run), took: Some(took), guessed, ..report })
+        let Some((run, took, speculative)) = ran else { return Some(report) };
+        Some(Ran { run: Some(run), took: Some(took), speculative, ..report })
     }
 }
 

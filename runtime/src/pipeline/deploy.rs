@@ -68,7 +68,7 @@ impl Host {
 
     /// Takes a deployment over, at once or by ending in good order.
     pub(super) fn deploy(&mut self, deployment: Box<Deployment>) {
-        match compare(&self.config, &deployment.config) {
+        match compare(&self.topology.config, &deployment.config) {
             Change::InPlace if !self.life.is_followed() => self.exchange(*deployment),
             Change::InPlace | Change::Connections => {
                 tracing::info!("channels or subscriptions have changed; waiting for running attempts to finish first");
@@ -83,12 +83,12 @@ impl Host {
 
     fn exchange(&mut self, deployment: Deployment) {
         let Deployment { config, mut guests, .. } = deployment;
-        for index in 0..self.reactors.len() {
-            let reactor = &mut self.reactors[index];
+        for index in 0..self.topology.reactors.len() {
+            let reactor = &mut self.topology.reactors[index];
             let name = reactor.config.name.clone();
             let (Some(guest), Some(new)) = (guests.remove(&name), config.reactors.get(&name)) else { continue };
             let (old, digest) = (short(reactor.guest.digest()).to_owned(), short(guest.digest()).to_owned());
-            let same = reactor.config == *new && self.config.runtime.hop_limit == config.runtime.hop_limit;
+            let same = reactor.config == *new && self.topology.config.runtime.hop_limit == config.runtime.hop_limit;
             if old == digest && same {
                 continue;
             }
@@ -103,10 +103,10 @@ impl Host {
             reactor.adopt(new.clone(), config.runtime.hop_limit);
             self.deliveries.adopt(index, &ReactorSpec::of(new));
         }
-        for forwarding in self.channels.iter_mut().filter_map(|intake| intake.channel.forwarding.as_mut()) {
+        for forwarding in self.topology.channels.iter_mut().filter_map(|intake| intake.channel.forwarding.as_mut()) {
             forwarding.hop_limit = config.runtime.hop_limit;
         }
-        self.config = config;
+        self.topology.config = config;
     }
 }
 

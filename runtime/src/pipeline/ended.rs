@@ -1,36 +1,36 @@
 //! What follows a run: it is judged, and its commit is sent.
 
 use crate::event::DeliveryId;
-use crate::store::{Commit, StoreError};
+use crate::store::StoreError;
 
 use super::claim::Ran;
 use super::conclude::{Circumstances, Conclusion, conclude};
 use super::host::Host;
-use super::invoke::{Run, vanished};
+use super::invoke::{Run, panicked};
 use super::judge;
 use super::schedule::{Effect, Return};
 
 impl Host {
     pub(super) fn run_ended(&mut self, ran: Ran) -> Result<(), StoreError> {
-        let Ran { delivery: id, slot, run, took, guessed } = ran;
-        self.slots.ended(slot);
-        self.ended += 1;
-        self.guessed.extend(guessed);
+        let Ran { delivery: id, slot, run, took, speculative } = ran;
+        self.runs.slots.ended(slot);
+        self.runs.ended += 1;
+        self.runs.speculative.extend(speculative);
         let Some(delivery) = self.deliveries.get_mut(id) else { return Ok(()) };
-        let reactor = &mut self.reactors[delivery.reactor()];
+        let reactor = &mut self.topology.reactors[delivery.reactor()];
         reactor.signals.stopped();
         if run.is_none() {
             delivery.end_span("cancelled", "");
         }
         let is_given_up = delivery.running().is_some_and(|running| running.is_given_up);
         let (index, leased) = (delivery.reactor(), delivery.leased);
-        if !self.deliveries.may_run(id, leased, self.clock.now()) {
+        if !self.deliveries.may_run(id, leased, self.ports.clock.now()) {
             // Somebody else may be working on it, so what this run did is void.
             self.withdraw(id);
             return Ok(());
         }
         reactor.pace.ran(took);
-        self.deliveries.set_ahead(index, reactor.pace.ahead(self.slots.threads()));
+        self.deliveries.set_ahead(index, reactor.pace.ahead(self.runs.slots.threads()));
         match run {
             Some(run) => self.finish(id, run),
             None if self.life.is_draining() || is_given_up => {
@@ -38,7 +38,7 @@ impl Host {
                 Ok(())
             }
             // The task ended by a panic of the host's own code: the attempt counts, the host goes on.
-            None => self.finish(id, vanished()),
+            None => self.finish(id, panicked()),
         }
     }
 
@@ -46,9 +46,9 @@ impl Host {
     pub(super) fn finish(&mut self, id: DeliveryId, run: Run) -> Result<(), StoreError> {
         let Some(delivery) = self.deliveries.get_mut(id) else { return Ok(()) };
         let index = delivery.reactor();
-        let reactor = &mut self.reactors[index];
+        let reactor = &mut self.topology.reactors[index];
         if !reactor.state.is_current(&run.reads) {
-            self.conflicts += 1;
+            self.runs.repeated += 1;
             reactor.signals.repeated();
             reactor.pace.repeated();
             delivery.end_span("repeated", "");
@@ -58,9 +58,9 @@ impl Host {
         }
         let number = delivery.running_mut().and_then(|running| running.number.take());
         let number = number.unwrap_or_else(|| self.next_number());
-        let (now, wall) = (self.now(), self.clock.wall());
+        let (now, wall) = (self.ports.now(), self.ports.clock.wall());
         let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
-        let reactor = &self.reactors[index];
+        let reactor = &self.topology.reactors[index];
         let run = reactor.resolve(delivery, run, wall);
         let (code, error) = judge::describe(&run.outcome);
         let effect = self.deliveries.ran(id, judge::is_transient(&run.outcome), now);
@@ -73,21 +73,16 @@ impl Host {
             return Ok(());
         }
         let lane = delivery.lane();
-        let (dice, followers) = (self.clock.random(), self.deliveries.followers(index, lane));
-        let keeps = self.config.runtime.keeps_attempts();
+        let (dice, followers) = (self.ports.clock.random(), self.deliveries.followers(index, lane));
+        let keeps = self.topology.config.runtime.keeps_attempts();
         let at = Circumstances { number, now, wall, dice, followers, keeps };
         let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
-        let from = self.channel_name(delivery.origin.channel);
+        let from = self.topology.channel_name(delivery.origin.channel);
         let Conclusion { commit, committing, lane } =
             conclude(delivery, reactor, from, run, at, || self.original(delivery))?;
         reactor.state.publish(&commit.effects, number);
         self.deliveries.commits(id, committing, lane);
-        self.send(commit);
+        self.runs.commit(commit);
         Ok(())
-    }
-
-    /// Hands a commit to the committer, which only ever ends by reporting a fatal error.
-    pub(super) fn send(&self, commit: Commit) {
-        let _ = self.commits.send(commit);
     }
 }

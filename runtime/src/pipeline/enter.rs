@@ -1,8 +1,6 @@
 //! Step: make of a message what the store is asked to enter. This is the one way in: a record of a log and a message that
 //! is received under a lease differ only in what moves the cursor, and in what has to be settled afterwards.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use crate::event::{DeliveryId, HostTime, Message, Offset};
@@ -14,7 +12,6 @@ use super::delivery::Delivery;
 use super::host::Host;
 use super::intake::Candidate;
 use super::lease::LeaseId;
-use super::room::until_there_is_room;
 use super::schedule::Arrival;
 use super::{Input, sizes};
 
@@ -68,11 +65,11 @@ impl Host {
     /// Decodes, checks and routes a message of a channel, and adds to an offer what came of it. Returns whether it was
     /// decoded and no reactor wants any of it.
     pub(super) fn offer(&self, channel: usize, record: LogRecord, at: Timestamp, way: Way, offer: &mut Offer) -> bool {
-        let sorted = self.channels[channel].channel.sort(record, at);
+        let sorted = self.topology.channels[channel].channel.sort(record, at);
         for candidate in sorted.candidates {
-            let reactor = self.by_id[&candidate.reactor];
+            let reactor = self.topology.by_id[&candidate.reactor];
             let place = self.deliveries.place(reactor, candidate.lane);
-            let config = &self.reactors[reactor].config;
+            let config = &self.topology.reactors[reactor].config;
             offer.deliveries.push(NewDelivery {
                 reactor: candidate.reactor,
                 origin: candidate.origin,
@@ -93,7 +90,7 @@ impl Host {
     /// Counts what messages of a channel turned into.
     pub(super) fn count_offer(&self, channel: usize, messages: usize, offer: &Offer) {
         let undecodable = offer.dead.iter().filter(|dead| dead.event_id.is_none()).count();
-        self.channels[channel].signals.sorted(messages, offer.unrouted, undecodable);
+        self.topology.channels[channel].signals.sorted(messages, offer.unrouted, undecodable);
     }
 
     /// Hands a batch to the store, with what was offered.
@@ -101,25 +98,17 @@ impl Host {
         let Offer { deliveries, candidates, dead, forward, unrouted } = offer;
         let entering = Entering { channel, leases, candidates, fed: sizes(&forward) };
         let batch = Batch { deliveries, dead, forward, unrouted, ..batch };
-        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
-        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
-        tokio::spawn(async move {
-            let entered = until_there_is_room(&signals, &*clock, || store.enter(batch.clone())).await;
-            let _ = inputs.send(match entered {
-                Ok(entered) => Input::Entered(entering, entered),
-                Err(error) => Input::Fatal(error),
-            });
-        });
+        self.ports.write(move |store| store.enter(batch.clone()), move |entered| Input::Entered(entering, entered));
     }
 
     /// The store has entered a batch.
     pub(super) fn entered(&mut self, batch: Entering, entered: Entered) -> Result<(), StoreError> {
         let Entering { channel, leases, candidates, fed } = batch;
-        let intake = &mut self.channels[channel];
+        let intake = &mut self.topology.channels[channel];
         intake.busy = false;
         intake.cursor = entered.cursor;
-        self.feed(&fed);
-        let now = self.now();
+        self.wake_readers(&fed);
+        let now = self.ports.now();
         let mut answered = candidates.into_iter().zip(entered.answers);
         for ((lease, count), record) in leases.into_iter().zip(entered.records) {
             let mut awaited = Awaited::default();
@@ -131,7 +120,7 @@ impl Host {
         for (candidate, answer) in answered {
             self.delivery_entered(candidate, answer, now, None);
         }
-        if self.inlets.iter().all(|inlet| !self.channels[inlet.intake].busy) {
+        if self.queues.pollers.iter().all(|poller| !self.topology.channels[poller.intake].busy) {
             self.deliveries.nothing_is_received();
         }
         Ok(())
@@ -146,7 +135,7 @@ impl Host {
         now: HostTime,
         message: Option<(&mut Awaited, Option<Offset>)>,
     ) {
-        let reactor = self.by_id[&candidate.reactor];
+        let reactor = self.topology.by_id[&candidate.reactor];
         match (answer, message) {
             (Admitted::New(id), message) => {
                 let leased = message.is_some();
@@ -159,7 +148,7 @@ impl Host {
                 self.admitted_one(reactor, id, candidate, place, now, leased);
             }
             (Admitted::Active(id), Some((awaited, _))) => {
-                awaited.too_early |= self.deliveries.was_parked(id);
+                awaited.too_early |= self.deliveries.was_away(id);
                 awaited.open.push(id);
             }
             (Admitted::Resumed(stored), Some((awaited, _))) => {
@@ -168,7 +157,7 @@ impl Host {
             }
             // Of a record of the log, the ledger has it already, whatever became of it.
             (Admitted::Duplicate | Admitted::Active(_) | Admitted::Resumed(_), _) => {
-                self.reactors[reactor].signals.duplicate(&candidate.event.id);
+                self.topology.reactors[reactor].signals.duplicate(&candidate.event.id);
             }
         }
     }
@@ -183,7 +172,7 @@ impl Host {
         now: HostTime,
         leased: bool,
     ) {
-        self.reactors[reactor].signals.admitted();
+        self.topology.reactors[reactor].signals.admitted();
         let lane = candidate.lane;
         if place == Place::Memory {
             self.deliveries.enter(Delivery::new(reactor, id, candidate, now, leased), Arrival::Fresh);

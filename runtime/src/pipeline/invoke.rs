@@ -109,6 +109,6 @@ pub(super) fn span(reactor: &str, event: &Event, attempt: u32) -> Span {
 }
 
 /// The run of a task that ended without a result.
-pub(super) fn vanished() -> Run {
+pub(super) fn panicked() -> Run {
     Run::ended(Outcome::Fault { fault: Fault::Host, detail: "the attempt's task panicked".into() })
 }

@@ -24,7 +24,7 @@ pub(super) struct Leases {
     groups: HashMap<LaneKey, HashSet<LeaseId>>,
     /// When to look at which lease again.
     timers: BinaryHeap<Reverse<(Moment, LeaseId)>>,
-    /// Per inlet: how many there are, and how many of them something runs under, or will as soon as it can.
+    /// Per poller: how many there are, and how many of them something runs under, or will as soon as it can.
     counts: HashMap<usize, (usize, usize)>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Leases {
 pub(super) struct LeaseId(u64);
 
 struct Lease {
-    inlet: usize,
+    poller: usize,
     receipt: Receipt,
     length: Duration,
     expires: Moment,
@@ -71,8 +71,8 @@ impl Lease {
 
 /// A message that has just been received.
 pub(super) struct NewLease {
-    /// Through which inlet.
-    pub(super) inlet: usize,
+    /// Through which poller.
+    pub(super) poller: usize,
     pub(super) receipt: Receipt,
     pub(super) length: Duration,
     /// Its FIFO group.
@@ -83,7 +83,7 @@ pub(super) struct NewLease {
 /// What to do with a message that is in hand no more.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Closed {
-    pub(super) inlet: usize,
+    pub(super) poller: usize,
     pub(super) receipt: Receipt,
     pub(super) fate: Fate,
 }
@@ -117,17 +117,17 @@ impl Leases {
     pub(super) fn arrived(&mut self, new: NewLease, now: Moment) -> LeaseId {
         self.last += 1;
         let id = LeaseId(self.last);
-        let NewLease { inlet, receipt, length, group, sent } = new;
+        let NewLease { poller, receipt, length, group, sent } = new;
         if let Some(group) = group {
             self.groups.entry(group).or_default().insert(id);
         }
-        let counts = self.counts.entry(inlet).or_default();
+        let counts = self.counts.entry(poller).or_default();
         *counts = (counts.0 + 1, counts.1 + 1);
         let (renewing, admitted, open, record, busy) = (false, false, HashMap::new(), None, true);
         let expires = (now + length).before(MARGIN);
         let wake = now + length / 3;
         let lease =
-            Lease { inlet, receipt, length, expires, wake, renewing, group, sent, admitted, open, record, busy };
+            Lease { poller, receipt, length, expires, wake, renewing, group, sent, admitted, open, record, busy };
         self.leases.insert(id, lease);
         self.timers.push(Reverse((wake, id)));
         id
@@ -203,14 +203,14 @@ impl Leases {
         let Some(lease) = self.leases.get_mut(&id) else { return };
         let (was, is) = (lease.busy, lease.is_busy());
         lease.busy = is;
-        if let Some((_, busy)) = self.counts.get_mut(&lease.inlet) {
+        if let Some((_, busy)) = self.counts.get_mut(&lease.poller) {
             *busy = *busy + usize::from(is) - usize::from(was);
         }
     }
 
-    /// Through which inlet the message of a lease came, if it is in hand.
-    pub(super) fn inlet(&self, id: LeaseId) -> Option<usize> {
-        self.leases.get(&id).map(|lease| lease.inlet)
+    /// Through which poller the message of a lease came, if it is in hand.
+    pub(super) fn poller(&self, id: LeaseId) -> Option<usize> {
+        self.leases.get(&id).map(|lease| lease.poller)
     }
 
     /// Whether this host holds a lease on a message of the delivery.
@@ -231,7 +231,7 @@ impl Leases {
             }
             if !lease.renewing {
                 lease.renewing = true;
-                upkeep.renew.push((id, lease.inlet, lease.receipt.clone(), lease.length));
+                upkeep.renew.push((id, lease.poller, lease.receipt.clone(), lease.length));
             }
             lease.wake = lease.expires;
             self.timers.push(Reverse((lease.wake, id)));
@@ -281,7 +281,7 @@ impl Leases {
     /// Answers with the deliveries that have no lease any more, too.
     pub(super) fn release(&mut self, id: LeaseId, after: Duration) -> (Vec<DeliveryId>, Vec<Closed>) {
         let own = self.leases.get(&id).map(|lease| Closed {
-            inlet: lease.inlet,
+            poller: lease.poller,
             receipt: lease.receipt.clone(),
             fate: Fate::Back(after),
         });
@@ -296,24 +296,24 @@ impl Leases {
         ids.into_iter().filter_map(|id| self.close(id).map(|closed| closed.back_after(Duration::ZERO))).collect()
     }
 
-    /// How many messages of an inlet are in hand.
-    pub(super) fn in_hand(&self, inlet: usize) -> usize {
-        self.counts.get(&inlet).map_or(0, |(all, _)| *all)
+    /// How many messages of an poller are in hand.
+    pub(super) fn in_hand(&self, poller: usize) -> usize {
+        self.counts.get(&poller).map_or(0, |(all, _)| *all)
     }
 
     /// How many of them something runs under, or will as soon as it can; the others wait.
-    pub(super) fn busy(&self, inlet: usize) -> usize {
-        self.counts.get(&inlet).map_or(0, |(_, busy)| *busy)
+    pub(super) fn busy(&self, poller: usize) -> usize {
+        self.counts.get(&poller).map_or(0, |(_, busy)| *busy)
     }
 
-    /// When the oldest message in hand of an inlet was sent.
-    pub(super) fn oldest(&self, inlet: usize) -> Option<Timestamp> {
-        self.leases.values().filter(|lease| lease.inlet == inlet).filter_map(|lease| lease.sent).min()
+    /// When the oldest message in hand of an poller was sent.
+    pub(super) fn oldest(&self, poller: usize) -> Option<Timestamp> {
+        self.leases.values().filter(|lease| lease.poller == poller).filter_map(|lease| lease.sent).min()
     }
 
     fn close(&mut self, id: LeaseId) -> Option<Closed> {
-        let Lease { inlet, receipt, group, open, record, busy, .. } = self.leases.remove(&id)?;
-        if let Some(counts) = self.counts.get_mut(&inlet) {
+        let Lease { poller, receipt, group, open, record, busy, .. } = self.leases.remove(&id)?;
+        if let Some(counts) = self.counts.get_mut(&poller) {
             *counts = (counts.0 - 1, counts.1 - usize::from(busy));
         }
         if let Some(group) = group
@@ -332,7 +332,7 @@ impl Leases {
                 }
             }
         }
-        Some(Closed { inlet, receipt, fate: Fate::Delete(record) })
+        Some(Closed { poller, receipt, fate: Fate::Delete(record) })
     }
 }
 
@@ -350,7 +350,7 @@ mod tests {
 
     fn arrive(leases: &mut Leases, receipt: &str, group: Option<u8>) -> LeaseId {
         let group = group.map(|group| Identity::of(&[&[group]]));
-        let new = NewLease { inlet: 0, receipt: Receipt(receipt.into()), length: LENGTH, group, sent: None };
+        let new = NewLease { poller: 0, receipt: Receipt(receipt.into()), length: LENGTH, group, sent: None };
         leases.arrived(new, at(0))
     }
 

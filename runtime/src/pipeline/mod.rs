@@ -13,9 +13,10 @@ mod ahead;
 pub mod host;
 mod start;
 
-mod inlet;
 mod keep;
 mod lease;
+mod poller;
+mod queues;
 mod receive;
 
 mod admit;
@@ -28,28 +29,30 @@ pub mod route;
 pub mod view;
 
 mod act;
+mod chores;
 mod claim;
 mod pace;
+mod ports;
 
 pub mod invoke;
 
 mod ended;
-mod guess;
-mod guessing;
 mod resolve;
+mod speculate;
+mod speculation;
 
 mod conclude;
 pub mod judge;
 mod report;
 
 mod commit;
+mod committed;
 mod delivery;
 mod emit;
 pub mod forward;
-mod settle;
 
 pub mod outbox;
-mod outlets;
+mod senders;
 
 pub mod deploy;
 pub mod deployment;
@@ -59,9 +62,11 @@ mod reactor;
 mod requested;
 mod requests;
 mod room;
+mod runs;
 pub mod schedule;
 pub mod signal;
 mod state;
+mod topology;
 
 use crate::channel::{self, Depth, Receipt, Received};
 use crate::clock::Moment;
@@ -89,17 +94,17 @@ enum Input {
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
     /// A remote channel answered, or did not.
-    Received { inlet: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
+    Received { poller: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
     /// The store has entered what was taken in from a channel.
     Entered(Entering, Entered),
     /// The store has copies of received messages.
-    Stored { inlet: usize, receipts: Vec<Receipt> },
+    Stored { poller: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.
     Renewed { lease: LeaseId, sent: Moment, answer: channel::Result<()> },
     /// A message was deleted, or not.
-    Deleted { inlet: usize, answer: channel::Result<()> },
+    Deleted { poller: usize, answer: channel::Result<()> },
     /// How many messages a queue holds.
-    Depth { inlet: usize, answer: channel::Result<Depth> },
+    Depth { poller: usize, answer: channel::Result<Depth> },
     /// A dead letter, that somebody asked to be redriven, was sent to its queue again, or not.
     Resent { request: u64, dead: u64, answer: channel::Result<()> },
     /// A request that could not be carried out is to be tried again.

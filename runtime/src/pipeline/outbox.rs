@@ -31,7 +31,7 @@ pub const MOST_BYTES: i64 = 256 << 20;
 const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::Equal);
 
 /// A remote channel, as something to send to.
-pub(super) struct Outlet {
+pub(super) struct Sender {
     pub(super) name: String,
     pub(super) id: ChannelId,
     pub(super) sink: Arc<dyn Sink>,
@@ -43,7 +43,7 @@ pub(super) struct Outlet {
     pub(super) signals: Arc<Signals>,
 }
 
-impl Outlet {
+impl Sender {
     /// Sends until the store fails, or the task is ended.
     pub(super) async fn run(self) {
         if let Err(error) = self.send_all().await {

@@ -15,10 +15,9 @@ use crate::store::{Batch, Incoming, LogRecord, StoreError};
 use super::Input;
 use super::enter::{Awaited, Offer, Way};
 use super::host::Host;
-use super::inlet::{Arrived, SHORT_POLL};
 use super::intake::group_lane;
 use super::lease::{LeaseId, NewLease};
-use super::room::until_there_is_room;
+use super::poller::{Arrived, SHORT_POLL};
 use super::schedule::Arrival;
 
 /// Most messages that are entered at a time.
@@ -31,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 impl Host {
     /// Starts receiving wherever there is work for more messages.
     pub(super) fn poll_channels(&mut self, now: Moment) {
-        for number in 0..self.inlets.len() {
+        for number in 0..self.queues.pollers.len() {
             while self.may_poll(number, now) {
                 self.poll(number);
             }
@@ -40,35 +39,35 @@ impl Host {
     }
 
     fn may_poll(&self, number: usize, now: Moment) -> bool {
-        let inlet = &self.inlets[number];
-        let readers = &self.channels[inlet.intake].readers;
-        let in_hand = self.deliveries.busy(number) + inlet.storing + inlet.running * inlet.limits.batch;
-        inlet.running < inlet.target
-            && in_hand < inlet.most_in_hand()
-            && self.deliveries.in_hand(number) < inlet.limits.waiting
-            && !self.outlets.are_full()
-            && inlet.failure.as_ref().is_none_or(|failure| failure.retry_at <= now && inlet.running == 0)
-            && readers.iter().any(|reader| self.deliveries.is_hungry(*reader))
+        let poller = &self.queues.pollers[number];
+        let readers = &self.topology.channels[poller.intake].readers;
+        let in_hand = self.deliveries.busy(number) + poller.storing + poller.running * poller.limits.batch;
+        poller.running < poller.target
+            && in_hand < poller.most_in_hand()
+            && self.deliveries.in_hand(number) < poller.limits.waiting
+            && !self.senders.are_full()
+            && poller.failure.as_ref().is_none_or(|failure| failure.retry_at <= now && poller.running == 0)
+            && readers.iter().any(|reader| self.deliveries.needs_refill(*reader))
     }
 
     fn poll(&mut self, number: usize) {
-        let inlet = &mut self.inlets[number];
-        let limits = inlet.limits;
+        let poller = &mut self.queues.pollers[number];
+        let limits = poller.limits;
         // Where there were no messages before, it waits as long as it may.
-        let wait = if self.life.until_idle || inlet.empty == 0 { SHORT_POLL.min(limits.wait) } else { limits.wait };
-        let (source, lease, inputs) = (Arc::clone(&inlet.source), inlet.lease, self.to_self.clone());
-        let clock = Arc::clone(&self.clock);
+        let wait = if self.life.until_idle || poller.empty == 0 { SHORT_POLL.min(limits.wait) } else { limits.wait };
+        let (source, lease, inputs) = (Arc::clone(&poller.source), poller.lease, self.ports.to_self.clone());
+        let clock = Arc::clone(&self.ports.clock);
         // A channel that does not answer is asked for one message only, and without a wait, to see whether it does again.
-        let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (limits.batch, wait) };
-        inlet.running += 1;
-        inlet.polls.retain(|poll| !poll.is_finished());
+        let (asked, wait) = if poller.failure.is_some() { (1, Duration::ZERO) } else { (limits.batch, wait) };
+        poller.running += 1;
+        poller.polls.retain(|poll| !poll.is_finished());
         let poll = tokio::spawn(async move {
             let started = clock.now();
             let answer = source.receive(asked, wait, lease).await;
             let at = clock.now();
-            let _ = inputs.send(Input::Received { inlet: number, asked, started, at, answer });
+            let _ = inputs.send(Input::Received { poller: number, asked, started, at, answer });
         });
-        inlet.polls.push(poll.abort_handle());
+        poller.polls.push(poll.abort_handle());
     }
 
     /// A receive call has been answered.
@@ -79,75 +78,69 @@ impl Host {
         (started, at): (Moment, Moment),
         answer: Result<Vec<Received>, ChannelError>,
     ) {
-        let now = self.clock.now();
-        let inlet = &mut self.inlets[number];
-        inlet.running -= 1;
+        let now = self.ports.clock.now();
+        let poller = &mut self.queues.pollers[number];
+        poller.running -= 1;
         let messages = match answer {
             Ok(messages) => messages,
-            Err(error) => return inlet.failed(error, now, self.clock.random()),
+            Err(error) => return poller.failed(error, now, self.ports.clock.random()),
         };
-        inlet.recovered();
-        inlet.adapt(asked, messages.len(), started, now);
-        inlet.signals.received.inc_by(messages.len() as u64);
+        poller.recovered();
+        poller.adapt(asked, messages.len(), started, now);
+        poller.signals.received.inc_by(messages.len() as u64);
         if messages.is_empty() {
             return;
         }
-        if inlet.settle == Settle::Stored {
+        if poller.settle == Settle::Stored {
             return self.copy(number, messages);
         }
         for Received { message, receipt, sent, .. } in messages {
-            let group = message.system.group_id.as_ref().map(|group| group_lane(&inlet.name, group));
-            let new = NewLease { inlet: number, receipt, length: inlet.lease, group, sent };
+            let group = message.system.group_id.as_ref().map(|group| group_lane(&poller.name, group));
+            let new = NewLease { poller: number, receipt, length: poller.lease, group, sent };
             // A lease runs from when the queue answered, not from when somebody looks at the answer.
             let lease = self.deliveries.arrived(new, at);
-            inlet.arrived.push_back(Arrived { lease, message });
+            poller.arrived.push_back(Arrived { lease, message });
         }
     }
 
     /// Copies messages to the channel's log, and deletes them once they are safe there.
     fn copy(&mut self, number: usize, received: Vec<Received>) {
-        let inlet = &mut self.inlets[number];
+        let poller = &mut self.queues.pollers[number];
         let (messages, receipts): (Vec<_>, Vec<_>) =
             received.into_iter().map(|received| (received.message, received.receipt)).unzip();
-        inlet.storing += receipts.len();
-        let (store, inputs, id) = (Arc::clone(&self.store), self.to_self.clone(), inlet.id);
-        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
-        tokio::spawn(async move {
-            let written = until_there_is_room(&signals, &*clock, || store.append(id, messages.clone())).await;
-            let _ = inputs.send(match written {
-                Ok(_) => Input::Stored { inlet: number, receipts },
-                Err(error) => Input::Fatal(error),
-            });
-        });
+        poller.storing += receipts.len();
+        let id = poller.id;
+        let stored = move |_| Input::Stored { poller: number, receipts };
+        self.ports.write(move |store| store.append(id, messages.clone()), stored);
     }
 
     /// Received messages are safe in the log.
     pub(super) fn stored(&mut self, number: usize, receipts: Vec<Receipt>) {
-        let now = self.clock.now();
-        let inlet = &mut self.inlets[number];
-        inlet.storing -= receipts.len();
-        inlet.pace.count(receipts.len(), now);
-        receipts.into_iter().for_each(|receipt| inlet.delete(receipt, now));
-        self.channels[inlet.intake].pending = true;
+        let now = self.ports.clock.now();
+        let poller = &mut self.queues.pollers[number];
+        poller.storing -= receipts.len();
+        poller.pace.count(receipts.len(), now);
+        receipts.into_iter().for_each(|receipt| poller.delete(receipt, now));
+        self.topology.channels[poller.intake].pending = true;
     }
 
     /// Enters what has arrived, wherever nothing else is being admitted.
     pub(super) fn enter_arrived(&mut self) {
-        for number in 0..self.inlets.len() {
-            let intake = &self.channels[self.inlets[number].intake];
-            if !self.inlets[number].arrived.is_empty() && !intake.busy && !intake.pending {
+        for number in 0..self.queues.pollers.len() {
+            let intake = &self.topology.channels[self.queues.pollers[number].intake];
+            if !self.queues.pollers[number].arrived.is_empty() && !intake.busy && !intake.pending {
                 self.enter_received(number);
             }
         }
     }
 
     fn enter_received(&mut self, number: usize) {
-        let (at, now) = (self.clock.wall(), self.now());
-        let inlet = &mut self.inlets[number];
-        let count = inlet.arrived.len().min(BATCH);
-        let arrived: Vec<Arrived> = inlet.arrived.drain(..count).collect();
-        let (channel, index, drop) = (inlet.id, inlet.intake, std::mem::take(&mut inlet.drop));
-        let intake = &mut self.channels[index];
+        let (at, now) = (self.ports.clock.wall(), self.ports.now());
+        let poller = &mut self.queues.pollers[number];
+        let count = poller.arrived.len().min(BATCH);
+        let arrived: Vec<Arrived> = poller.arrived.drain(..count).collect();
+        let (channel, index, drop) = (poller.id, poller.intake, std::mem::take(&mut poller.drop));
+        let intake = &mut self.topology.channels[index];
         intake.busy = true;
         let keeps = intake.channel.unrouted == Unrouted::Keep;
         let (mut offer, mut leases, mut messages) =
@@ -178,69 +171,60 @@ impl Host {
         if too_early {
             let (bare, closed) = self.deliveries.release(lease, SOON);
             closed.into_iter().for_each(|closed| self.close(closed));
-            bare.into_iter().for_each(|delivery| self.slots.cancel(delivery));
+            bare.into_iter().for_each(|delivery| self.runs.slots.cancel(delivery));
         }
         Ok(())
     }
 
     /// Asks for the depth of a queue from time to time.
     fn look(&mut self, number: usize, now: Moment) {
-        let inlet = &mut self.inlets[number];
-        if inlet.look_at > now {
+        let poller = &mut self.queues.pollers[number];
+        if poller.look_at > now {
             return;
         }
-        inlet.look_at = now + LOOK_EVERY;
-        let (source, inputs) = (Arc::clone(&inlet.source), self.to_self.clone());
+        poller.look_at = now + LOOK_EVERY;
+        let (source, inputs) = (Arc::clone(&poller.source), self.ports.to_self.clone());
         tokio::spawn(async move {
             let answer = source.depth().await;
-            let _ = inputs.send(Input::Depth { inlet: number, answer });
+            let _ = inputs.send(Input::Depth { poller: number, answer });
         });
     }
 
     /// Tells how a channel does, when that has changed.
     pub(super) fn looked(&mut self, number: usize, answer: Result<Depth, ChannelError>) {
         let (in_hand, oldest) = (self.deliveries.in_hand(number), self.deliveries.oldest(number));
-        let oldest_ms = oldest.map_or(0, |sent| self.clock.wall().duration_since(sent).as_millis().max(0));
-        let inlet = &mut self.inlets[number];
-        inlet.signals.oldest.set(i64::try_from(oldest_ms / 1_000).unwrap_or(i64::MAX));
+        let oldest_ms = oldest.map_or(0, |sent| self.ports.clock.wall().duration_since(sent).as_millis().max(0));
+        let poller = &mut self.queues.pollers[number];
+        poller.signals.oldest.set(i64::try_from(oldest_ms / 1_000).unwrap_or(i64::MAX));
         // A queue that cannot be asked cannot be received from either, which is told there.
         let Ok(depth) = answer else { return };
-        inlet.signals.depth.set(i64::try_from(depth.visible).unwrap_or(i64::MAX));
-        if inlet.depth.replace(depth) == Some(depth) && in_hand == 0 {
+        poller.signals.depth.set(i64::try_from(depth.visible).unwrap_or(i64::MAX));
+        if poller.depth.replace(depth) == Some(depth) && in_hand == 0 {
             return;
         }
         let Depth { visible, in_flight, delayed } = depth;
-        tracing::info!(channel = inlet.name, visible, in_flight, delayed, in_hand, oldest_ms, "queue");
-        inlet.signals.tell(&inlet.name);
+        tracing::info!(channel = poller.name, visible, in_flight, delayed, in_hand, oldest_ms, "queue");
+        poller.signals.tell(&poller.name);
     }
 
     /// When receiving has something to do next.
     pub(super) fn next_receive(&self, now: Moment) -> Option<Moment> {
-        let retries = self.inlets.iter().filter_map(|inlet| inlet.failure.as_ref().map(|failure| failure.retry_at));
-        let looks = self.inlets.iter().map(|inlet| inlet.look_at);
+        let retries =
+            self.queues.pollers.iter().filter_map(|poller| poller.failure.as_ref().map(|failure| failure.retry_at));
+        let looks = self.queues.pollers.iter().map(|poller| poller.look_at);
         // What is past and has not been done waits for something else than the time.
         let ahead = retries.chain(looks).filter(|at| *at > now);
         ahead.chain(self.deliveries.next_lease()).min()
     }
 
-    /// Whether the receive calls under way wait for no longer than [`SHORT_POLL`].
-    pub(super) fn polls_are_short(&self) -> bool {
-        self.life.until_idle || self.inlets.iter().all(|inlet| inlet.empty == 0)
-    }
-
-    /// Whether a receive call is under way.
-    pub(super) fn is_receiving(&self) -> bool {
-        self.inlets.iter().any(|inlet| inlet.running > 0)
-    }
-
     /// Gives back what came too late.
     pub(super) fn refuse(&mut self, number: usize, received: Vec<Received>) {
-        let now = self.clock.now();
-        let inlet = &mut self.inlets[number];
-        inlet.running -= 1;
-        inlet.signals.returned.inc_by(received.len() as u64);
+        let now = self.ports.clock.now();
+        let poller = &mut self.queues.pollers[number];
+        poller.running -= 1;
+        poller.signals.returned.inc_by(received.len() as u64);
         let give_back = |received: Received| {
-            inlet.set_lease(received.receipt, Lease::GiveBack(Duration::ZERO), None, now);
+            poller.set_lease(received.receipt, Lease::GiveBack(Duration::ZERO), None, now);
         };
         received.into_iter().for_each(give_back);
     }

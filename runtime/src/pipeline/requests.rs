@@ -17,7 +17,7 @@ impl Host {
     /// Carries out what has been asked for since the last time, and what was put off then. What cannot be done as long as
     /// this configuration holds is said once: its request stays in the store for the next host.
     pub(super) async fn carry_out_requests(&mut self) -> Result<(), StoreError> {
-        let new = self.store.requests(self.requests.last())?;
+        let new = self.ports.store.requests(self.requests.last())?;
         for (number, request) in self.requests.take(new) {
             let done = match request {
                 Request::Redrive(dead) => self.redrive(number, dead).await,
@@ -39,27 +39,29 @@ impl Host {
     }
 
     async fn redrive(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
-        match self.store.dead_letter(dead)? {
+        match self.ports.store.dead_letter(dead)? {
             Some(StoredDead { letter, .. }) if letter.reactor.is_none() => {
                 let channel = letter.origin.channel;
-                if letter.reason != UNDELIVERABLE && self.leased().contains(&channel) {
+                if letter.reason != UNDELIVERABLE && self.topology.leased().contains(&channel) {
                     // What runs there runs under a lease, so it has to be received.
                     self.resend(request, dead, channel, letter.message);
                     return Ok(());
                 }
                 if letter.reason == UNDELIVERABLE {
-                    self.store.send(channel, vec![letter.message.clone()]).await?;
-                    self.feed(&[(Target::Outbox(channel), letter.message.body.len())]);
+                    self.ports.store.send(channel, vec![letter.message.clone()]).await?;
+                    self.wake_readers(&[(Target::Outbox(channel), letter.message.body.len())]);
                 } else {
                     // It never became a delivery, so it is decoded and routed again.
-                    self.store.append(channel, vec![letter.message]).await?;
-                    self.feed(&[(Target::Log(channel), 0)]);
+                    self.ports.store.append(channel, vec![letter.message]).await?;
+                    self.wake_readers(&[(Target::Log(channel), 0)]);
                 }
                 self.drop_dead(request, dead).await?;
                 tracing::info!(dead, "published again");
                 return Ok(());
             }
-            Some(StoredDead { letter, .. }) if letter.reactor.is_some_and(|id| !self.by_id.contains_key(&id)) => {
+            Some(StoredDead { letter, .. })
+                if letter.reactor.is_some_and(|id| !self.topology.by_id.contains_key(&id)) =>
+            {
                 tracing::warn!(
                     dead,
                     "not redriven: its reactor is not in the configuration; the request is kept until it is added again"
@@ -68,7 +70,7 @@ impl Host {
             }
             _ => {}
         }
-        match self.store.redrive(request, dead).await? {
+        match self.ports.store.redrive(request, dead).await? {
             Some(stored) => {
                 tracing::info!(dead, delivery = stored.id.0, "redriving");
                 self.activate(stored, Arrival::Redriven)?;
@@ -86,7 +88,7 @@ impl Host {
             Err(error) => {
                 let code = error.trouble.code();
                 tracing::warn!(dead, code, "not redriven yet; trying again in {} s: {error}", RESEND_AFTER.as_secs());
-                let (inputs, clock) = (self.to_self.clone(), Arc::clone(&self.clock));
+                let (inputs, clock) = (self.ports.to_self.clone(), Arc::clone(&self.ports.clock));
                 tokio::spawn(async move {
                     clock.sleep(RESEND_AFTER).await;
                     let _ = inputs.send(Input::AskedAgain(request, Request::Redrive(dead)));
@@ -96,8 +98,8 @@ impl Host {
     }
 
     async fn drop_dead(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
-        if let Some((reactor, lane)) = self.store.drop_dead(request, dead).await?
-            && let Some(index) = self.by_id.get(&reactor)
+        if let Some((reactor, lane)) = self.ports.store.drop_dead(request, dead).await?
+            && let Some(index) = self.topology.by_id.get(&reactor)
         {
             self.deliveries.release_lane(*index, lane);
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
 
 use crate::channel::Remote;
 use crate::clock::Clock;
@@ -16,22 +15,27 @@ use crate::store::{StoreClient, StoreError, StoreOwner};
 use crate::world::{HttpClient, Live};
 
 use super::admit;
+use super::chores::Chores;
 use super::claim::Slots;
 use super::commit::Committer;
 use super::delivery::Deliveries;
 use super::emit::{Destination, Destinations};
 use super::host::{Host, Parts};
-use super::inlet::{Inlet, Opening};
 use super::invoke::Guest;
 use super::life::Life;
-use super::outbox::Outlet;
-use super::outlets::Outlets;
+use super::outbox::Sender;
+use super::poller::{Opening, Poller};
+use super::ports::Ports;
+use super::queues::Queues;
 use super::reactor::Reactor;
 use super::requested::Requests;
 use super::room::until_there_is_room;
+use super::runs::Runs;
 use super::schedule::{ReactorSpec, Scheduler};
+use super::senders::Senders;
 use super::signal::{Phase, Signals};
 use super::state::{ReactorState, Room};
+use super::topology::Topology;
 
 impl Host {
     /// Takes the store over from its last owner and gets ready to run.
@@ -59,33 +63,20 @@ impl Host {
             }
             .run(queue),
         );
+        let slots = Slots::new(permits, guest_threads, Arc::clone(&store), Arc::clone(&clock), to_self.clone());
+        let foreign_seen = Some(store.foreign_changes()?);
+        let epoch = (store.host_time()?, clock.now());
         let mut host = Self {
-            epoch: (store.host_time()?, clock.now()),
-            foreign_seen: Some(store.foreign_changes()?),
+            topology: Topology::new(Arc::clone(&config), reactors, channels),
+            queues: Queues::default(),
+            senders: Senders::default(),
             deliveries: Deliveries::new(Scheduler::new(&specs, permits, config.runtime.queue_memory)),
-            slots: Slots::new(permits, guest_threads, Arc::clone(&store), Arc::clone(&clock), to_self.clone()),
-            by_id: reactors.iter().enumerate().map(|(index, reactor)| (reactor.id, index)).collect(),
-            in_memory,
-            conflicts: 0,
-            ended: 0,
-            guessed: HashMap::new(),
-            inlets: Vec::new(),
+            runs: Runs { slots, speculative: HashMap::new(), commits, in_memory, ended: 0, repeated: 0 },
             requests: Requests::default(),
-            acknowledgers: JoinSet::new(),
-            outlets: Outlets::default(),
             life: Life::new(false),
-            signals,
-            shown: None,
-            tidying: None,
-            config,
-            store,
-            clock,
-            http,
-            reactors,
-            channels,
+            chores: Chores { foreign_seen, ..Chores::default() },
+            ports: Ports { store, clock, http, signals, to_self, epoch },
             inputs,
-            to_self,
-            commits,
         };
         host.connect(&remotes)?;
         host.recover().await?;
@@ -95,44 +86,54 @@ impl Host {
     /// What a host that follows this one in the same process shares with it.
     pub(super) fn lasting(&self) -> Parts {
         Parts {
-            config: Arc::clone(&self.config),
-            store: Arc::clone(&self.store),
-            clock: Arc::clone(&self.clock),
-            http: Arc::clone(&self.http),
+            config: Arc::clone(&self.topology.config),
+            store: Arc::clone(&self.ports.store),
+            clock: Arc::clone(&self.ports.clock),
+            http: Arc::clone(&self.ports.http),
             remotes: BTreeMap::new(),
             guests: BTreeMap::new(),
-            guest_threads: self.slots.guest_threads(),
-            signals: Arc::clone(&self.signals),
+            guest_threads: self.runs.slots.guest_threads(),
+            signals: Arc::clone(&self.ports.signals),
         }
     }
 
     /// Gets ready to receive from, and to send to, the remote channels.
     fn connect(&mut self, remotes: &BTreeMap<String, Remote>) -> Result<(), StoreError> {
-        for (name, channel) in &self.config.channels {
+        for (name, channel) in &self.topology.config.channels {
             let Some(settle) = channel.settle() else { continue };
             let missing = || StoreError::Other(format!("channel `{name}` was given no connection"));
             let remote = remotes.get(name).ok_or_else(missing)?;
-            let id = self.store.channel_id(name)?;
+            let id = self.ports.store.channel_id(name)?;
             let wake = Arc::new(Notify::new());
-            let size = self.store.outbox_size(id)?;
-            let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
-            let inputs = self.to_self.clone();
-            let (signals, woken) = (Arc::clone(&self.signals), Arc::clone(&wake));
-            let outlet = Outlet { name: name.clone(), id, sink, store, clock, wake: woken, inputs, signals };
-            self.outlets.open(id, wake, size, outlet.run());
-            let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
+            let size = self.ports.store.outbox_size(id)?;
+            let (store, clock, sink) =
+                (Arc::clone(&self.ports.store), Arc::clone(&self.ports.clock), Arc::clone(&remote.sink));
+            let inputs = self.ports.to_self.clone();
+            let (signals, woken) = (Arc::clone(&self.ports.signals), Arc::clone(&wake));
+            let sender = Sender { name: name.clone(), id, sink, store, clock, wake: woken, inputs, signals };
+            self.senders.open(id, wake, size, sender.run());
+            let Some(intake) = self.topology.channels.iter().position(|intake| intake.channel.id == id) else {
+                continue;
+            };
             let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
             if settle == Settle::Completed && Arc::clone(&source).leasing().is_none() {
                 let why = format!("channel `{name}` has no leases, which `settle = \"completed\"` needs");
                 return Err(StoreError::Other(why));
             }
-            let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
+            let readers: Vec<_> =
+                self.topology.channels[intake].readers.iter().map(|r| &self.topology.reactors[*r].config).collect();
             let lease = channel.lease(readers.iter().copied());
             let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
-            let signals = self.signals.inlet(name);
+            let signals = self.ports.signals.poller(name);
             let opening = Opening { name: name.clone(), id, intake, source, settle, lease, concurrency, signals };
-            let number = self.inlets.len();
-            self.inlets.push(Inlet::open(number, opening, &self.to_self, &mut self.acknowledgers, &self.clock));
+            let number = self.queues.pollers.len();
+            self.queues.pollers.push(Poller::open(
+                number,
+                opening,
+                &self.ports.to_self,
+                &mut self.queues.acknowledgers,
+                &self.ports.clock,
+            ));
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ impl ReactorState {
     }
 
     /// Learns that writes have been committed, or refused.
-    pub(super) fn settle<'a>(&self, keys: impl Iterator<Item = &'a String>, version: Version, applied: bool) {
+    pub(super) fn answered<'a>(&self, keys: impl Iterator<Item = &'a String>, version: Version, applied: bool) {
         let mut values = self.values();
         for key in keys {
             let Some(entry) = values.entries.get_mut(key).filter(|entry| entry.version == version) else { continue };

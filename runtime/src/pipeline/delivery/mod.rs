@@ -39,7 +39,7 @@ pub(super) struct Delivery {
     pub(super) stage: Stage,
 }
 
-/// Where a delivery in memory is. Those that wait, are held, spilled or parked are in the store only.
+/// Where a delivery in memory is. Those that wait, are held, spilled or away are in the store only.
 pub(super) enum Stage {
     /// It runs as soon as it can.
     Queued,

@@ -10,7 +10,7 @@ use crate::store::{LaneState, Place};
 
 use super::super::lease::{Closed, LeaseId, Leases, NewLease, Upkeep};
 use super::super::schedule::{self, Arrival, Effect, Loaded, ReactorSpec, Return, Scheduler};
-use super::super::signal::Standing;
+use super::super::signal::QueueStatus;
 use super::{Committing, Delivery, Running, Stage};
 
 /// See the module.
@@ -18,9 +18,9 @@ pub(in super::super) struct Deliveries {
     all: HashMap<DeliveryId, Delivery>,
     scheduler: Scheduler,
     leases: Leases,
-    /// Those that are being parked: the store does not know it yet.
+    /// Those that are going away: the store does not know it yet.
     leaving: HashSet<DeliveryId>,
-    /// Those that were parked while a reception was under way, whose answer may not know of it.
+    /// Those that went away while a reception was under way, whose answer may not know of it.
     left: HashSet<DeliveryId>,
     /// How many are being made held ones.
     holding: usize,
@@ -100,28 +100,28 @@ impl Deliveries {
         self.leases.rests(id);
     }
 
-    /// It was started, has no lease any more, and leaves memory to be parked. Whether it was in memory.
+    /// It was started, has no lease any more, and leaves memory to be away. Whether it was in memory.
     pub(in super::super) fn withdraw(&mut self, id: DeliveryId) -> bool {
         let Some(delivery) = self.all.remove(&id) else { return false };
         self.scheduler.gave_back(delivery.ticket, Return::Withdrawn);
         true
     }
 
-    /// The store is being told that a delivery is parked until its message is received again.
-    pub(in super::super) fn park(&mut self, id: DeliveryId) {
+    /// The store is being told that a delivery is away until its message is received again.
+    pub(in super::super) fn goes_away(&mut self, id: DeliveryId) {
         self.leaving.insert(id);
     }
 
     /// The store knows it. `is_receiving`: an answer is on its way that may not know of it.
-    pub(in super::super) fn parked(&mut self, id: DeliveryId, is_receiving: bool) {
+    pub(in super::super) fn went_away(&mut self, id: DeliveryId, is_receiving: bool) {
         self.leaving.remove(&id);
         if is_receiving {
             self.left.insert(id);
         }
     }
 
-    /// Whether a delivery that the store called active had been parked by then, or was about to be.
-    pub(in super::super) fn was_parked(&self, id: DeliveryId) -> bool {
+    /// Whether a delivery that the store called active had gone away by then, or was about to be.
+    pub(in super::super) fn was_away(&self, id: DeliveryId) -> bool {
         self.leaving.contains(&id) || self.left.contains(&id)
     }
 
@@ -228,8 +228,8 @@ impl Deliveries {
     }
 
     /// Whether reading more events for a reactor would keep it busy.
-    pub(in super::super) fn is_hungry(&self, reactor: usize) -> bool {
-        self.scheduler.is_hungry(reactor)
+    pub(in super::super) fn needs_refill(&self, reactor: usize) -> bool {
+        self.scheduler.needs_refill(reactor)
     }
 
     /// How many deliveries of a reactor may be started at a time.
@@ -243,8 +243,8 @@ impl Deliveries {
     }
 
     /// How the queue of a reactor does.
-    pub(in super::super) fn standing(&self, reactor: usize, concurrency: usize) -> Standing {
-        Standing {
+    pub(in super::super) fn queue_status(&self, reactor: usize, concurrency: usize) -> QueueStatus {
+        QueueStatus {
             queued: self.scheduler.queued(reactor),
             broken: self.scheduler.is_broken(reactor),
             throttled: self.scheduler.is_throttled(reactor),
@@ -310,9 +310,9 @@ impl Deliveries {
         self.leases.tick(now)
     }
 
-    /// Through which inlet the message of a lease came, if it is in hand.
-    pub(in super::super) fn inlet(&self, lease: LeaseId) -> Option<usize> {
-        self.leases.inlet(lease)
+    /// Through which poller the message of a lease came, if it is in hand.
+    pub(in super::super) fn poller(&self, lease: LeaseId) -> Option<usize> {
+        self.leases.poller(lease)
     }
 
     /// A lease has been renewed by a call that was made then.
@@ -349,19 +349,19 @@ impl Deliveries {
         bare
     }
 
-    /// How many messages of an inlet are in hand; how many of them something runs under; and when the oldest was sent.
-    pub(in super::super) fn in_hand(&self, inlet: usize) -> usize {
-        self.leases.in_hand(inlet)
+    /// How many messages of an poller are in hand; how many of them something runs under; and when the oldest was sent.
+    pub(in super::super) fn in_hand(&self, poller: usize) -> usize {
+        self.leases.in_hand(poller)
     }
 
-    /// How many messages of an inlet something runs under, or will as soon as it can.
-    pub(in super::super) fn busy(&self, inlet: usize) -> usize {
-        self.leases.busy(inlet)
+    /// How many messages of an poller something runs under, or will as soon as it can.
+    pub(in super::super) fn busy(&self, poller: usize) -> usize {
+        self.leases.busy(poller)
     }
 
-    /// When the oldest message in hand of an inlet was sent.
-    pub(in super::super) fn oldest(&self, inlet: usize) -> Option<jiff::Timestamp> {
-        self.leases.oldest(inlet)
+    /// When the oldest message in hand of an poller was sent.
+    pub(in super::super) fn oldest(&self, poller: usize) -> Option<jiff::Timestamp> {
+        self.leases.oldest(poller)
     }
 
     /// When a lease has to be looked at next.
@@ -382,7 +382,7 @@ impl Deliveries {
         self.all.values().any(|delivery| matches!(delivery.stage, Stage::Committing(_)))
     }
 
-    /// Whether the store has still to be told of one that is held or parked.
+    /// Whether the store has still to be told of one that is held or away.
     pub(in super::super) fn is_writing(&self) -> bool {
         self.holding > 0 || !self.leaving.is_empty()
     }

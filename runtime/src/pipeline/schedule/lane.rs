@@ -17,7 +17,7 @@ pub(super) struct Lane {
     running: Option<DeliveryId>,
     committing: VecDeque<Committing>,
     /// A commit was refused: everything that built on it must come back before the next start.
-    settling: bool,
+    unwinding: bool,
     block: Block,
     pub(super) held: Held,
     /// Until this delivery has ended, each one starts only when those before it are durable: it had been run ahead of
@@ -109,7 +109,7 @@ impl Lane {
     /// What may start now.
     pub(super) fn startable(&self) -> Option<DeliveryId> {
         let must_wait = self.careful.is_some() && !self.committing.is_empty();
-        if self.running.is_some() || self.settling || must_wait {
+        if self.running.is_some() || self.unwinding || must_wait {
             return None;
         }
         if self.block.state.is_some() {
@@ -133,7 +133,7 @@ impl Lane {
 
     /// Those that come next, if nothing is in their way.
     pub(super) fn next(&self, most: usize) -> Vec<DeliveryId> {
-        if self.block.state.is_some() || self.settling || self.careful.is_some() {
+        if self.block.state.is_some() || self.unwinding || self.careful.is_some() {
             return Vec::new();
         }
         self.queue.iter().copied().take(most).collect()
@@ -171,7 +171,7 @@ impl Lane {
         if self.running == Some(id) {
             self.running = None;
             self.queue.insert(id);
-            self.settle();
+            self.unwound();
         }
     }
 
@@ -180,7 +180,7 @@ impl Lane {
         self.passed(id);
         if self.running == Some(id) {
             self.running = None;
-            self.settle();
+            self.unwound();
         }
         if self.block.head == Some(id) {
             self.unblock();
@@ -192,7 +192,7 @@ impl Lane {
         let Some(position) = self.committing.iter().position(|entry| entry.id == id) else { return Vec::new() };
         let Some(entry) = self.committing.remove(position) else { return Vec::new() };
         self.passed(id);
-        self.settle();
+        self.unwound();
         if !entry.blocks {
             return Vec::new();
         }
@@ -209,13 +209,13 @@ impl Lane {
             self.block = entry.before;
         }
         self.queue.insert(id);
-        self.settling = true;
-        self.settle();
+        self.unwinding = true;
+        self.unwound();
     }
 
-    fn settle(&mut self) {
+    fn unwound(&mut self) {
         if self.running.is_none() && self.committing.is_empty() {
-            self.settling = false;
+            self.unwinding = false;
         }
     }
 

@@ -100,9 +100,9 @@ impl Scheduler {
     }
 
     /// Whether reading more events for this reactor would keep it busy.
-    pub fn is_hungry(&self, reactor: usize) -> bool {
+    pub fn needs_refill(&self, reactor: usize) -> bool {
         let queue = &self.reactors[reactor];
-        !queue.spilled && queue.is_hungry(&self.common)
+        !queue.spilled && queue.needs_refill(&self.common)
     }
 
     /// Whether one more delivery of this reactor may be loaded into memory.

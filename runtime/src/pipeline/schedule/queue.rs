@@ -74,7 +74,7 @@ impl Queue {
     }
 
     /// Whether it would run dry before the next read from the store.
-    pub(super) fn is_hungry(&self, common: &Common) -> bool {
+    pub(super) fn needs_refill(&self, common: &Common) -> bool {
         let has_bytes = self.bytes < self.max_bytes / 2 || common.used < common.room / 2;
         self.items == 0 || (self.items < QUEUE_WINDOW / 2 && has_bytes)
     }

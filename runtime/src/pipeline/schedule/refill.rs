@@ -50,7 +50,7 @@ impl Scheduler {
     pub(super) fn refill(&mut self, reactor: usize, now: HostTime) {
         let queue = &mut self.reactors[reactor];
         queue.freed = false;
-        if queue.spilled && queue.is_hungry(&self.common) && !queue.loading_spilled && !self.draining {
+        if queue.spilled && queue.needs_refill(&self.common) && !queue.loading_spilled && !self.draining {
             queue.loading_spilled = true;
             self.actions.push(Action::Load(Load::Spilled { reactor, after: queue.spilled_after }));
         }

@@ -457,7 +457,7 @@ fn a_reactor_with_a_full_queue_does_not_starve_another() {
         }
     }
     assert_eq!(scheduler.place(0, None), Place::Spilled);
-    assert!(!scheduler.is_hungry(0) && scheduler.is_hungry(1));
+    assert!(!scheduler.needs_refill(0) && scheduler.needs_refill(1));
     scheduler.offer(ticket(1, 99), Arrival::Fresh);
     let started = scheduler.tick(HostTime(0));
     assert!(started.contains(&Action::Start { delivery: DeliveryId(99), after: None }), "{started:?}");

@@ -188,9 +188,9 @@ impl Signals {
         }
     }
 
-    pub(super) fn inlet(&self, name: &str) -> InletSignals {
+    pub(super) fn poller(&self, name: &str) -> PollerSignals {
         let (meters, of) = (&self.meters, OfChannel { channel: name.to_owned() });
-        InletSignals {
+        PollerSignals {
             received: meters.received.get_or_create_owned(&of),
             deleted: meters.deleted.get_or_create_owned(&of),
             renewed: meters.renewed.get_or_create_owned(&of),
@@ -322,7 +322,7 @@ impl ReactorSignals {
     }
 
     /// How the reactor stands now.
-    pub(super) fn stands(&self, now: Standing) {
+    pub(super) fn queue_status(&self, now: QueueStatus) {
         self.queued.set(i64::try_from(now.queued).unwrap_or(i64::MAX));
         self.broken.set(i64::from(now.broken));
         self.throttled.set(i64::from(now.throttled));
@@ -332,7 +332,7 @@ impl ReactorSignals {
 
 /// How a reactor stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(super) struct QueueStatus {
     /// Deliveries in memory.
     pub(super) queued: usize,
     /// Its breaker is open.
@@ -362,7 +362,7 @@ impl ChannelSignals {
 
 /// What happens at a remote channel.
 #[derive(Clone, Debug)]
-pub(super) struct InletSignals {
+pub(super) struct PollerSignals {
     pub(super) received: Counter,
     pub(super) deleted: Counter,
     /// Leases renewed, lost, and given back on purpose.
@@ -374,7 +374,7 @@ pub(super) struct InletSignals {
     pub(super) oldest: Gauge,
 }
 
-impl InletSignals {
+impl PollerSignals {
     /// Tells the counts, if there are any.
     pub(super) fn tell(&self, channel: &str) {
         let [received, deleted, renewed, lost, returned, failures] =

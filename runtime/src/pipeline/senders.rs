@@ -12,7 +12,7 @@ use super::outbox::{MOST_BYTES, MOST_MESSAGES};
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Outlets {
+pub(super) struct Senders {
     /// Each has a task that sends, which is woken.
     wakes: HashMap<ChannelId, Arc<Notify>>,
     tasks: JoinSet<()>,
@@ -22,7 +22,7 @@ pub(super) struct Outlets {
     bytes: i64,
 }
 
-impl Outlets {
+impl Senders {
     /// A channel is sent to by a task, which is woken by `wake`; so many messages and bytes are waiting for it.
     pub(super) fn open(
         &mut self,
@@ -74,17 +74,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_piles_up_is_counted_and_a_message_may_leave_before_it_is_known() {
-        let (mut outlets, channel) = (Outlets::default(), ChannelId(1));
-        outlets.open(channel, Arc::default(), (2, 10), async {});
-        outlets.left(3, 15);
-        assert!(!outlets.are_empty(), "one has left that was not known yet");
-        outlets.put(channel, 5);
-        assert!(outlets.are_empty() && !outlets.are_full());
-        outlets.put(channel, usize::try_from(MOST_BYTES).expect("it fits"));
-        assert!(outlets.are_full(), "by bytes");
-        outlets.left(1, MOST_BYTES.cast_unsigned());
-        (0..MOST_MESSAGES).for_each(|_| outlets.put(channel, 0));
-        assert!(outlets.are_full(), "by number");
-        outlets.close().await;
+        let (mut senders, channel) = (Senders::default(), ChannelId(1));
+        senders.open(channel, Arc::default(), (2, 10), async {});
+        senders.left(3, 15);
+        assert!(!senders.are_empty(), "one has left that was not known yet");
+        senders.put(channel, 5);
+        assert!(senders.are_empty() && !senders.are_full());
+        senders.put(channel, usize::try_from(MOST_BYTES).expect("it fits"));
+        assert!(senders.are_full(), "by bytes");
+        senders.left(1, MOST_BYTES.cast_unsigned());
+        (0..MOST_MESSAGES).for_each(|_| senders.put(channel, 0));
+        assert!(senders.are_full(), "by number");
+        senders.close().await;
     }
 }

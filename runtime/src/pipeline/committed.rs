@@ -7,22 +7,22 @@ use super::host::Host;
 
 impl Host {
     /// Takes the store's answers to commits, in the order in which they were sent.
-    pub(super) fn settle(&mut self, answers: Vec<(DeliveryId, Committed)>) {
-        let now = self.now();
+    pub(super) fn committed(&mut self, answers: Vec<(DeliveryId, Committed)>) {
+        let now = self.ports.now();
         for (id, answer) in answers {
             let Some((delivery, committing)) = self.deliveries.answered(id) else {
                 // It ended without having come into memory.
-                self.settle_messages(id);
+                self.acknowledge_messages(id);
                 continue;
             };
             let (index, lane) = (delivery.reactor(), delivery.lane());
-            let reactor = &mut self.reactors[index];
+            let reactor = &mut self.topology.reactors[index];
             let applied = answer == Committed::Applied;
-            reactor.state.settle(committing.written.iter(), committing.number, applied);
+            reactor.state.answered(committing.written.iter(), committing.number, applied);
             match answer {
                 Committed::Conflict => {
                     tracing::debug!(delivery = id.0, "another commit changed what the run had read; repeating the run");
-                    self.conflicts += 1;
+                    self.runs.repeated += 1;
                     reactor.signals.repeated();
                     reactor.pace.repeated();
                     self.deliveries.refused(id);
@@ -34,13 +34,13 @@ impl Host {
                 Committed::Applied => {
                     let (attempt, age) = (delivery.attempt(), now.since(delivery.since));
                     committing.report.announce(&delivery.event, attempt, &reactor.signals, age);
-                    self.feed(&committing.fed);
+                    self.wake_readers(&committing.fed);
                 }
             }
             self.deliveries.ended(id, committing.due);
             match committing.due.filter(|_| applied) {
-                Some(due) => self.lend_messages(id, lane, due),
-                None => self.settle_messages(id),
+                Some(due) => self.back_off_messages(id, lane, due),
+                None => self.acknowledge_messages(id),
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::event::{ChannelId, Message, Offset};
 
 use super::Input;
 use super::lease::LeaseId;
-use super::signal::InletSignals;
+use super::signal::PollerSignals;
 
 /// Most receive calls under way on one channel.
 const MAX_POLLS: usize = 16;
@@ -35,7 +35,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 const EMPTY_ENOUGH: u32 = 2;
 
 /// A remote channel, as something to receive from.
-pub(super) struct Inlet {
+pub(super) struct Poller {
     pub(super) name: String,
     pub(super) id: ChannelId,
     /// Its place among the intakes.
@@ -61,7 +61,7 @@ pub(super) struct Inlet {
     /// Records whose messages are settled.
     pub(super) drop: Vec<Offset>,
     pub(super) pace: Pace,
-    pub(super) signals: InletSignals,
+    pub(super) signals: PollerSignals,
     pub(super) depth: Option<Depth>,
     pub(super) look_at: Moment,
     pub(super) deletes: mpsc::UnboundedSender<Ack<()>>,
@@ -105,7 +105,7 @@ pub(super) struct Arrived {
     pub(super) message: Message,
 }
 
-/// What an inlet is made of.
+/// What an poller is made of.
 pub(super) struct Opening {
     pub(super) name: String,
     pub(super) id: ChannelId,
@@ -114,10 +114,10 @@ pub(super) struct Opening {
     pub(super) settle: Settle,
     pub(super) lease: Duration,
     pub(super) concurrency: usize,
-    pub(super) signals: InletSignals,
+    pub(super) signals: PollerSignals,
 }
 
-impl Inlet {
+impl Poller {
     /// Starts the tasks that delete messages and renew leases; nothing is received yet.
     pub(super) fn open(
         number: usize,
@@ -131,7 +131,7 @@ impl Inlet {
         let limits = source.limits();
         // Reports fail only when the host's task is gone, and then nobody is left to tell.
         let report = inputs.clone();
-        let deleted = move |((), _, answer)| drop(report.send(Input::Deleted { inlet: number, answer }));
+        let deleted = move |((), _, answer)| drop(report.send(Input::Deleted { poller: number, answer }));
         let acknowledging = What::Acknowledge(Arc::clone(&source));
         tasks.spawn(acknowledge(acknowledging, limits.batch, to_delete, deleted, Arc::clone(clock)));
         let leases = Arc::clone(&source).leasing().map(|leasing| {

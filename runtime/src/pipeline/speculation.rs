@@ -1,8 +1,8 @@
 //! Runs that go ahead of their lane. One key's events run one after the other, and each time the host is asked in between,
 //! which takes longer than a short run. So the thread that has run the head of a lane goes on with those behind it, on what
-//! the ones before will have written, and reports these *guesses* together with the head.
+//! the ones before will have written, and reports these *speculative* runs together with the head.
 //!
-//! A guess counts only if the host comes to start just that attempt, on just that commit, in the same turn; everything
+//! A speculative run counts only if the host comes to start just that attempt, on just that commit, in the same turn; everything
 //! that holds for a run is checked for it then. What does not fit is dropped: nothing of a run happens before its commit.
 
 use std::collections::HashMap;
@@ -18,8 +18,8 @@ use crate::store::{StoreError, StoreOwner};
 use super::ahead::Ahead;
 use super::invoke::{Call, Guest, Run, span};
 
-/// A run that may be guessed.
-pub(super) struct Guess {
+/// A run that may be made ahead of its turn.
+pub(super) struct Planned {
     pub(super) delivery: DeliveryId,
     pub(super) guest: Arc<dyn Guest>,
     pub(super) call: Call,
@@ -28,16 +28,16 @@ pub(super) struct Guess {
 }
 
 /// What follows a head, in the order of the lane.
-pub(super) struct Guesses {
+pub(super) struct Speculation {
     pub(super) reactor: String,
     pub(super) world: Arc<Ahead>,
     /// The number of the head's commit.
     pub(super) head: Version,
-    pub(super) list: Vec<Guess>,
+    pub(super) list: Vec<Planned>,
 }
 
-/// A guess that ended well.
-pub(super) struct Guessed {
+/// A speculative run that ended well.
+pub(super) struct SpeculativeRun {
     pub(super) attempt: u32,
     pub(super) guest: Arc<dyn Guest>,
     pub(super) run: Run,
@@ -47,10 +47,10 @@ pub(super) struct Guessed {
     pub(super) after: Version,
 }
 
-/// The guesses of this turn.
-pub(super) type Table = HashMap<DeliveryId, Guessed>;
+/// The speculative runs of this turn.
+pub(super) type Table = HashMap<DeliveryId, SpeculativeRun>;
 
-impl Guesses {
+impl Speculation {
     /// Runs them, in the slot of the head, until one does not end well at once.
     pub(super) fn run(
         self,
@@ -58,14 +58,14 @@ impl Guesses {
         store: &dyn StoreOwner,
         clock: &dyn Clock,
         slot: usize,
-    ) -> Result<Vec<(DeliveryId, Guessed)>, StoreError> {
+    ) -> Result<Vec<(DeliveryId, SpeculativeRun)>, StoreError> {
         let Self { reactor, world, head: mut after, list } = self;
-        let mut guessed = Vec::with_capacity(list.len());
+        let mut speculative = Vec::with_capacity(list.len());
         if head.outcome != Outcome::Done {
-            return Ok(guessed);
+            return Ok(speculative);
         }
         world.show(head, after);
-        for Guess { delivery, guest, call, number } in list {
+        for Planned { delivery, guest, call, number } in list {
             let attempt = call.attempt;
             let _span = span(&reactor, &call.event, attempt).entered();
             store.mark(&[(slot, Some((delivery, attempt)))])?;
@@ -73,9 +73,9 @@ impl Guesses {
             let Some(run) = guest.run(call).now_or_never().filter(|run| run.outcome == Outcome::Done) else { break };
             world.show(&run, number);
             let took = clock.now().since(start);
-            guessed.push((delivery, Guessed { attempt, guest, run, took, number, after }));
+            speculative.push((delivery, SpeculativeRun { attempt, guest, run, took, number, after }));
             after = number;
         }
-        Ok(guessed)
+        Ok(speculative)
     }
 }
