@@ -57,9 +57,9 @@ fn what_is_in_the_way_is_told_and_nothing_is_written() {
         (&["new", "../out"], "cannot be the name of a crate and a reactor"),
         (&["new", "taken"], "taken already exists"),
         (&["new", "there"], "already has a reactor `there`"),
-        (&["new", "fine", "--channel", "shopp"], "has no channel `shopp`; there are: other, shop"),
+        (&["new", "fine", "--channel", "shopp"], "has no channel `shopp`; its channels are: other, shop"),
         (&["new", "fine", "--on", "a..b"], "--on a..b"),
-        (&["new", "fine", "--sdk", "nowhere"], "nowhere is no folder of a crate"),
+        (&["new", "fine", "--sdk", "nowhere"], "nowhere is not the folder of a crate"),
     ] {
         sandbox.run(args).code(2).says(words);
         assert_eq!(fs::read_to_string(sandbox.path("reactors.toml")).expect("the configuration"), config);
