@@ -36,7 +36,7 @@ pub trait IsOutcome {}
 
 impl IsOutcome for Outcome {}
 
-/// Fails to compile, at the type, if it is no event.
+/// Fails to compile, at the type, if it is not an event.
 pub const fn check_event<T: IsEvent>() {}
 
 /// Fails to compile, at the type, if an event's data cannot be read as it.

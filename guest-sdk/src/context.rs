@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 ///
 /// Each group of methods is an import of the finished module, and only what is used is imported: a handler that never
 /// calls [`state`](Self::state) needs no grant for it. Effects (state and emitted events) happen when the run commits;
-/// until then nobody sees them, and if the run fails nobody ever does.
+/// until then they are visible to no one, and if the run fails they never will be.
 #[derive(Debug)]
 pub struct Context {
     host: Host,

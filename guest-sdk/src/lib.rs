@@ -36,7 +36,7 @@
 //! The host makes a fresh instance for every attempt and calls the handler once, with one event. If it returns `Ok`,
 //! its state writes, its emitted events and the mark that this event is done commit in one transaction; if it fails in
 //! any way, nothing of it happened. Delivery is at least once; the effects commit at most once. Nothing else carries
-//! over from one event to the next: statics start anew each time, and what is to be kept goes into the [`State`].
+//! over from one event to the next: statics start over each time, and whatever has to last goes into the [`State`].
 //!
 //! # How a run ends
 //!

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use reactor_runtime::config::model::{ChannelConfig, ChannelKind, Format, RawField, RawFormat, Unrouted};
+use reactor_runtime::config::model::{ChannelConfig, Format, RawField, RawFormat, Unrouted};
 use reactor_runtime::event::Message;
 use reactor_runtime::json;
 use reactor_runtime::pipeline::decode::{Settings, decode, encode_native};
@@ -72,7 +72,8 @@ fn measure<T>(mut run: impl FnMut() -> T) -> f64 {
 fn channel(format: Format) -> ChannelConfig {
     ChannelConfig {
         name: "shop".into(),
-        kind: ChannelKind::Local { retention: Duration::from_secs(1) },
+        outside: None,
+        retention: Duration::from_secs(1),
         format,
         unrouted: Unrouted::Keep,
         max_event: 256 * 1024,

@@ -11,13 +11,12 @@ mod host;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use reactor_runtime::bench::meter::{self, Meter};
 use reactor_runtime::bench::rig::{Rig, cores};
-use reactor_runtime::clock::{Clock, SystemClock};
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::config::{self, model::Config};
 use reactor_runtime::wasm::{Compiler, Engine, EngineOptions, GuestSpec, LoadedModule};
 
@@ -71,19 +70,15 @@ fn many(dir: &Path, count: usize) -> Config {
         std::fs::write(dir.join(format!("m{n}.wasm")), bytes).expect("a module");
         text += &reactor(&format!("r{n}"), &format!("type-{n}"), "").replace("tally.wasm", &format!("m{n}.wasm"));
     }
-    config::parse(&text, &dir.join("reactors.toml"), &|_| None).expect("a valid configuration").config
+    config::parse(&text, &dir.join("reactors.toml"), &|_| None, KINDS).expect("a valid configuration").config
 }
 
 /// As the program loads them.
 fn load(dir: &Path, config: &Config) -> BTreeMap<String, LoadedModule> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let (instances, cache_dir) = (config.runtime.concurrency, dir.join("cache"));
     let engine = Engine::new(EngineOptions { cache_dir, instances, max_memory: 64 << 20, compiler: Compiler::here() })
         .expect("an engine");
-    let specs = config
-        .reactors
-        .values()
-        .map(|reactor| (reactor.module.path(), GuestSpec::of(config, reactor, Arc::clone(&clock))));
+    let specs = config.reactors.values().map(|reactor| (reactor.module.path(), GuestSpec::of(config, reactor)));
     let loaded = engine.load_all(specs.collect());
     config.reactors.keys().cloned().zip(loaded.into_iter().map(|module| module.expect("a module"))).collect()
 }

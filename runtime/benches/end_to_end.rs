@@ -3,13 +3,14 @@
 //! instance for each event of about 500 bytes. Prints figures; asserts nothing.
 //!
 //! `reactor bench` does the same for any reactor; here the guest's work is known as native code, too. Options:
-//! `--seconds N`, `--json`; `--smoke` to see that it runs.
+//! `--seconds N`, `--json`; `--no-history` to keep no ended attempts; `--smoke` to see that it runs.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
 #[allow(dead_code, reason = "each program uses its part of it")]
 mod host;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use reactor_runtime::bench::{Plan, Samples, Subject, measure};
 use reactor_runtime::event::{Event, Message};
@@ -18,7 +19,10 @@ use serde::Deserialize;
 
 fn main() {
     let seconds = if host::is_smoke() { 0.2 } else { host::number("--seconds", 8) as f64 };
-    let (config, mut modules) = host::load(host::TALLY);
+    let (mut config, mut modules) = host::load(host::TALLY);
+    if std::env::args().any(|arg| arg == "--no-history") {
+        config.runtime.history = Duration::ZERO;
+    }
     let settings = Settings::new(&config.channels["in"]);
     let decoded = decode(&host::event(0, 0), &settings).expect("an event");
     let events: Vec<Event> = decoded.events.into_iter().map(|decoded| decoded.event).collect();

@@ -17,13 +17,12 @@ use std::time::{Duration, Instant};
 
 use reactor_runtime::bench::meter;
 use reactor_runtime::bench::rig::Rig;
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::config;
-use reactor_runtime::event::{
-    AttemptRecord, ChannelId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version,
-};
+use reactor_runtime::event::{AttemptRecord, ChannelId, HostTime, Identity, Message, Offset, Origin, ReactorId};
 use reactor_runtime::pipeline::signal::Signals;
-use reactor_runtime::store::sqlite::SqliteStore;
-use reactor_runtime::store::{Admission, Admitted, Commit, Ending, NewDelivery, Place, Store};
+use reactor_runtime::store::sqlite::SqliteOwner;
+use reactor_runtime::store::{Admitted, Batch, Commit, Ending, NewDelivery, Place, StoreClient, StoreOwner};
 
 use host::{ACCOUNTS, event, reactor};
 
@@ -39,7 +38,7 @@ fn main() {
     if wanted("subscriptions") {
         compare("subscriptions", events, 10_000 / scale, &subscriptions);
     }
-    let filled = |fill: fn(&SqliteStore, usize)| {
+    let filled = |fill: fn(&SqliteOwner, usize)| {
         move |count: usize| {
             let rig = host::rig(&format!("{CHANNEL}{}", reactor("r", "added", "")));
             fill(rig.store(), count);
@@ -122,7 +121,8 @@ fn subscriptions(count: usize) -> Rig {
     let (_, mut modules) = host::load(&text);
     let guest = modules.remove("r").expect("its module").guest;
     text.extend((1..count).map(|n| reactor(&format!("r{n}"), &format!("type-{n}.*"), "")));
-    let config = config::parse(&text, &std::env::temp_dir().join("reactors.toml"), &|_| None).expect("valid").config;
+    let config =
+        config::parse(&text, &std::env::temp_dir().join("reactors.toml"), &|_| None, KINDS).expect("valid").config;
     let guests: BTreeMap<_, _> = config.reactors.keys().map(|name| (name.clone(), Arc::clone(&guest))).collect();
     Rig::new(config, &std::env::temp_dir(), guests).expect("a store")
 }
@@ -134,12 +134,12 @@ fn batches(count: usize) -> impl Iterator<Item = std::ops::Range<u64>> {
     (0..count).step_by(BATCH).map(move |first| first as u64..count.min(first + BATCH) as u64)
 }
 
-fn names(store: &SqliteStore) -> (ChannelId, ReactorId) {
+fn names(store: &SqliteOwner) -> (ChannelId, ReactorId) {
     (store.channel_id("in").expect("a channel"), store.reactor_id("r").expect("a reactor"))
 }
 
 fn admit(
-    store: &SqliteStore,
+    store: &SqliteOwner,
     deliveries: std::ops::Range<u64>,
 ) -> Vec<(reactor_runtime::event::DeliveryId, ReactorId)> {
     let (channel, reactor) = names(store);
@@ -154,50 +154,39 @@ fn admit(
     };
     let now = store.host_time().expect("a time");
     let deliveries = deliveries.map(delivery).collect();
-    let cursor = Offset(1);
-    let admission = Admission {
-        channel,
-        cursor,
-        now,
-        deliveries,
-        dead: Vec::new(),
-        forward: Vec::new(),
-        drop: Vec::new(),
-        unrouted: 0,
-    };
-    let answers = host::wait(store.admit(admission)).expect("admitted");
+    let batch = Batch { cursor: Some(Offset(1)), deliveries, ..Batch::new(channel, now) };
+    let entered = host::wait(store.enter(batch)).expect("entered");
     let id = |answer| match answer {
         Admitted::New(id) => (id, reactor),
         other => panic!("a new one: {other:?}"),
     };
-    answers.into_iter().map(id).collect()
+    entered.answers.into_iter().map(id).collect()
 }
 
-fn end(store: &SqliteStore, deliveries: std::ops::Range<u64>, ending: &Ending) {
+fn end(store: &SqliteOwner, deliveries: std::ops::Range<u64>, ending: &Ending) {
     let now = store.host_time().expect("a time");
-    let first = store.next_commit().expect("a number");
-    let commit = |(n, (delivery, reactor))| Commit {
-        number: Version(first + n),
+    let commit = |(delivery, reactor)| Commit {
+        number: store.next_commit(),
         delivery,
         reactor,
         attempt: 1,
         after: None,
         reads: Vec::new(),
-        writes: Vec::new(),
-        emits: Vec::new(),
+        effects: Vec::new(),
         ending: ending.clone(),
+        note: None,
         now,
     };
-    let commits = (0..).zip(admit(store, deliveries)).map(commit).collect();
+    let commits = admit(store, deliveries).into_iter().map(commit).collect();
     host::wait(store.commit(commits)).expect("committed");
 }
 
-fn ledger(store: &SqliteStore, count: usize) {
+fn ledger(store: &SqliteOwner, count: usize) {
     batches(count).for_each(|batch| end(store, batch, &Ending::Done));
 }
 
 /// Events that have been read, and that nobody wanted.
-fn log(store: &SqliteStore, count: usize) {
+fn log(store: &SqliteOwner, count: usize) {
     let (channel, _) = names(store);
     for batch in batches(count) {
         let messages: Vec<Message> = batch.map(|n| event(n as usize, 0)).collect();
@@ -205,22 +194,13 @@ fn log(store: &SqliteStore, count: usize) {
         let first = host::wait(store.append(channel, messages)).expect("appended");
         let cursor = Offset(first.0 + count);
         let now = store.host_time().expect("a time");
-        let read = Admission {
-            channel,
-            cursor,
-            now,
-            deliveries: Vec::new(),
-            dead: Vec::new(),
-            forward: Vec::new(),
-            drop: Vec::new(),
-            unrouted: count,
-        };
-        host::wait(store.admit(read)).expect("read");
+        let read = Batch { cursor: Some(cursor), unrouted: count, ..Batch::new(channel, now) };
+        host::wait(store.enter(read)).expect("read");
     }
 }
 
 /// Deliveries that have failed once and wait for a day.
-fn retries(store: &SqliteStore, count: usize) {
+fn retries(store: &SqliteOwner, count: usize) {
     let record = AttemptRecord {
         number: 1,
         code: "retry".to_owned(),

@@ -19,7 +19,7 @@ use reactor_runtime::bench::meter::Meter;
 use reactor_runtime::bench::rig;
 use reactor_runtime::otlp::Exporter;
 use reactor_runtime::pipeline::signal::{Signals, count_events};
-use reactor_runtime::store::Store;
+use reactor_runtime::store::StoreClient;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Watch {
@@ -70,7 +70,7 @@ fn run(events: usize, watch: Watch, collector: &Collector) -> (f64, f64) {
     let over = Arc::new(AtomicBool::new(false));
     let reader = (watch == Watch::Metrics).then(|| {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let bound = Admin::bind(address, Arc::clone(&signals), Arc::clone(&store) as Arc<dyn Store>);
+        let bound = Admin::bind(address, Arc::clone(&signals), Arc::clone(&store) as Arc<dyn StoreClient>);
         let admin = threads.block_on(bound).expect("a free port");
         let (address, over) = (admin.address(), Arc::clone(&over));
         threads.spawn(admin.serve());

@@ -31,7 +31,7 @@ use reactor_runtime::bench::rig;
 use reactor_runtime::channel::aws::Aws;
 use reactor_runtime::channel::sqs::SqsQueue;
 use reactor_runtime::channel::{Remote, Sink, Source};
-use reactor_runtime::store::Store;
+use reactor_runtime::store::StoreClient;
 use tokio::sync::Notify;
 
 /// Most messages in one call.

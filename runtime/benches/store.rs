@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reactor_runtime::event::{ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version};
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::store::{Admission, Admitted, Commit, Committed, Ending, NewDelivery, Place, Store};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
+use reactor_runtime::store::{
+    Admitted, Batch, Commit, Committed, Effect, Ending, NewDelivery, Place, StoreClient, StoreOwner,
+};
 
 const BATCH: usize = 256;
 const BODY: usize = 500;
@@ -34,7 +36,7 @@ fn measure(what: &str, events: usize, work: impl FnOnce()) {
 
 struct Bench {
     events: usize,
-    store: SqliteStore,
+    store: SqliteOwner,
     channel: ChannelId,
     reactor: ReactorId,
     wait: tokio::runtime::Runtime,
@@ -64,18 +66,10 @@ impl Bench {
                 redrive: false,
             }
         });
-        let admission = Admission {
-            channel: self.channel,
-            deliveries: deliveries.collect(),
-            cursor: Offset(1),
-            now: HostTime(1),
-            dead: Vec::new(),
-            forward: Vec::new(),
-            drop: Vec::new(),
-            unrouted: 0,
-        };
-        let answers = self.wait.block_on(self.store.admit(admission)).unwrap();
-        let new = answers.into_iter().map(|answer| match answer {
+        let (cursor, deliveries) = (Some(Offset(1)), deliveries.collect());
+        let batch = Batch { cursor, deliveries, ..Batch::new(self.channel, HostTime(1)) };
+        let entered = self.wait.block_on(self.store.enter(batch)).unwrap();
+        let new = entered.answers.into_iter().map(|answer| match answer {
             Admitted::New(id) => id,
             other => panic!("a new key: {other:?}"),
         });
@@ -93,9 +87,9 @@ impl Bench {
                 attempt: 1,
                 after: None,
                 reads: Vec::new(),
-                writes: if state { vec![(key, Some(vec![b'v'; 100].into()))] } else { Vec::new() },
-                emits: Vec::new(),
+                effects: if state { vec![Effect::Set { key, value: vec![b'v'; 100].into() }] } else { Vec::new() },
                 ending: Ending::Done,
+                note: None,
                 now: HostTime(1),
             }
         });
@@ -132,7 +126,7 @@ fn main() {
     let events = 200 / scale * BATCH;
     let dir = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
     let path = dir.path().join("data");
-    let store = SqliteStore::open(&path, &OpenOptions::owner(64)).unwrap();
+    let store = SqliteOwner::own(&path, &OpenOptions::owner(64)).unwrap();
     let (channel, reactor) = (store.channel_id("bench").unwrap(), store.reactor_id("bench").unwrap());
     let wait = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut bench = Bench { events, store, channel, reactor, wait, key: 0, commit: 0 };
@@ -152,6 +146,6 @@ fn main() {
     println!("write-ahead log: {} MiB", log >> 20);
     drop(bench);
     let start = Instant::now();
-    drop(SqliteStore::open(&path, &OpenOptions::owner(64)).unwrap());
+    drop(SqliteOwner::own(&path, &OpenOptions::owner(64)).unwrap());
     println!("open and close with a million in the ledger: {:?}", start.elapsed());
 }

@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::pipeline::signal::Signals;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreClient, StoreError};
 
 /// Most connections at once; for one more, the oldest is closed.
 const CONNECTIONS: usize = 64;
@@ -50,7 +50,7 @@ pub struct Admin {
 #[derive(Clone)]
 struct Answers {
     signals: Arc<Signals>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreClient>,
     asking: Arc<Semaphore>,
 }
 
@@ -65,7 +65,7 @@ impl Admin {
     ///
     /// # Errors
     /// The address is in use, or cannot be had.
-    pub async fn bind(address: SocketAddr, signals: Arc<Signals>, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+    pub async fn bind(address: SocketAddr, signals: Arc<Signals>, store: Arc<dyn StoreClient>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("cannot listen on {address}; set another runtime.admin"))?;
         let address = listener.local_addr()?;
@@ -122,7 +122,7 @@ impl Answers {
             return text(StatusCode::FORBIDDEN, why);
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET: nothing can be changed here\n");
+            return text(StatusCode::METHOD_NOT_ALLOWED, "use GET: nothing can be changed here\n");
         }
         match request.uri().path() {
             "/healthz" => text(StatusCode::OK, "ok\n"),
@@ -131,7 +131,7 @@ impl Answers {
                 Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             },
             "/metrics" => self.metrics().await,
-            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n"),
+            _ => text(StatusCode::NOT_FOUND, "not found; there are /metrics, /healthz and /readyz\n"),
         }
     }
 
@@ -172,7 +172,7 @@ fn is_local(request: &Request<Incoming>) -> Result<(), &'static str> {
         origin.to_str().ok().and_then(|origin| origin.split_once("://")).is_some_and(|(_, host)| is_loopback(host))
     };
     if !request.headers().get_all(ORIGIN).iter().all(own) {
-        return Err("not for pages of another origin\n");
+        return Err("pages of another origin are not allowed\n");
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ impl Exporter {
         let base = url.trim_end_matches('/');
         match base.parse::<http::Uri>() {
             Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {}
-            _ => bail!("--otlp {url}: write the collector's URL, such as http://127.0.0.1:4318"),
+            _ => bail!("--otlp {url}: give the collector's URL, such as http://127.0.0.1:4318"),
         }
         let exporter = SpanExporter::builder()
             .with_http()
@@ -77,7 +77,7 @@ impl Exporter {
     /// Sends what has not been sent.
     pub fn flush(self) {
         if let Err(error) = self.provider.shutdown() {
-            tracing::warn!("not all traces were sent: {error}");
+            tracing::warn!("some traces were not sent: {error}");
         }
     }
 }

@@ -1,11 +1,8 @@
 //! Compiling in a child process: what it may take, and that nothing is left of it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reactor_runtime::clock::SystemClock;
 use reactor_runtime::wasm::{
     CompileLimits, Compiler, Engine, EngineOptions, GuestSpec, Limits, LoadError, LoadedModule, testing,
 };
@@ -41,12 +38,9 @@ impl Bench {
             memory: 64 << 20,
             allow_state: true,
             allow_http: Vec::new(),
-            rehearsal: false,
             emit: Vec::new(),
-            config: BTreeMap::new(),
             hop_limit: 16,
             limits: Limits::default(),
-            clock: Arc::new(SystemClock::default()),
         };
         self.engine.load(&path, spec)
     }

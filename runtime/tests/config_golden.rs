@@ -6,6 +6,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::config::{self, Loaded, Problems};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -25,7 +26,7 @@ fn env(name: &str) -> Option<String> {
 }
 
 fn parse(text: &str) -> Result<Loaded, Problems> {
-    config::parse(text, Path::new("reactors.toml"), &env)
+    config::parse(text, Path::new("reactors.toml"), &env, KINDS)
 }
 
 /// What the user sees: errors, or else warnings.
@@ -139,7 +140,7 @@ fn no_string_of_the_file_shows_what_its_variable_stands_for() {
                     "REGION" => Some("eu-1".to_owned()),
                     _ => None,
                 };
-                let told = match config::parse(file, Path::new("/srv/reactors.toml"), &env) {
+                let told = match config::parse(file, Path::new("/srv/reactors.toml"), &env, KINDS) {
                     Ok(loaded) => {
                         valid += 1;
                         format!("{loaded:?}{}{}", loaded.warnings.render(false), loaded.warnings.to_json())
@@ -223,7 +224,7 @@ fn colours_are_only_added() {
 #[test]
 fn a_file_that_is_none() {
     let dir = tempfile::TempDir::new().expect("a folder");
-    let told = |path: &Path| config::load(path, &env).expect_err("it cannot be read").render(false);
+    let told = |path: &Path| config::load(path, &env, KINDS).expect_err("it cannot be read").render(false);
     assert!(told(&dir.path().join("none.toml")).contains("cannot read"));
     assert!(told(dir.path()).contains("is a folder"));
     let file = dir.path().join("reactors.toml");
@@ -260,7 +261,7 @@ fn the_reference_names_every_key_and_no_other() {
             }
         }
     }
-    let known: BTreeSet<_> = config::known_keys().collect();
+    let known: BTreeSet<_> = config::known_keys(KINDS).collect();
     assert_eq!(documented, known);
 }
 
@@ -300,7 +301,7 @@ fn the_examples_of_the_reference_are_valid() {
 #[test]
 fn the_repositorys_own_configuration_is_valid() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reactors.toml");
-    let loaded = config::load(&path, &env).map_err(|problems| problems.render(false)).expect("valid");
+    let loaded = config::load(&path, &env, KINDS).map_err(|problems| problems.render(false)).expect("valid");
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
     assert_eq!(loaded.config.reactors.len(), 4);
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::config::schema::schema;
 use reactor_runtime::config::{self, Problems};
 use serde_json::Value as Json;
@@ -27,12 +28,12 @@ fn here(path: &str) -> PathBuf {
 }
 
 fn validator() -> Validator {
-    jsonschema::validator_for(&schema()).expect("a valid schema")
+    jsonschema::validator_for(&schema(KINDS)).expect("a valid schema")
 }
 
 fn read(text: &str) -> Result<config::Loaded, Problems> {
     let env = |name: &str| (name != "UNSET").then(|| "eu-1".to_owned());
-    config::parse(text, Path::new("reactors.toml"), &env)
+    config::parse(text, Path::new("reactors.toml"), &env, KINDS)
 }
 
 fn json(value: &Value) -> Json {
@@ -94,7 +95,7 @@ fn both(validator: &Validator, file: &Value, expected: bool, what: &str) {
 
 #[test]
 fn the_committed_schema_is_the_programs() {
-    let text = serde_json::to_string_pretty(&schema()).expect("JSON") + "\n";
+    let text = serde_json::to_string_pretty(&schema(KINDS)).expect("JSON") + "\n";
     let path = here("../docs/reactors.schema.json");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, &text).expect("the schema");
@@ -116,8 +117,8 @@ fn the_keys_are_the_readers() {
         }
     }
     let mut found = BTreeSet::new();
-    collect(&schema(), &mut found);
-    let known: BTreeSet<_> = config::known_keys().map(|(table, key)| (table.to_owned(), key.to_owned())).collect();
+    collect(&schema(KINDS), &mut found);
+    let known: BTreeSet<_> = config::known_keys(KINDS).map(|(table, key)| (table.to_owned(), key.to_owned())).collect();
     assert_eq!(found, known);
 }
 
@@ -228,7 +229,7 @@ fn part<'s>(schema: &'s Json, path: &KeyPath) -> &'s Json {
 
 #[test]
 fn numbers_have_the_same_limits_in_both() {
-    let (validator, schema, root) = (validator(), schema(), full());
+    let (validator, schema, root) = (validator(), schema(KINDS), full());
     let mut checked = 0;
     for path in keys(&root) {
         let old = path.iter().fold(&root, |value, key| &value[key]);

@@ -1,11 +1,15 @@
 //! What a valid `reactors.toml` becomes: every key, every default, and the limits that `docs/reactors-toml.md` states.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reactor_runtime::backoff::{Backoff, Jitter};
+use reactor_runtime::channel::sns::SnsSettings;
+use reactor_runtime::channel::sqs::{self, SqsSettings};
+use reactor_runtime::channel::{KINDS, Limits};
 use reactor_runtime::config::model::{
-    BreakerPolicy, ChannelKind, Config, Format, OnExhausted, RawField, RetryPolicy, Settle, Unrouted,
+    BreakerPolicy, Config, Format, OnExhausted, Outside, RawField, RetryPolicy, Settle, Unrouted,
 };
 use reactor_runtime::config::units::{parse_duration, parse_size};
 use reactor_runtime::config::{self, Loaded, Problem, Problems, Written};
@@ -16,7 +20,7 @@ const FULL: &str = include_str!("config_full.toml");
 
 fn parse(text: &str) -> Result<Loaded, Problems> {
     let env = |name: &str| (name == "REGION").then(|| "eu-1".to_owned());
-    config::parse(text, Path::new("/srv/shop/reactors.toml"), &env)
+    config::parse(text, Path::new("/srv/shop/reactors.toml"), &env, KINDS)
 }
 
 fn valid(text: &str) -> Config {
@@ -37,28 +41,33 @@ fn runtime_and_channels() {
     assert_eq!((runtime.concurrency, runtime.drain, runtime.hop_limit), (64, seconds(10), 8));
     assert_eq!(runtime.queue_memory, 128 << 20);
     assert_eq!(runtime.admin, "127.0.0.1:9464".parse().ok());
+    assert_eq!(runtime.history, seconds(3 * 86_400));
 
     let shop = &channels["shop"];
-    assert_eq!(shop.kind, ChannelKind::Local { retention: seconds(30 * 86_400) });
+    assert_eq!((&shop.outside, shop.retention), (&None, seconds(30 * 86_400)));
     assert_eq!((&shop.format, shop.unrouted, shop.max_event), (&Format::Native, Unrouted::DeadLetter, 512 << 10));
     assert_eq!(shop.identity.as_ref().map(|pointer| pointer.text.as_str()), Some("/data/eventKey"));
-    let sqs = ChannelKind::Sqs {
-        queue: "orders.fifo".into(),
+    let sqs = Outside {
+        kind: "sqs",
+        limits: sqs::LIMITS,
         settle: Settle::Stored,
-        create: true,
         lease: Some(seconds(90)),
-        retention: seconds(86_400),
+        settings: Arc::new(SqsSettings { queue: "orders.fifo".into(), create: true }),
     };
-    assert_eq!(channels["orders"].kind, sqs);
-    let sns = ChannelKind::Sns {
+    assert_eq!((&channels["orders"].outside, channels["orders"].retention), (&Some(sqs), seconds(86_400)));
+    let news = SnsSettings {
         topic: "arn:aws:sns:eu-central-1:000000000000:news".into(),
         queue: Some("http://localhost:4566/000000000000/news".into()),
-        settle: Settle::Completed,
         create: false,
-        lease: None,
-        retention: seconds(14 * 86_400),
     };
-    assert_eq!(channels["news"].kind, sns);
+    let sns = Outside {
+        kind: "sns",
+        limits: Limits { bytes: 256 << 10, ..sqs::LIMITS },
+        settle: Settle::Completed,
+        lease: None,
+        settings: Arc::new(news),
+    };
+    assert_eq!((&channels["news"].outside, channels["news"].retention), (&Some(sns), seconds(14 * 86_400)));
     let Format::Raw(raw) = &channels["meters"].format else { panic!("{:?}", channels["meters"].format) };
     assert_eq!(raw.event_type, RawField::Constant("meter.read".into()));
     assert_eq!(raw.source, Some(RawField::Attribute("site".into())));

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reactor_runtime::event::Outcome;
-use reactor_runtime::pipeline::invoke::Guest;
+use reactor_runtime::pipeline::invoke::{Guest, Run};
 use reactor_runtime::store::DeadFilter;
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
 use tokio::sync::Notify;
 
-use support::guest::{Behaviour, always, answering, counting, ended, guest, retry, stuck, update};
+use support::guest::{Behaviour, always, answering, counting, guest, retry, stuck, update};
 use support::rig::Rig;
 
 const CHANNEL: &str = "[channels.in]\nkind = \"local\"\n";
@@ -45,7 +45,7 @@ async fn an_attempt_ends_with_the_module_it_began_with_while_the_next_ones_run_t
         Box::pin(async move {
             begun.notify_one();
             released.notified().await;
-            ended(Outcome::Reject { reason: "as the old one does".into() })
+            Run::ended(Outcome::Reject { reason: "as the old one does".into() })
         })
     });
     let rig = Rig::new();
@@ -93,7 +93,7 @@ async fn deploys_under_load_lose_and_double_nothing_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deploys_under_load_lose_and_double_nothing_on_disk() {
     let dir = tempfile::TempDir::new().expect("a folder");
-    let store = SqliteStore::open(dir.path(), &OpenOptions::owner(64)).expect("a store");
+    let store = SqliteOwner::own(dir.path(), &OpenOptions::owner(64)).expect("a store");
     deploys_under_load(Rig::on_disk(Arc::new(store))).await;
 }
 
@@ -209,7 +209,7 @@ async fn no_more_run_at_once_than_may() {
             seen.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             tokio::task::yield_now().await;
             running.fetch_sub(1, Ordering::SeqCst);
-            ended(Outcome::Done)
+            Run::ended(Outcome::Done)
         })
     });
     let rig = Rig::new();

@@ -11,10 +11,10 @@ use reactor_runtime::event::{Message, Outcome};
 use reactor_runtime::pipeline::host::Control;
 use reactor_runtime::pipeline::invoke::{Call, Run};
 use reactor_runtime::store::memory::MemoryStore;
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
-use reactor_runtime::store::{DeadFilter, ReactorStats, StoreError};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
+use reactor_runtime::store::{AttemptEnd, AttemptsOf, DeadFilter, ReactorStats, StoreError};
 
-use support::guest::{Behaviour, answering, ended, guest, retry, update};
+use support::guest::{Behaviour, answering, guest, retry, update};
 use support::rig::{Guests, Rig};
 
 const CONFIG: &str = r#"
@@ -83,7 +83,7 @@ async fn a_lane_keeps_its_order_through_failures() {
             let (lane, n) = (&data["lane"], data["n"].as_u64().expect("a number"));
             // Every fifth fails at its first attempt, every fifteenth at its second, too.
             if (n % 5 == 0 && call.attempt == 1) || (n % 15 == 0 && call.attempt == 2) {
-                return ended(retry(None));
+                return Run::ended(retry(None));
             }
             let key = format!("lane{lane}");
             append(call, &key, format!("{n} ")).await
@@ -142,6 +142,13 @@ async fn an_event_that_ends_the_process_is_found_however_it_was_run() {
     end.come();
     let dead = rig.store.dead_letters(&DeadFilter::default()).expect("dead letters").remove(0).letter;
     assert_eq!((dead.reason.as_str(), dead.history.len()), ("host", 2));
+    // What a crash cut short is an attempt like any other, of the host that accounted for it.
+    let attempts = rig.store.attempts(&AttemptsOf::Event(format!("e{POISON}"))).expect("attempts");
+    let ends: Vec<_> = attempts.iter().map(|one| (one.number, &*one.code, one.end, &*one.module)).collect();
+    assert_eq!(ends, [(1, "host", AttemptEnd::Retry, "native"), (2, "host", AttemptEnd::Dead, "native")]);
+    assert!(attempts[0].worker < attempts[1].worker, "{attempts:?}");
+    let well = rig.store.attempts(&AttemptsOf::Event("e0".into())).expect("attempts");
+    assert!(matches!(&well[..], [one] if one.code == "done" && one.end == AttemptEnd::Done), "{well:?}");
     let others: String = (0..40).filter(|n| *n != POISON).map(|n| format!("{n} ")).collect();
     assert_eq!(rig.state("r", "done"), others);
 }
@@ -168,7 +175,7 @@ async fn a_task_that_panics_is_an_attempt_and_not_the_end() {
     let panicking = native(|call| {
         Box::pin(async move {
             assert_ne!(&call.event.data[..], b"4", "a bug of the host");
-            ended(Outcome::Done)
+            Run::ended(Outcome::Done)
         })
     });
     let text = config("[reactors.r.retry]\ninitial = \"1ms\"\nmax-attempts = 3\n");
@@ -189,7 +196,7 @@ async fn a_drain_gives_up_what_outlasts_it_and_counts_no_attempt() {
         let sleep = clock.sleep(Duration::from_secs(600));
         Box::pin(async {
             sleep.await;
-            ended(Outcome::Done)
+            Run::ended(Outcome::Done)
         })
     });
     let text = format!("[runtime]\ndrain = \"50ms\"\n{CONFIG}");
@@ -211,7 +218,7 @@ async fn a_drain_gives_up_what_outlasts_it_and_counts_no_attempt() {
 async fn what_was_accepted_before_the_disk_was_full_is_done_when_there_is_room() {
     let dir = tempfile::TempDir::new().expect("a folder");
     let options = OpenOptions { reserve: 2 << 20, size_limit: Some(6 << 20), ..OpenOptions::owner(64) };
-    let store = Arc::new(SqliteStore::open(dir.path(), &options).expect("a store"));
+    let store = Arc::new(SqliteOwner::own(dir.path(), &options).expect("a store"));
     let rig = Rig::on_disk(store);
     let channel = rig.store.channel_id("in").expect("a channel");
     let mut accepted = 0;
@@ -232,7 +239,7 @@ async fn what_was_accepted_before_the_disk_was_full_is_done_when_there_is_room()
     assert!(matches!(refused, StoreError::Full), "{refused}");
     assert!(accepted > 100, "only {accepted} accepted");
     drop(rig);
-    let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(64)).expect("the store opens again"));
+    let store = Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(64)).expect("the store opens again"));
     let rig = Rig::on_disk(store);
     let append = native(|call| Box::pin(append(call, "all", "x".into())));
     let counts = until_idle(&rig, CONFIG, append).await;

@@ -38,9 +38,31 @@ fn no_module_leads_back_to_itself() {
 fn the_pipeline_is_not_known_to_what_it_stands_on() {
     let names = siblings(&names(&sources()), "");
     assert!(names["pipeline"].contains("config") && names["wasm"].contains("pipeline"), "{names:?}");
-    for below in ["event", "identity", "json", "subscription", "config", "channel", "store", "clock", "attribute"] {
+    for below in [
+        "effect",
+        "event",
+        "identity",
+        "json",
+        "subscription",
+        "config",
+        "channel",
+        "store",
+        "clock",
+        "attribute",
+        "world",
+        "history",
+    ] {
         let known = names.get(below).cloned().unwrap_or_default();
         assert!(!known.contains("pipeline"), "`{below}` names the pipeline");
+    }
+}
+
+#[test]
+fn the_sandbox_knows_the_world_of_a_run_and_nothing_behind_it() {
+    let names = siblings(&names(&sources()), "");
+    assert!(names["wasm"].contains("world"), "{names:?}");
+    for behind in ["clock", "http_client", "store", "channel"] {
+        assert!(!names["wasm"].contains(behind), "`wasm` names `{behind}`, which a run asks only through its world");
     }
 }
 

@@ -7,10 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use reactor_runtime::clock::SystemClock;
 use reactor_runtime::wasm::{Compiler, Engine, EngineOptions, GuestSpec, Limits, LoadError, MAX_MODULE, testing};
 
 const MEMORY: usize = 64 << 20;
@@ -129,12 +127,9 @@ impl Bench {
             memory,
             allow_state: false,
             allow_http: Vec::new(),
-            rehearsal: false,
             emit: Vec::new(),
-            config: BTreeMap::new(),
             hop_limit: 16,
             limits: Limits::default(),
-            clock: Arc::new(SystemClock::default()),
         };
         let told = match self.engine.load(&path, spec) {
             Ok(_) => panic!("{file}: nothing is wrong with it"),

@@ -16,8 +16,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reactor_runtime::event::{DeliveryId, Offset};
 use reactor_runtime::store::conformance::{DAY, Fixture, at, message, wait};
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore, accept_loss, verify};
-use reactor_runtime::store::{Commit, Committed, DeadFilter, Place, Request, Store, StoreError, Upkeep};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner, SqliteStore, accept_loss, verify};
+use reactor_runtime::store::{
+    Commit, Committed, DeadFilter, Effect, Place, Request, StoreClient, StoreError, StoreOwner, Upkeep,
+};
 use tempfile::{TempDir, tempdir};
 
 /// What a program does that a store serves.
@@ -35,12 +37,12 @@ fn options() -> OpenOptions {
     OpenOptions { reserve: 64 << 10, ..OpenOptions::owner(4) }
 }
 
-fn fixture(store: &SqliteStore) -> Fixture<'_> {
+fn fixture<S: StoreClient>(store: &S) -> Fixture<'_, S> {
     let (channel, reactor) = (store.channel_id("shop").unwrap(), store.reactor_id("inventory").unwrap());
     Fixture { store, channel, reactor }
 }
 
-fn read(store: &SqliteStore) -> Result<Content, StoreError> {
+fn read(store: &impl StoreClient) -> Result<Content, StoreError> {
     let Some((channel, _)) = store.channel_names()?.into_iter().next() else { return Ok(Content::default()) };
     let Some((reactor, _)) = store.reactor_names()?.into_iter().next() else { return Ok(Content::default()) };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -58,7 +60,7 @@ fn read(store: &SqliteStore) -> Result<Content, StoreError> {
 }
 
 /// Some work: events of all sizes, state, dead letters, deliveries that have not ended.
-fn work(store: &SqliteStore, from: u64, count: u64, random: &mut StdRng) {
+fn work(store: &SqliteOwner, from: u64, count: u64, random: &mut StdRng) {
     let f = fixture(store);
     for number in from..from + count {
         let size = [10, 300, 3_000, 12_000][random.random_range(0..4)];
@@ -72,8 +74,9 @@ fn work(store: &SqliteStore, from: u64, count: u64, random: &mut StdRng) {
         store.mark(&[(0, Some((id, 1)))]).unwrap();
         let commit = if number % 7 == 3 { f.died(number + 1, id, f.letter(number)) } else { f.done(number + 1, id) };
         let value = body.as_bytes()[..size.min(2_000)].to_vec();
-        let writes = vec![(format!("key-{}", random.random_range(0..KEYS)), Some(value.into()))];
-        assert_eq!(f.commit(Commit { writes, ..commit }), Committed::Applied);
+        let key = format!("key-{}", random.random_range(0..KEYS));
+        let effects = vec![Effect::Set { key, value: value.into() }];
+        assert_eq!(f.commit(Commit { effects, ..commit }), Committed::Applied);
         store.mark(&[(0, None)]).unwrap();
     }
     // An admission is not durable; all that comes before something durable is.
@@ -93,8 +96,8 @@ fn copy(from: &Path, to: &Path) {
 fn killed(seed: u64) -> (TempDir, Content) {
     let (dir, left) = (tempdir().unwrap(), tempdir().unwrap());
     let mut random = StdRng::seed_from_u64(seed);
-    work(&SqliteStore::open(dir.path(), &options()).unwrap(), 0, 40, &mut random);
-    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    work(&SqliteOwner::own(dir.path(), &options()).unwrap(), 0, 40, &mut random);
+    let store = SqliteOwner::own(dir.path(), &options()).unwrap();
     work(&store, 40, 40, &mut random);
     let content = read(&store).unwrap();
     copy(dir.path(), left.path());
@@ -112,12 +115,12 @@ fn times() -> usize {
 /// Looks at a store that something has happened to, opens it, and says what came of that; anything but a loss.
 fn outcome(dir: &Path, content: &Content, what: &str) -> &'static str {
     let looked = outcome_of(SqliteStore::look(dir), dir, content, &format!("{what}, looked at"));
-    let opened = outcome_of(SqliteStore::open(dir, &options()), dir, content, what);
+    let opened = outcome_of(SqliteOwner::own(dir, &options()), dir, content, what);
     assert!(looked == "whole" || opened != "whole", "{what}: {opened}, but {looked} by a look");
     opened
 }
 
-fn outcome_of(store: Result<SqliteStore, StoreError>, dir: &Path, content: &Content, what: &str) -> &'static str {
+fn outcome_of(store: Result<impl StoreClient, StoreError>, dir: &Path, content: &Content, what: &str) -> &'static str {
     let named = |error: &StoreError| match error {
         StoreError::Damaged { path, .. } | StoreError::Foreign { path, .. } | StoreError::Newer { path, .. } => {
             assert!(Path::new(path).starts_with(dir), "{what}: {error}");
@@ -220,18 +223,16 @@ fn what_is_missing_zeroed_or_moved_is_refused_by_name_or_changes_nothing() {
     let gone = tempdir().unwrap();
     copy(killed.0.path(), gone.path());
     fs::remove_file(gone.path().join("reactor.db-wal")).unwrap();
-    for error in [SqliteStore::look(gone.path()).unwrap_err(), SqliteStore::open(gone.path(), &options()).unwrap_err()]
-    {
+    for error in [SqliteStore::look(gone.path()).unwrap_err(), SqliteOwner::own(gone.path(), &options()).unwrap_err()] {
         assert!(matches!(&error, StoreError::Damaged { path, .. } if path.ends_with("reactor.db-wal")), "{error}");
     }
     fs::remove_file(gone.path().join("reactor.db")).unwrap();
-    for error in [SqliteStore::look(gone.path()).unwrap_err(), SqliteStore::open(gone.path(), &options()).unwrap_err()]
-    {
+    for error in [SqliteStore::look(gone.path()).unwrap_err(), SqliteOwner::own(gone.path(), &options()).unwrap_err()] {
         assert!(matches!(&error, StoreError::Damaged { path, .. } if path.ends_with("reactor.db")), "{error}");
     }
     assert!(verify(gone.path()).unwrap().damage[0].file.ends_with("reactor.db"));
     let error = accept_loss(gone.path()).unwrap_err().to_string();
-    assert!(error.contains("put a back-up in place"), "{error}");
+    assert!(error.contains("restore a back-up"), "{error}");
     assert!(!gone.path().join("reactor.db").exists(), "no empty one is made in its place");
     for file in ["claims", "durable", "lock", "turn", "reserve"] {
         let dir = tempdir().unwrap();
@@ -262,7 +263,7 @@ fn damage_names_file_place_and_what_is_behind() {
 fn a_log_that_changes_under_an_open_store_ends_it() {
     let dir = tempdir().unwrap();
     let mut random = StdRng::seed_from_u64(1);
-    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    let store = SqliteOwner::own(dir.path(), &options()).unwrap();
     work(&store, 0, 30, &mut random);
     let log = fs::OpenOptions::new().read(true).write(true).open(dir.path().join("reactor.db-wal")).unwrap();
     let size = log.metadata().unwrap().len();
@@ -285,7 +286,7 @@ fn a_power_cut_loses_nothing_that_was_answered() {
     let mut random = StdRng::seed_from_u64(seed());
     for _ in 0..3 {
         let dir = tempdir().unwrap();
-        let store = SqliteStore::open(dir.path(), &options()).unwrap();
+        let store = SqliteOwner::own(dir.path(), &options()).unwrap();
         let f = fixture(&store);
         let (mut synced, mut notes) = (Vec::new(), Vec::new());
         for number in 0..20_u64 {
@@ -311,7 +312,7 @@ fn a_power_cut_loses_nothing_that_was_answered() {
             }
             fs::write(next.path().join("reactor.db-wal"), torn).unwrap();
             fs::write(next.path().join("durable"), &notes[random.random_range(0..=answered)]).unwrap();
-            let found = SqliteStore::open(next.path(), &options()).unwrap();
+            let found = SqliteOwner::own(next.path(), &options()).unwrap();
             assert!(
                 fixture(&found).bodies().len() > answered,
                 "{} of {}",
@@ -323,7 +324,7 @@ fn a_power_cut_loses_nothing_that_was_answered() {
 }
 
 fn upkeep() -> Upkeep {
-    Upkeep { now: at(0), ledger_window: DAY, retention: Vec::new(), away: DAY }
+    Upkeep { now: at(0), ledger_window: DAY, retention: Vec::new(), away: DAY, history: DAY }
 }
 
 /// Power is cut while a checkpoint writes the database: any of its sectors may be old or new.
@@ -331,7 +332,7 @@ fn upkeep() -> Upkeep {
 fn a_torn_checkpoint_loses_nothing() {
     let mut random = StdRng::seed_from_u64(seed());
     let (dir, before) = (tempdir().unwrap(), tempdir().unwrap());
-    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    let store = SqliteOwner::own(dir.path(), &options()).unwrap();
     work(&store, 0, 30, &mut random);
     let content = read(&store).unwrap();
     copy(dir.path(), before.path());
@@ -388,14 +389,14 @@ fn what_sqlite3_moved_out_of_the_log_is_taken_over() {
 fn an_older_copy_of_the_database_is_noticed() {
     let dir = tempdir().unwrap();
     let mut random = StdRng::seed_from_u64(5);
-    work(&SqliteStore::open(dir.path(), &options()).unwrap(), 0, 5, &mut random);
+    work(&SqliteOwner::own(dir.path(), &options()).unwrap(), 0, 5, &mut random);
     let old = fs::read(dir.path().join("reactor.db")).unwrap();
-    work(&SqliteStore::open(dir.path(), &options()).unwrap(), 5, 5, &mut random);
+    work(&SqliteOwner::own(dir.path(), &options()).unwrap(), 5, 5, &mut random);
     fs::write(dir.path().join("reactor.db"), old).unwrap();
-    let text = SqliteStore::open(dir.path(), &options()).unwrap_err().to_string();
+    let text = SqliteOwner::own(dir.path(), &options()).unwrap_err().to_string();
     assert!(text.contains("if this is a back-up"), "{text}");
     fs::remove_file(dir.path().join("durable")).unwrap();
-    SqliteStore::open(dir.path(), &options()).unwrap();
+    SqliteOwner::own(dir.path(), &options()).unwrap();
 }
 
 static SYNCS: AtomicUsize = AtomicUsize::new(0);
@@ -408,15 +409,20 @@ fn failing_sync(_: &Path) -> io::Result<()> {
 #[test]
 fn a_folder_that_cannot_be_synced_ends_the_process_and_nothing_is_accepted() {
     let dir = tempdir().unwrap();
-    drop(SqliteStore::open(dir.path(), &options()).unwrap());
-    for mut options in [OpenOptions::client(), options()] {
-        options.sync_folder = failing_sync;
+    drop(SqliteOwner::own(dir.path(), &options()).unwrap());
+    for owner in [false, true] {
         let before = SYNCS.load(Ordering::Relaxed);
-        let store = SqliteStore::open(dir.path(), &options).unwrap();
-        let error = store.request(Request::Drop(1)).unwrap_err();
+        let store: Box<dyn StoreClient> = if owner {
+            let options = OpenOptions { sync_folder: failing_sync, ..options() };
+            Box::new(SqliteOwner::own(dir.path(), &options).unwrap())
+        } else {
+            let options = OpenOptions { sync_folder: failing_sync, ..OpenOptions::client() };
+            Box::new(SqliteStore::open(dir.path(), &options).unwrap())
+        };
+        let error = wait(store.request(Request::Drop(1))).unwrap_err();
         assert!(matches!(error, StoreError::Broken { .. }), "{error}");
         assert_eq!(SYNCS.load(Ordering::Relaxed), before + 1);
-        let error = store.request(Request::Drop(2)).unwrap_err();
+        let error = wait(store.request(Request::Drop(2))).unwrap_err();
         assert!(matches!(error, StoreError::Broken { .. }), "once is for ever: {error}");
         assert_eq!(SYNCS.load(Ordering::Relaxed), before + 1, "it is never tried again");
     }
@@ -425,10 +431,11 @@ fn a_folder_that_cannot_be_synced_ends_the_process_and_nothing_is_accepted() {
 /// A store of version 2, which knew nothing of checksums.
 fn version_2(dir: &Path) {
     let schema = include_str!("../src/store/sqlite/schema.sql").replace("('group', 0), ", "");
+    let newer = include_str!("before_version_5.sql");
     let old = rusqlite::Connection::open(dir.join("reactor.db")).unwrap();
     old.execute_batch(&format!(
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;
-         BEGIN; PRAGMA application_id = {}; PRAGMA user_version = 2; {schema}
+         BEGIN; PRAGMA application_id = {}; PRAGMA user_version = 2; {schema} {newer}
          DROP VIEW ledger_status; DROP TABLE dropped;
          ALTER TABLE ledger DROP COLUMN channel; ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;
          INSERT INTO channels (name, next) VALUES ('shop', 301); INSERT INTO reactors (name) VALUES ('inventory');
@@ -450,15 +457,15 @@ fn a_store_of_version_2_gets_checksums() {
     let expected: Vec<String> = (1..=300).map(body).collect();
     drop(SqliteStore::open(dir.path(), &OpenOptions::client()).unwrap());
     let bytes = fs::read(dir.path().join("reactor.db")).unwrap();
-    assert_eq!((bytes[20], bytes[63]), (8, 4), "room for checksums, and the version");
-    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    assert_eq!((bytes[20], bytes[63]), (8, 5), "room for checksums, and the version");
+    let store = SqliteOwner::own(dir.path(), &options()).unwrap();
     assert_eq!(fixture(&store).bodies(), expected);
     drop(store);
     let place = bytes.windows(100).position(|part| part.iter().all(|byte| *byte == b'x')).unwrap();
     let mut bytes = fs::read(dir.path().join("reactor.db")).unwrap();
     bytes[place] ^= 1;
     fs::write(dir.path().join("reactor.db"), bytes).unwrap();
-    let store = SqliteStore::open(dir.path(), &options());
+    let store = SqliteOwner::own(dir.path(), &options());
     let error = store.and_then(|store| read(&store)).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 }
@@ -485,7 +492,7 @@ fn a_migration_that_is_killed_leaves_a_store_that_opens() {
         std::thread::sleep(Duration::from_micros(random.random_range(0..60_000)));
         child.kill().unwrap();
         child.wait().unwrap();
-        let store = SqliteStore::open(dir.path(), &options()).unwrap();
+        let store = SqliteOwner::own(dir.path(), &options()).unwrap();
         assert_eq!(fixture(&store).bodies().len(), 300);
         drop(store);
         assert_eq!(fs::read(dir.path().join("reactor.db")).unwrap()[20], 8);
@@ -529,7 +536,7 @@ fn verify_finds_what_was_done_to_a_store() {
 fn verify_works_beside_a_host() {
     let dir = tempdir().unwrap();
     let mut random = StdRng::seed_from_u64(2);
-    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    let store = SqliteOwner::own(dir.path(), &options()).unwrap();
     work(&store, 0, 10, &mut random);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -570,11 +577,11 @@ fn a_loss_in_the_log_is_accepted_and_counted() {
         let at = random.random_range(0..bytes.len());
         bytes[at] ^= 1;
         fs::write(&log, &bytes).unwrap();
-        SqliteStore::open(dir.path(), &options()).unwrap_err();
+        SqliteOwner::own(dir.path(), &options()).unwrap_err();
         let accepted = accept_loss(dir.path()).unwrap().unwrap();
         assert_eq!(fs::read(accepted.kept.join("reactor.db-wal")).unwrap(), bytes);
         assert!(accepted.transactions.unwrap() > 0 && accepted.pages.is_empty(), "{accepted:?}");
-        let store = SqliteStore::open(dir.path(), &options()).unwrap();
+        let store = SqliteOwner::own(dir.path(), &options()).unwrap();
         let found = read(&store).unwrap();
         assert!(found.bodies.len() < killed.1.bodies.len());
         assert_eq!(found.bodies[..], killed.1.bodies[..found.bodies.len()], "what is before the damage is there");
@@ -588,7 +595,7 @@ fn a_loss_in_the_log_is_accepted_and_counted() {
 #[test]
 fn a_damaged_page_is_used_as_it_is_only_when_asked_for() {
     let dir = tempdir().unwrap();
-    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    let store = SqliteOwner::own(dir.path(), &options()).unwrap();
     fixture(&store).publish(&["a", "mississippi", "c"]);
     drop(store);
     let file = dir.path().join("reactor.db");
@@ -596,10 +603,10 @@ fn a_damaged_page_is_used_as_it_is_only_when_asked_for() {
     let place = bytes.windows(11).position(|part| part == b"mississippi").unwrap();
     bytes[place] = b'M';
     fs::write(&file, &bytes).unwrap();
-    assert!(SqliteStore::open(dir.path(), &options()).and_then(|store| read(&store)).is_err());
+    assert!(SqliteOwner::own(dir.path(), &options()).and_then(|store| read(&store)).is_err());
     let accepted = accept_loss(dir.path()).unwrap().unwrap();
     assert_eq!(accepted.pages, [place as u64 / 4_096 * 4_096]);
-    let store = SqliteStore::open(dir.path(), &options()).unwrap();
+    let store = SqliteOwner::own(dir.path(), &options()).unwrap();
     assert_eq!(fixture(&store).bodies(), ["a", "Mississippi", "c"]);
     drop(store);
     let page = place / 4_096 * 4_096;
@@ -613,7 +620,7 @@ fn a_damaged_page_is_used_as_it_is_only_when_asked_for() {
 #[test]
 fn a_loss_is_not_accepted_under_a_running_host() {
     let dir = tempdir().unwrap();
-    let _store = SqliteStore::open(dir.path(), &options()).unwrap();
+    let _store = SqliteOwner::own(dir.path(), &options()).unwrap();
     assert!(matches!(accept_loss(dir.path()).unwrap_err(), StoreError::Locked { .. }));
 }
 
@@ -623,21 +630,30 @@ fn a_loss_is_not_accepted_under_a_running_host() {
 #[test]
 fn child_that_works_until_killed() {
     let Ok(dir) = std::env::var("ROT_WORK_DIR") else { return };
-    let owner = std::env::var("ROT_WORK_OWNER").is_ok();
-    let options = if owner { options() } else { OpenOptions::client() };
-    let store = match SqliteStore::open(Path::new(&dir), &options) {
+    let publish = |store: &dyn StoreClient, number: u64| {
+        let body = "x".repeat(if number.is_multiple_of(3) { 20_000 } else { 100 });
+        wait(store.append(store.channel_id("shop").unwrap(), vec![message(&body)])).unwrap();
+        println!("acked {number}");
+    };
+    if std::env::var("ROT_WORK_OWNER").is_err() {
+        let store = match SqliteStore::open(Path::new(&dir), &OpenOptions::client()) {
+            Ok(store) => store,
+            Err(error) => return println!("failed {error}"),
+        };
+        for number in 0.. {
+            publish(&store, number);
+        }
+    }
+    let store = match SqliteOwner::own(Path::new(&dir), &options()) {
         Ok(store) => store,
         Err(error) => return println!("failed {error}"),
     };
-    let f = fixture(&store);
-    for number in 0_u64.. {
-        f.publish(&[&"x".repeat(if number % 3 == 0 { 20_000 } else { 100 })]);
-        println!("acked {number}");
-        if owner {
-            // Not durable, so that the log goes on behind what is noted.
-            f.admit_one(f.new_delivery(rand::random(), Place::Spilled));
-            store.maintain(&upkeep()).unwrap();
-        }
+    for number in 0.. {
+        publish(&store, number);
+        // Not durable, so that the log goes on behind what is noted.
+        let f = fixture(&store);
+        f.admit_one(f.new_delivery(rand::random(), Place::Spilled));
+        store.maintain(&upkeep()).unwrap();
     }
 }
 

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use reactor_runtime::store::Store;
+use reactor_runtime::store::StoreOwner;
 use reactor_runtime::store::conformance::Harness;
 use reactor_runtime::store::memory::MemoryStore;
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
 use tempfile::TempDir;
 
 mod memory {
@@ -15,7 +15,7 @@ mod memory {
     struct Memory(MemoryStore);
 
     impl Harness for Memory {
-        fn store(&self) -> &dyn Store {
+        fn store(&self) -> &(dyn StoreOwner + 'static) {
             &self.0
         }
 
@@ -40,17 +40,17 @@ mod sqlite {
 
     struct Sqlite {
         dir: TempDir,
-        store: Option<SqliteStore>,
+        store: Option<SqliteOwner>,
     }
 
-    fn open(dir: &Path) -> SqliteStore {
+    fn open(dir: &Path) -> SqliteOwner {
         // Small, so that a few hundred deliveries span several segments.
         let options = OpenOptions { segment_rows: 64, reserve: 64 << 10, ..OpenOptions::owner(8) };
-        SqliteStore::open(dir, &options).unwrap()
+        SqliteOwner::own(dir, &options).unwrap()
     }
 
     impl Harness for Sqlite {
-        fn store(&self) -> &dyn Store {
+        fn store(&self) -> &(dyn StoreOwner + 'static) {
             self.store.as_ref().unwrap()
         }
 

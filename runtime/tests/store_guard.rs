@@ -8,13 +8,14 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use reactor_runtime::event::ChannelId;
 use reactor_runtime::store::conformance::{DAY, Fixture, at, message, wait};
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore, verify};
-use reactor_runtime::store::{Committed, Request, Result, Store, StoreError, Upkeep};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner, SqliteStore, verify};
+use reactor_runtime::store::{Committed, Request, Result, StoreClient, StoreError, StoreOwner, Upkeep};
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
@@ -30,11 +31,24 @@ fn guest() -> OpenOptions {
     OpenOptions { reserve: RESERVE, patience: SHORT, ..OpenOptions::client() }
 }
 
+fn own(dir: &Path, options: &OpenOptions) -> SqliteOwner {
+    SqliteOwner::own(dir, options).unwrap()
+}
+
 fn open(dir: &Path, options: &OpenOptions) -> SqliteStore {
     SqliteStore::open(dir, options).unwrap()
 }
 
-fn fixture(store: &SqliteStore) -> Fixture<'_> {
+/// Opens a store as its owner, or as a client.
+fn open_as(owner: bool, dir: &Path) -> Result<Arc<dyn StoreClient>> {
+    if owner {
+        SqliteOwner::own(dir, &owned()).map(|store| Arc::new(store) as Arc<dyn StoreClient>)
+    } else {
+        SqliteStore::open(dir, &guest()).map(|store| Arc::new(store) as Arc<dyn StoreClient>)
+    }
+}
+
+fn fixture<S: StoreClient>(store: &S) -> Fixture<'_, S> {
     let (channel, reactor) = (store.channel_id("shop").unwrap(), store.reactor_id("inventory").unwrap());
     Fixture { store, channel, reactor }
 }
@@ -42,7 +56,7 @@ fn fixture(store: &SqliteStore) -> Fixture<'_> {
 /// A directory with a store that holds three records.
 fn sample() -> TempDir {
     let dir = tempdir().unwrap();
-    fixture(&open(dir.path(), &owned())).publish(&["a", "b", "c"]);
+    fixture(&own(dir.path(), &owned())).publish(&["a", "b", "c"]);
     dir
 }
 
@@ -135,7 +149,7 @@ fn child_that_is_in_the_way() {
             let mask = u32::from_str_radix(&std::env::var("GUARD_UMASK").unwrap(), 8).unwrap();
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let store = open(dir, &owned());
+            let store = own(dir, &owned());
             fixture(&store).publish(&["a"]);
             runtime.block_on(async { tokio::time::timeout(SHORT, store.rung()).await }).unwrap();
             for entry in [Ok(dir.to_owned())].into_iter().chain(fs::read_dir(dir).unwrap().map(|e| Ok(e?.path()))) {
@@ -193,8 +207,8 @@ const THESIS: &str = "chapter one\n";
 
 #[track_caller]
 fn is_refused(dir: &Path, name: &str, what: &str) {
-    for options in [owned(), guest()] {
-        let error = SqliteStore::open(dir, &options).unwrap_err();
+    for owner in [true, false] {
+        let error = open_as(owner, dir).err().unwrap();
         assert!(matches!(error, StoreError::Refused { .. }), "{name}, {what}: {error}");
         assert!(error.to_string().contains(name) && error.to_string().contains(what), "{error}");
     }
@@ -231,7 +245,7 @@ fn a_database_with_a_second_name_is_refused_until_it_has_one() {
     fs::hard_link(dir.path().join("reactor.db"), &second).unwrap();
     is_refused(dir.path(), "reactor.db", "hard links");
     fs::remove_file(second).unwrap();
-    assert_eq!(fixture(&open(dir.path(), &owned())).bodies(), ["a", "b", "c"]);
+    assert_eq!(fixture(&own(dir.path(), &owned())).bodies(), ["a", "b", "c"]);
 }
 
 /// Only root can give a directory away; elsewhere, one of root's is looked at.
@@ -255,7 +269,7 @@ fn a_directory_of_another_user_is_refused() {
 fn claims_of_three_gibibytes_are_not_read() {
     let dir = sample();
     FileOptions::new().write(true).open(dir.path().join("claims")).unwrap().set_len(3 << 30).unwrap();
-    let error = SqliteStore::open(dir.path(), &owned()).unwrap_err();
+    let error = SqliteOwner::own(dir.path(), &owned()).unwrap_err();
     assert!(matches!(&error, StoreError::Refused { path, .. } if path.ends_with("claims")), "{error}");
 }
 
@@ -269,7 +283,7 @@ fn a_turn_that_is_kept_for_ever_stops_nobody() {
     let _other = Other::that("holds the turn", dir.path());
     f.publish(&["d", "e"]);
     f.publish(&["f"]);
-    let host = open(dir.path(), &owned());
+    let host = own(dir.path(), &owned());
     fixture(&host).publish(&["g"]);
     assert_eq!(f.bodies(), ["a", "b", "c", "d", "e", "f", "g"]);
 }
@@ -278,8 +292,8 @@ fn a_turn_that_is_kept_for_ever_stops_nobody() {
 fn who_keeps_a_store_from_being_made_is_named() {
     let dir = tempdir().unwrap();
     let other = Other::that("holds the turn", dir.path());
-    for options in [owned(), guest()] {
-        let error = SqliteStore::open(dir.path(), &options).unwrap_err();
+    for owner in [true, false] {
+        let error = open_as(owner, dir.path()).err().unwrap();
         assert!(matches!(&error, StoreError::Busy { who, .. } if who.contains(&other.named())), "{error}");
     }
     drop(other);
@@ -303,7 +317,7 @@ fn a_client_gives_up_on_a_busy_store_and_names_who_keeps_it() {
 #[test]
 fn an_owner_waits_for_a_busy_store_as_long_as_it_takes() {
     let dir = sample();
-    let store = open(dir.path(), &owned());
+    let store = own(dir.path(), &owned());
     let f = fixture(&store);
     for what in ["writes", "locks the index"] {
         let other = Other::that(what, dir.path());
@@ -321,7 +335,7 @@ fn an_owner_waits_for_a_busy_store_as_long_as_it_takes() {
 #[test]
 fn an_owner_that_gives_up_waits_for_nobody() {
     let dir = sample();
-    let store = open(dir.path(), &owned());
+    let store = own(dir.path(), &owned());
     let f = fixture(&store);
     let other = Other::that("writes", dir.path());
     thread::scope(|scope| {
@@ -338,14 +352,14 @@ fn an_owner_that_gives_up_waits_for_nobody() {
 fn a_command_that_owns_the_store_for_a_moment_gives_up() {
     let dir = sample();
     let _other = Other::that("writes", dir.path());
-    let opened = SqliteStore::open(dir.path(), &OpenOptions { endless: false, ..owned() });
+    let opened = SqliteOwner::own(dir.path(), &OpenOptions { endless: false, ..owned() });
     assert!(matches!(opened, Err(StoreError::Busy { .. })), "{opened:?}");
 }
 
 #[test]
 fn a_store_that_is_closed_while_it_waits_is_closed() {
     let dir = sample();
-    let store = open(dir.path(), &owned());
+    let store = own(dir.path(), &owned());
     let f = fixture(&store);
     let other = Other::that("writes", dir.path());
     // Asked, and not waited for.
@@ -360,7 +374,7 @@ fn a_store_that_is_closed_while_it_waits_is_closed() {
 #[test]
 fn a_reader_that_keeps_its_state_stops_nobody() {
     let dir = sample();
-    let store = open(dir.path(), &owned());
+    let store = own(dir.path(), &owned());
     let f = fixture(&store);
     let client = open(dir.path(), &OpenOptions { patience: Duration::from_secs(10), ..guest() });
     let log = || fs::metadata(dir.path().join("reactor.db-wal")).unwrap().len();
@@ -419,7 +433,7 @@ fn a_store_that_goes_away_under_its_owner_ends_it() {
         let root = tempdir().unwrap();
         let dir = root.path().join("data");
         drop(open(&dir, &guest()));
-        let store = open(&dir, &owned());
+        let store = own(&dir, &owned());
         let f = fixture(&store);
         let id = f.in_memory(1);
         f.publish(&["a"]);
@@ -437,18 +451,18 @@ fn a_store_that_goes_away_under_its_owner_ends_it() {
 #[test]
 fn what_is_written_into_a_store_that_went_away_is_not_told_as_written() {
     for (what, clients_see_it, go) in WAYS {
-        for options in [owned(), guest()] {
+        for owner in [true, false] {
             let root = tempdir().unwrap();
             let dir = root.path().join("data");
-            drop(open(&dir, &owned()));
-            let store = open(&dir, &options);
+            drop(own(&dir, &owned()));
+            let store = open_as(owner, &dir).unwrap();
             let channel = store.channel_id("shop").unwrap();
             wait(store.append(channel, vec![message("a")])).unwrap();
             go(&dir);
             // What is written into the files themselves is found by the owner's look.
-            if options.owner && what == "the lock is removed" || clients_see_it {
+            if owner && what == "the lock is removed" || clients_see_it {
                 let told = wait(store.append(channel, vec![message("b")]));
-                assert!(matches!(told, Err(StoreError::Gone { .. })), "{what}, owner: {}: {told:?}", options.owner);
+                assert!(matches!(told, Err(StoreError::Gone { .. })), "{what}, owner: {owner}: {told:?}");
             }
         }
     }
@@ -457,7 +471,7 @@ fn what_is_written_into_a_store_that_went_away_is_not_told_as_written() {
 #[test]
 fn a_replaced_database_is_left_as_it_is() {
     let dir = sample();
-    let store = open(dir.path(), &owned());
+    let store = own(dir.path(), &owned());
     let f = fixture(&store);
     let path = dir.path().join("reactor.db");
     let copy = fs::read(&path).unwrap();
@@ -473,7 +487,7 @@ fn a_replaced_database_is_left_as_it_is() {
 #[test]
 fn a_checkpoint_by_another_program_is_no_replacement() {
     let dir = sample();
-    let store = open(dir.path(), &owned());
+    let store = own(dir.path(), &owned());
     let f = fixture(&store);
     let other = Connection::open(dir.path().join("reactor.db")).unwrap();
     let mut accepted = f.bodies().len();
@@ -492,14 +506,14 @@ fn a_checkpoint_by_another_program_is_no_replacement() {
         }
     }
     drop((other, store));
-    let store = open(dir.path(), &owned());
+    let store = own(dir.path(), &owned());
     assert_eq!(fixture(&store).bodies().len(), accepted, "the next one gives the pages their checksums");
 }
 
 #[test]
 fn its_own_checkpoints_are_no_replacement() {
     let dir = sample();
-    let store = open(dir.path(), &owned());
+    let store = own(dir.path(), &owned());
     let f = fixture(&store);
     let body = "x".repeat(1 << 20);
     for _ in 0..40 {
@@ -511,11 +525,17 @@ fn its_own_checkpoints_are_no_replacement() {
 
 // --- room ---------------------------------------------------------------------------------------------------------
 
-fn upkeep(f: &Fixture<'_>, now: reactor_runtime::event::HostTime) -> Upkeep {
-    Upkeep { now, ledger_window: DAY, retention: vec![(f.channel, Duration::from_secs(1))], away: 15 * DAY }
+fn upkeep(f: &Fixture<'_, SqliteOwner>, now: reactor_runtime::event::HostTime) -> Upkeep {
+    Upkeep {
+        now,
+        ledger_window: DAY,
+        retention: vec![(f.channel, Duration::from_secs(1))],
+        away: 15 * DAY,
+        history: DAY,
+    }
 }
 
-fn fill(store: &SqliteStore, channel: ChannelId) -> usize {
+fn fill(store: &dyn StoreClient, channel: ChannelId) -> usize {
     let body = "x".repeat(20_000);
     for accepted in 0..1_000 {
         match wait(store.append(channel, vec![message(&body)])) {
@@ -529,9 +549,9 @@ fn fill(store: &SqliteStore, channel: ChannelId) -> usize {
 
 #[test]
 fn a_store_has_its_reserve_from_its_creation_on() {
-    for options in [owned(), guest()] {
+    for owner in [true, false] {
         let dir = tempdir().unwrap();
-        open(dir.path(), &options);
+        drop(open_as(owner, dir.path()).unwrap());
         let meta = fs::metadata(dir.path().join("reserve")).unwrap();
         assert_eq!(meta.len(), RESERVE);
         assert!(meta.blocks() * 512 >= RESERVE, "it takes up {} blocks", meta.blocks());
@@ -541,7 +561,7 @@ fn a_store_has_its_reserve_from_its_creation_on() {
 #[test]
 fn clients_do_not_use_up_the_reserve() {
     let dir = tempdir().unwrap();
-    let store = open(dir.path(), &OpenOptions { size_limit: Some(1 << 20), ..owned() });
+    let store = own(dir.path(), &OpenOptions { size_limit: Some(1 << 20), ..owned() });
     let f = fixture(&store);
     let ids: Vec<_> = (0..20).map(|n| f.in_memory(n)).collect();
     let client = open(dir.path(), &guest());
@@ -550,18 +570,16 @@ fn clients_do_not_use_up_the_reserve() {
         assert!(matches!(wait(client.append(f.channel, vec![message("y")])), Err(StoreError::Full)));
         let late = open(dir.path(), &guest());
         assert!(matches!(wait(late.append(f.channel, vec![message("y")])), Err(StoreError::Full)));
-        assert!(matches!(wait(late.send(f.channel, vec![message("y")])), Err(StoreError::Full)));
+        assert!(matches!(wait(store.send(f.channel, vec![message("y")])), Err(StoreError::Full)));
     }
-    client.request(Request::Drop(1)).expect("a request brings no new event in");
+    wait(client.request(Request::Drop(1))).expect("a request brings no new event in");
     assert_eq!(f.bodies().len(), accepted, "what was refused is not there");
     for (number, id) in (1..).zip(&ids) {
         assert_eq!(f.commit(f.done(number, *id)), Committed::Applied, "what is under way is finished");
     }
-    wait(store.admit(reactor_runtime::store::Admission {
-        cursor: reactor_runtime::event::Offset(accepted as u64 + 1),
-        ..f.admission(Vec::new(), at(1))
-    }))
-    .expect_err("an admission brings new work in");
+    let cursor = Some(reactor_runtime::event::Offset(accepted as u64 + 1));
+    wait(store.enter(reactor_runtime::store::Batch { cursor, ..f.batch(Vec::new(), at(1)) }))
+        .expect_err("a batch brings new work in");
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch(&format!("DELETE FROM log_{}", f.channel)).unwrap();
     store.maintain(&upkeep(&f, at(2))).unwrap();
@@ -572,7 +590,7 @@ fn clients_do_not_use_up_the_reserve() {
 fn a_client_without_a_host_looks_for_room_itself() {
     let dir = tempdir().unwrap();
     let small = Some(1 << 20);
-    let store = open(dir.path(), &OpenOptions { size_limit: small, ..owned() });
+    let store = own(dir.path(), &OpenOptions { size_limit: small, ..owned() });
     let channel = store.channel_id("shop").unwrap();
     fill(&store, channel);
     drop(store);
@@ -595,8 +613,8 @@ fn clients_alone_leave_the_reserve_alone() {
     fill(&client, channel);
     assert_eq!(fs::metadata(dir.path().join("reserve")).unwrap().len(), RESERVE);
     drop(client);
-    let store = open(dir.path(), &OpenOptions { size_limit: Some(1 << 20), ..owned() });
-    store.recover(&[]).expect("a host starts with what is left");
+    let store = own(dir.path(), &OpenOptions { size_limit: Some(1 << 20), ..owned() });
+    wait(store.recover(&[])).expect("a host starts with what is left");
 }
 
 /// A real disk that is full to the last byte. Needs to be root, to mount it:
@@ -617,7 +635,7 @@ fn an_owner_opens_a_store_on_a_full_disk() {
     let look = SqliteStore::look(&dir).expect("what only reads works");
     assert_eq!(look.stats().unwrap().published, [("shop".to_owned(), accepted as u64)]);
     drop(look);
-    let store = open(&dir, &options);
+    let store = own(&dir, &options);
     assert!(!dir.join("reserve").exists(), "it was given up");
     store.reactor_id("inventory").expect("there is room to write");
     assert!(matches!(wait(store.append(channel, vec![message("y")])), Err(StoreError::Full)));
@@ -625,10 +643,10 @@ fn an_owner_opens_a_store_on_a_full_disk() {
     // Now even what was the reserve is taken.
     rest.seek(SeekFrom::End(0)).unwrap();
     while rest.write(&[7; 4096]).is_ok_and(|written| written > 0) {}
-    assert!(matches!(SqliteStore::open(&dir, &options), Err(StoreError::Full) | Ok(_)));
+    assert!(matches!(SqliteOwner::own(&dir, &options), Err(StoreError::Full) | Ok(_)));
     drop(rest);
     fs::remove_file(disk.0.path().join("rest")).unwrap();
-    fixture(&open(&dir, &options)).publish(&["there is room again"]);
+    fixture(&own(&dir, &options)).publish(&["there is room again"]);
 }
 
 /// A mounted file system of this size.
@@ -667,7 +685,7 @@ fn looking_makes_nothing_and_changes_nothing() {
     let store = SqliteStore::look(dir.path()).unwrap();
     assert_eq!(store.stats().unwrap().published, [("shop".to_owned(), 3)]);
     assert!(wait(store.append(ChannelId(1), vec![message("d")])).is_err());
-    assert!(store.request(Request::Drop(1)).is_err());
+    assert!(wait(store.request(Request::Drop(1))).is_err());
     drop(store);
     assert_eq!(fs::read(dir.path().join("reactor.db")).unwrap(), before);
     for name in ["durable", "claims", "lock", "reactor.db-wal"] {
@@ -682,7 +700,7 @@ fn looking_makes_nothing_and_changes_nothing() {
             fs::rename(&aside, &path).unwrap();
         }
     }
-    let host = open(dir.path(), &owned());
+    let host = own(dir.path(), &owned());
     fixture(&host).publish(&["d"]);
     let store = SqliteStore::look(dir.path()).unwrap();
     assert_eq!(store.stats().unwrap().published, [("shop".to_owned(), 4)], "beside a host");

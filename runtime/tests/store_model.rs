@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use reactor_runtime::event::{ChannelId, DeliveryId, HostTime, Offset, Origin, ReactorId, Version};
-use reactor_runtime::store::conformance::{key, message, record, wait};
+use reactor_runtime::store::conformance::{key, message, put, record, wait, write};
 use reactor_runtime::store::memory::MemoryStore;
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
 use reactor_runtime::store::{
-    Admission, Commit, DeadFilter, DeadLetter, Ending, Incoming, NewDelivery, Place, Reception, Request, Store, Target,
-    Upkeep,
+    Batch, Commit, DeadFilter, DeadLetter, Ending, Incoming, NewDelivery, Place, Request, StoreClient, StoreOwner,
+    Target, Upkeep,
 };
 
 const START: u64 = 4_000_000_000_000;
@@ -135,7 +135,7 @@ fn pick(memo: &Memo, number: u8) -> DeliveryId {
 }
 
 /// The attempt that the store expects next, so that most commits are not stale.
-fn next_attempt(store: &dyn Store, id: DeliveryId) -> Option<(ReactorId, u32)> {
+fn next_attempt(store: &dyn StoreClient, id: DeliveryId) -> Option<(ReactorId, u32)> {
     let all = [ReactorId(1), ReactorId(2)].into_iter().flat_map(|reactor| {
         let mut found = store.spilled(reactor, DeliveryId(0), usize::MAX >> 1).unwrap();
         found.extend(store.due(reactor, (HostTime(0), DeliveryId(0)), HostTime(u64::MAX), 10_000).unwrap());
@@ -148,7 +148,7 @@ fn next_attempt(store: &dyn Store, id: DeliveryId) -> Option<(ReactorId, u32)> {
     Some((found.reactor, u32::try_from(found.history.len()).unwrap() + 1))
 }
 
-fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
+fn commit_of(store: &dyn StoreClient, memo: &mut Memo, change: &Change) -> Commit {
     memo.number += 1;
     let delivery = pick(memo, change.delivery);
     let (reactor, attempt) = next_attempt(store, delivery).unwrap_or((ReactorId(1 + u32::from(change.hold % 2)), 1));
@@ -164,16 +164,17 @@ fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
     let ending = match change.ending % 8 {
         0..4 => Ending::Done,
         4..6 => Ending::Wait { due: HostTime(memo.now().0 + u64::from(change.ending)), record: record(attempt), hold },
-        other => Ending::Dead {
-            letter: letter(change.ending, Some(reactor), other == 7),
-            forward: if change.emit {
-                vec![(Target::Log(ChannelId(2)), message("dead")), (Target::Outbox(ChannelId(2)), message("out"))]
-            } else {
-                Vec::new()
-            },
-            hold,
-        },
+        other => Ending::Dead { letter: letter(change.ending, Some(reactor), other == 7), hold },
     };
+    let number = memo.number.to_string();
+    let written = change.write.map(|(name, set)| write(&format!("k{name}"), set.then_some(number.as_str())));
+    let mut effects: Vec<_> = written.into_iter().collect();
+    if change.emit {
+        effects.push(put(Target::Log(ChannelId(1)), &number));
+        if matches!(ending, Ending::Dead { .. }) {
+            effects.extend([put(Target::Log(ChannelId(2)), "dead"), put(Target::Outbox(ChannelId(2)), "out")]);
+        }
+    }
     Commit {
         number: Version(memo.number),
         delivery,
@@ -181,22 +182,14 @@ fn commit_of(store: &dyn Store, memo: &mut Memo, change: &Change) -> Commit {
         attempt: change.attempt.map_or(attempt, u32::from),
         after: change.after.map(|back| Version(memo.number.saturating_sub(u64::from(back)))),
         reads: read.into_iter().collect(),
-        writes: change
-            .write
-            .map(|(name, set)| (format!("k{name}"), set.then(|| memo.number.to_string().into())))
-            .into_iter()
-            .collect(),
-        emits: if change.emit {
-            vec![(Target::Log(ChannelId(1)), message(&memo.number.to_string()))]
-        } else {
-            Vec::new()
-        },
+        effects,
         ending,
+        note: None,
         now: memo.now(),
     }
 }
 
-fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
+fn batch_read(store: &dyn StoreClient, memo: &Memo, step: &Step) -> Option<Batch> {
     let Step::Admit { keys, dead, unrouted, drop, read } = step else { return None };
     let cursor = store.cursor(ChannelId(1)).unwrap().0;
     let records = store.read_log(ChannelId(1), Offset(cursor), usize::from(*read).max(1), 1 << 20).unwrap();
@@ -211,10 +204,11 @@ fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
         place: place[usize::from(*at)],
         redrive: false,
     });
-    Some(Admission {
+    Some(Batch {
         channel: ChannelId(1),
-        cursor: Offset(next),
         now: memo.now(),
+        cursor: Some(Offset(next)),
+        messages: Vec::new(),
         deliveries: deliveries.collect(),
         dead: if *dead { vec![letter(*unrouted, None, false)] } else { Vec::new() },
         forward: if *dead && *drop { vec![(Target::Outbox(OUTSIDE), message("dead"))] } else { Vec::new() },
@@ -223,11 +217,13 @@ fn admission(store: &dyn Store, memo: &Memo, step: &Step) -> Option<Admission> {
     })
 }
 
-fn reception(memo: &Memo, step: &Step) -> Option<Reception> {
+fn batch_received(memo: &Memo, step: &Step) -> Option<Batch> {
     let Step::Receive { keys, keep } = step else { return None };
-    let incoming = |(reactor, number, lane, redrive): &(u8, u8, Option<u8>, bool)| Incoming {
-        message: message(&format!("r{number}")),
-        deliveries: vec![NewDelivery {
+    let mut batch = Batch { drop: vec![Offset(3)], ..Batch::new(OUTSIDE, memo.now()) };
+    for (reactor, number, lane, redrive) in keys {
+        let dead = usize::from(*keep && *redrive);
+        batch.messages.push(Incoming { message: message(&format!("r{number}")), deliveries: 1, dead, keep: *keep });
+        batch.deliveries.push(NewDelivery {
             reactor: ReactorId(1 + u32::from(*reactor)),
             origin: Origin { channel: OUTSIDE, offset: Offset(0), part: 0 },
             key: key(u64::from(*number)),
@@ -235,21 +231,21 @@ fn reception(memo: &Memo, step: &Step) -> Option<Reception> {
             lane: lane.map(|lane| key(u64::from(lane))),
             place: Place::Memory,
             redrive: *redrive,
-        }],
-        dead: if *keep && *redrive { vec![letter(*number, None, false)] } else { Vec::new() },
-        forward: if *keep && *redrive { vec![(Target::Log(ChannelId(1)), message("dead"))] } else { Vec::new() },
-        unrouted: u64::from(*keep),
-        keep: *keep,
-    };
-    let messages = keys.iter().map(incoming).collect();
-    Some(Reception { channel: OUTSIDE, now: memo.now(), messages, drop: vec![Offset(3)] })
+        });
+        for _ in 0..dead {
+            batch.dead.push(letter(*number, None, false));
+            batch.forward.push((Target::Log(ChannelId(1)), message("dead")));
+        }
+        batch.unrouted += u64::from(*keep);
+    }
+    Some(batch)
 }
 
 /// Asks one store; what it answers, as text.
-fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admission: Option<&Admission>) -> String {
+fn ask(store: &dyn StoreOwner, memo: &Memo, step: &Step, commits: &[Commit], read: Option<&Batch>) -> String {
     let dead = |number: u8| memo.letters.get(usize::from(number) % memo.letters.len().max(1)).copied().unwrap_or(99);
     let request = |request: Request| {
-        store.request(request).unwrap();
+        wait(store.request(request)).unwrap();
         store.requests(0).unwrap()[0].0
     };
     match step {
@@ -257,22 +253,29 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
             let messages = (0..*count).map(|n| message(&format!("m{n}"))).collect();
             format!("{:?}", wait(store.append(ChannelId(1 + u32::from(*channel)), messages)))
         }
-        Step::Admit { .. } => format!("{:?}", wait(store.admit(admission.unwrap().clone()))),
+        Step::Admit { .. } => format!("{:?}", wait(store.enter(read.unwrap().clone()))),
         Step::Commit(_) => format!("{:?}", wait(store.commit(commits.to_vec()))),
         Step::Hold(number) => format!("{:?}", wait(store.hold(vec![pick(memo, *number)]))),
         Step::Start(slot, number) => format!("{:?}", store.mark(&[((*slot).into(), Some((pick(memo, *number), 1)))])),
         Step::End(slot) => format!("{:?}", store.mark(&[((*slot).into(), None)])),
         Step::Redrive(number) => {
-            format!("{:?}", store.redrive(request(Request::Redrive(dead(*number))), dead(*number)))
+            format!("{:?}", wait(store.redrive(request(Request::Redrive(dead(*number))), dead(*number))))
         }
-        Step::Drop(number) => format!("{:?}", store.drop_dead(request(Request::Drop(dead(*number))), dead(*number))),
+        Step::Drop(number) => {
+            format!("{:?}", wait(store.drop_dead(request(Request::Drop(dead(*number))), dead(*number))))
+        }
         Step::Maintain => {
             let retention = vec![(ChannelId(1), Duration::from_millis(200)), (OUTSIDE, Duration::from_millis(150))];
-            let upkeep =
-                Upkeep { now: memo.now(), ledger_window: Duration::from_millis(WINDOW), retention, away: AWAY };
+            let upkeep = Upkeep {
+                now: memo.now(),
+                ledger_window: Duration::from_millis(WINDOW),
+                retention,
+                away: AWAY,
+                history: Duration::ZERO,
+            };
             format!("{:?}", store.maintain(&upkeep))
         }
-        Step::Receive { .. } => format!("{:?}", wait(store.receive(reception(memo, step).unwrap()))),
+        Step::Receive { .. } => format!("{:?}", wait(store.enter(batch_received(memo, step).unwrap()))),
         Step::Away(number) => format!("{:?}", wait(store.away(vec![pick(memo, *number)]))),
         Step::Sent(number) => {
             let first = store.outbox(ChannelId(2), u64::from(*number % 4), 1, 1).unwrap();
@@ -280,13 +283,13 @@ fn ask(store: &dyn Store, memo: &Memo, step: &Step, commits: &[Commit], admissio
         }
         Step::Restart(leased) => {
             let leased: &[ChannelId] = if *leased { &[OUTSIDE] } else { &[] };
-            format!("{:?}", store.recover(leased))
+            format!("{:?}", wait(store.recover(leased)))
         }
     }
 }
 
 /// Everything that can be read, as text.
-fn picture(store: &dyn Store) -> String {
+fn picture(store: &dyn StoreOwner) -> String {
     let mut text = format!("{:?}\n{:?}\n", store.stats().unwrap(), store.requests(0).unwrap());
     text += &format!("{:?}\n", store.blocked().unwrap());
     for channel in [ChannelId(1), ChannelId(2), OUTSIDE] {
@@ -307,9 +310,9 @@ fn picture(store: &dyn Store) -> String {
     text + &format!("{:#?} {:?}", store.dead_letters(&DeadFilter::default()).unwrap(), store.next_commit())
 }
 
-fn open(dir: &std::path::Path) -> SqliteStore {
+fn open(dir: &std::path::Path) -> SqliteOwner {
     let options = OpenOptions { segment_rows: 16, reserve: 4_096, ..OpenOptions::owner(4) };
-    SqliteStore::open(dir, &options).unwrap()
+    SqliteOwner::own(dir, &options).unwrap()
 }
 
 fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
@@ -335,9 +338,9 @@ fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
             Step::Commit(changes) => changes.iter().map(|change| commit_of(&model, &mut memo, change)).collect(),
             _ => Vec::new(),
         };
-        let admission = admission(&model, &memo, step);
-        let seen = ask(&disk, &memo, step, &commits, admission.as_ref());
-        prop_assert_eq!(&seen, &ask(&model, &memo, step, &commits, admission.as_ref()), "{:?}", step);
+        let read = batch_read(&model, &memo, step);
+        let seen = ask(&disk, &memo, step, &commits, read.as_ref());
+        prop_assert_eq!(&seen, &ask(&model, &memo, step, &commits, read.as_ref()), "{:?}", step);
         let active = model.stats().unwrap().reactors.iter().map(|r| r.delivered).sum::<u64>();
         memo.redriven += u64::from(matches!(step, Step::Redrive(_)) && seen.starts_with("Ok(Some"));
         memo.redriven +=

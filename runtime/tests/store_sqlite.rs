@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reactor_runtime::event::{ChannelId, Offset, Origin};
 use reactor_runtime::store::conformance::{DAY, Fixture, at, key, message, wait};
-use reactor_runtime::store::sqlite::{OpenOptions, SqliteStore};
+use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner, SqliteStore};
 use reactor_runtime::store::{
-    Admitted, Asked, Committed, Fate, NewDelivery, Place, Request, Store, StoreError, Upkeep,
+    Admitted, Asked, Batch, Committed, Fate, NewDelivery, Place, Request, StoreClient, StoreError, StoreOwner, Upkeep,
 };
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
-fn owner(dir: &Path) -> SqliteStore {
-    SqliteStore::open(dir, &OpenOptions { reserve: 64 << 10, ..OpenOptions::owner(4) }).unwrap()
+fn owner(dir: &Path) -> SqliteOwner {
+    SqliteOwner::own(dir, &OpenOptions { reserve: 64 << 10, ..OpenOptions::owner(4) }).unwrap()
 }
 
 fn client(dir: &Path) -> SqliteStore {
@@ -29,10 +29,10 @@ fn client(dir: &Path) -> SqliteStore {
 }
 
 fn fails(dir: &Path) -> StoreError {
-    SqliteStore::open(dir, &OpenOptions::owner(1)).unwrap_err()
+    SqliteOwner::own(dir, &OpenOptions::owner(1)).unwrap_err()
 }
 
-fn fixture(store: &SqliteStore) -> Fixture<'_> {
+fn fixture<S: StoreClient>(store: &S) -> Fixture<'_, S> {
     let (channel, reactor) = (store.channel_id("shop").unwrap(), store.reactor_id("inventory").unwrap());
     Fixture { store, channel, reactor }
 }
@@ -64,18 +64,6 @@ fn one_owner_at_a_time() {
 }
 
 #[test]
-fn only_an_owner_runs_reactors() {
-    let dir = tempdir().unwrap();
-    let store = client(dir.path());
-    let f = fixture(&store);
-    f.publish(&["a"]);
-    store.request(Request::Drop(1)).unwrap();
-    assert!(wait(store.admit(f.admission(Vec::new(), at(0)))).is_err());
-    assert!(store.recover(&[]).is_err());
-    assert!(store.redrive(1, 1).is_err());
-}
-
-#[test]
 fn a_file_where_the_directory_should_be() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("data");
@@ -90,10 +78,10 @@ async fn whoever_appends_or_requests_is_heard() {
     let (owner, client) = (owner(dir.path()), client(dir.path()));
     let channel = owner.channel_id("shop").unwrap();
     let heard = async || tokio::time::timeout(Duration::from_secs(30), owner.rung()).await.is_ok();
-    for store in [&owner, &client] {
+    for store in [&owner as &dyn StoreClient, &client] {
         store.append(channel, vec![message("a")]).await.unwrap();
         assert!(heard().await, "an append");
-        store.request(Request::Drop(7)).unwrap();
+        store.request(Request::Drop(7)).await.unwrap();
         assert!(heard().await, "a request");
     }
 }
@@ -135,9 +123,9 @@ fn newer_stores_are_refused() {
     let dir = sample();
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch("PRAGMA user_version = 7").unwrap();
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 4, .. }), "stamp in the log");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 5, .. }), "stamp in the log");
     drop(conn);
-    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 4, .. }), "stamp in the file");
+    assert!(matches!(fails(dir.path()), StoreError::Newer { found: 7, known: 5, .. }), "stamp in the file");
 }
 
 #[test]
@@ -152,14 +140,15 @@ fn older_stores_are_migrated() {
         };
         select.query_map([], |row| row.get(0)).unwrap().map(|sql| plain(sql.unwrap())).collect()
     };
-    // What version 2 added, and what version 3 and version 4 did; pages had no checksums.
+    // What version 2 added, and what later versions did; pages had no checksums.
+    let fifth = include_str!("before_version_5.sql");
     let fourth = "DROP TABLE dropped; DROP VIEW ledger_status; ALTER TABLE ledger DROP COLUMN channel;
                   ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;";
-    let view = include_str!("../src/store/sqlite/schema.sql").split_once("CREATE VIEW").unwrap().1;
+    let view = include_str!("../src/store/sqlite/schema.sql").rsplit_once("CREATE VIEW").unwrap().1;
     let group = "INSERT INTO meta VALUES ('group', 0);";
     let second = "DROP TABLE outbox; DROP INDEX deliveries_away; ALTER TABLE deliveries DROP COLUMN leased;";
-    for (version, without) in [(1, second), (2, ""), (3, group)] {
-        let without = format!("{fourth} CREATE VIEW {view} {without}");
+    let third = |more: &str| format!("{fifth} {fourth} CREATE VIEW {view} {more}");
+    for (version, without) in [(1, third(second)), (2, third("")), (3, third(group)), (4, format!("{fifth} {group}"))] {
         let dir = tempdir().unwrap();
         let sql = include_str!("../src/store/sqlite/schema.sql").replace("('group', 0), ", "");
         let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
@@ -182,11 +171,11 @@ fn older_stores_are_migrated() {
 #[test]
 fn what_an_earlier_version_admitted_is_told_as_far_as_it_is_known() {
     let dir = tempdir().unwrap();
-    let schema = include_str!("../src/store/sqlite/schema.sql");
+    let (schema, newer) = (include_str!("../src/store/sqlite/schema.sql"), include_str!("before_version_5.sql"));
     let hex = |number| key(number).0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA application_id = {}; PRAGMA user_version = 3; {schema}
+        "PRAGMA journal_mode = WAL; PRAGMA application_id = {}; PRAGMA user_version = 3; {schema} {newer}
          DROP VIEW ledger_status; DROP TABLE dropped;
          ALTER TABLE ledger DROP COLUMN channel; ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;
          INSERT INTO reactors (name) VALUES ('inventory'); INSERT INTO channels (name, next, cursor) VALUES ('shop', 3, 3);
@@ -216,6 +205,11 @@ fn what_an_earlier_version_admitted_is_told_as_far_as_it_is_known() {
         assert_eq!(fate(offset, 1), Some(Fate::Done), "one of them did it");
     }
     assert_eq!(fate(2, 2), None);
+    // Of what it admitted, not all is noted; of what came since, all is.
+    let told = store.traces(f.channel, Offset(1), Offset(3)).unwrap();
+    assert_eq!(told.complete_from, Offset(3));
+    let told: Vec<_> = told.all.into_iter().map(|trace| (trace.origin.offset, trace.fate)).collect();
+    assert_eq!(told, [(Offset(3), fate(3, 1).unwrap())]);
 }
 
 fn tempdir_with_store() -> TempDir {
@@ -316,7 +310,7 @@ fn what_is_answered_survives_kill_9() {
         assert!(f.bodies().len() as u64 >= last, "{} of {last}", f.bodies().len());
         let counts = f.counts();
         assert!(counts.done >= last, "{} of {last}", counts.done);
-        let recovered = store.recover(&[]).unwrap();
+        let recovered = f.recover(&[]);
         assert!(recovered.interrupted.len() <= f.spilled().len());
         assert_eq!(f.spilled().len() as u64, counts.active, "what was in memory can be loaded");
     }
@@ -422,7 +416,7 @@ fn a_client_gets_its_turn() {
 fn a_full_disk_refuses_intake_and_finishes_work() {
     let dir = tempdir().unwrap();
     let options = OpenOptions { reserve: 256 << 10, size_limit: Some(1 << 20), ..OpenOptions::owner(4) };
-    let store = SqliteStore::open(dir.path(), &options).unwrap();
+    let store = SqliteOwner::own(dir.path(), &options).unwrap();
     let f = fixture(&store);
     let reserve = dir.path().join("reserve");
     assert_eq!(fs::metadata(&reserve).unwrap().len(), 256 << 10);
@@ -445,12 +439,17 @@ fn a_full_disk_refuses_intake_and_finishes_work() {
         assert_eq!(f.commit(commit), Committed::Applied, "what is under way is finished");
     }
     assert_eq!(f.counts().active, 0);
-    let upkeep =
-        |now| Upkeep { now, ledger_window: DAY, retention: vec![(f.channel, Duration::from_secs(1))], away: 15 * DAY };
+    let upkeep = |now| Upkeep {
+        now,
+        ledger_window: DAY,
+        retention: vec![(f.channel, Duration::from_secs(1))],
+        away: 15 * DAY,
+        history: DAY,
+    };
     store.maintain(&upkeep(at(0))).unwrap();
     assert!(matches!(wait(store.append(f.channel, vec![message("y")])), Err(StoreError::Full)), "still no room");
     let cursor = Offset(accepted as u64 + 1);
-    let refused = wait(store.admit(reactor_runtime::store::Admission { cursor, ..f.admission(Vec::new(), at(1)) }));
+    let refused = wait(store.enter(Batch { cursor: Some(cursor), ..f.batch(Vec::new(), at(1)) }));
     assert!(matches!(refused, Err(StoreError::Full)));
     let conn = Connection::open(dir.path().join("reactor.db")).unwrap();
     conn.execute_batch(&format!("DELETE FROM log_{} WHERE offset > 1", f.channel)).unwrap();

@@ -73,7 +73,7 @@ fn what_ends_badly_is_counted_or_told() {
     let throughput = &report["throughput"];
     assert!(throughput["done"].as_u64() >= Some(300) && throughput["dead"] == json!(300), "{throughput}");
     sandbox.write("bad.json", mood("x", &json!({ "do": "reject" })));
-    sandbox.run(&["bench", "moody", "bad.json"]).code(1).says("does not end well on any of these events: reject");
+    sandbox.run(&["bench", "moody", "bad.json"]).code(1).says("succeeds on none of these events: reject");
     let sandbox = sandbox.with_env("RUST_LOG", "info");
     sandbox.run(&[&["bench", "moody", "mixed.jsonl"], SHORT].concat()).ok().says("dead letter");
 }

@@ -166,7 +166,7 @@ fn a_pattern_that_ends_within_a_word_is_told_what_to_write() {
     // What is proposed is a configuration, and what it is meant to take gets through.
     let mut config = String::from("[channels.in]\nkind = \"local\"\n");
     for (number, (_, line)) in told.stderr.lines().filter_map(|line| line.split_once("write \"")).enumerate() {
-        let Some((on, when)) = line.split_once("\" in its place, and ") else { panic!("{line}") };
+        let Some((on, when)) = line.split_once("\" instead, and ") else { panic!("{line}") };
         config += &format!(
             "\n[reactors.r{number}]\nmodule = \"seen.wasm\"\nfrom = [\"in\"]\non = [\"{on}\"]\n{when}\nallow = {{ state = true }}\n"
         );

@@ -20,7 +20,7 @@ fn a_configuration_may_be_a_pipe_and_one_that_nothing_writes_to_is_an_error() {
     let sandbox = Sandbox::new(LOCAL);
     let made = Command::new("mkfifo").arg(sandbox.path("silent.toml")).status().expect("mkfifo can be run");
     assert!(made.success());
-    sandbox.run(&["check", "--config", "silent.toml"]).code(3).says("silent.toml is a pipe").says("name a file");
+    sandbox.run(&["check", "--config", "silent.toml"]).code(3).says("silent.toml is a pipe").says("give a file");
     let piped = format!("cat reactors.toml | '{}' check --config /dev/stdin", program().display());
     let told = Command::new("sh").args(["-c", &piped]).current_dir(sandbox.path("")).output().expect("sh can be run");
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
@@ -43,7 +43,7 @@ fn every_error_of_a_configuration_at_once() {
 #[test]
 fn codes_are_explained() {
     let sandbox = Sandbox::new("[channels.in]\nkind = \"local\"\nretenton = \"1d\"\n");
-    sandbox.run(&["check"]).code(3).says("error[unknown-key]").says("`reactor explain CODE` says more");
+    sandbox.run(&["check"]).code(3).says("error[unknown-key]").says("`reactor explain CODE` explains");
     // The configuration is wrong, and is not looked at.
     let told = sandbox.run(&["explain", "unknown-key"]).ok();
     assert!(told.stdout.starts_with("# unknown-key: "), "{}", told.stdout);
@@ -88,10 +88,10 @@ fn a_queue_that_is_not_there() {
     let sandbox =
         Sandbox::new("[channels.in]\nkind = \"sqs\"\nqueue = \"orders\"\n").with_env("AWS_ENDPOINT_URL", &aws.url());
     let event = br#"{"eventId":"e1","eventType":"t","source":"s","data":1}"#;
-    sandbox.run_with(&["publish", "in"], event).code(1).says("`orders`").says("make it, or set `create = true`");
+    sandbox.run_with(&["publish", "in"], event).code(1).says("`orders`").says("create it, or set `create = true`");
     aws.create("orders");
     let published = sandbox.run_with(&["publish", "in"], event).ok();
-    assert_eq!(published.stdout, "1 accepted by in, 0 refused\n");
+    assert_eq!(published.stdout, "1 message accepted by `in`, 0 rejected\n");
     assert_eq!(aws.queue("orders").counts().visible, 1);
 }
 
@@ -180,7 +180,7 @@ fn a_line_that_is_too_long_and_lines_that_are_no_events() {
     let long = added(1, &"x".repeat(256 << 10), 1);
     let lines = [&added(0, "a", 1), &long, "not JSON", "{\"no\":\"type\"}", "", &added(2, "a", 2)].join("\n");
     let told = sandbox.run_with(&["--json", "publish", "in", "-"], lines.as_bytes()).code(6);
-    let told = told.says("line 2: refused").says("line 3: accepted, but").says("line 4: accepted, but");
+    let told = told.says("line 2: rejected").says("line 3: accepted, but").says("line 4: accepted, but");
     assert_eq!(
         told.json(),
         json!({ "channel": "in", "accepted": 4, "refused": 1, "undecodable": 2, "duplicates": 0, "firstOffset": 1, "lastOffset": 4 })
@@ -231,7 +231,11 @@ fn a_file_of_events_may_be_a_pipe_and_one_that_nothing_writes_to_is_an_error() {
 #[test]
 fn input_in_which_nothing_is_an_event_is_told_by_the_exit_code() {
     let sandbox = Sandbox::tally("");
-    sandbox.run_with(&["publish", "in"], b"{\"a\":1}\n{\"a\":2}\n").code(6).says("line 2: accepted").says("no event");
+    sandbox
+        .run_with(&["publish", "in"], b"{\"a\":1}\n{\"a\":2}\n")
+        .code(6)
+        .says("line 2: accepted")
+        .says("can be decoded as an event");
     sandbox
         .run_with(&["publish", "in"], format!("{{\n{}\n", added(1, "a", 1)).as_bytes())
         .ok()
@@ -240,7 +244,7 @@ fn input_in_which_nothing_is_an_event_is_told_by_the_exit_code() {
     sandbox
         .run_with(&["publish", "in"], long.as_bytes())
         .code(6)
-        .says("the input as a whole: refused")
+        .says("the input as a whole: rejected")
         .says("--input lines");
     sandbox.run_with(&["publish", "in"], b"{\n \"a\":\n").code(6).says("the input as a whole: accepted");
     assert_eq!(counts(&sandbox.until_idle(), "tally")["done"], 1);
@@ -281,7 +285,7 @@ fn hostile_bodies_end_as_dead_letters() {
 fn dead_letters_that_are_not_there() {
     let sandbox = Sandbox::tally("");
     sandbox.run(&["dead", "show", "7"]).code(1).says("no dead letter 7");
-    sandbox.run(&["dead", "drop"]).code(2).says("say which");
+    sandbox.run(&["dead", "drop"]).code(2).says("choose dead letters by");
     sandbox.run(&["dead", "list", "--reactor", "other"]).code(2).says("`other`");
     sandbox.run(&["dead", "list", "--since", "soon"]).code(2).says("soon");
     sandbox.run(&["dead", "drop", "--all"]).ok();

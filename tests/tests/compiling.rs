@@ -52,7 +52,7 @@ fn what_exceeds_the_limits_of_compiling_is_refused_by_name() {
     sandbox.write("tally.wasm", slow());
     sandbox.run(&["check"]).code(4).says("that took more than 48 MiB of memory");
     let sandbox = Sandbox::tally("").with_env("REACTOR_COMPILE_SECONDS", "never");
-    sandbox.run(&["check"]).code(2).says("REACTOR_COMPILE_SECONDS has to be a number");
+    sandbox.run(&["check"]).code(2).says("REACTOR_COMPILE_SECONDS must be a number");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_stop_during_the_first_load_ends_the_program_and_its_compiler() {
         assert!(kill.expect("kill can be run").success());
         let status = up.wait().expect("it ends");
         let log = fs::read_to_string(sandbox.path("up.log")).expect("its log");
-        assert!(status.success() && log.contains("told to stop while modules are loaded"), "{status}: {log}");
+        assert!(status.success() && log.contains("stopping while modules are being loaded"), "{status}: {log}");
         wait_until("the compiler is gone", || compilers.iter().all(|id| is_gone(id)));
     }
 }

@@ -62,10 +62,10 @@ fn a_good_set_up_is_found_good() {
     let sandbox = sandbox(&channels, "from = [\"orders\", \"news\"]\ndead-letter = { channel = \"dead\" }");
 
     let ran = sandbox.run(&["check", "--connect"]).ok();
-    assert_eq!(lines(&ran, "orders")[0], format!("ok: queue `{}` is there", orders.name));
-    assert_eq!(lines(&ran, "news")[0], format!("ok: topic `{}` and queue `{}` are there", topic.arn, inbox.url));
+    assert_eq!(lines(&ran, "orders")[0], format!("ok: queue `{}` exists", orders.name));
+    assert_eq!(lines(&ran, "news")[0], format!("ok: topic `{}` and queue `{}` exist", topic.arn, inbox.url));
     let dead_lines = lines(&ran, "dead");
-    assert_eq!(dead_lines[0], format!("ok: queue `{}` is there", dead.name));
+    assert_eq!(dead_lines[0], format!("ok: queue `{}` exists", dead.name));
     assert!(dead_lines.len() == 2 && dead_lines[1].ends_with("it needs sqs:SendMessage"), "{dead_lines:?}");
     assert!(ran.stdout.ends_with("ok: 3 channels, 1 reactors\n"), "{}", ran.stdout);
 
@@ -89,7 +89,7 @@ fn what_does_not_fit_is_named_with_what_to_do() {
     let ran = sandbox.run(&["check", "--connect"]).code(1);
     let found = lines(&ran, "gone");
     assert!(found.len() == 1 && found[0].starts_with(&format!("error: looking for queue `{gone}`: ")), "{found:?}");
-    assert!(found[0].ends_with("; make it, or set `create = true`"), "{found:?}");
+    assert!(found[0].ends_with("; create it, or set `create = true`"), "{found:?}");
     let warning = "warning: maxReceiveCount of the RedrivePolicy is 3: SQS would move a message away before the 5 \
                    attempts of reactor `tally` are over; set maxReceiveCount to 7";
     let found = lines(&ran, "low");
@@ -115,10 +115,10 @@ fn nothing_is_made_where_the_host_would_make_it() {
     let channels = format!("{queue}create = true\n{subscribed}create = true\n");
     let sandbox = sandbox(&channels, "from = [\"made\", \"news\"]");
     let ran = sandbox.run(&["check", "--connect"]).ok();
-    assert_eq!(lines(&ran, "made"), [format!("note: queue `{made}` is not there yet; `reactor up` will make it")]);
+    assert_eq!(lines(&ran, "made"), [format!("note: queue `{made}` does not exist yet; `reactor up` will create it")]);
     let expected = [
-        format!("note: topic `{topic}` is not there yet; `reactor up` will make it"),
-        format!("note: queue `{inbox}` is not there yet; `reactor up` will make it"),
+        format!("note: topic `{topic}` does not exist yet; `reactor up` will create it"),
+        format!("note: queue `{inbox}` does not exist yet; `reactor up` will create it"),
     ];
     assert_eq!(lines(&ran, "news"), expected);
     assert!(stack.find_queue(&made).is_none() && stack.find_queue(&inbox).is_none());

@@ -183,15 +183,29 @@ fn collect_rust(folder: &Path, sources: &mut String) {
 fn the_tests_that_show_the_invariants_exist() {
     let mut sources = String::new();
     ["runtime", "tests"].iter().for_each(|part| collect_rust(&root().join(part), &mut sources));
-    let text = read("ARCHITECTURE.md");
-    let (_, section) = text.split_once("## Invariants, and what shows them").expect("its section");
-    let section = section.split("\n## ").next().unwrap_or_default();
+    let text = read("docs/internals/invariants.md");
     let is_test = |name: &&str| {
         name.contains('_') && name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
     };
-    let named: Vec<&str> = section.split('`').skip(1).step_by(2).filter(is_test).collect();
+    let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_test).collect();
     assert!(named.len() > 40, "{named:?}");
     for name in named {
-        assert!(sources.contains(&format!("fn {name}(")), "ARCHITECTURE.md names a test `{name}` that is not there");
+        assert!(
+            sources.contains(&format!("fn {name}(")),
+            "docs/internals/invariants.md names a test `{name}` that is not there"
+        );
+    }
+}
+
+#[test]
+fn the_files_that_the_architecture_names_exist() {
+    let text = read("ARCHITECTURE.md");
+    let is_path = |name: &&str| name.contains('/') && !name.contains(' ') && !name.starts_with('/');
+    let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_path).collect();
+    assert!(named.len() > 40, "{named:?}");
+    for name in named {
+        let is_there =
+            [root().to_path_buf(), root().join("runtime/src")].iter().any(|folder| folder.join(name).exists());
+        assert!(is_there, "ARCHITECTURE.md names `{name}`, which is neither in the repository nor in runtime/src");
     }
 }

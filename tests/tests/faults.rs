@@ -95,7 +95,7 @@ fn a_queue_that_is_not_there_yet_is_waited_for() {
     aws.create("late");
     send(&aws, "late", 0..20);
     wait_until("the queue is empty", || is_empty(&aws, "late"));
-    assert!(up.log().contains("the channel can be received from again"), "{}", up.log());
+    assert!(up.log().contains("receiving from the channel works again"), "{}", up.log());
     exact(&sandbox, &up.drain(), 20);
 }
 

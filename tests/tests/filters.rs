@@ -35,7 +35,7 @@ fn what_is_odd_is_told_by_check_and_up_only() {
     );
     fs::copy(guest("guest-tally"), sandbox.path("tally.wasm")).expect("the module can be copied");
     let says = "warning[foreign-pattern]";
-    sandbox.run(&["check"]).ok().says(says).says("write \"added.**\" in its place");
+    sandbox.run(&["check"]).ok().says(says).says("write \"added.**\" instead");
     let event = added(0, "a", 1);
     sandbox.write("event.json", &event);
     for quiet in [
@@ -88,5 +88,5 @@ fn a_queue_may_be_named_by_its_arn() {
     );
     sandbox.write("reactors.toml", config("us-east-2", "orders"));
     let far = sandbox.run(&["check", "--connect"]).code(1);
-    assert!(far.stdout.contains("it is in region us-east-2, and the host asks in eu-west-1"), "{far:?}");
+    assert!(far.stdout.contains("it is in region us-east-2, and the host uses eu-west-1"), "{far:?}");
 }

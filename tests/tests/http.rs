@@ -291,5 +291,5 @@ fn what_is_missing_or_too_much_is_told_with_the_line() {
     let tally = Sandbox::tally("");
     let config = std::fs::read_to_string(tally.path("reactors.toml")).expect("the configuration");
     tally.write("reactors.toml", config.replace("state = true", "state = true, http = [\"https://example.com\"]"));
-    tally.run(&["check"]).ok().says("granted http, but its module does not import it; drop `http` from its `allow`");
+    tally.run(&["check"]).ok().says("granted http, but its module does not import it; remove `http` from its `allow`");
 }

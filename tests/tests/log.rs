@@ -84,9 +84,51 @@ fn one_event_is_shown_with_its_attempts() {
     for part in ["in/1, accepted", "moody: dead, rejected; `reactor dead show", "attempt 1 at", "never in the mood"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
-    sandbox.run(&["log", "show", "in/99"]).code(1).says("no log holds `in/99`");
-    sandbox.run(&["log", "show", "nobody"]).code(1).says("no log holds `nobody`");
+    sandbox.run(&["log", "show", "in/99"]).code(1).says("no log contains `in/99`");
+    sandbox.run(&["log", "show", "nobody"]).code(1).says("no log contains `nobody`");
     up.drain();
+}
+
+#[test]
+fn each_attempt_is_shown_with_what_it_took_and_what_a_kill_cut_short() {
+    let sandbox = Sandbox::moody("timeout = \"1m\"\ncpu = \"1m\"\nretry = { max-attempts = 2, initial = \"1ms\" }\n");
+    sandbox.publish("in", &[mood("fine", &json!({ "do": "ok" })), mood("ends", &json!({ "do": "loop" }))]);
+    let up = sandbox.up(&["--json"]);
+    let started =
+        || std::fs::read(sandbox.path(".reactor/claims")).is_ok_and(|marks| marks.iter().any(|byte| *byte != 0));
+    wait_until("the first has ended, and the second has begun", || {
+        sandbox.state("moody", "runs").is_some() && started()
+    });
+    up.kill();
+    let config = std::fs::read_to_string(sandbox.path("reactors.toml")).expect("the configuration");
+    sandbox.write("reactors.toml", config.replace("cpu = \"1m\"", "cpu = \"50ms\""));
+    sandbox.until_idle();
+    let part = |id: &str| sandbox.run(&["--json", "log", "show", id]).ok().json()["events"][0]["reactors"][0].clone();
+    let attempts = |part: &Value| part["attempts"].as_array().expect("a list").clone();
+    let fine = part("fine");
+    let [done] = &attempts(&fine)[..] else { panic!("{fine}") };
+    assert_eq!((&done["code"], &done["number"], &done["worker"]), (&json!("done"), &json!(1), &json!(1)), "{fine}");
+    assert!(done["tookMs"].as_f64().is_some_and(|took| took > 0.0), "{fine}");
+    assert!(done["module"].as_str().is_some_and(|digest| digest.len() == 64) && done.get("error").is_none(), "{fine}");
+    let ends = part("ends");
+    let both = attempts(&ends);
+    let told: Vec<_> = both.iter().map(|one| (&one["number"], &one["code"], &one["worker"])).collect();
+    assert_eq!(told, [(&json!(1), &json!("host"), &json!(2)), (&json!(2), &json!("cpu-limit"), &json!(2))], "{ends}");
+    let dead = sandbox.run(&["dead", "show", "1"]).ok().stdout;
+    assert!(dead.contains(" ms, worker 2: host") && dead.contains(" ms, worker 2: cpu-limit"), "{dead}");
+    let text = sandbox.run(&["log", "show", "fine"]).ok().stdout;
+    assert!(
+        text.contains("attempt 1 at ") && text.contains(": done, module ") && text.contains(" ms, worker 1"),
+        "{text}"
+    );
+    // What is not to be kept is not kept, and what was kept is removed.
+    sandbox.write("reactors.toml", format!("[runtime]\nhistory = \"0s\"\n{config}"));
+    sandbox.publish("in", &[mood("later", &json!({ "do": "ok" }))]);
+    sandbox.until_idle();
+    for id in ["fine", "later"] {
+        assert_eq!((&part(id)["outcome"], part(id).get("attempts")), (&json!("done"), None), "{id}");
+    }
+    assert_eq!(attempts(&part("ends")).len(), 2, "those of a dead letter stay with it");
 }
 
 #[test]

@@ -47,11 +47,8 @@ fn publish_large(sandbox: &Sandbox, wish: impl Fn(usize) -> Value) {
 fn wait_for_runs(up: &Up, each: usize) {
     wait_until("every reactor runs", || {
         let log = up.log();
-        let runs = |n| {
-            log.lines()
-                .filter(|line| line.contains(&format!("reactor=\"r{n}\"")) && line.contains("in the mood"))
-                .count()
-        };
+        let runs =
+            |n| log.lines().filter(|line| line.contains(&format!(" r{n} ")) && line.contains("in the mood")).count();
         (0..REACTORS).all(|number| runs(number) >= each)
     });
 }

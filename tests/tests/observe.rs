@@ -19,9 +19,9 @@ fn with_admin(sandbox: &Sandbox) {
 }
 
 fn address(up: &Up) -> String {
-    up.wait_for_log("metrics and health");
+    up.wait_for_log("serving metrics and health");
     let log = up.log();
-    let address = log.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let address = log.split("address=").nth(1).and_then(|rest| rest.split(')').next());
     address.unwrap_or_else(|| panic!("no address: {log}")).to_owned()
 }
 
@@ -199,5 +199,5 @@ fn a_collector_that_is_not_there_stops_nothing() {
     sandbox.publish("in", &[reactor_tests::added(1, "a", 1)]);
     sandbox.run(&["up", "--until-idle", "--otlp", "http://127.0.0.1:1"]).ok();
     assert_eq!(sandbox.state("tally", "a").as_deref(), Some("1"));
-    sandbox.run(&["up", "--until-idle", "--otlp", "nonsense"]).code(2).says("write the collector's URL");
+    sandbox.run(&["up", "--until-idle", "--otlp", "nonsense"]).code(2).says("give the collector's URL");
 }

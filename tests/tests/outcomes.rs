@@ -229,7 +229,7 @@ fn the_second_of_one_id_is_a_duplicate_of_the_first() {
             br#"{ "eventId": "1", "eventType": "order.placed", "source": "shop", "data": { "v": 1 } }"#,
         )
         .ok()
-        .says("count");
+        .says("duplicate for moody");
     sandbox.publish("in", &[r#"{"eventId":"1","eventType":"order.paid","source":"shop","data":{"v":1}}"#.into()]);
     sandbox.until_idle();
     let told = self::told(&sandbox);
@@ -282,7 +282,10 @@ fn what_was_dropped_is_not_done_and_runs_when_it_is_published_again() {
     sandbox.run(&["dead", "drop", "1"]).ok();
     assert_eq!(words(&sandbox), ["dropped", "duplicate"]);
     let show = sandbox.run(&["log", "show", "1"]).ok().stdout;
-    assert!(show.contains("tally: dropped: dead letter 1 (rejected) was dropped; the reactor never did it"), "{show}");
+    assert!(
+        show.contains("tally: dropped: dead letter 1 (rejected) was dropped; the reactor never handled the event"),
+        "{show}"
+    );
     let summary = sandbox.until_idle();
     adds_up(&summary, "tally");
     assert_eq!((&counts(&summary, "tally")["dead"], &counts(&summary, "tally")["dropped"]), (&json!(0), &json!(1)));
@@ -305,7 +308,7 @@ fn what_waits_for_others_or_for_a_person_says_so() {
     sandbox.publish("in", &[event("1", "reject", "a"), event("2", "ok", "a"), event("3", "ok", "a")]);
     let ended = sandbox.run(&["up", "--until-idle"]).ok();
     let waits = "1 dead letter, 1 parked key with 2 deliveries behind";
-    assert!(ended.stderr.contains(&format!("for a person to redrive or drop: {waits}")), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("needs attention: {waits}")), "{}", ended.stderr);
     let failed = sandbox.run(&["--json", "up", "--until-idle", "--fail-on-dead"]).code(7).says(waits);
     let summary = failed.json();
     adds_up(&summary, "moody");
@@ -353,9 +356,9 @@ fn the_log_shows_the_part_of_a_message_that_is_no_event() {
     assert!(story["invalid"].as_str().is_some_and(|why| why.starts_with("unknown-envelope")), "{story}");
     assert_eq!(story["events"][0]["reactors"][0]["outcome"], "done", "{story}");
     let show = sandbox.run(&["log", "show", "in/1"]).ok().stdout;
-    assert!(show.contains("a part of it is no event: unknown-envelope"), "{show}");
+    assert!(show.contains("a part of it cannot be decoded: unknown-envelope"), "{show}");
     let tail = sandbox.run(&["log", "tail", "--outcome", "invalid"]).ok().stdout;
-    assert!(tail.contains("moody:done") && tail.contains("in/1 a part is no event: unknown-envelope"), "{tail}");
+    assert!(tail.contains("moody:done") && tail.contains("in/1 a part cannot be decoded: unknown-envelope"), "{tail}");
 }
 
 #[test]
@@ -371,6 +374,69 @@ fn a_reactor_that_came_later_was_not_given_the_event() {
     let parts = story["events"][0]["reactors"].as_array().expect("a list");
     let outcome = |name: &str| parts.iter().find(|part| part["reactor"] == name).map(|part| part["outcome"].clone());
     assert_eq!((outcome("moody"), outcome("later")), (Some(json!("done")), Some(json!("unknown"))), "{story}");
+}
+
+#[test]
+fn what_became_of_an_event_does_not_change_with_the_configuration() {
+    let sandbox = seen("", "");
+    sandbox.publish("in", &[mood("1", &json!({ "do": "ok" })), mood("1", &json!({ "do": "ok" }))]);
+    sandbox.publish("in", &[mood("2", &json!({ "do": "reject" }))]);
+    sandbox.until_idle();
+    let config = std::fs::read_to_string(sandbox.path("reactors.toml")).expect("the configuration");
+    let before = told(&sandbox);
+    assert_eq!(words(&sandbox), ["done", "duplicate", "dead"]);
+    // It wants other events, has another dedup key, does not read the channel, or is not there any more.
+    let (channels, _) = config.split_once("[reactors.moody]").expect("its table");
+    for changed in [
+        config.replace("\"**\"", "\"other\""),
+        config.replace("on = ", "dedup = { key = \"/data/do\" }\non = "),
+        config.replace("on = ", "dedup = false\non = "),
+        config.replace("from = [\"in\"]", "from = [\"out\"]"),
+        channels.to_owned(),
+    ] {
+        sandbox.write("reactors.toml", &changed);
+        assert_eq!(told(&sandbox), before, "{changed}");
+    }
+    let counted =
+        |args: &[&str]| sandbox.run(&[&["log", "tail", "--outcome"][..], args].concat()).ok().stdout.lines().count();
+    assert_eq!((counted(&["done"]), counted(&["dead"]), counted(&["unrouted"])), (1, 1, 0));
+    // The format does not fit any more, so that the event cannot be read.
+    sandbox
+        .write("reactors.toml", config.replace("kind = \"local\"\n\n", "kind = \"local\"\nformat = \"cloudevents\"\n"));
+    let story = sandbox.run(&["--json", "log", "show", "in/1"]).ok().json();
+    assert!(story["invalid"].is_string(), "{story}");
+    assert_eq!((&story["events"][0]["unread"], &story["events"][0]["part"]), (&json!(true), &json!(0)), "{story}");
+    assert_eq!(story["events"][0]["reactors"][0]["outcome"], "done", "{story}");
+    assert_eq!(sandbox.run(&["--json", "log", "show", "1"]).ok().json_lines().len(), 1, "by the attempts at it");
+    let text = sandbox.run(&["log", "show", "in/3"]).ok().stdout;
+    for part in ["no event: ", "event 1 of it is not found by the present configuration", "moody: dead, rejected"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let tail = sandbox.run(&["log", "tail", "--outcome", "dead"]).ok().stdout;
+    assert!(tail.contains("in/3 unread (event 1) moody:dead[rejected"), "{tail}");
+}
+
+#[test]
+fn what_nobody_wanted_or_could_read_stays_so() {
+    let sandbox = seen("", "");
+    let config = std::fs::read_to_string(sandbox.path("reactors.toml")).expect("the configuration");
+    sandbox.write("reactors.toml", config.replace("\"**\"", "\"other\""));
+    sandbox.publish("in", &[mood("1", &json!({}))]);
+    sandbox.run_with(&["publish", "in"], b"{ \"no\": \"event\" }").code(6);
+    sandbox.until_idle();
+    // Now both are events, which the reactor wants.
+    sandbox.write(
+        "reactors.toml",
+        config.replace("kind = \"local\"\n\n", "kind = \"local\"\nformat = { raw = { type = \"raw\" } }\n"),
+    );
+    let unrouted = sandbox.run(&["log", "tail", "--outcome", "unrouted"]).ok().stdout;
+    assert_eq!(unrouted.lines().count(), 1, "{unrouted}");
+    assert!(unrouted.contains("in/1 raw ") && unrouted.contains(" unrouted moody:unknown"), "{unrouted}");
+    let invalid = sandbox.run(&["--json", "log", "tail", "--outcome", "invalid"]).ok().json_lines();
+    assert_eq!(invalid.len(), 1, "{invalid:?}");
+    assert_eq!(invalid[0]["offset"], 2, "{invalid:?}");
+    let show = sandbox.run(&["log", "show", "in/1"]).ok().stdout;
+    assert!(show.contains("no reactor wanted it\nmoody: unknown"), "{show}");
 }
 
 #[test]
@@ -434,7 +500,7 @@ fn a_letter_that_is_to_be_redriven_is_marked() {
     assert_eq!(sandbox.dead(&[])[0]["asked"], "redrive");
     for command in [&["dead", "list"][..], &["dead", "show", "1"]] {
         let text = sandbox.run(command).ok().stdout;
-        assert!(text.contains("(to be redriven when `reactor up` runs)"), "{text}");
+        assert!(text.contains("(to be redriven at the next `reactor up`)"), "{text}");
     }
     sandbox.until_idle();
     assert_eq!(sandbox.dead(&[])[0]["asked"], Value::Null);

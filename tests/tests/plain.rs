@@ -187,7 +187,7 @@ fn what_a_reload_refuses_stands_behind_a_margin() {
         let before = std::fs::read_to_string(sandbox.path("reactors.toml")).expect("the configuration");
         sandbox.write("reactors.toml", format!("{before}\n[channels.\"{}\\nforged\"]\nkind = \"local\"\n", unseen()));
         up.signal("HUP");
-        up.wait_for_log("refused, and what was there runs on:");
+        up.wait_for_log("new configuration rejected; still running the previous one:");
         // The line is written at once, but may be read in the middle.
         up.wait_for_log("forged dead letter 99");
         sandbox.write("reactors.toml", before);
@@ -195,7 +195,10 @@ fn what_a_reload_refuses_stands_behind_a_margin() {
         let log = up.log();
         assert_plain(&log);
         if format == "text" {
-            assert!(log.contains("runs on:\n  | error[") && log.contains("\n  |   --> reactors.toml:"), "{log}");
+            assert!(
+                log.contains("running the previous one:\n  | error[") && log.contains("\n  |   --> reactors.toml:"),
+                "{log}"
+            );
         } else {
             let told = log.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
             assert!(told.into_iter().any(|line| line["diagnostics"].is_string()), "{log}");

@@ -39,7 +39,7 @@ fn a_rebuilt_module_is_swapped_in_under_load_and_a_broken_one_is_refused() {
         wait_until("the module is swapped", || up.log().matches("module swapped").count() == round + 1);
     }
     replace(&sandbox, "tally.wasm", &module[..module.len() / 2]);
-    up.wait_for_log("refused, and what was there runs on");
+    up.wait_for_log("new configuration rejected; still running the previous one");
     up.wait_for_log("not a valid module");
     sandbox.publish("in", &[added(published, "last", 1)]);
     wait_until("the old module runs on", || sandbox.state("tally", "last").as_deref() == Some("1"));
@@ -64,7 +64,7 @@ fn sighup_takes_over_a_changed_configuration_or_says_why_not() {
     wait_until("its attempts are used up", || sandbox.dead(&[]).len() == 1);
 
     up.signal("HUP");
-    up.wait_for_log("nothing has changed");
+    up.wait_for_log("configuration and modules are unchanged");
 
     sandbox.write("reactors.toml", before.replace("max-attempts = 2", "max-attempts = 3"));
     up.signal("HUP");
@@ -79,7 +79,7 @@ fn sighup_takes_over_a_changed_configuration_or_says_why_not() {
 
     sandbox.write("reactors.toml", format!("[runtime]\nconcurrency = 3\n{before}"));
     up.signal("HUP");
-    up.wait_for_log("`runtime.concurrency` changes only with a restart");
+    up.wait_for_log("`runtime.concurrency` can only change with a restart");
 
     let other = "\n[reactors.other]\nmodule = \"moody.wasm\"\nfrom = [\"in\"]\non = [\"mood\"]\nallow = { state = true }\nemit = { mood = \"in\" }\n";
     sandbox.write("reactors.toml", format!("{before}{other}"));
@@ -101,7 +101,9 @@ fn what_waits_for_a_reactor_that_was_removed_is_reported_and_kept() {
     sandbox.publish("in", &[mood("one", &json!({ "do": "retry", "times": 1 }))]);
     up.wait_for_log("retry");
     replace(&sandbox, "reactors.toml", before.replace("reactors.moody", "reactors.calm").as_bytes());
-    up.wait_for_log("1 deliveries of reactor `moody`, which is not in the configuration, are kept until it is");
+    up.wait_for_log(
+        "reactor `moody` is not in the configuration; its 1 unfinished deliveries are kept until it is added again",
+    );
     up.wait_for_log("the new configuration is in force");
     replace(&sandbox, "reactors.toml", before.as_bytes());
     wait_until("the first is back", || up.log().matches("the new configuration is in force").count() == 2);

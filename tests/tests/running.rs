@@ -204,7 +204,7 @@ fn a_reactor_that_is_gone_keeps_its_deliveries() {
     up.kill();
     let config = std::fs::read_to_string(sandbox.path("reactors.toml")).expect("the configuration");
     sandbox.write("reactors.toml", "[channels.in]\nkind = \"local\"\n");
-    let gone = sandbox.run(&["--json", "up", "--until-idle"]).ok().says("reactor `moody`, which is not in the config");
+    let gone = sandbox.run(&["--json", "up", "--until-idle"]).ok().says("reactor `moody` is not in the config");
     assert_eq!(counts(&gone.json(), "moody")["waiting"], 1, "{}", gone.stdout);
     sandbox.write("reactors.toml", config);
     let summary = sandbox.until_idle();

@@ -128,7 +128,7 @@ fn nothing_is_shown_of_what_ran() {
     }
     run(&sandbox, &["publish", "typed", "raw.json"]).ok();
     let up = sandbox.up(&["--log", "json"]);
-    up.wait_for_log("metrics and health");
+    up.wait_for_log("serving metrics and health");
     let log = up.log();
     let address = log.split("\"address\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an address");
     for path in ["/metrics", "/healthz", "/readyz"] {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use reactor_runtime::bench::meter::Meter;
 use reactor_runtime::bench::rig::Rig;
-use reactor_runtime::clock::{Clock, SystemClock};
+use reactor_runtime::channel::KINDS;
 use reactor_runtime::config::{self, model::Config};
 use reactor_runtime::event::{ChannelId, Message};
-use reactor_runtime::store::Store;
+use reactor_runtime::store::StoreClient;
 use reactor_runtime::wasm::{Compiler, Engine, EngineOptions, GuestSpec, LoadedModule};
 
 /// Accounts that the events are about.
@@ -41,11 +41,10 @@ pub(crate) fn tally() -> Vec<u8> {
 /// A configuration, and the tally guest for each of its reactors.
 pub(crate) fn load(text: &str) -> (Config, BTreeMap<String, LoadedModule>) {
     let dir = tempfile::TempDir::new().expect("a temporary folder").keep();
-    let loaded = config::parse(text, &dir.join("reactors.toml"), &|_| None).expect("a valid configuration");
+    let loaded = config::parse(text, &dir.join("reactors.toml"), &|_| None, KINDS).expect("a valid configuration");
     let config = loaded.config;
     let path = dir.join("tally.wasm");
     std::fs::write(&path, tally()).expect("the module");
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let options = EngineOptions {
         cache_dir: dir.join("cache"),
         instances: config.runtime.concurrency,
@@ -54,7 +53,7 @@ pub(crate) fn load(text: &str) -> (Config, BTreeMap<String, LoadedModule>) {
     };
     let engine = Engine::new(options).expect("an engine");
     let load = |(name, reactor)| {
-        let spec = GuestSpec::of(&config, reactor, Arc::clone(&clock));
+        let spec = GuestSpec::of(&config, reactor);
         (String::clone(name), engine.load(&path, spec).expect("a module"))
     };
     let modules = config.reactors.iter().map(load).collect();
@@ -103,12 +102,12 @@ pub(crate) fn flood(rig: Rig, events: impl ExactSizeIterator<Item = Message>) ->
     Flood { took: start.elapsed(), cpu: meter.used().cpu_in_all(), done: done(&*store) - before }
 }
 
-fn done(store: &dyn Store) -> u64 {
+fn done(store: &dyn StoreClient) -> u64 {
     store.stats().expect("counts").reactors.iter().map(|reactor| reactor.done).sum()
 }
 
 /// Appends in batches.
-pub(crate) fn append(store: &dyn Store, channel: ChannelId, messages: impl Iterator<Item = Message>) {
+pub(crate) fn append(store: &dyn StoreClient, channel: ChannelId, messages: impl Iterator<Item = Message>) {
     let mut messages = messages.peekable();
     while messages.peek().is_some() {
         let batch = messages.by_ref().take(1_024).collect();

@@ -11,14 +11,20 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
+use jiff::Timestamp;
 
 use super::samples::{Samples, VALUES};
 use super::{BATCH, Subject, histogram, record, rig};
-use crate::event::{DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
+use crate::clock::SystemClock;
+use crate::event::{ChannelId, DeliveryId, Event, HostTime, Identity, Message, Offset, Origin, Version};
 use crate::pipeline::decode::{Decoded, Settings, decode};
-use crate::pipeline::invoke::{Call, Run, StateView};
-use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{Admission, Admitted, Commit, Committed, Ending, NewDelivery, Place, Store, Target};
+use crate::pipeline::invoke::{self, Call, Run};
+use crate::store::sqlite::{OpenOptions, SqliteOwner};
+use crate::store::{
+    Admitted, AttemptNote, Batch, Commit, Committed, Effect, Ending, NewDelivery, Place, StoreClient, StoreOwner,
+    Target,
+};
+use crate::world::{Live, NoHttp, StateView};
 
 /// How long an fsync of 4 KiB takes in a folder.
 pub(super) fn fsync(dir: &Path) -> anyhow::Result<Histogram<u64>> {
@@ -49,7 +55,7 @@ impl StateView for State {
 impl State {
     fn keep(&self, run: &Run) {
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in &run.writes {
+        for (key, value) in run.effects.iter().filter_map(invoke::Effect::write) {
             match value {
                 Some(value) => drop(values.insert(key.clone(), (value.clone(), Version(1)))),
                 None => drop(values.remove(key)),
@@ -63,6 +69,7 @@ pub(super) struct Sandbox<'s> {
     subject: &'s Subject,
     settings: Settings,
     state: Arc<State>,
+    world: Arc<Live<Arc<State>>>,
 }
 
 /// What runs took on one thread alone.
@@ -76,7 +83,10 @@ pub(super) struct Alone {
 impl<'s> Sandbox<'s> {
     pub(super) fn new(subject: &'s Subject) -> Self {
         let settings = Settings::new(&subject.config.channels[super::CHANNEL]);
-        Self { subject, settings, state: Arc::default() }
+        let (state, config) = (Arc::<State>::default(), subject.config.reactors[&subject.reactor].values());
+        let (clock, http) = (Arc::new(SystemClock::default()), Arc::new(NoHttp));
+        let world = Arc::new(Live { state: Arc::clone(&state), clock, config, http });
+        Self { subject, settings, state, world }
     }
 
     fn decoded(&self, n: usize) -> anyhow::Result<Decoded> {
@@ -85,8 +95,7 @@ impl<'s> Sandbox<'s> {
     }
 
     fn call(&self, event: Event, identity: Identity) -> Call {
-        let state = Arc::clone(&self.state) as Arc<dyn StateView>;
-        Call { event: Arc::new(event), identity, attempt: 1, max_attempts: 1, state }
+        Call { event: Arc::new(event), identity, attempt: 1, max_attempts: 1, world: self.world.clone() }
     }
 
     /// What the first runs of the samples read, write and emit.
@@ -155,10 +164,10 @@ impl<'s> Sandbox<'s> {
 /// The store alone: the same messages, deliveries and rows, with the same group commit; events/s.
 pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::Result<f64> {
     let dir = rig::folder(&subject.dir)?;
-    let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(1))?);
-    let mut rows = Rows::new(&*store, runs)?;
-    let runtime = rig::threads("bench-store", 2)?;
+    let store = Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(1))?);
     let channel = store.channel_id(super::CHANNEL)?;
+    let mut rows = Rows::new(&*store, runs, note(subject, channel)?)?;
+    let runtime = rig::threads("bench-store", 2)?;
     let reactor = store.reactor_id(&subject.reactor)?;
     let start = Instant::now();
     let publish = {
@@ -187,17 +196,8 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
                     redrive: false,
                 };
                 let deliveries = records.iter().map(|record| delivery(record.offset)).collect();
-                let admission = Admission {
-                    channel,
-                    cursor,
-                    now: HostTime(1),
-                    deliveries,
-                    dead: Vec::new(),
-                    forward: Vec::new(),
-                    drop: Vec::new(),
-                    unrouted: 0,
-                };
-                let ids = store.admit(admission).await?.into_iter().filter_map(|one| match one {
+                let batch = Batch { cursor: Some(cursor), deliveries, ..Batch::new(channel, HostTime(1)) };
+                let ids = store.enter(batch).await?.answers.into_iter().filter_map(|one| match one {
                     Admitted::New(id) => Some(id),
                     _ => None,
                 });
@@ -226,10 +226,23 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
     })
 }
 
+/// The attempt that each commit keeps, if the configuration says so.
+fn note(subject: &Subject, channel: ChannelId) -> anyhow::Result<Option<AttemptNote>> {
+    let note = AttemptNote {
+        event: Arc::new(Sandbox::new(subject).decoded(0)?.event),
+        origin: Origin { channel, offset: Offset(1), part: 0 },
+        code: "done",
+        at: Timestamp::UNIX_EPOCH,
+        took: Duration::from_micros(10),
+        module: subject.module.guest.digest().into(),
+    };
+    Ok(subject.config.runtime.keeps_attempts().then_some(note))
+}
+
 /// Publishes as fast as it can.
 pub(super) async fn publish(
-    store: &dyn Store,
-    channel: crate::event::ChannelId,
+    store: &dyn StoreClient,
+    channel: ChannelId,
     samples: &Samples,
     events: usize,
 ) -> anyhow::Result<()> {
@@ -246,15 +259,16 @@ struct Rows<'r> {
     targets: BTreeMap<String, Target>,
     versions: HashMap<&'r str, Version>,
     number: u64,
+    note: Option<AttemptNote>,
 }
 
 impl<'r> Rows<'r> {
-    fn new(store: &dyn Store, runs: &'r [Run]) -> anyhow::Result<Self> {
+    fn new(store: &dyn StoreClient, runs: &'r [Run], note: Option<AttemptNote>) -> anyhow::Result<Self> {
         let mut targets = BTreeMap::new();
-        for emit in runs.iter().flat_map(|run| &run.emits) {
-            targets.insert(emit.channel.clone(), Target::Log(store.channel_id(&emit.channel)?));
+        for (channel, _) in runs.iter().flat_map(|run| &run.effects).filter_map(invoke::Effect::put) {
+            targets.insert(channel.clone(), Target::Log(store.channel_id(channel)?));
         }
-        Ok(Self { runs, targets, versions: HashMap::new(), number: 0 })
+        Ok(Self { runs, targets, versions: HashMap::new(), number: 0, note })
     }
 
     fn commit(&mut self, delivery: DeliveryId, reactor: crate::event::ReactorId) -> Commit {
@@ -263,7 +277,7 @@ impl<'r> Rows<'r> {
         let number = Version(self.number);
         let version = |key: &String| self.versions.get(key.as_str()).copied().unwrap_or(Version(0));
         let reads = run.reads.iter().map(|(key, _)| (key.clone(), version(key))).collect();
-        for (key, value) in &run.writes {
+        for (key, value) in run.effects.iter().filter_map(invoke::Effect::write) {
             let _ = match value {
                 Some(_) => self.versions.insert(key, number),
                 None => self.versions.remove(key.as_str()),
@@ -271,7 +285,14 @@ impl<'r> Rows<'r> {
         }
         // The envelope of an emitted event has about as many bytes again as a short payload.
         let message = |data: &Bytes| Message::from_body([&data[..], &[b'x'; 300]].concat());
-        let emits = run.emits.iter().map(|emit| (self.targets[&emit.channel], message(&emit.data))).collect();
+        let effect = |effect: &invoke::Effect| match effect {
+            invoke::Effect::Set { key, value } => Effect::Set { key: key.clone(), value: value.clone() },
+            invoke::Effect::Delete { key } => Effect::Delete { key: key.clone() },
+            invoke::Effect::Put { target, message: emit } => {
+                Effect::Put { target: self.targets[target], message: message(&emit.data) }
+            }
+        };
+        let effects = run.effects.iter().map(effect).collect();
         Commit {
             number,
             delivery,
@@ -279,9 +300,9 @@ impl<'r> Rows<'r> {
             attempt: 1,
             after: None,
             reads,
-            writes: run.writes.clone(),
-            emits,
+            effects,
             ending: Ending::Done,
+            note: self.note.clone(),
             now: HostTime(1),
         }
     }

@@ -14,7 +14,7 @@ use super::rig::{self, Rig};
 use super::samples::Samples;
 use super::{CHANNEL, Subject, histogram, limits, record};
 use crate::pipeline::signal::Signals;
-use crate::store::{ReactorStats, Store};
+use crate::store::{ReactorStats, StoreClient};
 
 /// What a flood of events took.
 pub(super) struct Flood {
@@ -63,7 +63,7 @@ pub(super) struct Pace {
     pub(super) ended: Histogram<u64>,
 }
 
-/// Publishes so many events a second, one at a time.
+/// Publishes this many events per second, one at a time.
 pub(super) fn pace(subject: &Subject, rate: f64, events: usize) -> anyhow::Result<Pace> {
     let start = Instant::now();
     let done: Arc<Vec<AtomicU64>> = Arc::new((0..events).map(|_| AtomicU64::new(0)).collect());

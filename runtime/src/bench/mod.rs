@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use hdrhistogram::Histogram;
 
-use crate::config::model::{ChannelKind, Config};
+use crate::config::model::Config;
 use crate::event::{Message, Outcome};
 use crate::pipeline::judge::describe;
 use crate::wasm::LoadedModule;
@@ -49,7 +49,7 @@ pub struct Plan {
     pub seconds: f64,
     /// Events of the flood, instead of as many as fill the time.
     pub events: Option<usize>,
-    /// Events a second at the steady pace.
+    /// Events per second at the steady pace.
     pub rate: f64,
 }
 
@@ -61,7 +61,7 @@ impl Subject {
         let dir = config.runtime.data_dir.path().to_owned();
         let retention = Duration::from_secs(86_400);
         for channel in config.channels.values_mut() {
-            channel.kind = ChannelKind::Local { retention };
+            (channel.outside, channel.retention) = (None, retention);
         }
         if let Some(mut channel) = config.channels.values().next().cloned() {
             CHANNEL.clone_into(&mut channel.name);
@@ -110,7 +110,7 @@ pub fn measure(
         && runs.iter().all(|run| run.outcome != Outcome::Done)
     {
         let (code, error) = describe(&failed.outcome);
-        bail!("reactor `{}` does not end well on any of these events: {code}: {error}", subject.reactor);
+        bail!("reactor `{}` succeeds on none of these events: {code}: {error}", subject.reactor);
     }
     let alone = runtime.block_on(sandbox.alone())?;
     let sandbox_rate = sandbox.together()?;

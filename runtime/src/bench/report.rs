@@ -11,7 +11,7 @@ use super::limits::Alone;
 use super::load::{Flood, Pace};
 use super::meter::{self, Used};
 use super::rig;
-use crate::pipeline::invoke::Run;
+use crate::pipeline::invoke::{Effect, Run};
 
 /// All that was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -53,8 +53,8 @@ impl Work {
             cores: rig::cores(),
             event_bytes,
             reads: mean(|run| run.reads.len()),
-            writes: mean(|run| run.writes.len()),
-            emits: mean(|run| run.emits.len()),
+            writes: mean(|run| run.effects.iter().filter_map(Effect::write).count()),
+            emits: mean(|run| run.effects.iter().filter_map(Effect::put).count()),
         }
     }
 }

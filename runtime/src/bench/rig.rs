@@ -16,13 +16,14 @@ use crate::config::model::Config;
 use crate::pipeline::host::{Control, Host, Parts};
 use crate::pipeline::invoke::Guest;
 use crate::pipeline::signal::Signals;
-use crate::store::Store;
-use crate::store::sqlite::{OpenOptions, SqliteStore, make_directory};
+use crate::store::StoreOwner;
+use crate::store::sqlite::{OpenOptions, SqliteOwner, make_directory};
+use crate::world::NoHttp;
 
 /// A host that is ready to run.
 pub struct Rig {
     dir: TempDir,
-    store: Arc<SqliteStore>,
+    store: Arc<SqliteOwner>,
     parts: Parts,
     guests: Runtime,
 }
@@ -30,7 +31,7 @@ pub struct Rig {
 /// A host that runs. What it has written goes with it.
 pub struct Running {
     /// Its store.
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<SqliteOwner>,
     tell: mpsc::Sender<Control>,
     host: JoinHandle<anyhow::Result<()>>,
     runtime: Runtime,
@@ -60,13 +61,14 @@ impl Rig {
     pub fn new(mut config: Config, parent: &Path, guests: BTreeMap<String, Arc<dyn Guest>>) -> anyhow::Result<Self> {
         let dir = folder(parent)?;
         config.runtime.data_dir = dir.path().to_owned().into();
-        let store = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::owner(config.runtime.concurrency))?);
+        let store = Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(config.runtime.concurrency))?);
         let threads = threads("reactor-guest", cores())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let parts = Parts {
             config: Arc::new(config),
-            store: Arc::clone(&store) as Arc<dyn Store>,
+            store: Arc::clone(&store) as Arc<dyn StoreOwner>,
             clock,
+            http: Arc::new(NoHttp),
             guests,
             remotes: BTreeMap::new(),
             guest_threads: threads.handle().clone(),
@@ -82,7 +84,7 @@ impl Rig {
         self
     }
 
-    /// With connections to the channels outside.
+    /// With connections to the remote channels.
     #[must_use]
     pub fn with_remotes(mut self, remotes: BTreeMap<String, Remote>) -> Self {
         self.parts.remotes = remotes;
@@ -90,7 +92,7 @@ impl Rig {
     }
 
     /// Its store.
-    pub fn store(&self) -> &Arc<SqliteStore> {
+    pub fn store(&self) -> &Arc<SqliteOwner> {
         &self.store
     }
 

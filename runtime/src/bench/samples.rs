@@ -71,8 +71,8 @@ impl Template {
             let value = found.ok_or_else(missing)?;
             *value = match value {
                 Value::String(text) => format!("{text}-{VALUE}").into(),
-                Value::Number(_) => bail!("`{pointer}` is a number; name a text, whose ending can be varied"),
-                _ => bail!("`{pointer}` is no text"),
+                Value::Number(_) => bail!("`{pointer}` is a number; choose a text, so that its ending can be varied"),
+                _ => bail!("`{pointer}` is not a text"),
             };
             event.data = serde_json::to_vec(&data)?.into();
         }
@@ -90,7 +90,10 @@ mod tests {
     use crate::pipeline::decode::{Settings, decode};
 
     fn event(body: &str) -> Event {
-        let config = config::parse("[channels.in]\nkind = \"local\"\n", "r.toml".as_ref(), &|_| None).unwrap().config;
+        let config =
+            config::parse("[channels.in]\nkind = \"local\"\n", "r.toml".as_ref(), &|_| None, crate::channel::KINDS)
+                .unwrap()
+                .config;
         let decoded = decode(&Message::from_body(body.to_owned()), &Settings::new(&config.channels["in"])).unwrap();
         decoded.events.into_iter().next().unwrap().event
     }

@@ -1,4 +1,4 @@
-//! Deletes messages and sets leases, many at a time, for as long as it takes: what cannot be done now is tried again
+//! Acknowledges messages and sets leases, many at a time, for as long as it takes: what cannot be done now is tried again
 //! until the lease is over.
 
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
-use super::{ChannelError, MAX_BATCH, Receipt, Result, Source, Trouble};
+use super::{ChannelError, Lease, Leasing, Receipt, Result, Source, Trouble};
 use crate::backoff::{Backoff, Jitter};
 use crate::clock::{Alarm, Clock, Moment};
 
@@ -28,8 +28,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 pub struct Ack<T> {
     /// Which message.
     pub receipt: Receipt,
-    /// For how much longer it is leased; meaningless where it is deleted.
-    pub lease: Duration,
+    /// What becomes of its lease; meaningless where it is acknowledged.
+    pub lease: Lease,
     /// After this it is not worth trying any more.
     pub until: Moment,
     /// The caller's own name for it.
@@ -39,13 +39,13 @@ pub struct Ack<T> {
 /// What became of it: when the last call was made, and how that ended.
 pub type Report<T> = (T, Moment, Result<()>);
 
-/// Which of the two things a task does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which of the two things a task does, and where.
+#[derive(Clone)]
 pub enum What {
-    /// [`Source::delete`]
-    Delete,
-    /// [`Source::lease`]
-    Lease,
+    /// [`Source::acknowledge`]
+    Acknowledge(Arc<dyn Source>),
+    /// [`Leasing::lease`]
+    Lease(Arc<dyn Leasing>),
 }
 
 struct Entry<T> {
@@ -58,10 +58,11 @@ struct Entry<T> {
 /// A call under way: what it is about, when it was made, and the answers.
 type Call<T> = BoxFuture<'static, (Vec<Entry<T>>, Moment, Vec<Result<()>>)>;
 
-/// Works until the sender is gone and everything is done. Every acknowledgement is reported once.
+/// Works until the sender is gone and everything is done, with so many entries in one call. Every acknowledgement is reported
+/// once.
 pub async fn acknowledge<T: Send + Clone + 'static>(
-    source: Arc<dyn Source>,
     what: What,
+    size: usize,
     mut acks: mpsc::UnboundedReceiver<Ack<T>>,
     report: impl Fn(Report<T>) + Send,
     clock: Arc<dyn Clock>,
@@ -78,7 +79,7 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
             queue.push_back(entry);
         }
         let ripe = |queue: &VecDeque<Entry<T>>| {
-            queue.len() >= MAX_BATCH || queue.front().is_some_and(|first| !open || first.at + LINGER <= now)
+            queue.len() >= size || queue.front().is_some_and(|first| !open || first.at + LINGER <= now)
         };
         // What is left of a lease does not get more by waiting in line.
         while queue.front().is_some_and(|first: &Entry<T>| first.ack.until <= now)
@@ -88,8 +89,8 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
         }
         let most = if failures == 0 { MAX_CALLS } else { 1 };
         while calls.len() < most && resume <= now && ripe(&queue) {
-            let batch: Vec<_> = queue.drain(..queue.len().min(MAX_BATCH)).collect();
-            calls.push(call(Arc::clone(&source), what, batch, Arc::clone(&clock)));
+            let batch: Vec<_> = queue.drain(..queue.len().min(size)).collect();
+            calls.push(call(what.clone(), batch, Arc::clone(&clock)));
         }
         let ripens = queue.front().filter(|_| calls.len() < most).map(|first| (first.at + LINGER).max(resume));
         let wake = later.iter().map(|entry| entry.at).chain(ripens).min();
@@ -121,20 +122,15 @@ pub async fn acknowledge<T: Send + Clone + 'static>(
     }
 }
 
-fn call<T: Send + 'static>(
-    source: Arc<dyn Source>,
-    what: What,
-    batch: Vec<Entry<T>>,
-    clock: Arc<dyn Clock>,
-) -> Call<T> {
+fn call<T: Send + 'static>(what: What, batch: Vec<Entry<T>>, clock: Arc<dyn Clock>) -> Call<T> {
     Box::pin(async move {
         let sent = clock.now();
         let mut answers = match what {
-            What::Delete => {
+            What::Acknowledge(source) => {
                 let receipts: Vec<_> = batch.iter().map(|entry| entry.ack.receipt.clone()).collect();
-                source.delete(&receipts).await
+                source.acknowledge(&receipts).await
             }
-            What::Lease => {
+            What::Lease(source) => {
                 let leases: Vec<_> = batch.iter().map(|entry| (entry.ack.receipt.clone(), entry.ack.lease)).collect();
                 source.lease(&leases).await
             }
@@ -158,10 +154,7 @@ fn again<T>(mut entry: Entry<T>, answer: Result<()>, at: Moment) -> std::result:
 }
 
 fn too_late() -> ChannelError {
-    ChannelError {
-        trouble: Trouble::StaleReceipt,
-        detail: "the lease was over before the channel could be told".into(),
-    }
+    ChannelError { trouble: Trouble::StaleReceipt, detail: "the lease ended before the channel could be told".into() }
 }
 
 fn is_final(trouble: Trouble) -> bool {

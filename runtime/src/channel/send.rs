@@ -1,11 +1,11 @@
-//! Sends messages and waits until each has been taken or refused: for whoever has no outbox to keep them in.
+//! Sends messages and waits until each has been taken or refused: for callers without an outbox to keep them in.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::{ChannelError, MAX_BATCH, Sink, Trouble};
+use super::{ChannelError, Sink, Trouble};
 use crate::backoff::{Backoff, Jitter};
 use crate::clock::{Clock, Moment};
 use crate::event::Message;
@@ -31,7 +31,8 @@ pub struct Sent {
 pub async fn send(sink: &dyn Sink, messages: &[Message], clock: &dyn Clock) -> Sent {
     let until = clock.now() + PATIENCE;
     let calls = if sink.is_ordered() { 1 } else { MAX_CALLS };
-    let batches = (0..).step_by(MAX_BATCH).zip(messages.chunks(MAX_BATCH));
+    let size = sink.limits().batch;
+    let batches = (0..).step_by(size).zip(messages.chunks(size));
     let batches = batches.map(|(first, batch)| send_batch(sink, first, batch, until, clock));
     let mut answers = stream::iter(batches).buffered(calls);
     let mut sent = Sent::default();

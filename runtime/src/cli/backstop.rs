@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::pipeline::signal::Signals;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreClient, StoreError};
 
 /// How much longer than the drain time a host may take to end by itself.
 const GRACE: Duration = Duration::from_secs(4);
@@ -20,13 +20,13 @@ const LAST: Duration = Duration::from_secs(2);
 /// Sees to it that a host ends that was told to.
 pub(super) struct Backstop {
     drain: Duration,
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreClient>,
     signals: Arc<Signals>,
     over: Notify,
 }
 
 impl Backstop {
-    pub(super) fn new(drain: Duration, store: Arc<dyn Store>, signals: Arc<Signals>) -> Arc<Self> {
+    pub(super) fn new(drain: Duration, store: Arc<dyn StoreClient>, signals: Arc<Signals>) -> Arc<Self> {
         Arc::new(Self { drain, store, signals, over: Notify::new() })
     }
 
@@ -43,12 +43,12 @@ impl Backstop {
             ended = &mut host => ended,
             () = self.over.notified() => match timeout(LAST, &mut host).await {
                 Ok(Ok(Err(error @ (StoreError::Busy { .. } | StoreError::Full)))) => {
-                    tracing::warn!("ended before everything was written: {error}");
+                    tracing::warn!("stopped before everything was written: {error}");
                     return Ok(());
                 }
                 Ok(ended) => ended,
                 Err(_) => {
-                    tracing::warn!("ended before everything was written: the store did not answer in time");
+                    tracing::warn!("stopped before everything was written: the store did not answer in time");
                     host.abort();
                     return Ok(());
                 }

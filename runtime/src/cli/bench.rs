@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -10,7 +9,6 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::bench::{Plan, Samples, Subject, VALUES, measure};
-use crate::clock::{Clock, SystemClock};
 use crate::config::model::ChannelConfig;
 use crate::event::{Event, Message};
 use crate::pipeline::decode::{Contents, Settings, decode};
@@ -24,34 +22,34 @@ use super::project::Project;
 /// A line for each event would hide the figures, and be in them.
 pub(super) const LOGGED: &str = "off";
 
-/// Measure what an event costs a reactor on this machine, and what it could cost at least
+/// Measure what an event costs a reactor on this machine, and the lower bounds for it
 ///
-/// The reactor runs alone in a host of its own, with a store in a new folder in the data directory that is removed at
-/// the end; nothing of the project's own data is read or changed, and requests by HTTP are denied. First events are
-/// published as fast as it goes, then at a steady pace. In the same run it measures what bounds a host: the disk, the
-/// store, and the sandbox, each alone. Compare figures within one run; machines differ and are noisy. Nothing is logged,
-/// unless RUST_LOG says what.
+/// The reactor runs alone in a separate host. The store is in a new folder in the data directory, which is removed at
+/// the end. Your own data is neither read nor changed, and HTTP requests are denied. First, events are
+/// published as fast as possible, then at a steady pace. The same run measures what bounds a host: the disk, the
+/// store and the sandbox, each alone. Compare figures only within one run, because machines differ and are noisy. Nothing is logged
+/// unless RUST_LOG is set.
 ///
 /// Example: reactor bench notifications examples/orders/order.json --vary /orderId --seconds 2
 #[derive(Debug, Args)]
 pub(super) struct Bench {
-    /// Which
+    /// The reactor to run
     reactor: String,
-    /// Events to send in turn, one a line or one in the file, as they would be published; each gets an id of its own
+    /// The file with the events to send in turn, one per line or a single one; each event sent gets a new id
     file: PathBuf,
-    /// Give the text at this JSON pointer in the data 10,000 different endings, so that not every event has the same key
+    /// Append one of 10,000 endings to the text at this JSON pointer in the data, so that events have different keys
     #[arg(long, value_name = "POINTER")]
     vary: Option<String>,
-    /// The channel that they are taken to come through, instead of the first that the reactor reads
+    /// The channel that the events seem to come from; by default the first one that the reactor reads
     #[arg(long)]
     channel: Option<String>,
-    /// How long each of the two loads takes, about
+    /// About how long each of the two loads takes, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     seconds: f64,
-    /// Publish so many events as fast as it goes, instead of as many as fill the time
+    /// Publish this many events as fast as possible, instead of as many as fill the time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     events: Option<u32>,
-    /// Events a second at the steady pace
+    /// Events per second at the steady pace
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: u32,
 }
@@ -69,8 +67,7 @@ impl Bench {
         let events = self.events(channel)?;
         let samples = Samples::new(&events, self.vary.as_deref())
             .map_err(|error| Exit::new(exit::FAILURE, anyhow!("{}: {error:#}", self.file.display())))?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let mut modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name), true)?;
+        let mut modules = Modules::load_some(&project, global, std::slice::from_ref(&name))?;
         let module = modules.loaded.remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
         let config = crate::config::model::Config::clone(&project.config);
         let subject = Subject::new(config, &name, module, samples);
@@ -87,7 +84,7 @@ impl Bench {
         super::print_as_is(&report.to_string());
         if self.vary.is_none() && report.throughput.repeated * 10 > report.throughput.done {
             say!(
-                "hint: many runs were repeated, because they write the same state keys; --vary POINTER gives a text in \
+                "hint: many runs were repeated because they write the same state keys; --vary POINTER gives a text in \
                  the data {VALUES} different endings"
             );
         }

@@ -18,7 +18,7 @@ use super::hidden::pass_on;
 use super::project::Project;
 use super::shell::shell;
 
-/// How long what a command printed is waited for when it has ended.
+/// How long to wait for a command's output after the command has ended.
 const REST: Duration = Duration::from_secs(2);
 
 /// Build the modules, each by its reactor's `build` command
@@ -29,7 +29,7 @@ const REST: Duration = Duration::from_secs(2);
 /// Example: reactor build inventory
 #[derive(Debug, Args)]
 pub(super) struct Build {
-    /// Only these reactors
+    /// Build only the modules of these reactors
     #[arg(value_name = "REACTOR")]
     reactors: Vec<String>,
 }
@@ -57,7 +57,9 @@ pub(super) fn build(project: &Project, names: &[String]) -> Result<(), Exit> {
         match &reactor.build {
             Some(command) if done.insert(command.meaning()) => run(command, &project.config.root, &name)?,
             Some(_) => {}
-            None if reactor.module.path().exists() => say!("{name}: has no build command; using the module as it is"),
+            None if reactor.module.path().exists() => {
+                say!("{name}: there is no `build` command; using the module as it is");
+            }
             None => {
                 let path = &reactor.module;
                 let error = anyhow!("reactor `{name}` has no `build` command, and its module {path} does not exist");

@@ -1,11 +1,8 @@
 //! `reactor check`
 
-use std::sync::Arc;
-
 use clap::Args;
 use serde_json::json;
 
-use crate::clock::{Clock, SystemClock};
 use crate::config::model::ReactorConfig;
 use crate::subscription::Rate;
 
@@ -17,18 +14,18 @@ use super::project::Project;
 use super::report::{add_row, table};
 use super::{print_as_is, print_json};
 
-/// Check the configuration and the modules: syntax, names, routes, imports against grants
+/// Check the configuration and the modules: syntax, names, routes, and imports against grants
 ///
-/// Starts nothing and changes nothing but the cache of compiled modules. Exit code 3: the configuration is wrong; 4: a
+/// Starts nothing, and changes nothing except the cache of compiled modules. Exit code 3: the configuration is wrong; 4: a
 /// module is missing, broken, or imports what it was not granted.
 ///
 /// Example: reactor check --json
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// Also ask AWS about every channel outside: is it there, may it be used, does its set-up fit the reactors
+    /// Also ask AWS about every remote channel: whether it exists, may be used, and fits the reactors
     ///
-    /// Nothing is made, changed, received or sent. Which account and region, or which emulator, is said by the usual
-    /// AWS_ variables. Takes 30 s at most. Exit code 1: a channel cannot be used as it is; warnings are no failure.
+    /// Nothing is created, changed, received or sent. The usual AWS_ variables choose the account and region, or an
+    /// emulator. This takes 30 s at most. Exit code 1: a channel cannot be used as it is. Warnings do not count as failures.
     ///
     /// Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 reactor check --connect
     #[arg(long)]
@@ -38,13 +35,12 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
         let project = Project::load_with_warnings(global)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let modules = Modules::load(&project, global, &clock)?;
+        let modules = Modules::load(&project, global)?;
         for (name, module) in &modules.loaded {
             for grant in &module.unused_grants {
                 let drop =
                     if grant == "emit" { "its `emit` table".into() } else { format!("`{grant}` from its `allow`") };
-                say!("note: reactor `{name}` is granted {grant}, but its module does not import it; drop {drop}");
+                say!("note: reactor `{name}` is granted {grant}, but its module does not import it; remove {drop}");
             }
         }
         let channels = self.connect.then(|| connect(&project)).transpose()?;
@@ -78,7 +74,7 @@ impl Check {
     }
 }
 
-/// Which reactor takes what from where.
+/// Which reactor takes which events from which channels.
 pub(super) fn print_topology(project: &Project, modules: &Modules) {
     let mut rows = table(&["reactor", "module", "from", "on", "emits", "limits"]);
     for (name, reactor) in &project.config.reactors {

@@ -140,11 +140,13 @@ mod tests {
             codes.extend(strings(text, "pub fn judge(", "\n}\n"));
             codes.extend(strings(text, "pub fn describe(", "\n}\n").into_iter().filter(|code| !code.is_empty()));
         }
-        codes.extend(text.split("span.end(\"").skip(1).filter_map(|rest| rest.split('"').next()));
+        codes.extend(text.split("end_span(\"").skip(1).filter_map(|rest| rest.split('"').next()));
         if file.iter().any(|part| part == "pipeline") {
             codes.extend(text.split(" reason: \"").skip(1).filter_map(|rest| rest.split('"').next()));
         }
-        codes.extend(text.split("const UNDELIVERABLE: &str = \"").skip(1).filter_map(|rest| rest.split('"').next()));
+        if file.ends_with("store/dead_letter.rs") {
+            codes.extend(text.split(": &str = \"").skip(1).filter_map(|rest| rest.split('"').next()));
+        }
         found.extend(codes.into_iter().map(str::to_owned));
     }
 

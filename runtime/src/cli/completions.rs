@@ -8,13 +8,13 @@ use super::exit::Exit;
 
 /// Print a script that completes commands and options in a shell
 ///
-/// Where it belongs differs between shells: bash reads ~/.local/share/bash-completion/completions/reactor, zsh a file
+/// Where to put it depends on the shell: bash reads ~/.local/share/bash-completion/completions/reactor, zsh a file
 /// _reactor in a folder of $fpath, fish ~/.config/fish/completions/reactor.fish.
 ///
 /// Example: reactor completions bash
 #[derive(Debug, Args)]
 pub(super) struct Completions {
-    /// For which
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }

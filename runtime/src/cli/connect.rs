@@ -1,15 +1,15 @@
-//! `reactor check --connect`: what the channels outside are like.
+//! `reactor check --connect`: what the remote channels are like.
 
 use std::time::Duration;
 
 use anyhow::anyhow;
-use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
-use crate::channel::aws::Aws;
-use crate::channel::inspect::{Finding, Level, inspect};
+use crate::channel::KINDS;
+use crate::channel::inspect::{Finding, Level};
+use crate::channel::kind::{Connections, Opened, inspect};
 
 use super::exit::{self, Exit};
 use super::hidden::hide;
@@ -41,22 +41,20 @@ impl Inspected {
     }
 }
 
-/// Looks at every channel outside, at all of them at once.
+/// Looks at every remote channel, at all of them at once.
 pub(super) fn connect(project: &Project) -> Result<Vec<Inspected>, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(async {
         let deadline = Instant::now() + PATIENCE;
-        let aws = Aws::connect().boxed().shared();
-        let outside = project.config.channels.values().filter(|channel| channel.settle().is_some());
-        let inspected = outside.map(|channel| {
-            let aws = aws.clone();
-            async move {
-                let name = &channel.name;
-                let looking =
-                    async { inspect(&aws.await, channel, &project.readers(name), project.is_written(name)).await };
-                let findings = timeout_at(deadline, looking).await.unwrap_or_else(|_| vec![unanswered()]);
-                Inspected { name: name.clone(), findings: findings.into_iter().map(hidden).collect() }
-            }
+        let with = &Connections::default();
+        let outside = project.config.channels.values().filter(|channel| channel.is_remote());
+        let inspected = outside.map(|channel| async move {
+            let name = &channel.name;
+            let readers = project.readers(name);
+            let channel = Opened { channel, readers: &readers };
+            let looking = inspect(KINDS, with, channel, project.is_written(name));
+            let findings = timeout_at(deadline, looking).await.unwrap_or_else(|_| vec![unanswered()]);
+            Inspected { name: name.clone(), findings: findings.into_iter().map(hidden).collect() }
         });
         join_all(inspected).await
     }))
@@ -80,5 +78,5 @@ pub(super) fn verdict(inspected: &[Inspected]) -> Result<(), Exit> {
         return Ok(());
     }
     let all = inspected.len();
-    Err(Exit::new(exit::FAILURE, anyhow!("{broken} of {all} channels outside cannot be used as they are")))
+    Err(Exit::new(exit::FAILURE, anyhow!("{broken} of {all} remote channels cannot be used as they are")))
 }

@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use crate::attribute;
 use crate::config::units;
 use crate::event::ReactorId;
+use crate::history::{Attempt, History};
 use crate::store::memory::MemoryStore;
-use crate::store::{DeadFilter, Request, Store, StoreError, StoredDead};
+use crate::store::{DeadFilter, Request, StoreClient, StoreError, StoredDead};
 
 use super::Global;
+use super::attempt::ran;
 use super::codes::{PAGES, nearest};
 use super::exit::{self, Exit};
 use super::hidden;
@@ -24,60 +26,60 @@ use super::project::Project;
 use super::report::{add_row, table};
 use super::{print_as_is, print_block, print_json};
 
-/// Look at deliveries that ended without success, run them again, or forget them
+/// Show dead letters, run them again, or delete them
 ///
-/// All of it works while `reactor up` runs.
+/// A dead letter is a delivery or message that ended without success. All of these commands work while `reactor up` is running.
 #[derive(Debug, Subcommand)]
 pub(super) enum Dead {
     /// List dead letters, newest first
     ///
     /// Example: reactor dead list --reactor payments --reason rejected
     List(Select),
-    /// Show one with its event, its attempts and their errors
+    /// Show a dead letter with its message, its attempts and their errors
     ///
     /// Example: reactor dead show 3
     Show {
         /// Its number, as `dead list` prints it
         id: u64,
     },
-    /// Run dead letters again, with a full set of attempts
+    /// Run dead letters again, with a fresh set of attempts
     ///
-    /// A running host does it at once, otherwise the next one does at its start. What committed earlier is never
+    /// A running host runs them at once; otherwise the next `reactor up` does. Effects that were committed are never
     /// repeated.
     ///
-    /// With --from, the dead letters in a queue outside: those that this store knows run again, the others go back to
-    /// the channel they came from; each is deleted from the queue then. What is no dead letter stays there.
+    /// With --from, the command takes the dead letters in a remote queue: those of this store run again, the others are sent
+    /// back to the channel they came from. Then they are deleted from the queue. Messages that are not dead letters stay there.
     ///
     /// Example: reactor dead redrive --reactor payments
     Redrive {
         #[command(flatten)]
         select: Select,
-        /// The dead letters in this channel's queue
+        /// Take the dead letters in this channel's queue
         #[arg(long, value_name = "CHANNEL", conflicts_with_all = ["ids", "reactor", "reason", "since", "limit", "all"])]
         from: Option<String>,
     },
-    /// Forget dead letters; a key that one of them parked goes on
+    /// Delete dead letters; if one of them parked a key, that key goes on
     ///
     /// Example: reactor dead drop 3 4
     Drop(Select),
 }
 
-/// Which dead letters; all conditions must hold.
+/// Which dead letters; all conditions must match.
 #[derive(Debug, Args)]
 pub(super) struct Select {
-    /// These numbers
+    /// The numbers of dead letters, as `dead list` prints them
     #[arg(value_name = "ID")]
     ids: Vec<u64>,
-    /// Of this reactor
+    /// Only those of this reactor
     #[arg(long)]
     reactor: Option<String>,
-    /// With this reason code, such as rejected or trap
+    /// Only those with this reason, such as rejected or trap
     #[arg(long)]
     reason: Option<String>,
-    /// Ended within this time, such as 2h
+    /// Only those that ended within this time, such as 2h
     #[arg(long, value_name = "DURATION")]
     since: Option<String>,
-    /// At most so many
+    /// At most this many
     #[arg(long)]
     limit: Option<usize>,
     /// Every dead letter
@@ -107,7 +109,9 @@ impl Dead {
                 let channel = dead.letter.origin.channel;
                 let channels = store.channel_names()?;
                 let from = channels.into_iter().find(|(id, _)| *id == channel).map(|(_, name)| name);
-                show(&dead, &names, &asked(&*store)?, &from.unwrap_or_else(|| channel.to_string()), global.json)
+                let attempts = attempts(&*store, &dead)?;
+                let from = from.unwrap_or_else(|| channel.to_string());
+                show(&dead, &attempts, &names, &asked(&*store)?, &from, global.json)
             }
             Self::Redrive { from: Some(channel), .. } => {
                 super::dead_from::redrive(&project, &project.client()?, &names, channel, global.json)
@@ -124,7 +128,7 @@ impl Select {
     /// Hands over the dead letters that are meant, newest first, a page at a time; with their bodies, unless `brief`.
     fn each(
         &self,
-        store: &dyn Store,
+        store: &dyn StoreClient,
         names: &BTreeMap<ReactorId, String>,
         brief: bool,
         mut take: impl FnMut(StoredDead),
@@ -157,7 +161,7 @@ impl Select {
         Ok(each(store, &filter, take)?)
     }
 
-    fn list(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
+    fn list(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
         let asked = asked(store)?;
         if json {
             return self.each(store, names, false, |dead| print_json(&to_json(&dead, names, &asked)));
@@ -171,10 +175,10 @@ impl Select {
     }
 
     /// The numbers of those that are meant; nothing is chosen by saying nothing.
-    fn chosen(&self, store: &dyn Store, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
+    fn chosen(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
         let narrowed = self.reactor.is_some() || self.reason.is_some() || self.since.is_some() || self.limit.is_some();
         if self.ids.is_empty() && !narrowed && !self.all {
-            let error = anyhow!("say which: numbers, --reactor, --reason, --since, or --all");
+            let error = anyhow!("choose dead letters by their numbers, --reactor, --reason or --since, or use --all");
             return Err(Exit::new(exit::USAGE, error));
         }
         let mut chosen = Vec::new();
@@ -184,11 +188,11 @@ impl Select {
 }
 
 fn no_such(id: u64) -> Exit {
-    Exit::new(exit::FAILURE, anyhow!("there is no dead letter {id}; `reactor dead list` shows those there are"))
+    Exit::new(exit::FAILURE, anyhow!("there is no dead letter {id}; `reactor dead list` shows the existing ones"))
 }
 
 /// That a dead letter can have this reason: it is a code, or there is one that has it.
-fn is_reason(store: &dyn Store, reason: &str) -> Result<(), Exit> {
+fn is_reason(store: &dyn StoreClient, reason: &str) -> Result<(), Exit> {
     let filter = DeadFilter { reason: Some(reason.to_owned()), limit: 1, brief: true, ..DeadFilter::default() };
     if PAGES.iter().any(|(code, _)| *code == reason) || !store.dead_letters(&filter)?.is_empty() {
         return Ok(());
@@ -200,7 +204,7 @@ fn is_reason(store: &dyn Store, reason: &str) -> Result<(), Exit> {
 /// What a person has asked for that no host has carried out yet, by the numbers of the letters.
 type Asked = BTreeMap<u64, &'static str>;
 
-fn asked(store: &dyn Store) -> Result<Asked, Exit> {
+fn asked(store: &dyn StoreClient) -> Result<Asked, Exit> {
     let requests = store.requests(0)?.into_iter().map(|(_, request)| match request {
         Request::Redrive(id) => (id, "redrive"),
         Request::Drop(id) => (id, "drop"),
@@ -213,7 +217,7 @@ fn under_way(dead: &StoredDead, asked: &Asked) -> Option<&'static str> {
     match asked.get(&dead.id) {
         _ if dead.redriving => Some("redriving"),
         Some(&"drop") => Some("to be dropped"),
-        Some(_) => Some("to be redriven when `reactor up` runs"),
+        Some(_) => Some("to be redriven at the next `reactor up`"),
         None => None,
     }
 }
@@ -242,8 +246,17 @@ fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) ->
     ]
 }
 
+/// Every attempt at a dead letter, with what is kept of it.
+fn attempts(store: &dyn StoreClient, dead: &StoredDead) -> Result<Vec<Attempt>, Exit> {
+    let (origin, reactor) = (dead.letter.origin, dead.letter.reactor);
+    let mut kept = History::new(store).of_record(origin.channel, origin.offset)?;
+    kept.retain(|kept| kept.origin == origin && Some(kept.reactor) == reactor);
+    Ok(Attempt::all(&dead.letter.history, &kept))
+}
+
 fn show(
     dead: &StoredDead,
+    attempts: &[Attempt],
     names: &BTreeMap<ReactorId, String>,
     asked: &Asked,
     from: &str,
@@ -264,20 +277,16 @@ fn show(
     if letter.history.is_empty() {
         out!("why          {}", letter.detail);
     }
-    for attempt in &letter.history {
+    for attempt in attempts {
         out!("");
-        out!("attempt {} at {:.3}, module {}: {}", attempt.number, attempt.at, short(&attempt.module), attempt.code);
-        print_block(&attempt.error);
+        out!("attempt {} at {:.3}{}: {}", attempt.number, attempt.at, ran(attempt), attempt.code);
+        attempt.error.iter().for_each(|error| print_block(error));
     }
     out!("");
     out!("message ({} bytes)", letter.message.body.len());
     letter.message.attributes.iter().for_each(|attribute| out!("    {attribute}"));
     print_block(&String::from_utf8_lossy(&letter.message.body));
     Ok(())
-}
-
-fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
 }
 
 fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) -> Value {
@@ -318,15 +327,16 @@ fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool
         Err(Exit { error: Some(error), .. }) if is_locked(&error) => None,
         Err(exit) => return Err(exit),
     };
-    let store = alone.clone().map_or_else(|| project.client(), Ok)?;
+    let store = alone.clone().map_or_else(|| project.client(), |owner| Ok(owner as Arc<dyn StoreClient>))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     for id in &ids {
-        store.request(request(*id))?;
+        runtime.block_on(store.request(request(*id)))?;
     }
     let done = match alone {
         Some(owner) if dropping => {
             for (number, asked) in owner.requests(0)? {
                 if let Request::Drop(id) = asked {
-                    owner.drop_dead(number, id)?;
+                    runtime.block_on(owner.drop_dead(number, id))?;
                 }
             }
             true

@@ -1,4 +1,4 @@
-//! `reactor dead redrive --from CHANNEL`: the dead letters in a queue outside.
+//! `reactor dead redrive --from CHANNEL`: the dead letters in a remote queue.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use std::time::Duration;
 use anyhow::anyhow;
 use serde::Serialize;
 
-use crate::channel::aws::Aws;
+use crate::channel::kind::{self, Connections};
 use crate::channel::send::send;
-use crate::channel::{self, ChannelError, MAX_BATCH, Receipt, Received, Remote, Sink, Source};
+use crate::channel::{ChannelError, KINDS, Lease, Receipt, Received, Remote, Sink, Source};
 use crate::clock::SystemClock;
 use crate::event::{Message, ReactorId};
 use crate::pipeline::forward::{Note, sent_back};
-use crate::store::{DeadFilter, Request, Store};
+use crate::store::{DeadFilter, Request, StoreClient};
 
 use super::exit::{self, Exit};
 use super::letters::each;
 use super::patience::wait_for_host;
 use super::project::Project;
 
-/// How long messages are leased while they are looked at.
+/// How long messages are leased while they are examined.
 const LEASE: Duration = Duration::from_secs(120);
 /// How long an empty queue is waited for.
 const WAIT: Duration = Duration::from_secs(2);
@@ -35,27 +35,25 @@ struct Report {
     redriven: u64,
     /// Dead letters of another store, sent back to their channel.
     returned: u64,
-    /// Left where they were: no dead letters, or of a channel that is not in the configuration.
+    /// Left where they were: not dead letters, or of a channel that is not in the configuration.
     skipped: u64,
 }
 
 /// Redrives what is in the queue of a channel.
 pub(super) fn redrive(
     project: &Project,
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn StoreClient>,
     names: &BTreeMap<ReactorId, String>,
     from: &str,
     json: bool,
 ) -> Result<(), Exit> {
     let channel = project.channel(from)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (source, remotes) = runtime.block_on(async {
-        let aws = Aws::connect().await;
-        (channel::queue(&aws, channel), project.remotes().await)
-    });
+    let (source, remotes) = runtime
+        .block_on(async { (kind::source(KINDS, &Connections::default(), channel).await, project.remotes().await) });
     let source = source.ok_or_else(|| {
         let why =
-            anyhow!("channel `{from}` has no queue outside; `reactor dead list` shows the dead letters of the store");
+            anyhow!("channel `{from}` has no remote queue; `reactor dead list` shows the dead letters in the store");
         Exit::new(exit::USAGE, why)
     })?;
     let mut known = HashMap::new();
@@ -65,14 +63,14 @@ pub(super) fn redrive(
             known.insert((reactor.clone(), event), dead.id);
         }
     })?;
-    let mut run = Run { project, store, source: &*source, remotes, known, report: Report::default() };
+    let mut run = Run { project, store, source: &source, remotes, known, report: Report::default() };
     let ended = runtime.block_on(run.all());
     let report = run.report;
     let done = report.redriven == 0 || wait_for_host(&**store)?;
     if json {
         super::print_json(&serde_json::to_string(&report).map_err(anyhow::Error::from)?);
     } else {
-        let when = if done { "redriven" } else { "to be redriven when `reactor up` runs" };
+        let when = if done { "redriven" } else { "to be redriven at the next `reactor up`" };
         out!("{} {when}, {} sent back, {} left in `{from}`", report.redriven, report.returned, report.skipped);
     }
     ended
@@ -80,8 +78,8 @@ pub(super) fn redrive(
 
 struct Run<'r> {
     project: &'r Project,
-    store: &'r Arc<dyn Store>,
-    source: &'r dyn Source,
+    store: &'r Arc<dyn StoreClient>,
+    source: &'r Arc<dyn Source>,
     remotes: BTreeMap<String, Remote>,
     /// This store's dead letters, by reactor and event.
     known: HashMap<(String, String), u64>,
@@ -90,12 +88,12 @@ struct Run<'r> {
 
 impl Run<'_> {
     async fn all(&mut self) -> Result<(), Exit> {
-        let (mut empty, mut left) = (0, Vec::new());
+        let (mut empty, mut left, size) = (0, Vec::new(), self.source.limits().batch);
         let ended = loop {
             if empty == EMPTY_ENOUGH {
                 break Ok(());
             }
-            let received = match self.source.receive(MAX_BATCH, WAIT, LEASE).await {
+            let received = match self.source.receive(size, WAIT, LEASE).await {
                 Ok(received) => received,
                 Err(error) => break Err(failed(&error)),
             };
@@ -104,13 +102,13 @@ impl Run<'_> {
             for Received { message, receipt, .. } in received {
                 match self.one(message).await {
                     Ok(true) => settled.push(receipt),
-                    Ok(false) => left.push((receipt, Duration::ZERO)),
+                    Ok(false) => left.push((receipt, Lease::GiveBack(Duration::ZERO))),
                     Err(exit) => {
                         say!(
                             "warning: a message stays in the queue: {}",
                             exit.error.map(|error| error.to_string()).unwrap_or_default()
                         );
-                        left.push((receipt, Duration::ZERO));
+                        left.push((receipt, Lease::GiveBack(Duration::ZERO)));
                     }
                 }
             }
@@ -118,8 +116,10 @@ impl Run<'_> {
         };
         self.report.skipped = left.len() as u64;
         // Only now, or they would be received again and again.
-        for batch in left.chunks(MAX_BATCH) {
-            self.source.lease(batch).await;
+        if let Some(leasing) = Arc::clone(self.source).leasing() {
+            for batch in left.chunks(size) {
+                leasing.lease(batch).await;
+            }
         }
         ended
     }
@@ -130,7 +130,7 @@ impl Run<'_> {
         let Some(note) = note else { return Ok(false) };
         let event = (note.reactor.clone(), note.event_id.clone().unwrap_or_default());
         if let Some(id) = self.known.remove(&event) {
-            self.store.request(Request::Redrive(id))?;
+            self.store.request(Request::Redrive(id)).await?;
             self.report.redriven += 1;
             return Ok(true);
         }
@@ -157,9 +157,11 @@ impl Run<'_> {
     }
 
     async fn delete(&self, receipts: &[Receipt]) {
-        let answers = if receipts.is_empty() { Vec::new() } else { self.source.delete(receipts).await };
+        let answers = if receipts.is_empty() { Vec::new() } else { self.source.acknowledge(receipts).await };
         for error in answers.into_iter().filter_map(Result::err) {
-            say!("warning: a message that is dealt with could not be deleted, and will be seen again: {error}");
+            say!(
+                "warning: a message was handled but could not be deleted from the queue, so the queue will deliver it again: {error}"
+            );
         }
     }
 }

@@ -26,7 +26,7 @@ pub const DEAD: u8 = 7;
 pub struct Exit {
     /// One of this module's constants.
     pub code: u8,
-    /// What to print on stderr; nothing if it has been printed.
+    /// What to print on stderr; `None` if it has been printed.
     pub error: Option<anyhow::Error>,
 }
 

@@ -8,15 +8,15 @@ use super::Global;
 use super::codes::{PAGES, nearest, summary};
 use super::exit::{self, Exit};
 
-/// Say more about a code of an error, a warning or a dead letter
+/// Explain the code of an error, a warning or a dead letter
 ///
-/// Codes stand in brackets in messages about the configuration, `error[unknown-key]`, and as reasons in `reactor dead list`.
+/// Codes are in brackets in messages about the configuration, such as `error[unknown-key]`, and are the reasons in `reactor dead list`.
 /// Without a code, lists all of them. Needs no configuration.
 ///
 /// Example: reactor explain retries-exhausted
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// The code
+    /// The code to explain
     code: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::model::{ChannelKind, Config};
+use crate::config::model::Config;
 use crate::plain::line;
 
 use super::Global;
@@ -15,13 +15,13 @@ use super::project::Project;
 
 /// Print channels, reactors and the events between them as a diagram
 ///
-/// Mermaid, which many Markdown viewers draw, or the language of Graphviz. Reads the configuration only: no module needs
-/// to be built.
+/// In Mermaid, which many Markdown viewers draw, or in the language of Graphviz. Only reads the configuration; modules
+/// need not be built.
 ///
 /// Example: reactor graph --dot
 #[derive(Debug, Args)]
 pub(super) struct Graph {
-    /// In the language of Graphviz
+    /// Print the language of Graphviz
     #[arg(long)]
     dot: bool,
 }
@@ -76,10 +76,9 @@ impl Graph {
 
 fn nodes(config: &Config) -> Vec<Node> {
     let channels = config.channels.values().map(|channel| {
-        let what = match &channel.kind {
-            ChannelKind::Local { .. } => "local".to_owned(),
-            ChannelKind::Sqs { queue, .. } => format!("sqs {queue}"),
-            ChannelKind::Sns { topic, .. } => format!("sns {topic}"),
+        let what = match &channel.outside {
+            None => "local".to_owned(),
+            Some(outside) => format!("{} {}", outside.kind, outside.settings.address()),
         };
         Node { kind: Kind::Channel, name: channel.name.clone(), label: format!("{} ({what})", channel.name) }
     });

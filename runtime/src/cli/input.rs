@@ -22,18 +22,18 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How an input is cut into messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Cut {
-    /// One event if the input is one JSON document; lines if one of its lines is JSON by itself; else one event
+    /// One message if the input is a single JSON document; lines if any of its lines is JSON by itself; otherwise one message
     Auto,
-    /// One event a line, without the line's end; empty lines are skipped
+    /// One message per line, without its line end; empty lines are skipped
     Lines,
-    /// The whole input is one event, byte for byte
+    /// The whole input is one message, byte for byte
     Whole,
 }
 
 /// One message of an input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Its line, from 1 on; nothing if it is the whole input.
+    /// Its line, from 1 on; `None` if it is the whole input.
     pub(super) line: Option<u64>,
     /// Its bytes; only the first where there are more than the limit.
     pub(super) body: Vec<u8>,
@@ -168,13 +168,13 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Exit> {
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).with_context(cannot)?;
     let kind = file.metadata().with_context(cannot)?.file_type();
     if kind.is_dir() {
-        return Err(Exit::new(exit::USAGE, anyhow!("{shown} is a folder; name a file, or - for standard input")));
+        return Err(Exit::new(exit::USAGE, anyhow!("{shown} is a folder; give a file, or - for standard input")));
     }
     let first = if kind.is_fifo() { first_of_pipe(&file).with_context(cannot)? } else { Vec::new() };
     if kind.is_fifo() && first.is_empty() {
         let seconds = FOR_A_WRITER.as_secs();
         let error =
-            anyhow!("{shown} is a pipe, and nothing was written to it within {seconds} s; start its writer first");
+            anyhow!("{shown} is a pipe, and nothing was written to it within {seconds} s; start the writer first");
         return Err(Exit::new(exit::FAILURE, error));
     }
     fcntl_setfl(&file, OFlags::empty()).map_err(io::Error::from).with_context(cannot)?;

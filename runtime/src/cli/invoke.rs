@@ -9,14 +9,16 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::model::{ChannelConfig, ReactorConfig};
 use crate::event::{Event, Message, Outcome, ReactorId, Version};
-use crate::pipeline::invoke::{Call, Emit, Run, StateView, emitted_id};
+use crate::http_client::Client;
+use crate::pipeline::invoke::{Call, Effect, Emit, Run, emitted_id};
 use crate::pipeline::judge::describe;
 use crate::pipeline::reading::Reading;
 use crate::plain::{json, line};
-use crate::store::Store;
+use crate::store::StoreClient;
+use crate::world::{HttpClient, Live, NoHttp, StateView, World};
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -29,38 +31,38 @@ use super::{print_as_is, print_block, print_json};
 
 /// Run a reactor once on an event from a file, show what it would do, and apply nothing
 ///
-/// The run sees the reactor's state as it is in the store; what it writes and emits is printed and forgotten. Log lines
-/// go to stderr. Requests by HTTP are denied unless --http is given. The file holds one message, as for `reactor publish`; of one
-/// that holds several events, such as an S3 notification, each runs. Exit code 1: a run did not end well, or the file does not
-/// hold one message that is an event.
+/// The run sees the reactor's state as it is in the store. What it writes and emits is printed and then discarded. Log lines
+/// go to stderr. HTTP requests are denied unless --http is given. The file holds one message, as for `reactor publish`. If the
+/// message holds several events, such as an S3 notification, each of them runs. Exit code 1: a run did not succeed, or the file does not
+/// hold exactly one message that can be decoded.
 ///
 /// Example: reactor invoke inventory examples/orders/order.json
 #[derive(Debug, Args)]
 pub(super) struct Invoke {
-    /// Which
+    /// The reactor to run
     reactor: String,
-    /// A message, as it would be published; - for standard input
+    /// The file with the message; - for standard input
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// How the input is cut into events, of which there has to be one
+    /// How the input is split into messages; there must be exactly one
     #[arg(long, value_enum, default_value_t = Cut::Auto)]
     input: Cut,
-    /// The channel it is taken to come through, instead of the first that the reactor reads
+    /// The channel that the message seems to come from; by default the first one that the reactor reads
     #[arg(long)]
     channel: Option<String>,
-    /// An attribute of the message
+    /// A message attribute
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
     attribute: Vec<(String, String)>,
-    /// A value of the state, instead of what the store has
+    /// A state value, which replaces the one in the store
     #[arg(long, value_name = "KEY=VALUE", value_parser = attribute)]
     state: Vec<(String, String)>,
-    /// Do not read the store: only what --state says is there
+    /// Do not read the store; the state is only what --state gives
     #[arg(long)]
     fresh: bool,
-    /// Send its requests by HTTP, which are denied otherwise: what they do elsewhere cannot be taken back
+    /// Send the HTTP requests of the run, which are denied otherwise; their effects cannot be undone
     #[arg(long)]
     http: bool,
-    /// Which attempt it is taken to be
+    /// The number of the attempt that the module is told
     #[arg(long, value_name = "N", default_value_t = 1)]
     attempt: u32,
 }
@@ -75,16 +77,18 @@ impl Invoke {
         let reading = Reading::new(&project.config, channel, &[(ReactorId(0), reactor)]);
         let contents = reading.decode(&message).map_err(|error| {
             let (file, code) = (self.file.display(), error.reason.code());
-            Exit::new(exit::FAILURE, anyhow!("{file}: {code}: {error}; published, it would become a dead letter"))
+            Exit::new(
+                exit::FAILURE,
+                anyhow!("{file}: {code}: {error}; if it were published, it would become a dead letter"),
+            )
         })?;
         if let Some(error) = &contents.broken {
             let code = error.reason.code();
-            say!("warning: published, a part of it would become a dead letter: {code}: {error}");
+            say!("warning: if it were published, a part of it would become a dead letter: {code}: {error}");
         }
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let modules = Modules::load_some(&project, global, &clock, std::slice::from_ref(&name), !self.http)?;
+        let modules = Modules::load_some(&project, global, std::slice::from_ref(&name))?;
         let guest = modules.guests().remove(&name).ok_or_else(|| anyhow!("reactor `{name}` has no module"))?;
-        let state: Arc<dyn StateView> = Arc::new(self.view(&project, &name)?);
+        let world = self.rehearsal(reactor, self.view(&project, &name)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mut good = contents.broken.is_none();
         for decoded in contents.events {
@@ -95,7 +99,7 @@ impl Invoke {
                 identity: decoded.identity,
                 attempt: self.attempt,
                 max_attempts: reactor.retry.max_attempts,
-                state: Arc::clone(&state),
+                world: Arc::clone(&world),
             }));
             good &= run.outcome == Outcome::Done;
             let report = report(&name, &event, &run, |index| emitted_id(decoded.identity, &name, index));
@@ -113,20 +117,26 @@ impl Invoke {
         let file = self.file.display();
         let no = |why: String| Exit::new(exit::FAILURE, anyhow!("{file}: {why}"));
         let mut pieces = Pieces::open(&self.file, self.input, channel.max_event)?;
-        let piece = pieces.next()?.ok_or_else(|| no("it is empty; `invoke` takes one event".to_owned()))?;
+        let piece = pieces.next()?.ok_or_else(|| no("it is empty; `invoke` needs one message".to_owned()))?;
         if let Some(other) = pieces.next()? {
             let (one, other, channel) = (piece.place(), other.place(), &channel.name);
-            let publish = format!("`reactor publish {channel} {file}` takes all of them");
-            return Err(no(format!("{one} and {other} are an event each, and `invoke` takes one event; {publish}")));
+            let publish = format!("`reactor publish {channel} {file}` accepts all of them");
+            return Err(no(format!("{one} and {other} each hold an event, but `invoke` takes one event; {publish}")));
         }
         let mut message = Message::from_body(piece.body);
         message.attributes = self.attribute.iter().cloned().map(Into::into).collect();
         message.system.message_id = Some(format!("{}/invoke", self.reactor));
         let (size, limit) = (message.size().max(piece.size), channel.max_event);
         if size > limit {
-            return Err(no(format!("{size} bytes, and channel `{}` takes {limit}", channel.name)));
+            return Err(no(format!("it has {size} bytes, and channel `{}` accepts at most {limit}", channel.name)));
         }
         Ok(message)
+    }
+
+    /// A world with the state as it is, in which nothing is sent unless that is asked for.
+    fn rehearsal(&self, reactor: &ReactorConfig, state: View) -> Arc<dyn World> {
+        let http: Arc<dyn HttpClient> = if self.http { Arc::new(Client::default()) } else { Arc::new(NoHttp) };
+        Arc::new(Live { state, clock: Arc::new(SystemClock::default()), config: reactor.values(), http })
     }
 
     /// The state that the run sees. A store that is not there yet is not made.
@@ -146,7 +156,7 @@ impl Invoke {
 
 /// What is in the store, under what was given.
 struct View {
-    store: Option<(Arc<dyn Store>, ReactorId)>,
+    store: Option<(Arc<dyn StoreClient>, ReactorId)>,
     given: BTreeMap<String, Bytes>,
 }
 
@@ -176,14 +186,12 @@ fn warn_unless_wanted(reading: &Reading, channel: &ChannelConfig, reactor: &Reac
 /// What a run did, as one object.
 fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -> Value {
     let (code, error) = describe(&run.outcome);
-    let writes: Vec<_> = run
-        .writes
-        .iter()
-        .map(|(key, value)| json!({ "key": key, "value": value.as_ref().map(|value| shown(value)) }))
-        .collect();
-    let emit = |(index, emit): (u32, &Emit)| {
+    let writes = run.effects.iter().filter_map(Effect::write);
+    let writes: Vec<_> =
+        writes.map(|(key, value)| json!({ "key": key, "value": value.map(|value| shown(value)) })).collect();
+    let emit = |(index, (channel, emit)): (u32, (&String, &Emit))| {
         json!({
-            "channel": emit.channel,
+            "channel": channel,
             "eventId": id(index),
             "eventType": emit.event_type,
             "eventVersion": emit.version,
@@ -199,7 +207,7 @@ fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -
         "outcome": code,
         "reads": run.reads.iter().map(|(key, _)| key).collect::<Vec<_>>(),
         "writes": writes,
-        "emits": (0..).zip(&run.emits).map(emit).collect::<Vec<_>>(),
+        "emits": (0..).zip(run.effects.iter().filter_map(Effect::put)).map(emit).collect::<Vec<_>>(),
         "ms": run.usage.wall.as_secs_f64() * 1_000.0,
         "memory": run.usage.memory,
         "hostCalls": run.usage.host_calls,

@@ -1,6 +1,6 @@
 //! Dead letters, read page by page.
 
-use crate::store::{DeadFilter, Store, StoreError, StoredDead};
+use crate::store::{DeadFilter, StoreClient, StoreError, StoredDead};
 
 use super::hidden;
 
@@ -9,7 +9,11 @@ const PAGE: usize = 256;
 const PAGE_WITH_BODIES: usize = 8;
 
 /// Hands over dead letters, newest first, without ever holding more than a page of them.
-pub(super) fn each(store: &dyn Store, filter: &DeadFilter, mut take: impl FnMut(StoredDead)) -> Result<(), StoreError> {
+pub(super) fn each(
+    store: &dyn StoreClient,
+    filter: &DeadFilter,
+    mut take: impl FnMut(StoredDead),
+) -> Result<(), StoreError> {
     let page = if filter.brief { PAGE } else { PAGE_WITH_BODIES };
     let mut left = if filter.limit == 0 { usize::MAX } else { filter.limit };
     let mut below = filter.below;

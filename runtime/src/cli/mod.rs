@@ -14,6 +14,7 @@ macro_rules! say {
     ($($words:tt)*) => { $crate::cli::say_as_is(&$crate::plain::lines(&$crate::cli::hidden::hide(&format!($($words)*)))) };
 }
 
+mod attempt;
 mod backstop;
 mod bench;
 mod build;
@@ -59,7 +60,7 @@ use exit::Exit;
 
 use crate::plain::{self, MARGIN};
 
-/// Runs sandboxed WebAssembly consumers on events, and commits what each did at most once.
+/// Runs sandboxed WebAssembly consumers on events, and commits the effects of each at most once.
 #[derive(Debug, Parser)]
 #[command(name = "reactor", version, propagate_version = true, after_help = EXIT_CODES)]
 struct Cli {
@@ -69,8 +70,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 module, 5 store, 6 partly refused, or no event, 7 dead \
-     letters left (--fail-on-dead).";
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 module, 5 store, 6 some input rejected or none decodable, \
+     7 dead letters left (--fail-on-dead).";
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
@@ -78,25 +79,25 @@ struct Global {
     /// The configuration file
     #[arg(long, short, global = true, value_name = "FILE", default_value = "reactors.toml")]
     config: PathBuf,
-    /// The data directory, instead of the one in the configuration
+    /// The data directory; overrides the one in the configuration
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Print results as JSON
     #[arg(long, global = true)]
     json: bool,
-    /// How log lines look (on stderr); what is logged is set by RUST_LOG
+    /// The form of log lines, which go to stderr; RUST_LOG chooses what is logged
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
-    /// Colours, on stderr and in tables
+    /// Whether to use colours on stderr and in tables
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     color: Color,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// For people
+    /// One short line for each thing that happened
     Text,
-    /// One JSON object a line
+    /// One JSON object per line, with all fields
     Json,
 }
 

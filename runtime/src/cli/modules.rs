@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use crate::clock::Clock;
 use crate::config::model::{Config, ReactorConfig};
 use crate::config::{Place, Problem, Problems};
 use crate::pipeline::invoke::Guest;
@@ -24,60 +23,41 @@ pub(super) struct Modules {
     /// The most that any run's memory may have in it.
     max_memory: usize,
     compiler: Compiler,
-    clock: Arc<dyn Clock>,
     pub(super) loaded: BTreeMap<String, LoadedModule>,
 }
 
 impl Modules {
     /// Compiles, or takes from the cache, every module, and checks what it imports against what it was granted. Prints what
     /// is wrong, if anything is.
-    pub(super) fn load(project: &Project, global: &Global, clock: &Arc<dyn Clock>) -> Result<Self, Exit> {
-        Self::load_by(compiler()?, project, global, clock)
+    pub(super) fn load(project: &Project, global: &Global) -> Result<Self, Exit> {
+        Self::load_by(compiler()?, project, global)
     }
 
     /// The same, by this compiler. If that is told to stop, the answer is a silent exit with code 0.
-    pub(super) fn load_by(
-        compiler: Compiler,
-        project: &Project,
-        global: &Global,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Self, Exit> {
+    pub(super) fn load_by(compiler: Compiler, project: &Project, global: &Global) -> Result<Self, Exit> {
         let names: Vec<_> = project.config.reactors.keys().cloned().collect();
-        Self::load_these(compiler, project, global, clock, &names, false)
+        Self::load_these(compiler, project, global, &names)
     }
 
-    /// The same, for these reactors only; in a rehearsal they send no requests.
-    pub(super) fn load_some(
-        project: &Project,
-        global: &Global,
-        clock: &Arc<dyn Clock>,
-        names: &[String],
-        rehearsal: bool,
-    ) -> Result<Self, Exit> {
-        Self::load_these(compiler()?, project, global, clock, names, rehearsal)
+    /// The same, for these reactors only.
+    pub(super) fn load_some(project: &Project, global: &Global, names: &[String]) -> Result<Self, Exit> {
+        Self::load_these(compiler()?, project, global, names)
     }
 
-    fn load_these(
-        compiler: Compiler,
-        project: &Project,
-        global: &Global,
-        clock: &Arc<dyn Clock>,
-        names: &[String],
-        rehearsal: bool,
-    ) -> Result<Self, Exit> {
+    fn load_these(compiler: Compiler, project: &Project, global: &Global, names: &[String]) -> Result<Self, Exit> {
         let max_memory = most_memory(&project.config);
         let engine = engine(&project.config, max_memory, &compiler).map_err(|error| Exit::new(exit::MODULE, error))?;
-        let loaded = load_all(project, &engine, clock, names, rehearsal).map_err(|problems| {
+        let loaded = load_all(project, &engine, names).map_err(|problems| {
             if compiler.is_stopped() {
                 return Exit::printed(exit::OK);
             }
             print_problems(global, &problems);
-            Exit { code: exit::MODULE, error: Some(anyhow!("not every module can be run")) }
+            Exit { code: exit::MODULE, error: Some(anyhow!("some modules cannot be run")) }
         })?;
-        Ok(Self { engine, max_memory, compiler, clock: Arc::clone(clock), loaded })
+        Ok(Self { engine, max_memory, compiler, loaded })
     }
 
-    /// Loads every module anew, for a changed configuration or changed files. Says whether any is another one than before;
+    /// Loads every module again, for a changed configuration or changed files. Says whether any is another one than before;
     /// if any cannot be loaded, nothing has changed.
     pub(super) fn update(&mut self, project: &Project) -> Result<bool, Problems> {
         let needed = most_memory(&project.config);
@@ -85,11 +65,11 @@ impl Modules {
             match engine(&project.config, needed, &self.compiler) {
                 Ok(engine) => (self.engine, self.max_memory) = (engine, needed),
                 // Loading says which reactor wants more than the old one gives.
-                Err(error) => tracing::warn!("no engine with more memory: {error:#}"),
+                Err(error) => tracing::warn!("cannot give modules more memory: {error:#}"),
             }
         }
         let names: Vec<_> = project.config.reactors.keys().cloned().collect();
-        let loaded = load_all(project, &self.engine, &self.clock, &names, false)?;
+        let loaded = load_all(project, &self.engine, &names)?;
         let digests = |modules: &BTreeMap<String, LoadedModule>| -> Vec<_> {
             modules.iter().map(|(name, module)| (name.clone(), module.digest.clone())).collect()
         };
@@ -129,7 +109,7 @@ pub(super) fn compiler() -> Result<Compiler, Exit> {
 fn number(variable: &str, usual: u64) -> Result<u64, Exit> {
     let Some(text) = std::env::var_os(variable) else { return Ok(usual) };
     let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| (1..=1_000_000).contains(number));
-    number.ok_or_else(|| Exit::new(exit::USAGE, anyhow!("{variable} has to be a number from 1 to 1000000")))
+    number.ok_or_else(|| Exit::new(exit::USAGE, anyhow!("{variable} must be a number from 1 to 1000000")))
 }
 
 /// Where a module really is, if a link leads out of the configuration's folder and of those that `REACTOR_MODULE_DIRS`
@@ -143,25 +123,21 @@ fn escapes(config: &Config, module: &Path) -> Option<PathBuf> {
     (!below(root) && !allowed.any(|dir| below(&dir))).then_some(real)
 }
 
-fn load_all(
-    project: &Project,
-    engine: &Engine,
-    clock: &Arc<dyn Clock>,
-    names: &[String],
-    rehearsal: bool,
-) -> Result<BTreeMap<String, LoadedModule>, Problems> {
+fn load_all(project: &Project, engine: &Engine, names: &[String]) -> Result<BTreeMap<String, LoadedModule>, Problems> {
     let config = &project.config;
     let (mut loaded, mut problems) = (BTreeMap::new(), Problems::default());
     let request = |name: &String| {
         let reactor = &config.reactors[name];
-        (reactor.module.path(), GuestSpec { rehearsal, ..GuestSpec::of(config, reactor, Arc::clone(clock)) })
+        (reactor.module.path(), GuestSpec::of(config, reactor))
     };
     let is_inside = |name: &&String| {
         let reactor = &config.reactors[*name];
         let Some(real) = escapes(config, reactor.module.path()) else { return true };
         let (module, at) = (&reactor.module, project.places.reactor(name, "module"));
-        let title =
-            format!("reactor `{name}`: {module} leads to {}, outside the configuration's folder", real.display());
+        let title = format!(
+            "reactor `{name}`: {module} is a link to {}, which is outside the configuration's folder",
+            real.display()
+        );
         let help = "copy the module, or allow the folder: REACTOR_MODULE_DIRS=DIR[:DIR...] reactor ...";
         problems.extend([Problem::at(at, "path-escapes", title).help(help)]);
         false

@@ -1,15 +1,15 @@
 //! Deliveries whose reactor is not configured any more.
 
 use crate::config::model::Config;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreClient, StoreError};
 
 /// Says which deliveries will not be run, because their reactor is not in the configuration any more.
-pub(super) fn say_orphans(config: &Config, store: &dyn Store) -> Result<(), StoreError> {
+pub(super) fn say_orphans(config: &Config, store: &dyn StoreClient) -> Result<(), StoreError> {
     for reactor in store.stats()?.reactors {
         if reactor.active > 0 && !config.reactors.contains_key(&reactor.name) {
             let (name, active) = (&reactor.name, reactor.active);
             tracing::warn!(
-                "{active} deliveries of reactor `{name}`, which is not in the configuration, are kept until it is"
+                "reactor `{name}` is not in the configuration; its {active} unfinished deliveries are kept until it is added again"
             );
         }
     }

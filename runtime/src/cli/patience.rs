@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::store::Store;
+use crate::store::StoreClient;
 
 use super::exit::Exit;
 
@@ -10,7 +10,7 @@ use super::exit::Exit;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Waits until the running host has carried out every request. False if it has not within a few seconds.
-pub(super) fn wait_for_host(store: &dyn Store) -> Result<bool, Exit> {
+pub(super) fn wait_for_host(store: &dyn StoreClient) -> Result<bool, Exit> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         if store.requests(0)?.is_empty() {

@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use crate::channel::aws::Aws;
-use crate::channel::{self, Remote};
+use crate::channel::kind::{Connections, Opened, open};
+use crate::channel::{KINDS, Remote};
 use crate::config::model::{ChannelConfig, Config, ReactorConfig};
 use crate::config::{self, Places};
 use crate::event::ReactorId;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::store::{StoreClient, StoreError, StoreOwner};
 
 use super::Global;
 use super::exit::{self, Exit};
 use super::hidden;
 
 /// Where the codes in brackets are explained.
-const SAYS_MORE: &str = "`reactor explain CODE` says more about what stands in brackets";
+const SAYS_MORE: &str = "`reactor explain CODE` explains the code in brackets";
 
 /// How often it is looked whether there is room.
 const FOR_ROOM: std::time::Duration = std::time::Duration::from_secs(1);
@@ -54,7 +54,7 @@ impl Project {
 
     /// Reads the configuration; answers with its warnings, or else with its errors.
     pub(super) fn read(global: &Global) -> Result<(Self, config::Problems), config::Problems> {
-        let loaded = config::load(&global.config, &|name| std::env::var(name).ok())?;
+        let loaded = config::load(&global.config, &|name| std::env::var(name).ok(), KINDS)?;
         hidden::learn(&loaded.secrets);
         let mut config = loaded.config;
         if let Some(dir) = &global.data_dir {
@@ -73,7 +73,7 @@ impl Project {
     }
 
     /// The numbers and names of reactors, those that have never run among them.
-    pub(super) fn numbered(&self, store: &dyn Store) -> Result<BTreeMap<ReactorId, String>, Exit> {
+    pub(super) fn numbered(&self, store: &dyn StoreClient) -> Result<BTreeMap<ReactorId, String>, Exit> {
         let mut names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
         // One that has never run has no number yet; none that is given out will be as high as these.
         let new = self.config.reactors.keys().filter(|name| !names.values().any(|known| known == *name));
@@ -103,14 +103,15 @@ impl Project {
             })
     }
 
-    /// The channels outside, ready for use.
+    /// The remote channels, ready for use.
     pub(super) async fn remotes(&self) -> BTreeMap<String, Remote> {
-        if self.config.channels.values().all(|channel| channel.settle().is_none()) {
-            return BTreeMap::new();
+        let (with, mut remotes) = (Connections::default(), BTreeMap::new());
+        for (name, channel) in &self.config.channels {
+            if let Some(remote) = open(KINDS, &with, Opened { channel, readers: &self.readers(name) }).await {
+                remotes.insert(name.clone(), remote);
+            }
         }
-        let aws = Aws::connect().await;
-        let open = |channel: &ChannelConfig| channel::open(&aws, channel, &self.readers(&channel.name));
-        self.config.channels.values().filter_map(|channel| Some((channel.name.clone(), open(channel)?))).collect()
+        remotes
     }
 
     fn known<'a>(&self, name: &str, what: &str, all: impl Iterator<Item = &'a String>) -> Result<String, Exit> {
@@ -125,25 +126,25 @@ impl Project {
     }
 
     /// Opens the store next to a host that may be running.
-    pub(super) fn client(&self) -> Result<Arc<dyn Store>, Exit> {
-        self.open(&OpenOptions::client())
+    pub(super) fn client(&self) -> Result<Arc<dyn StoreClient>, Exit> {
+        Ok(Arc::new(SqliteStore::open(self.config.runtime.data_dir.path(), &OpenOptions::client())?))
     }
 
     /// Opens the store only to look at it, if there is one.
-    pub(super) fn look(&self) -> Result<Arc<dyn Store>, Exit> {
+    pub(super) fn look(&self) -> Result<Arc<dyn StoreClient>, Exit> {
         Ok(Arc::new(SqliteStore::look(self.config.runtime.data_dir.path())?))
     }
 
     /// Opens the store as its owner, for a host: waits for as long as other processes keep it busy, or its disk is full.
-    pub(super) fn owner_when_there_is_room(&self) -> Result<Arc<dyn Store>, Exit> {
+    pub(super) fn owner_when_there_is_room(&self) -> Result<Arc<dyn StoreOwner>, Exit> {
         let mut told = false;
         loop {
-            match self.open(&OpenOptions::owner(self.config.runtime.concurrency)) {
+            match self.own(&OpenOptions::owner(self.config.runtime.concurrency)) {
                 Err(Exit { error: Some(error), .. }) if matches!(error.downcast_ref(), Some(StoreError::Full)) => {
                     if !std::mem::replace(&mut told, true) {
                         let dir = &self.config.runtime.data_dir;
                         tracing::warn!(
-                            "the disk that holds {dir} is full, and nothing is left of the reserve; waiting until some space is free"
+                            "the disk that holds {dir} is full and its reserve is used up; waiting until space is free"
                         );
                     }
                     std::thread::sleep(FOR_ROOM);
@@ -154,12 +155,12 @@ impl Project {
     }
 
     /// Opens the store as its owner, for a command.
-    pub(super) fn owner(&self) -> Result<Arc<dyn Store>, Exit> {
-        self.open(&OpenOptions { endless: false, ..OpenOptions::owner(self.config.runtime.concurrency) })
+    pub(super) fn owner(&self) -> Result<Arc<dyn StoreOwner>, Exit> {
+        self.own(&OpenOptions { endless: false, ..OpenOptions::owner(self.config.runtime.concurrency) })
     }
 
-    fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Store>, Exit> {
-        Ok(Arc::new(SqliteStore::open(self.config.runtime.data_dir.path(), options)?))
+    fn own(&self, options: &OpenOptions) -> Result<Arc<dyn StoreOwner>, Exit> {
+        Ok(Arc::new(SqliteStore::own(self.config.runtime.data_dir.path(), options)?))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::clock::SystemClock;
 use crate::config::model::ChannelConfig;
 use crate::event::{ChannelId, Message, SystemAttributes};
 use crate::pipeline::reading::Reading;
-use crate::store::Store;
+use crate::store::StoreClient;
 
 use super::Global;
 use super::exit::{self, Exit};
@@ -26,19 +26,19 @@ use super::publish_again::Again;
 /// Messages, and bytes, that share one durable write.
 const BATCH: usize = 1_024;
 const BATCH_BYTES: usize = 4 << 20;
-/// How many refused or doubtful lines are named one by one.
+/// How many rejected or doubtful lines are named one by one.
 const NAMED: u64 = 5;
 
 /// Publish events to a channel
 ///
-/// The channel may be local, or a queue or topic outside, which is written to directly and with its own credentials.
+/// The channel may be local or remote. A queue or topic is written to directly, with your own credentials.
 ///
-/// Reads one event (a JSON document over one or more lines) or JSON lines (one event a line). An event is accepted, and
-/// durable, when the command says so. Works while `reactor up` runs, which sees the events at once, and while it does
-/// not. Lines above the channel's size limit are refused; lines that are no event of the channel's format are accepted
-/// with a warning, as any queue would, and end as dead letters. Events of a local channel that count as the same as one of the
-/// last 10,000 that were delivered are accepted with a warning, too; the first 1,000 of the input are looked up. Exit code 6:
-/// something was refused, or nothing is an event.
+/// Reads one event (a JSON document on one or more lines) or JSON lines (one event per line). An event is durable when the
+/// command says that it was accepted. The command works whether or not `reactor up` is running; if it is, it sees the events
+/// at once. Messages above the channel's size limit are rejected. Messages that cannot be decoded in the channel's
+/// format are accepted with a warning, as a queue would do, and become dead letters. For a local channel there is also a warning
+/// about duplicates of the last 10,000 deliveries; the first 1,000 events of the input are checked. Exit code 6:
+/// something was rejected, or nothing can be decoded as an event.
 ///
 /// Example: reactor publish shop examples/orders/events.jsonl
 #[derive(Debug, Args)]
@@ -48,10 +48,10 @@ pub(super) struct Publish {
     /// A file, or - for standard input
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// How the input is cut into events
+    /// How the input is split into messages
     #[arg(long, value_enum, default_value_t = Cut::Auto)]
     input: Cut,
-    /// A message attribute for every event, such as ce-type=order.placed
+    /// A message attribute for every message, such as ce-type=order.placed
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
     attribute: Vec<(String, String)>,
 }
@@ -125,15 +125,20 @@ impl Publish {
         if global.json {
             super::print_json(&serde_json::to_string(&report).map_err(anyhow::Error::from)?);
         } else {
-            out!("{} accepted by {}, {} refused", report.accepted, report.channel, report.refused);
+            let (accepted, channel, rejected) = (report.accepted, &report.channel, report.refused);
+            let messages = if accepted == 1 { "message" } else { "messages" };
+            out!("{accepted} {messages} accepted by `{channel}`, {rejected} rejected");
         }
         read?;
         if report.undecodable > 0 && events == 0 {
-            say!("error: the input holds no event that channel `{}` can read, only dead letters to be", report.channel);
+            say!(
+                "error: none of the input can be decoded as an event for channel `{}`; all of it will become dead letters",
+                report.channel
+            );
             return Err(Exit::printed(exit::PARTIAL));
         }
         if report.undecodable > 0 {
-            say!("warning: {} of them will become dead letters, as warned above", report.undecodable);
+            say!("warning: {} of them will become dead letters, as shown above", report.undecodable);
         }
         if report.refused > 0 { Err(Exit::printed(exit::PARTIAL)) } else { Ok(()) }
     }
@@ -161,8 +166,8 @@ impl Publish {
 /// Where messages go.
 enum To {
     /// To the log of a local channel.
-    Log(Arc<dyn Store>, ChannelId),
-    /// To a channel outside.
+    Log(Arc<dyn StoreClient>, ChannelId),
+    /// To a remote channel.
     Outside(Arc<dyn Sink>),
 }
 
@@ -192,9 +197,9 @@ impl Batch<'_> {
         if size > self.channel.max_event {
             self.report.refused += 1;
             let limit = self.channel.max_event;
-            let help = if line.is_none() { "; publish one event a line, with --input lines" } else { "" };
+            let help = if line.is_none() { "; to publish one event per line, use --input lines" } else { "" };
             let say = format!(
-                "{}: refused: {size} bytes, and channel `{}` takes {limit}{help}",
+                "{}: rejected: it has {size} bytes, and channel `{}` accepts at most {limit}{help}",
                 place(line),
                 self.channel.name
             );
@@ -241,7 +246,7 @@ impl Batch<'_> {
     fn name(&self, nth: u64, say: &str) {
         match nth {
             0..=NAMED => self.progress.suspend(|| say!("{say}")),
-            n if n == NAMED + 1 => self.progress.suspend(|| say!("(more such lines are only counted)")),
+            n if n == NAMED + 1 => self.progress.suspend(|| say!("(further lines like these are only counted)")),
             _ => {}
         }
     }
@@ -251,8 +256,8 @@ impl Batch<'_> {
         for (line, reactors) in again.look()? {
             self.report.duplicates += 1;
             let say = format!(
-                "{}: accepted, but it will not run again for {}: an event that counts as the same was published \
-                 before; `reactor log tail --outcome duplicate` names it",
+                "{}: accepted, but it is a duplicate for {} and will not run: an event with the same identity was published \
+                 before; `reactor log tail --outcome duplicate` shows which",
                 place(line),
                 reactors.into_iter().collect::<Vec<_>>().join(", ")
             );
@@ -277,8 +282,8 @@ impl Batch<'_> {
                 let plain =
                     messages.into_iter().map(|m| Message { system: SystemAttributes::default(), ..m }).collect();
                 let first = self.runtime.block_on(store.append(*id, plain)).map_err(|error| {
-                    let error =
-                        anyhow::Error::from(error).context(format!("{before} events were accepted before this"));
+                    let error = anyhow::Error::from(error)
+                        .context(format!("{before} messages were accepted before this error"));
                     Exit::new(exit::STORE, error)
                 })?;
                 self.report.accepted += count;
@@ -290,12 +295,12 @@ impl Batch<'_> {
                 self.report.accepted += sent.accepted;
                 for (index, error) in sent.refused {
                     self.report.refused += 1;
-                    self.name(self.report.refused, &format!("{}: refused: {error}", place(lines[index])));
+                    self.name(self.report.refused, &format!("{}: rejected: {error}", place(lines[index])));
                 }
                 if let Some(error) = sent.failed {
                     let accepted = self.report.accepted;
                     let error =
-                        anyhow!("{error}").context(format!("{accepted} events were accepted, the others were not"));
+                        anyhow!("{error}").context(format!("{accepted} messages were accepted; the others were not"));
                     return Err(Exit::new(exit::FAILURE, error));
                 }
             }

@@ -8,7 +8,7 @@ use crate::config::model::ChannelConfig;
 use crate::event::{Identity, ReactorId};
 use crate::pipeline::decode::Decoded;
 use crate::pipeline::reading::Reading;
-use crate::store::Store;
+use crate::store::StoreClient;
 
 use super::exit::Exit;
 use super::project::Project;
@@ -20,7 +20,7 @@ const DELIVERIES: usize = 10_000;
 
 /// Looks for events that reactors have been given before.
 pub(super) struct Again {
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreClient>,
     names: BTreeMap<ReactorId, String>,
     windows: BTreeMap<ReactorId, Duration>,
     left: usize,
@@ -34,7 +34,7 @@ impl Again {
     /// Also returns how the channel is read, which [`Again::note`] needs.
     pub(super) fn new(
         project: &Project,
-        store: &Arc<dyn Store>,
+        store: &Arc<dyn StoreClient>,
         channel: &ChannelConfig,
     ) -> Result<(Self, Reading), Exit> {
         let names = project.numbered(&**store)?;

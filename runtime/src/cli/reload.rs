@@ -1,4 +1,5 @@
-//! A changed configuration, or changed modules, under a running host: checked aside, and taken over only if all is well.
+//! A changed configuration, or changed modules, under a running host: checked in the background, and taken over only if
+//! everything is in order.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::config::model::Config;
 use crate::pipeline::deploy::compare;
 use crate::pipeline::deployment::{Change, Deployment};
 use crate::pipeline::host::Control;
-use crate::store::Store;
+use crate::store::StoreClient;
 
 use super::Global;
 use super::modules::Modules;
@@ -27,7 +28,7 @@ pub(super) struct Reloader {
     global: Global,
     modules: Modules,
     current: Arc<Config>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreClient>,
     tell: mpsc::Sender<Control>,
 }
 
@@ -39,7 +40,7 @@ impl Reloader {
         global: &Global,
         project: &Project,
         modules: Modules,
-        store: Arc<dyn Store>,
+        store: Arc<dyn StoreClient>,
         tell: mpsc::Sender<Control>,
     ) -> Self {
         Self { global: global.clone(), modules, current: Arc::clone(&project.config), store, tell }
@@ -99,14 +100,16 @@ impl Reloader {
         let project = match Project::read(&self.global) {
             Ok((project, warnings)) => {
                 if !warnings.is_empty() {
-                    tracing::warn!(diagnostics = %warnings.render(false), "the new configuration has warnings:");
+                    tracing::warn!(diagnostics = %warnings.render(false), "there are warnings about the new configuration:");
                 }
                 project
             }
             Err(problems) => return refuse(&problems),
         };
         if let Change::Process(key) = compare(&self.current, &project.config) {
-            tracing::error!("refused: `{key}` changes only with a restart; the old configuration runs on");
+            tracing::error!(
+                "new configuration rejected: `{key}` can only change with a restart of the process; still running the previous one"
+            );
             return None;
         }
         let modules_changed = match self.modules.update(&project) {
@@ -115,12 +118,12 @@ impl Reloader {
             Err(problems) => return refuse(&problems),
         };
         if *self.current == *project.config && !modules_changed {
-            tracing::info!("nothing has changed");
+            tracing::info!("configuration and modules are unchanged");
             return None;
         }
         self.current = Arc::clone(&project.config);
         if let Err(error) = say_orphans(&project.config, &*self.store) {
-            tracing::warn!("cannot say what waits for reactors that were removed: {error}");
+            tracing::warn!("cannot tell what waits for reactors that were removed: {error}");
         }
         let config = Arc::clone(&project.config);
         Some((project, Deployment { config, guests: self.modules.guests(), remotes: BTreeMap::new() }))
@@ -128,7 +131,7 @@ impl Reloader {
 }
 
 fn refuse<T>(problems: &Problems) -> Option<T> {
-    tracing::error!(diagnostics = %problems.render(false), "refused, and what was there runs on:");
+    tracing::error!(diagnostics = %problems.render(false), "new configuration rejected; still running the previous one:");
     None
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::letters::each;
 use crate::event::ReactorId;
 use crate::plain;
-use crate::store::{Blocked, DeadFilter, ReactorStats, Stats, Store, StoreError};
+use crate::store::{Blocked, DeadFilter, ReactorStats, Stats, StoreClient, StoreError};
 
 use super::{print_as_is, print_json};
 
@@ -32,7 +32,7 @@ struct Reactor {
     stats: ReactorStats,
     #[serde(flatten)]
     blocked: Blocked,
-    /// Not begun, in progress, or with a queue outside.
+    /// Not begun, in progress, or with a remote queue.
     running: u64,
 }
 
@@ -93,7 +93,7 @@ const HEADS: [&str; 12] = [
 ];
 
 impl Summary {
-    pub(super) fn of(store: &dyn Store) -> Result<Self, StoreError> {
+    pub(super) fn of(store: &dyn StoreClient) -> Result<Self, StoreError> {
         let names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
         let mut counts = BTreeMap::new();
         each(store, &DeadFilter { brief: true, ..DeadFilter::default() }, |dead| {
@@ -168,9 +168,13 @@ impl Summary {
             print_as_is(&dead.to_string());
         }
         for (channel, count) in &self.stats.outbox {
-            out!("messages still to be sent to {channel}: {count}");
+            out!("messages waiting to be sent to {channel}: {count}");
         }
-        out!("events nobody wanted: {}, messages that were no events: {}", self.stats.unrouted, self.stats.invalid);
+        out!(
+            "events that no reactor wanted: {}, messages that could not be decoded: {}",
+            self.stats.unrouted,
+            self.stats.invalid
+        );
         Ok(())
     }
 }

@@ -17,7 +17,8 @@ pub(super) struct Schema {}
 
 impl Schema {
     pub(super) fn run(self) -> Result<(), Exit> {
-        let text = serde_json::to_string_pretty(&schema()).map_err(|error| Exit::new(exit::FAILURE, error))?;
+        let text = serde_json::to_string_pretty(&schema(crate::channel::KINDS))
+            .map_err(|error| Exit::new(exit::FAILURE, error))?;
         super::print_as_is(&text);
         Ok(())
     }

@@ -125,7 +125,7 @@ mod tests {
             "[channels.a]\nkind = \"local\"\n[reactors.r]\nmodule = \"r.wasm\"\nfrom = \"a\"\non = \"a\"\nbuild = '''{command}'''\n"
         );
         let env = |name: &str| (name == "X").then(|| value.to_owned());
-        let loaded = config::parse(&file, Path::new("reactors.toml"), &env);
+        let loaded = config::parse(&file, Path::new("reactors.toml"), &env, crate::channel::KINDS);
         let loaded = loaded.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         let build = loaded.config.reactors["r"].build.clone().expect("a command");
         let mut shell = shell(&build);

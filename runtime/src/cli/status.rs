@@ -9,9 +9,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::pipeline::signal::{Signals, Totals};
 use crate::plain;
-use crate::store::{Stats, Store};
+use crate::store::{Stats, StoreClient};
 
-/// How often the line is drawn anew.
+/// How often the line is redrawn.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// The line, if one is shown.
@@ -53,13 +53,13 @@ impl Write for AboveJson {
     }
 }
 
-/// Whether a status line makes sense: somebody is looking, and the lines around it are for people.
+/// Whether a status line makes sense: stderr is a terminal, and the log lines are for people.
 pub(super) fn wanted(plain_log: bool) -> bool {
     plain_log && io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Shows the line until the task is dropped.
-pub(super) async fn show(signals: Arc<Signals>, store: Arc<dyn Store>) {
+pub(super) async fn show(signals: Arc<Signals>, store: Arc<dyn StoreClient>) {
     let line = LINE.get_or_init(ProgressBar::new_spinner);
     line.set_style(
         ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),

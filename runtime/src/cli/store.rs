@@ -13,22 +13,22 @@ use super::hidden::hide;
 use super::print_json;
 use super::project::Project;
 
-/// Look for damage in the data directory, and go on without what is lost
+/// Check the store for damage, and go on without what is lost
 #[derive(Debug, Subcommand)]
 pub(super) enum Store {
-    /// Read the whole store, and say what is damaged and where; exit code 5 if anything is
+    /// Read the whole store and list what is damaged; exit code 5 if anything is
     ///
-    /// Every page of the database, every frame of its write-ahead log, and all tables and indexes. Nothing is changed, and a
-    /// host may run meanwhile. It takes time in proportion to the file.
+    /// This reads every page of the database, every frame of its write-ahead log, and all tables and indexes. Nothing is changed, and a
+    /// host may be running. The time is proportional to the size of the file.
     ///
     /// Example: reactor store verify
     Verify,
-    /// Go on without what is damaged
+    /// Go on without the damaged parts
     ///
-    /// What stands in the write-ahead log behind a damaged place is dropped. Pages of the database that are not what was
-    /// written are used as they are, if they still make a database; otherwise nothing is changed, and only a back-up
-    /// helps. Says what was lost. Copies of the damaged files stay in the data directory. No host, and no other command,
-    /// may run meanwhile.
+    /// Everything behind a damaged place of the write-ahead log is dropped. Damaged pages of the database are used as they
+    /// are, if the database is still consistent; otherwise nothing is changed, and only a back-up helps. Prints
+    /// what was lost. Copies of the damaged files stay in the data directory. No host and no other command may be
+    /// running.
     ///
     /// Example: reactor store accept-loss
     AcceptLoss,
@@ -87,10 +87,10 @@ fn print_accepted(accepted: Option<&Accepted>, json: bool) {
     };
     match transactions {
         Some(count) => out!("transactions lost: {count}"),
-        None => out!("transactions lost: unknown, since the note of what was durable is gone"),
+        None => out!("transactions lost: unknown, because the file `durable` is missing"),
     }
     for byte in pages {
-        out!("used as it is, and possibly wrong: page {} (byte {byte}) of reactor.db", byte / 4_096 + 1);
+        out!("used as it is, though it may be wrong: page {} (byte {byte}) of reactor.db", byte / 4_096 + 1);
     }
     out!("the damaged files are kept in {}", shown(kept));
 }

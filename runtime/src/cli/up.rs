@@ -10,10 +10,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
+use crate::http_client::Client;
 use crate::otlp::Exporter;
 use crate::pipeline::host::{Control, Host, Parts};
 use crate::pipeline::signal::Signals;
+use crate::store::StoreClient;
 use crate::wasm::Compiler;
 
 use super::backstop::Backstop;
@@ -28,33 +30,33 @@ use super::{Global, LogFormat, status};
 
 /// Run the reactors
 ///
-/// Checks the configuration and the modules, prints the topology, then reads the channels until it is told to stop. A
-/// module that is not there is built first, if its reactor has a `build` command.
-/// SIGTERM or ctrl-c: receive nothing more, let running attempts end within the drain time, then exit with 0; a second
-/// one ends it at once. SIGHUP: read the configuration and the modules again, and take them over if all is well; what is
-/// wrong is refused, and the old ones run on. At the end, counts since the store was made are printed on stdout.
+/// Checks the configuration and the modules, prints the topology, then reads the channels until it is stopped. A missing
+/// module is built first if its reactor has a `build` command.
+/// On SIGTERM or ctrl-c it receives nothing more, lets running attempts finish within the drain time, and exits with 0; a second
+/// signal ends it at once. On SIGHUP it reads the configuration and the modules again and takes them over; if something is
+/// wrong, it rejects them and keeps running the previous ones. At the end it prints counts since the store was created on stdout.
 ///
 /// Example: reactor up --watch
 #[derive(Debug, Args)]
 pub(super) struct Up {
-    /// Build all modules first, also those that are there
+    /// Build all modules first, not only missing ones
     #[arg(long)]
     build: bool,
-    /// End when every event is dealt with and nothing waits, but for a person
+    /// End when every event has been handled, or only a person could make progress
     #[arg(long)]
     until_idle: bool,
-    /// End with exit code 7 if there are dead letters at the end, earlier ones too
+    /// Exit with code 7 if there are dead letters at the end, including earlier ones
     ///
     /// Example: reactor up --until-idle --fail-on-dead
     #[arg(long)]
     fail_on_dead: bool,
-    /// Take over changed modules, and a changed configuration, as soon as their files change
+    /// Take over changed modules and a changed configuration as soon as their files change
     #[arg(long)]
     watch: bool,
     /// Send a trace of every attempt to a collector, by OTLP over HTTP
     ///
-    /// The OTEL_ variables for resource, sampling and headers hold. An event without trace context is put into a trace
-    /// of its correlation id, so that one trace spans the flow.
+    /// The OTEL_ variables for resource, sampling and headers apply. An event without a trace context gets a trace
+    /// derived from its correlation id, so that one trace spans the flow.
     ///
     /// Example: reactor up --otlp http://127.0.0.1:4318
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:4318")]
@@ -71,12 +73,11 @@ impl Up {
         }
         // The lock comes first: a second host should not compile for a minute before it is refused.
         let store = project.owner_when_there_is_room()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        // One thread for the host, and one that keeps the connections to channels outside busy.
+        // One thread for the host, and one that keeps the connections to remote channels busy.
         let control = Builder::new_multi_thread().worker_threads(2).thread_name("reactor-host").enable_all().build()?;
         let mut told = control.block_on(async { Told::listen() })?;
         let compiler = super::modules::compiler()?;
-        let load = || Modules::load_by(compiler.clone(), &project, global, &clock);
+        let load = || Modules::load_by(compiler.clone(), &project, global);
         let modules = unless_told(&control, &mut told, &compiler, load)?;
         if compiler.is_stopped() {
             return Ok(());
@@ -91,7 +92,8 @@ impl Up {
         let parts = Parts {
             config: Arc::clone(&project.config),
             store: Arc::clone(&store),
-            clock,
+            clock: Arc::new(SystemClock::default()),
+            http: Arc::new(Client::default()),
             remotes: control.block_on(project.remotes()),
             guests: modules.guests(),
             guest_threads: guests.handle().clone(),
@@ -115,11 +117,11 @@ impl Up {
         let Some(waits) = summary.waits().words() else { return Ok(()) };
         if self.fail_on_dead {
             let error = anyhow!(
-                "{waits}; `reactor dead list` shows why, `reactor dead redrive` and `reactor dead drop` settle them"
+                "{waits}; `reactor dead list` shows why, `reactor dead redrive` runs them again and `reactor dead drop` deletes them"
             );
             return Err(Exit::new(exit::DEAD, error));
         }
-        tracing::warn!("for a person to redrive or drop: {waits}; `reactor dead list` shows why");
+        tracing::warn!("needs attention: {waits}; see `reactor dead list`, then redrive or drop them");
         Ok(())
     }
 
@@ -131,11 +133,11 @@ impl Up {
         parts: Parts,
         (told_to, compiler): (Told, Compiler),
     ) -> Result<(), Exit> {
-        let (store, signals) = (Arc::clone(&parts.store), Arc::clone(&parts.signals));
+        let (store, signals) = (Arc::clone(&parts.store) as Arc<dyn StoreClient>, Arc::clone(&parts.signals));
         if let Some(address) = project.config.runtime.admin {
             let admin = Admin::bind(address, Arc::clone(&signals), Arc::clone(&store)).await;
             let admin = admin.map_err(|error| Exit::new(exit::FAILURE, error))?;
-            tracing::info!(address = %admin.address(), "metrics and health");
+            tracing::info!(address = %admin.address(), "serving metrics and health");
             tokio::spawn(admin.serve());
         }
         let (tell, told) = mpsc::channel(4);
@@ -196,7 +198,7 @@ fn unless_told<T: Send>(control: &Runtime, told: &mut Told, compiler: &Compiler,
             tokio::select! {
                 _ = ready => {}
                 () = told.until_stop() => {
-                    tracing::info!("told to stop while modules are loaded");
+                    tracing::info!("stopping while modules are being loaded");
                     compiler.stop();
                 }
             }
@@ -216,7 +218,7 @@ async fn obey_signals(
         tokio::select! {
             _ = told.term.recv() => break,
             _ = told.interrupt.recv() => break,
-            // One that is asked for already reads everything anew, too.
+            // One that is asked for already reads everything again, too.
             _ = told.hangup.recv() => drop(reload.try_send(())),
         }
     }
@@ -226,7 +228,7 @@ async fn obey_signals(
         () = told.until_stop() => {}
         () = backstop.fall() => told.until_stop().await,
     }
-    tracing::warn!("told twice; ending at once");
+    tracing::warn!("second signal received; stopping without draining");
     // Whatever runs now is a crash to the store, which is what it is made for.
     std::process::exit(i32::from(exit::FAILURE));
 }

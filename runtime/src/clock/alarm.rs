@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Clock, Moment, Sleep};
 
-/// Wakes a loop that asks before each sleep anew how long it may sleep. What is set stays set while it rings no later than
+/// Wakes a loop that asks before each sleep again how long it may sleep. What is set stays set while it rings no later than
 /// is asked for: a loop that turns often makes no timer at each turn, and is sometimes woken with nothing to do.
 pub struct Alarm {
     clock: Arc<dyn Clock>,

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Places;
-use super::model::{COMMIT_BUDGET, ChannelKind, Config, ReactorConfig, Settle};
+use super::model::{COMMIT_BUDGET, Config, ReactorConfig, Settle};
+use super::outside::Limits;
+use super::policy::DEDUP_WINDOW;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::units::show_duration;
@@ -12,8 +14,7 @@ use super::versions::overlap;
 use crate::event::DEAD_LETTER_TYPE;
 use crate::subscription::TypePattern;
 
-/// How long SQS can keep a message, and therefore deliver it again.
-const SQS_KEEPS: Duration = Duration::from_secs(14 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) fn check(config: &Config, places: &Places, reader: &mut Reader<'_>) {
     for reactor in config.reactors.values() {
@@ -28,7 +29,7 @@ pub(super) fn check(config: &Config, places: &Places, reader: &mut Reader<'_>) {
 /// that it was.
 fn takers<'c>(config: &'c Config, reactor: &'c ReactorConfig) -> impl Iterator<Item = &'c ReactorConfig> {
     let channel = reactor.dead_letter.channel.as_ref();
-    let is_event = channel.and_then(|name| config.channels.get(name)).is_some_and(|to| is_local(&to.kind));
+    let is_event = channel.and_then(|name| config.channels.get(name)).is_some_and(|to| !to.is_remote());
     config.reactors.values().filter(move |other| {
         let wants = |pattern: &TypePattern| {
             if is_event {
@@ -72,14 +73,14 @@ fn dead_letters_go_round(config: &Config, places: &Places, reader: &mut Reader<'
             let channel = one.dead_letter.channel.as_deref().unwrap_or_default();
             way.push_str(&format!("`{}`, through `{channel}` to ", one.name));
         }
-        let title = format!("dead letters can go round: from {way}`{}`", reactor.name);
+        let title = format!("dead letters can go round in a circle: from {way}`{}`", reactor.name);
         let place = places.at(&["reactors", &reactor.name, "dead-letter", "channel"]);
         let mut problem = Problem::at(place, "dead-letter-circle", title).warning();
         for other in &circle[1..] {
             let place = places.at(&["reactors", &other.name, "dead-letter", "channel"]);
-            problem = problem.related(place, format!("where `{}` sends those that it cannot deal with", other.name));
+            problem = problem.related(place, format!("where `{}` sends its dead letters", other.name));
         }
-        let problem = problem.note("after `runtime.hop-limit` reactors a dead letter is not forwarded any more");
+        let problem = problem.note("after `runtime.hop-limit` reactors a dead letter is no longer forwarded");
         reader.warnings.push(problem.help("let one of them forward to a channel that none of the others reads"));
     }
 }
@@ -92,25 +93,31 @@ fn emits_to_itself(places: &Places, reader: &mut Reader<'_>, reactor: &ReactorCo
         });
     let Some((emitted, channel, wanted)) = back else { return };
     let name = reactor.name.as_str();
-    let title = format!("reactor `{name}` can get what it emits: `{emitted}`, through `{channel}`");
+    let title = format!("reactor `{name}` can receive what it emits: `{emitted}`, through `{channel}`");
     let problem = Problem::at(places.at(&["reactors", name, "emit", &emitted.text]), "self-loop", title).warning();
     let on = places.at(&["reactors", name, "on", &wanted.to_string()]);
     let problem = problem.related(on, "takes it");
-    reader.warnings.push(problem.note("a chain of events that does not end by itself ends at `runtime.hop-limit`"));
+    reader
+        .warnings
+        .push(problem.note("a chain of events that does not end by itself is cut off at `runtime.hop-limit`"));
 }
 
 fn window_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, reactor: &ReactorConfig) {
-    let remote = |name: &String| config.channels.get(name).is_some_and(|channel| !is_local(&channel.kind));
-    let Some(position) = reactor.from.iter().position(remote) else { return };
-    if reactor.dedup.window >= SQS_KEEPS {
-        return;
-    }
+    let window = reactor.dedup.window;
+    let late = reactor.from.iter().enumerate().find_map(|(position, name)| {
+        let limits = config.channels.get(name)?.outside.as_ref()?.limits;
+        (window < limits.kept).then_some((position, limits))
+    });
+    let Some((position, Limits { kept, kept_by, .. })) = late else { return };
     let name = reactor.name.as_str();
-    let title = "an event may be handled twice: SQS can deliver it again after 14 days";
+    let days = kept.as_secs() / DAY.as_secs();
+    let title = format!("an event may be handled twice: {kept_by} can deliver it again after {days} days");
     let problem = Problem::at(places.at(&["reactors", name, "dedup", "window"]), "short-window", title).warning();
     let from = places.at(&["reactors", name, "from", &position.to_string()]);
-    let problem = problem.label(format!("duplicates are known for {}", show_duration(reactor.dedup.window)));
-    reader.warnings.push(problem.related(from, "is on SQS").help("write \"14d\", or remove the line"));
+    let problem = problem.label(format!("duplicates are recognised for {}", show_duration(window)));
+    let or_none = if kept <= DEDUP_WINDOW { ", or remove the line" } else { "" };
+    let help = format!("write \"{}\"{or_none}", show_duration(kept));
+    reader.warnings.push(problem.related(from, format!("is on {kept_by}")).help(help));
 }
 
 fn lease_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, reactor: &ReactorConfig) {
@@ -131,8 +138,4 @@ fn lease_is_short(config: &Config, places: &Places, reader: &mut Reader<'_>, rea
         let problem = problem.note(format!("{budget} are kept for the commit and for deleting the message"));
         reader.note(problem.help(format!("write at least lease = \"{}\"", show_duration(needed))));
     }
-}
-
-fn is_local(kind: &ChannelKind) -> bool {
-    matches!(kind, ChannelKind::Local { .. })
 }

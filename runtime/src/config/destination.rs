@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{ChannelConfig, ChannelKind, Format};
+use super::model::{ChannelConfig, Format};
+use super::outside::WriteOnly;
 use super::reader::{MOST_LISTED, Reader, nearest};
 use super::text::Text;
 
@@ -41,10 +42,11 @@ impl Channels<'_> {
 
 /// Checks that a reactor can read from a channel.
 pub(super) fn source(reader: &mut Reader<'_>, text: &Text, name: &str, channels: &Channels<'_>) {
-    if let Some(ChannelConfig { kind: ChannelKind::Sns { queue: None, .. }, .. }) = channels.find(reader, text, name) {
-        let title = format!("nothing can be read from `{}`: a topic is read through a queue", text.written);
+    let outside = channels.find(reader, text, name).and_then(|channel| channel.outside.as_ref());
+    if let Some(WriteOnly { why, line }) = outside.and_then(|outside| outside.settings.write_only()) {
+        let title = format!("nothing can be read from `{}`: {why}", text.written);
         let problem = reader.problem(text.span.clone(), "write-only", title);
-        reader.note(problem.help(format!("add `queue = \"...\"` to [channels.{}]", text.written)));
+        reader.note(problem.help(format!("add `{line}` to [channels.{}]", text.written)));
     }
 }
 
@@ -52,12 +54,12 @@ pub(super) fn source(reader: &mut Reader<'_>, text: &Text, name: &str, channels:
 pub(super) fn destination(reader: &mut Reader<'_>, text: &Text, name: &str, channels: &Channels<'_>) {
     let Some(channel) = channels.find(reader, text, name) else { return };
     // What is read from elsewhere is somebody else's to decode; a local log is read back by this host.
-    let Some(format) = foreign(&channel.format).filter(|_| matches!(channel.kind, ChannelKind::Local { .. })) else {
+    let Some(format) = foreign(&channel.format).filter(|_| !channel.is_remote()) else {
         return;
     };
-    let title = format!("events written to `{}` could not be read again: its format is {format}", text.written);
+    let title = format!("events written to `{}` could not be decoded: its format is {format}", text.written);
     let problem = reader.problem(text.span.clone(), "format-mismatch", title);
-    let problem = problem.note("what reactors emit, and dead letters, are written in the native format");
+    let problem = problem.note("emitted events and dead letters are written in the native format");
     reader.note(problem.help("write to a channel of format \"auto\" or \"native\""));
 }
 
@@ -88,7 +90,9 @@ pub(super) fn dead_letters(reader: &mut Reader<'_>, ways: &[(String, Text)], cha
             problem = problem
                 .related(reader.place(other.span.clone()), format!("from there they go on to `{}`", other.written));
         }
-        reader.note(problem.help("forward them to a channel that forwards its own elsewhere, or not at all"));
+        reader.note(
+            problem.help("forward them to a channel that forwards its own dead letters elsewhere, or not at all"),
+        );
     }
 }
 

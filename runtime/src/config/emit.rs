@@ -41,10 +41,10 @@ pub(super) fn read(
             }
         };
         if let Some((first, wider, _)) = rules.iter().find(|(_, earlier, _)| earlier.covers(&pattern)) {
-            let title = format!("`{pattern}` never counts: `{wider}` stands before it and takes the same events");
+            let title = format!("`{pattern}` is never used: `{wider}` comes before it and matches the same events");
             let problem = reader.problem(text.span.clone(), "shadowed", title).warning();
-            let problem = problem.related(reader.place(first.span.clone()), "takes them first");
-            reader.warnings.push(problem.help("remove it, or put it first"));
+            let problem = problem.related(reader.place(first.span.clone()), "matches them first");
+            reader.warnings.push(problem.help("remove it, or move it to the front"));
         }
         rules.extend(channel.map(|channel| (text, pattern, channel.value)));
     }
@@ -59,7 +59,7 @@ fn unquoted(reader: &mut Reader<'_>, first: &Text, value: &Spanned<DeValue<'_>>)
         value = deeper.get_ref();
     }
     let channel = value.as_str().unwrap_or("NAME");
-    let title = format!("`{}` is a table here: a pattern stands in quotes", first.written);
+    let title = format!("`{}` is a table here: put the pattern in quotes", first.written);
     let problem = reader.problem(first.span.clone(), "wrong-type", title);
     reader.note(problem.help(format!("write it like: \"{pattern}\" = \"{channel}\"")));
 }

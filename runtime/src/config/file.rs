@@ -26,9 +26,9 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
     let unreadable = |error: std::io::Error| {
         let help = match error.kind() {
             std::io::ErrorKind::NotFound => {
-                "run in the folder of a `reactors.toml`, name one with --config, or begin one with `reactor new NAME`"
+                "run in the folder of a `reactors.toml`, give its path with --config, or create one with `reactor new NAME`"
             }
-            std::io::ErrorKind::IsADirectory => "name the file in it",
+            std::io::ErrorKind::IsADirectory => "give the path of the file in it",
             _ => "check its permissions",
         };
         fail(String::new(), 0, format!("cannot read {shown}: {error}"), help)
@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.is_dir() {
-        return Err(fail(String::new(), 0, format!("{shown} is a folder"), "name the file in it"));
+        return Err(fail(String::new(), 0, format!("{shown} is a folder"), "give the path of the file in it"));
     }
     fcntl_setfl(&file, OFlags::empty()).map_err(|error| unreadable(error.into()))?;
     let is_pipe = file.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
@@ -46,15 +46,15 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
     file.take(MOST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MOST {
         let title = format!("{shown} is larger than 1MiB");
-        return Err(fail(String::new(), 0, title, "is it really a configuration?"));
+        return Err(fail(String::new(), 0, title, "check that it is a configuration"));
     }
     if bytes.is_empty() && is_pipe {
-        let title = format!("{shown} is a pipe that nothing has been written to");
-        return Err(fail(String::new(), 0, title, "name a file, or write the configuration into the pipe"));
+        let title = format!("{shown} is a pipe, and nothing was written to it");
+        return Err(fail(String::new(), 0, title, "give a file, or write the configuration into the pipe"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        fail(text, at, format!("{shown} is not UTF-8: no character begins so"), "save it as UTF-8")
+        fail(text, at, format!("{shown} is not UTF-8: no character begins like this"), "save it as UTF-8")
     })
 }

@@ -32,8 +32,8 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, route: &Route
             _ => vec![value],
         };
         if written.is_empty() {
-            let problem = reader.problem(value.span(), "never", format!("`{name}`: an empty list is never met"));
-            reader.note(problem.help("list the values that are wanted, or remove the line"));
+            let problem = reader.problem(value.span(), "never", format!("`{name}`: an empty list matches nothing"));
+            reader.note(problem.help("list the values to match, or remove the line"));
             continue;
         }
         let conditions: Vec<_> = written.iter().filter_map(|value| condition(reader, value, &name)).collect();
@@ -59,7 +59,7 @@ fn condition(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) 
     reader.known_keys(&form, FORMS);
     if table.len() != 1 {
         let problem = reader.problem(value.span(), "bad-value", format!("`{name}`: a condition has one form"));
-        reader.note(problem.help("several conditions are a list; one of them has to be met"));
+        reader.note(problem.help("to give several conditions, write a list; one of them has to match"));
         return None;
     }
     let (key, value) = table.iter().next()?;
@@ -132,7 +132,7 @@ fn listed<'e>(
     let DeValue::Array(list) = value.get_ref() else { return read(reader, value).map(|one| vec![one]) };
     if list.is_empty() {
         let problem = reader.problem(value.span(), "bad-value", format!("`{name}` excludes nothing"));
-        reader.note(problem.help("list what is not wanted, or write { exists = true }"));
+        reader.note(problem.help("list the values to exclude, or write { exists = true }"));
         return None;
     }
     reader.not_too_many(list.len(), value.span(), name);
@@ -146,7 +146,7 @@ fn scalar(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str, exp
         other => match number_of(other) {
             Some(number) if number.is_finite() => decimal_of(other).map(Scalar::Number),
             Some(_) => {
-                reader.error(value.span(), "never", format!("`{name}`: no JSON number is infinite or no number"));
+                reader.error(value.span(), "never", format!("`{name}`: JSON numbers cannot be infinite or NaN"));
                 None
             }
             None => {
@@ -176,7 +176,7 @@ fn numeric(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) ->
         return None;
     };
     if !never::satisfiable(&bounds) {
-        reader.error(value.span(), "never", format!("`{name}`: no number meets all of these bounds"));
+        reader.error(value.span(), "never", format!("`{name}`: no number is within all of these bounds"));
     }
     Some(Condition::Numeric(bounds))
 }

@@ -69,7 +69,7 @@ fn origin(text: &str) -> Result<String, &'static str> {
         None => host.len() <= 253 && host.split('.').all(is_label),
     };
     if !is_host {
-        return Err("this is neither the name of a host nor an address (IPv6 addresses stand in brackets)");
+        return Err("this is neither the name of a host nor an address (put IPv6 addresses in brackets)");
     }
     Ok(format!("{scheme}://{}", rest.to_ascii_lowercase()))
 }

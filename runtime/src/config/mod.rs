@@ -6,7 +6,6 @@
 //! kept as `written`, which shows `${NAME}` and not its value; `secrets` finds values in the words of others. `schema` says the same to
 //! editors.
 
-mod arn;
 mod channel;
 mod cross;
 mod destination;
@@ -16,9 +15,11 @@ mod filter;
 mod grants;
 mod guest;
 mod keys;
+pub mod kind;
 pub mod model;
 mod never;
 mod notation;
+pub mod outside;
 mod place;
 mod pointer;
 mod policy;
@@ -42,8 +43,8 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use arn::QueueArn;
 use destination::Channels;
+use kind::Kind;
 use model::Config;
 pub use place::{Place, Places, Source};
 pub use problem::{Problem, Problems};
@@ -67,20 +68,25 @@ pub struct Loaded {
     pub secrets: Arc<Secrets>,
 }
 
-/// Reads and checks a file.
+/// Reads and checks a file, whose channels are of these kinds.
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its place.
-pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
+pub fn load<K: AsRef<Kind>>(path: &Path, env: Env<'_>, kinds: &[K]) -> Result<Loaded, Problems> {
     let text = file::read(path)?;
-    parse(&text, path, env)
+    parse(&text, path, env, kinds)
 }
 
-/// Checks the text of a file. Relative paths in it start from the folder of `path`.
+/// Checks the text of a file, whose channels are of these kinds. Relative paths in it start from the folder of `path`.
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its place.
-pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
+pub fn parse<K: AsRef<Kind>>(text: &str, path: &Path, env: Env<'_>, kinds: &[K]) -> Result<Loaded, Problems> {
+    let kinds: Vec<_> = kinds.iter().map(AsRef::as_ref).collect();
+    checked(text, path, env, &kinds)
+}
+
+fn checked(text: &str, path: &Path, env: Env<'_>, kinds: &[&Kind]) -> Result<Loaded, Problems> {
     let source = Arc::new(Source { path: path.display().to_string(), text: text.to_owned() });
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(Arc::clone(&source), env);
@@ -104,7 +110,7 @@ pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Loaded, Problems> 
         let place = Place::new(Arc::clone(&source), 0..0);
         Problems::from(Problem::at(place, "file", format!("{} has no folder: {error}", path.display())))
     })?;
-    let config = sections(&mut reader, &table, path, &root);
+    let config = sections(&mut reader, &table, (path, &root), kinds);
     let places = Places::collect(source, table.get_ref());
     if reader.errors.is_empty() {
         cross::check(&config, &places, &mut reader);
@@ -126,14 +132,14 @@ fn root_of(path: &Path) -> std::io::Result<PathBuf> {
 /// The sections a file may have.
 const SECTIONS: &[&str] = &["runtime", "channels", "reactors"];
 
-/// Every key that may stand in a file, as table and key; the tables are named as in the reference.
-pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+/// Every key that may stand in a file whose channels are of these kinds, as table and key; the tables are named as in the
+/// reference.
+pub fn known_keys<K: AsRef<Kind>>(kinds: &[K]) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let own = kinds.iter().map(|kind| ("channels", kind.as_ref().keys));
     let tables = [
         ("runtime", runtime::KEYS),
         ("channels", channel::COMMON),
-        ("channels", channel::LOCAL),
-        ("channels", channel::SQS),
-        ("channels", channel::SNS),
+        ("channels", channel::RETENTION),
         ("channel-dead-letter", channel::DEAD_LETTER),
         ("raw", channel::RAW),
         ("origin", channel::ORIGINS),
@@ -145,17 +151,22 @@ pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
         ("dedup", keys::DEDUP),
         ("dead-letter", keys::DEAD_LETTER),
     ];
-    tables.into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| (table, *key)))
+    tables.into_iter().chain(own).flat_map(|(table, keys)| keys.iter().map(move |key| (table, *key)))
 }
 
-fn sections(reader: &mut Reader<'_>, table: &toml::Spanned<DeTable<'_>>, path: &Path, root: &Path) -> Config {
+fn sections(
+    reader: &mut Reader<'_>,
+    table: &toml::Spanned<DeTable<'_>>,
+    (path, root): (&Path, &Path),
+    kinds: &[&Kind],
+) -> Config {
     let file = Section::new("", table.get_ref(), table.span());
     reader.known_keys_or(&file, SECTIONS, &[("[runtime]", runtime::KEYS)]);
     let runtime = reader.table(&file, "runtime");
     let runtime = runtime::read(reader, runtime.as_ref(), root);
     let (mut channels, mut dead_letters) = (BTreeMap::new(), Vec::new());
     for (name, section) in reader.named_tables(&file, "channels") {
-        channels.insert(name.clone(), channel::read(reader, &section, name, &mut dead_letters));
+        channels.insert(name.clone(), channel::read(reader, &section, name, kinds, &mut dead_letters));
     }
     let names = reader.names(&file, "channels");
     let known = Channels { names, read: &channels };

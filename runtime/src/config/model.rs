@@ -10,6 +10,8 @@ use crate::subscription::{Filter, Pointer, Rate, TypePattern};
 
 use super::{Located, Written};
 
+pub use super::outside::{COMMIT_BUDGET, Outside, Settle};
+
 /// A whole `reactors.toml`, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -40,6 +42,15 @@ pub struct RuntimeConfig {
     pub queue_memory: usize,
     /// Where metrics and health are answered; always a loopback address.
     pub admin: Option<SocketAddr>,
+    /// How long ended attempts are kept; zero keeps none.
+    pub history: Duration,
+}
+
+impl RuntimeConfig {
+    /// Whether ended attempts are kept at all.
+    pub fn keeps_attempts(&self) -> bool {
+        !self.history.is_zero()
+    }
 }
 
 /// `[channels.NAME]`
@@ -47,8 +58,10 @@ pub struct RuntimeConfig {
 pub struct ChannelConfig {
     /// The table's name.
     pub name: String,
-    /// Where the messages live.
-    pub kind: ChannelKind,
+    /// Where the messages live, if that is not the store of this host.
+    pub outside: Option<Outside>,
+    /// How long the local log keeps records that every reactor is done with.
+    pub retention: Duration,
     /// Which envelope its messages have.
     pub format: Format,
     /// What becomes of events that no reactor wants.
@@ -61,90 +74,29 @@ pub struct ChannelConfig {
     pub dead_letter: Option<String>,
 }
 
-/// Where a channel's messages live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChannelKind {
-    /// The embedded store.
-    Local {
-        /// How long the log keeps records that every reactor is done with.
-        retention: Duration,
-    },
-    /// An SQS queue.
-    Sqs {
-        /// Name, URL or ARN.
-        queue: Written,
-        /// When messages are deleted.
-        settle: Settle,
-        /// Whether a queue that is not there is made.
-        create: bool,
-        /// How long a received message is leased at a time; a multiple of the longest time-out if absent.
-        lease: Option<Duration>,
-        /// How long the local log keeps what it holds of the messages.
-        retention: Duration,
-    },
-    /// An SNS topic, read through a queue.
-    Sns {
-        /// Topic name or ARN to publish to.
-        topic: Written,
-        /// Subscription queue to read from, if any.
-        queue: Option<Written>,
-        /// When messages are deleted.
-        settle: Settle,
-        /// Whether a topic, queue or subscription that is not there is made.
-        create: bool,
-        /// How long a received message is leased at a time; a multiple of the longest time-out if absent.
-        lease: Option<Duration>,
-        /// How long the local log keeps what it holds of the messages.
-        retention: Duration,
-    },
-}
-
-/// What a lease must have left when an attempt's time-out is over, to commit and to delete the message.
-pub const COMMIT_BUDGET: Duration = Duration::from_secs(5);
-/// A lease is so many time-outs long, where the configuration does not say otherwise.
+/// How many time-outs long a lease is by default.
 const LEASE_FACTOR: u32 = 6;
 /// What a lease is at least, where the configuration does not say otherwise.
 const LEASE_AT_LEAST: Duration = Duration::from_secs(30);
-/// The longest lease that SQS allows.
-pub const LEASE_AT_MOST: Duration = Duration::from_secs(12 * 3_600);
 
 impl ChannelConfig {
-    /// When received messages are deleted; nothing for a local channel.
-    pub fn settle(&self) -> Option<Settle> {
-        match self.kind {
-            ChannelKind::Local { .. } => None,
-            ChannelKind::Sqs { settle, .. } | ChannelKind::Sns { settle, .. } => Some(settle),
-        }
+    /// Whether its messages live outside of this host.
+    pub fn is_remote(&self) -> bool {
+        self.outside.is_some()
     }
 
-    /// How long the local log keeps records that every reactor is done with.
-    pub fn retention(&self) -> Duration {
-        match self.kind {
-            ChannelKind::Local { retention }
-            | ChannelKind::Sqs { retention, .. }
-            | ChannelKind::Sns { retention, .. } => retention,
-        }
+    /// When received messages are deleted; nothing for a local channel.
+    pub fn settle(&self) -> Option<Settle> {
+        self.outside.as_ref().map(|outside| outside.settle)
     }
 
     /// How long a received message is leased at a time, if these reactors read the channel. Whole seconds.
     pub fn lease<'r>(&self, readers: impl Iterator<Item = &'r ReactorConfig>) -> Duration {
-        let (ChannelKind::Sqs { lease, .. } | ChannelKind::Sns { lease, .. }) = self.kind else {
-            return Duration::ZERO;
-        };
+        let Some(Outside { lease, limits, .. }) = &self.outside else { return Duration::ZERO };
         let longest = readers.map(|reactor| reactor.timeout).max().unwrap_or_default();
-        let lease = lease.unwrap_or((longest * LEASE_FACTOR).clamp(LEASE_AT_LEAST, LEASE_AT_MOST));
+        let lease = lease.unwrap_or((longest * LEASE_FACTOR).max(LEASE_AT_LEAST).min(limits.lease));
         Duration::from_secs(lease.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX))
     }
-}
-
-/// When a received message is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Settle {
-    /// When every matched reactor has ended.
-    #[default]
-    Completed,
-    /// As soon as it is copied durably to the local log.
-    Stored,
 }
 
 /// The envelope of a channel's messages.
@@ -261,6 +213,13 @@ pub struct ReactorConfig {
     pub dedup: DedupPolicy,
     /// `[reactors.NAME.dead-letter]`
     pub dead_letter: DeadLetterPolicy,
+}
+
+impl ReactorConfig {
+    /// What the guest reads as its configuration, with the values of variables. Not for anything that is printed.
+    pub fn values(&self) -> BTreeMap<String, String> {
+        self.config.iter().map(|(key, text)| (key.clone(), text.meaning().to_owned())).collect()
+    }
 }
 
 /// Grants; nothing is granted by default.

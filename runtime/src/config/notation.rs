@@ -17,9 +17,9 @@ pub(super) fn check(reader: &mut Reader<'_>, text: &Text) {
     let problem = reader.problem(text.span.clone(), "foreign-pattern", title).warning();
     let patterns = instead.iter().map(|pattern| quoted(pattern)).collect::<Vec<_>>().join(", ");
     let help = if instead.is_empty() {
-        "write the types one by one; `*` stands for one segment, and `**` at the end for one or more".to_owned()
+        "list the types one by one; `*` stands for one segment, and `**` at the end for one or more".to_owned()
     } else {
-        format!("write {patterns} in its place")
+        format!("write {patterns} instead")
     };
     reader.warnings.push(problem.help(help));
 }
@@ -57,7 +57,7 @@ pub(super) fn instead(text: &Text) -> Option<String> {
         return None;
     };
     crate::subscription::TypePattern::parse(&on).ok()?;
-    Some(format!("{condition}write {} in its place, and when = {{ \"/eventType\" = {form} }}", quoted(&on)))
+    Some(format!("{condition}write {} instead, and when = {{ \"/eventType\" = {form} }}", quoted(&on)))
 }
 
 /// Whether what follows an `@` was meant as a part of the type: `job@call`, and not `order@v2`.
@@ -73,7 +73,7 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// What is odd about a pattern, and what would be written here; nothing if it cannot be told.
+/// What is odd about a pattern, and what would be written here; `None` if it cannot be told.
 fn foreign(pattern: &str) -> Option<(&'static str, Vec<String>)> {
     let (path, version) = match pattern.find('@') {
         Some(at) => pattern.split_at(at),
@@ -85,17 +85,17 @@ fn foreign(pattern: &str) -> Option<(&'static str, Vec<String>)> {
         all.filter(|path| crate::subscription::TypePattern::parse(path).is_ok() && foreign(path).is_none()).collect()
     };
     if path != path.trim() {
-        return Some(("a type has no spaces around it", with(vec![path.trim().to_owned()])));
+        return Some(("a type does not begin or end with a space", with(vec![path.trim().to_owned()])));
     }
     // Names of classes in .NET have commas, and capitals.
     if path.contains(',') && !path.contains(['{', '(']) && !path.contains(char::is_uppercase) {
         let parts: Vec<_> = path.split(',').map(|part| part.trim().to_owned()).collect();
         let parts = if parts.len() > MOST { Vec::new() } else { parts };
-        return Some(("a comma is a character like any other here", with(parts)));
+        return Some(("a comma has no special meaning here", with(parts)));
     }
     for (open, close, separator, what) in [
-        ('{', '}', ',', "braces are characters like any others here"),
-        ('(', ')', '|', "parentheses and bars are characters like any others here"),
+        ('{', '}', ',', "braces have no special meaning here"),
+        ('(', ')', '|', "parentheses and bars have no special meaning here"),
     ] {
         if path.contains(open) && path.contains(close) && path.contains(separator) {
             return Some((what, with(alternatives(path, open, close, separator).unwrap_or_default())));
@@ -103,13 +103,13 @@ fn foreign(pattern: &str) -> Option<(&'static str, Vec<String>)> {
     }
     let words: Vec<&str> = path.split(['.', '/']).collect();
     if words.iter().any(|word| matches!(*word, "#" | ">" | "+" | "%" | "?")) {
-        let what = "`#`, `>`, `+`, `%` and `?` are words like any others here";
+        let what = "`#`, `>`, `+`, `%` and `?` have no special meaning here";
         return Some((what, with(vec![translated(&words)])));
     }
     let is_placeholder = |word: &&str| word.starts_with('{') && word.ends_with('}');
     if words.iter().any(is_placeholder) {
         let own = words.iter().map(|word| if is_placeholder(word) { "*" } else { word });
-        return Some(("braces are characters like any others here", with(vec![own.collect::<Vec<_>>().join(".")])));
+        return Some(("braces have no special meaning here", with(vec![own.collect::<Vec<_>>().join(".")])));
     }
     // Names of classes have backslashes, dollar signs and brackets in some languages.
     let signs = ["|", "\\.", "\\d+", "\\w+", "\\s+", "[^", "a-z]", "A-Z]", "0-9]", ".+", ".?"];
@@ -220,11 +220,11 @@ mod tests {
             ("order.*ed.*", "order.*.*", r#"{ wildcard = "order.*ed.*" }"#),
             ("order.pl*.**", "order.*.**", r#"{ wildcard = "order.pl*.*" }"#),
         ] {
-            let expected = format!("write \"{on}\" in its place, and when = {{ \"/eventType\" = {form} }}");
+            let expected = format!("write \"{on}\" instead, and when = {{ \"/eventType\" = {form} }}");
             assert_eq!(key(pattern), expected, "{pattern}");
         }
         for (pattern, on) in [("job@call", "*"), ("a.job@call.b", "a.*.b")] {
-            let help = format!("write \"{on}\" in its place, and when = {{ \"/eventType\" = \"{pattern}\" }}");
+            let help = format!("write \"{on}\" instead, and when = {{ \"/eventType\" = \"{pattern}\" }}");
             assert_eq!(key(pattern), format!("if the `@` is a part of the type, {help}"));
         }
         for pattern in ["a@v2", "a@2.1", "a@", "a@>=x", "a..b", "a.**.b", "a.***", r"^a\..*$", "a.*?", "a.(b|c)*"] {

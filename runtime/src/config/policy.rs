@@ -16,6 +16,8 @@ use super::units::show_duration;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+/// How long duplicates are known where the configuration does not say otherwise.
+pub(super) const DEDUP_WINDOW: Duration = Duration::from_secs(14 * 86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 pub(super) fn retry(reader: &mut Reader<'_>, section: &Section<'_>) -> RetryPolicy {
@@ -86,7 +88,7 @@ pub(super) fn breaker(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<
 }
 
 pub(super) fn dedup(reader: &mut Reader<'_>, section: &Section<'_>) -> DedupPolicy {
-    let default = DedupPolicy { window: 14 * DAY, key: None, off: false };
+    let default = DedupPolicy { window: DEDUP_WINDOW, key: None, off: false };
     if section.get("dedup").is_some_and(|value| value.get_ref().as_bool() == Some(false)) {
         return DedupPolicy { off: true, ..default };
     }
@@ -122,8 +124,8 @@ pub(super) fn dead_letter(
         // A dead letter that comes back to the reactor that could not handle the event is a dead letter again.
         let source = route.from.iter().find(|from| from.value == text.value);
         let wanted = route.on.iter().find(|(_, pattern)| pattern.matches(DEAD_LETTER_TYPE, 1));
-        // To a channel outside, a dead letter goes as the message that it was, so the reactor wants it in any case.
-        let outside = channels.read.get(&text.value).is_some_and(|channel| channel.settle().is_some());
+        // To a remote channel, a dead letter goes as the message that it was, so the reactor wants it in any case.
+        let outside = channels.read.get(&text.value).is_some_and(|channel| channel.is_remote());
         if let Some(source) = source
             && (outside || wanted.is_some())
         {

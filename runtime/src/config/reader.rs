@@ -21,7 +21,7 @@ pub(super) const MOST_LISTED: usize = 1_000;
 
 /// A table and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Section<'t> {
+pub struct Section<'t> {
     /// Its dotted name; empty for the file itself.
     path: String,
     pub(super) table: &'t DeTable<'t>,
@@ -47,13 +47,14 @@ impl<'t> Section<'t> {
         &self.path
     }
 
-    pub(super) fn dotted(&self, key: &str) -> String {
+    /// The dotted name of one of its keys.
+    pub fn dotted(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }
 
 /// What is read, and what was noted on the way.
-pub(super) struct Reader<'e> {
+pub struct Reader<'e> {
     source: Arc<Source>,
     pub(super) env: Env<'e>,
     pub(super) errors: Problems,
@@ -124,15 +125,15 @@ impl<'e> Reader<'e> {
         problem.label(text.reason(error.reason.as_str()))
     }
 
-    /// A string that is of no use.
-    pub(super) fn bad_text(&mut self, text: &Text, name: &str, why: impl Into<String>, help: &str) {
+    /// Notes a string that is of no use, and what to write; `name` is the dotted name of its key.
+    pub fn bad_text(&mut self, text: &Text, name: &str, why: impl Into<String>, help: &str) {
         let problem = self.problem(text.span.clone(), "bad-value", cannot_be(name, text)).label(text.reason(why));
         self.note(if help.is_empty() { problem } else { problem.help(help) });
     }
 
     /// Notes that the same thing stands twice in a list.
     pub(super) fn twice(&mut self, text: &Text, first: &Text, name: &str) {
-        let title = format!("`{}` stands twice in `{name}`", text.written);
+        let title = format!("`{}` occurs twice in `{name}`", text.written);
         let problem = self.problem(text.span.clone(), "duplicate", title).label("the second time");
         self.note(problem.related(self.place(first.span.clone()), "the first time").help("remove one of the two"));
     }

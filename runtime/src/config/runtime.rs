@@ -10,7 +10,7 @@ use super::reactor::below_root;
 use super::reader::{Reader, Section};
 
 /// Its keys.
-pub(super) const KEYS: &[&str] = &["data-dir", "concurrency", "drain", "hop-limit", "queue-memory", "admin"];
+pub(super) const KEYS: &[&str] = &["data-dir", "concurrency", "drain", "hop-limit", "queue-memory", "admin", "history"];
 
 pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root: &Path) -> RuntimeConfig {
     let mut config = RuntimeConfig {
@@ -20,6 +20,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root:
         hop_limit: 16,
         queue_memory: 64 << 20,
         admin: None,
+        history: Duration::from_secs(7 * 86_400),
     };
     let Some(section) = section else { return config };
     reader.known_keys(section, KEYS);
@@ -49,6 +50,9 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root:
         config.queue_memory = bytes;
     }
     config.admin = admin(reader, section);
+    if let Some(history) = reader.duration(section, "history", Duration::ZERO..=Duration::from_secs(365 * 86_400)) {
+        config.history = history;
+    }
     config
 }
 
@@ -59,7 +63,7 @@ fn admin(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<SocketAddr> {
     match text.value.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => return Some(address),
         Ok(_) => reader.bad_text(&text, &section.dotted("admin"), "other machines could reach it", help),
-        Err(_) => reader.bad_text(&text, &section.dotted("admin"), "not an address with a port", help),
+        Err(_) => reader.bad_text(&text, &section.dotted("admin"), "this is not an address with a port", help),
     }
     None
 }

@@ -13,7 +13,8 @@ use super::text::{Text, substitute};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 
 impl Reader<'_> {
-    pub(super) fn text(&mut self, section: &Section<'_>, key: &str) -> Option<Text> {
+    /// A string with its variables replaced, if there is one.
+    pub fn text(&mut self, section: &Section<'_>, key: &str) -> Option<Text> {
         let value = section.get(key)?;
         self.text_of(value, &section.dotted(key))
     }
@@ -40,8 +41,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A required string.
-    pub(super) fn required(&mut self, section: &Section<'_>, key: &str, example: &str) -> Option<Text> {
+    /// A required string, such as `example`.
+    pub fn required(&mut self, section: &Section<'_>, key: &str, example: &str) -> Option<Text> {
         if section.get(key).is_none() {
             self.missing(section, key, example);
         }
@@ -66,7 +67,7 @@ impl Reader<'_> {
     }
 
     /// One of some words.
-    pub(super) fn choice<T: Copy>(&mut self, section: &Section<'_>, key: &str, options: &[(&str, T)]) -> Option<T> {
+    pub fn choice<T: Copy>(&mut self, section: &Section<'_>, key: &str, options: &[(&str, T)]) -> Option<T> {
         let text = self.text(section, key)?;
         let found = options.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
         if found.is_none() {
@@ -80,12 +81,13 @@ impl Reader<'_> {
         let all: Vec<_> = words.clone().map(|word| format!("\"{word}\"")).collect();
         let why = match nearest(&text.value, words).filter(|_| !text.has_variable) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => "no such word".to_owned(),
+            None => "not one of the allowed words".to_owned(),
         };
         self.bad_text(text, name, why, &format!("it is one of {}", all.join(", ")));
     }
 
-    pub(super) fn boolean(&mut self, section: &Section<'_>, key: &str) -> Option<bool> {
+    /// `true` or `false`.
+    pub fn boolean(&mut self, section: &Section<'_>, key: &str) -> Option<bool> {
         let value = section.get(key)?;
         let found = value.get_ref().as_bool();
         if found.is_none() {
@@ -134,7 +136,8 @@ impl Reader<'_> {
         None
     }
 
-    pub(super) fn duration(
+    /// A duration within limits.
+    pub fn duration(
         &mut self,
         section: &Section<'_>,
         key: &str,

@@ -123,7 +123,7 @@ fn spellings(value: &str) -> [String; 5] {
 pub struct Secrets {
     forms: BTreeMap<String, String>,
     constants: BTreeMap<String, String>,
-    /// Finds them; nothing if there are none.
+    /// Finds them; `None` if there are none.
     finder: Option<AhoCorasick>,
 }
 

@@ -7,8 +7,9 @@ use super::written::{Part, Written, meaning};
 
 /// A string, with variables replaced.
 #[derive(Clone)]
-pub(super) struct Text {
-    pub(super) value: String,
+pub struct Text {
+    /// What it means. Not for anything that is printed.
+    pub value: String,
     /// What messages show: a variable stands there by its name, since its value may be a secret.
     pub(super) written: String,
     pub(super) span: Range<usize>,
@@ -32,7 +33,7 @@ impl Text {
     }
 
     /// What the program keeps of it. Without a variable, what is shown is what it means, so that `$$` is a dollar sign.
-    pub(super) fn kept(&self) -> Written {
+    pub fn kept(&self) -> Written {
         let shown = if self.has_variable { &self.written } else { &self.value };
         Written::new(shown.clone(), self.parts.clone())
     }

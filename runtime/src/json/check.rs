@@ -67,7 +67,9 @@ fn no_value(text: &str, error: &serde_json::Error) -> Option<String> {
     let before = &text.as_bytes()[..text.len().min(start + error.column())];
     if let Some(escape) = lone_half(before) {
         let escape = String::from_utf8_lossy(escape);
-        return Some(format!("half of a surrogate pair, {escape}, which is no character (a text was cut within one)"));
+        return Some(format!(
+            "half of a surrogate pair, {escape}, which is not a character (a text was cut in the middle of one)"
+        ));
     }
     let is_of_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
     let from = before.iter().rposition(|byte| !is_of_number(byte)).map_or(0, |at| at + 1);
@@ -135,7 +137,7 @@ impl<'de> Check<'_, 'de> {
     fn duplicate<E: de::Error>(&mut self, key: &str) -> E {
         self.state.kind = FlawKind::DuplicateKey;
         let shown: String = key.chars().take(64).collect();
-        E::custom(format_args!("the key \"{}\" stands twice in one object", shown))
+        E::custom(format_args!("the key \"{}\" occurs twice in one object", shown))
     }
 }
 

@@ -1,4 +1,4 @@
-//! JSON laid out anew, token by token: digits, escapes and the order of members stay as they were sent.
+//! JSON laid out again, token by token: digits, escapes and the order of members stay as they were sent.
 
 /// On one line, without spaces.
 pub fn compact(json: &str) -> String {

@@ -41,15 +41,15 @@ impl Host {
             self.withdraw(id);
             return Ok(());
         }
-        let (index, guest) = (delivery.reactor(), Arc::clone(&self.reactors[delivery.reactor()].guest));
+        let (index, module) = (delivery.reactor(), Arc::clone(&self.reactors[delivery.reactor()].module));
         if let Some(guessed) = self.take_guess(id, after) {
             let number = Some(guessed.number);
-            self.deliveries.started(id, Running { after, number, guest, span: None, is_given_up: false });
+            self.deliveries.started(id, Running { after, number, module, span: None, is_given_up: false });
             self.reactors[index].pace.ran(Some(guessed.took));
             return self.finish(id, guessed.run);
         }
         let span = self.begin_span(id);
-        self.deliveries.started(id, Running { after, number: None, guest, span, is_given_up: false });
+        self.deliveries.started(id, Running { after, number: None, module, span, is_given_up: false });
         let guesses = self.guesses(id);
         let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
         self.slots.start(delivery, &self.reactors[index], guesses)

@@ -1,25 +1,20 @@
 //! Step: read ahead in the logs of channels, and admit what was decoded and routed: a delivery each.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::model::{Config, Unrouted};
-use crate::event::{ChannelId, DeliveryId, HostTime, Offset};
-use crate::store::{Admission, Admitted, Place, Store, StoreError};
+use crate::event::{ChannelId, Offset};
+use crate::store::{Batch, Place, StoreClient, StoreError};
 
-use super::Input;
-use super::delivery::Delivery;
 use super::emit::Destination;
-use super::enter::{Entering, Offer, Way};
+use super::enter::{Offer, Way};
 use super::forward::Forwarding;
 use super::host::Host;
-use super::intake::{Candidate, Channel, Intake};
+use super::intake::{Channel, Intake};
 use super::reactor::Reactor;
 use super::reading::Reading;
-use super::room::until_there_is_room;
-use super::schedule::Arrival;
 use super::signal::Signals;
 
 /// Most records, and most bytes, read from a log at a time.
@@ -38,7 +33,7 @@ impl Host {
             let intake = &self.channels[index];
             let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.is_hungry(*r));
             let rests = intake.resting.is_some_and(|until| now < until);
-            if intake.pending && !intake.busy && !rests && hungry && !self.outbox_is_full() {
+            if intake.pending && !intake.busy && !rests && hungry && !self.outlets.are_full() {
                 self.read_log(index)?;
             }
         }
@@ -72,72 +67,20 @@ impl Host {
             }
         }
         self.count_offer(index, count, &offer);
-        let batch = offer.entering();
-        if !batch.candidates.is_empty() && batch.candidates.iter().all(|(_, place)| *place == Place::Spilled) {
+        if !offer.candidates.is_empty() && offer.candidates.iter().all(|(_, place)| *place == Place::Spilled) {
             let intake = &mut self.channels[index];
             let progress = self.ended - std::mem::replace(&mut intake.ended, self.ended);
             intake.resting = (progress >= PROGRESS).then(|| self.clock.now() + REST);
         }
-        let Offer { deliveries, dead, forward, unrouted, .. } = offer;
-        let admission = Admission { channel, cursor, now: self.now(), deliveries, dead, forward, drop, unrouted };
-        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
-        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
-        tokio::spawn(async move {
-            let answers = until_there_is_room(&signals, &*clock, || store.admit(admission.clone())).await;
-            let _ = inputs.send(match answers {
-                Ok(answers) => Input::Admitted { channel: index, cursor, batch, answers },
-                Err(error) => Input::Fatal(error),
-            });
-        });
+        let batch = Batch { cursor: Some(cursor), drop, ..Batch::new(channel, self.now()) };
+        self.enter(index, batch, offer, Vec::new());
         Ok(())
-    }
-
-    pub(super) fn admitted(&mut self, channel: usize, cursor: Offset, batch: Entering, answers: &[Admitted]) {
-        let now = self.now();
-        let intake = &mut self.channels[channel];
-        intake.busy = false;
-        intake.cursor = cursor;
-        self.feed(&batch.fed);
-        for ((candidate, place), answer) in batch.candidates.into_iter().zip(answers) {
-            let reactor = self.by_id[&candidate.reactor];
-            match answer {
-                Admitted::New(id) => self.admitted_one(reactor, *id, candidate, place, now, false),
-                // The others are answers to receptions only.
-                Admitted::Duplicate | Admitted::Active(_) | Admitted::Resumed(_) => {
-                    self.suppressed(reactor, &candidate);
-                }
-            }
-        }
-    }
-
-    /// A new delivery is in the store.
-    pub(super) fn admitted_one(
-        &mut self,
-        reactor: usize,
-        id: DeliveryId,
-        candidate: Candidate,
-        place: Place,
-        now: HostTime,
-        leased: bool,
-    ) {
-        self.reactors[reactor].signals.admitted();
-        let lane = candidate.lane;
-        if place == Place::Memory {
-            self.deliveries.enter(Delivery::new(reactor, id, candidate, now, leased), Arrival::Fresh);
-        } else {
-            self.deliveries.stored(reactor, lane, place);
-        }
-    }
-
-    /// The ledger has it already.
-    pub(super) fn suppressed(&self, reactor: usize, candidate: &Candidate) {
-        self.reactors[reactor].signals.duplicate(&candidate.event.id);
     }
 }
 
 pub(super) fn intakes(
     config: &Config,
-    store: &dyn Store,
+    store: &dyn StoreClient,
     reactors: &[Reactor],
     ids: &BTreeMap<String, ChannelId>,
     signals: &Signals,
@@ -145,7 +88,7 @@ pub(super) fn intakes(
     let mut intakes = Vec::new();
     for (name, channel) in &config.channels {
         let readers: Vec<usize> = (0..reactors.len()).filter(|r| reactors[*r].config.from.contains(name)).collect();
-        if channel.settle().is_some() && readers.is_empty() {
+        if channel.is_remote() && readers.is_empty() {
             continue;
         }
         let subscribed: Vec<_> = readers.iter().map(|r| (reactors[*r].id, &reactors[*r].config)).collect();

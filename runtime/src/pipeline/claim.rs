@@ -21,7 +21,7 @@ use tracing::instrument::Instrumented;
 
 use crate::clock::Clock;
 use crate::event::DeliveryId;
-use crate::store::{Mark, Store, StoreError};
+use crate::store::{Mark, StoreError, StoreOwner};
 
 use super::Input;
 use super::delivery::Delivery;
@@ -43,7 +43,7 @@ pub(super) struct Slots {
 
 /// What a run has to do with beside its guest; shared by all, since each has it on another thread.
 struct Around {
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreOwner>,
     clock: Arc<dyn Clock>,
     /// What has not passed its gate does not begin any more.
     closed: AtomicBool,
@@ -69,7 +69,7 @@ pub(super) struct Ran {
     pub(super) slot: usize,
     /// Nothing if it was given up, or its task ended by a panic.
     pub(super) run: Option<Run>,
-    /// From when it passed the gate; nothing if it did not.
+    /// From when it passed the gate; `None` if it did not.
     pub(super) took: Option<Duration>,
     /// What was guessed of those behind it.
     pub(super) guessed: Vec<(DeliveryId, Guessed)>,
@@ -79,7 +79,7 @@ impl Slots {
     pub(super) fn new(
         count: usize,
         guests: Handle,
-        store: Arc<dyn Store>,
+        store: Arc<dyn StoreOwner>,
         clock: Arc<dyn Clock>,
         inputs: mpsc::UnboundedSender<Input>,
     ) -> Self {
@@ -119,7 +119,7 @@ impl Slots {
         let (id, attempt) = (delivery.id(), delivery.attempt());
         let span = span(&reactor.config.name, &delivery.event, attempt);
         reactor.signals.started();
-        let run = reactor.guest.run(delivery.call(reactor.config.retry.max_attempts, reactor.state.clone()));
+        let run = reactor.guest.run(delivery.call(reactor.config.retry.max_attempts, reactor.world.clone()));
         let (handle, abort) = AbortHandle::new_pair();
         self.running[slot] = Some((id, handle));
         self.starting.push(Starting {
@@ -162,7 +162,7 @@ impl Slots {
         Ok(())
     }
 
-    /// Cuts runs into turns, at least so many if there are that many runs.
+    /// Cuts runs into turns, at least this many if there are that many runs.
     fn hand_over(&self, starting: Vec<Starting>, turns: usize) {
         let most = starting.len().div_ceil(turns.max(1));
         let (mut turn, mut expected) = (Vec::with_capacity(most), Duration::ZERO);

@@ -2,7 +2,7 @@
 //!
 //! What a reactor *does* (its module, limits, grants and policies) is exchanged in place: attempts under way end with what
 //! they began with, the next ones run the new module. What is *connected* (channels, which reactors there are, and which
-//! events they get) is exchanged by ending the host, with a drain, and starting it anew on the same store, in the same
+//! events they get) is exchanged by ending the host, with a drain, and starting it again on the same store, in the same
 //! process: that is the one way of taking over that has to be right in any case.
 
 use tokio::sync::mpsc;
@@ -37,7 +37,7 @@ pub fn compare(old: &Config, new: &Config) -> Change {
 
 /// Whether a reactor gets the same events, under the same leases.
 fn gets_the_same(config: &Config, was: &ReactorConfig, is: &ReactorConfig) -> bool {
-    let outside = |name: &String| config.channels.get(name).is_some_and(|channel| channel.settle().is_some());
+    let outside = |name: &String| config.channels.get(name).is_some_and(|channel| channel.is_remote());
     // A lease is as long as the longest time-out needs, and polls are as many as there are attempts at once.
     let paced = was.timeout == is.timeout && was.concurrency == is.concurrency;
     was.from == is.from
@@ -61,7 +61,7 @@ impl Host {
             let End::Restart(deployment) = end else { return Ok(()) };
             let Deployment { config, guests, remotes } = *deployment;
             host = Self::new(Parts { config, guests, remotes, ..lasting }).await?;
-            host.until_idle = until_idle;
+            host.life.until_idle = until_idle;
             tracing::info!("the new configuration is in force");
         }
     }
@@ -69,13 +69,15 @@ impl Host {
     /// Takes a deployment over, at once or by ending in good order.
     pub(super) fn deploy(&mut self, deployment: Box<Deployment>) {
         match compare(&self.config, &deployment.config) {
-            Change::InPlace if self.next.is_none() => self.exchange(*deployment),
+            Change::InPlace if !self.life.is_followed() => self.exchange(*deployment),
             Change::InPlace | Change::Connections => {
-                tracing::info!("channels or subscriptions change: running attempts end first");
-                self.drain();
-                self.next = Some(deployment);
+                tracing::info!("channels or subscriptions have changed; waiting for running attempts to finish first");
+                self.begin_to_drain();
+                self.life.make_room_for(deployment, self.drain_ends());
             }
-            Change::Process(key) => tracing::error!("`{key}` changes only with a restart; nothing was changed"),
+            Change::Process(key) => {
+                tracing::error!("`{key}` can only change with a restart of the process; nothing was changed");
+            }
         }
     }
 
@@ -96,6 +98,7 @@ impl Host {
             if !same {
                 tracing::info!(reactor = name, "configuration changed");
             }
+            reactor.module = guest.digest().into();
             reactor.guest = guest;
             reactor.adopt(new.clone(), config.runtime.hop_limit);
             self.deliveries.adopt(index, &ReactorSpec::of(new));
@@ -122,7 +125,7 @@ mod tests {
         [reactors.r]\nmodule = \"r.wasm\"\nfrom = [\"a\"]\non = [\"x\"]\n[reactors.s]\nmodule = \"s.wasm\"\nfrom = [\"q\"]\non = [\"x\"]\n";
 
     fn config(text: &str) -> Config {
-        let loaded = crate::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None);
+        let loaded = crate::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, crate::channel::KINDS);
         loaded.unwrap_or_else(|problems| panic!("{text}\n{}", problems.render(false))).config
     }
 

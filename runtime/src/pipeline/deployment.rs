@@ -14,7 +14,7 @@ pub struct Deployment {
     pub config: Arc<Config>,
     /// One guest per configured reactor, by name.
     pub guests: BTreeMap<String, Arc<dyn Guest>>,
-    /// The channels outside, by name.
+    /// The remote channels, by name.
     pub remotes: BTreeMap<String, Remote>,
 }
 

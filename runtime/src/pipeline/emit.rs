@@ -26,7 +26,7 @@ pub(super) struct Destination {
 
 impl Destination {
     pub(super) fn of(channel: &ChannelConfig, id: ChannelId) -> Self {
-        let target = if channel.settle().is_some() { Target::Outbox(id) } else { Target::Log(id) };
+        let target = if channel.is_remote() { Target::Outbox(id) } else { Target::Log(id) };
         Self { target, max_event: channel.max_event, cloudevents: channel.format == Format::CloudEvents }
     }
 
@@ -47,24 +47,24 @@ pub(super) fn emitted(
     parent: &Event,
     source: &str,
     id: String,
-    emit: &Emit,
+    emit: Emit,
     at: Timestamp,
     trace_parent: Option<String>,
 ) -> Event {
     Event {
         id,
-        event_type: emit.event_type.clone(),
+        event_type: emit.event_type,
         version: emit.version,
         source: source.to_owned(),
         time: Some(at),
-        subject: emit.subject.clone(),
+        subject: emit.subject,
         correlation_id: parent.correlation_id.clone(),
         causation_id: Some(parent.id.clone()),
-        partition_key: emit.partition_key.clone(),
-        content_type: emit.content_type.clone(),
+        partition_key: emit.partition_key,
+        content_type: emit.content_type,
         hop: parent.hop + 1,
         trace_parent,
         attributes: Vec::new(),
-        data: emit.data.clone(),
+        data: emit.data,
     }
 }

@@ -1,14 +1,13 @@
 //! What follows a run: it is judged, and its commit is sent.
 
-use crate::event::{DeliveryId, Fault, Outcome};
+use crate::event::DeliveryId;
 use crate::store::{Commit, StoreError};
 
 use super::claim::Ran;
-use super::commit::{self, Judged};
+use super::conclude::{Circumstances, Conclusion, conclude};
 use super::host::Host;
 use super::invoke::{Run, vanished};
-use super::judge::{self, Ended, judge};
-use super::report::AttemptReport;
+use super::judge;
 use super::schedule::{Effect, Return};
 
 impl Host {
@@ -34,7 +33,7 @@ impl Host {
         self.deliveries.set_ahead(index, reactor.pace.ahead(self.slots.threads()));
         match run {
             Some(run) => self.finish(id, run),
-            None if self.draining.is_some() || is_given_up => {
+            None if self.life.is_draining() || is_given_up => {
                 self.deliveries.runs_again(id, Return::GivenUp);
                 Ok(())
             }
@@ -44,7 +43,7 @@ impl Host {
     }
 
     /// Judges a run and sends its commit.
-    pub(super) fn finish(&mut self, id: DeliveryId, mut run: Run) -> Result<(), StoreError> {
+    pub(super) fn finish(&mut self, id: DeliveryId, run: Run) -> Result<(), StoreError> {
         let Some(delivery) = self.deliveries.get_mut(id) else { return Ok(()) };
         let index = delivery.reactor();
         let reactor = &mut self.reactors[index];
@@ -62,10 +61,7 @@ impl Host {
         let (now, wall) = (self.now(), self.clock.wall());
         let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
         let reactor = &self.reactors[index];
-        let emits = reactor.messages(delivery, &run.emits, wall).unwrap_or_else(|detail| {
-            run.outcome = Outcome::Fault { fault: Fault::EmitInvalid, detail };
-            Vec::new()
-        });
+        let run = reactor.resolve(delivery, run, wall);
         let (code, error) = judge::describe(&run.outcome);
         let effect = self.deliveries.ran(id, judge::is_transient(&run.outcome), now);
         reactor.signals.breaker(effect, error.lines().next().unwrap_or_default());
@@ -76,25 +72,17 @@ impl Host {
             self.deliveries.runs_again(id, Return::ProbeFailed);
             return Ok(());
         }
-        let verdict = judge(
-            &reactor.config.retry,
-            Ended {
-                outcome: &run.outcome,
-                attempt: delivery.attempt(),
-                age: now.since(delivery.since),
-                dice: self.clock.random(),
-            },
-        );
-        let report = AttemptReport::of(&verdict, &run);
         let lane = delivery.lane();
-        let judged = Judged { verdict, now, wall, followers: self.deliveries.followers(index, lane), number, emits };
+        let (dice, followers) = (self.clock.random(), self.deliveries.followers(index, lane));
+        let keeps = self.config.runtime.keeps_attempts();
+        let at = Circumstances { number, now, wall, dice, followers, keeps };
         let Some(delivery) = self.deliveries.get(id) else { return Ok(()) };
         let from = self.channel_name(delivery.origin.channel);
-        let built = commit::build(delivery, reactor, run, judged, from, || self.original(delivery))?;
-        reactor.state.publish(&built.writes, number);
-        let ending = commit::lane_ending(&built.ending);
-        self.deliveries.commits(id, commit::committing(&built, report), ending);
-        self.send(built);
+        let Conclusion { commit, committing, lane } =
+            conclude(delivery, reactor, from, run, at, || self.original(delivery))?;
+        reactor.state.publish(&commit.effects, number);
+        self.deliveries.commits(id, committing, lane);
+        self.send(commit);
         Ok(())
     }
 

@@ -1,14 +1,22 @@
 //! Step: make of a message what the store is asked to enter. This is the one way in: a record of a log and a message that
 //! is received under a lease differ only in what moves the cursor, and in what has to be settled afterwards.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use crate::event::Message;
-use crate::store::{DeadLetter, LogRecord, NewDelivery, Place, Target};
+use crate::event::{DeliveryId, HostTime, Message, Offset};
+use crate::store::{
+    Admitted, Batch, DeadLetter, Entered, LogRecord, NewDelivery, Place, StoreError, StoredDelivery, Target,
+};
 
+use super::delivery::Delivery;
 use super::host::Host;
 use super::intake::Candidate;
-use super::sizes;
+use super::lease::LeaseId;
+use super::room::until_there_is_room;
+use super::schedule::Arrival;
+use super::{Input, sizes};
 
 /// How a message is taken in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,18 +39,29 @@ pub(super) struct Offer {
     pub(super) unrouted: u64,
 }
 
-/// What is kept in memory while the store enters an offer.
+/// What is kept in memory while the store enters a batch.
 pub(super) struct Entering {
-    pub(super) candidates: Vec<(Candidate, Place)>,
+    /// Its place among the channels.
+    channel: usize,
+    /// The leases of the messages that were received, and how many of the candidates are of each.
+    leases: Vec<(LeaseId, usize)>,
+    candidates: Vec<(Candidate, Place)>,
     /// What other channels get of it.
-    pub(super) fed: Vec<(Target, usize)>,
+    fed: Vec<(Target, usize)>,
 }
 
-impl Offer {
-    /// Takes out what is kept in memory meanwhile.
-    pub(super) fn entering(&mut self) -> Entering {
-        Entering { candidates: std::mem::take(&mut self.candidates), fed: sizes(&self.forward) }
-    }
+/// What came of a received message, and is awaited before it is settled.
+#[derive(Default)]
+pub(super) struct Awaited {
+    pub(super) open: Vec<DeliveryId>,
+    /// Those of them that wait behind others.
+    pub(super) held: Vec<DeliveryId>,
+    /// Those of them that go on in memory.
+    pub(super) resumed: Vec<StoredDelivery>,
+    /// One of them is just being parked.
+    pub(super) too_early: bool,
+    /// Its record, if something new came of it.
+    pub(super) record: Option<Offset>,
 }
 
 impl Host {
@@ -75,5 +94,101 @@ impl Host {
     pub(super) fn count_offer(&self, channel: usize, messages: usize, offer: &Offer) {
         let undecodable = offer.dead.iter().filter(|dead| dead.event_id.is_none()).count();
         self.channels[channel].signals.sorted(messages, offer.unrouted, undecodable);
+    }
+
+    /// Hands a batch to the store, with what was offered.
+    pub(super) fn enter(&self, channel: usize, batch: Batch, offer: Offer, leases: Vec<(LeaseId, usize)>) {
+        let Offer { deliveries, candidates, dead, forward, unrouted } = offer;
+        let entering = Entering { channel, leases, candidates, fed: sizes(&forward) };
+        let batch = Batch { deliveries, dead, forward, unrouted, ..batch };
+        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
+        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
+        tokio::spawn(async move {
+            let entered = until_there_is_room(&signals, &*clock, || store.enter(batch.clone())).await;
+            let _ = inputs.send(match entered {
+                Ok(entered) => Input::Entered(entering, entered),
+                Err(error) => Input::Fatal(error),
+            });
+        });
+    }
+
+    /// The store has entered a batch.
+    pub(super) fn entered(&mut self, batch: Entering, entered: Entered) -> Result<(), StoreError> {
+        let Entering { channel, leases, candidates, fed } = batch;
+        let intake = &mut self.channels[channel];
+        intake.busy = false;
+        intake.cursor = entered.cursor;
+        self.feed(&fed);
+        let now = self.now();
+        let mut answered = candidates.into_iter().zip(entered.answers);
+        for ((lease, count), record) in leases.into_iter().zip(entered.records) {
+            let mut awaited = Awaited::default();
+            for (candidate, answer) in answered.by_ref().take(count) {
+                self.delivery_entered(candidate, answer, now, Some((&mut awaited, record)));
+            }
+            self.message_entered(lease, awaited)?;
+        }
+        for (candidate, answer) in answered {
+            self.delivery_entered(candidate, answer, now, None);
+        }
+        if self.inlets.iter().all(|inlet| !self.channels[inlet.intake].busy) {
+            self.deliveries.nothing_is_received();
+        }
+        Ok(())
+    }
+
+    /// The store has answered for a delivery. Of a message that was received under a lease, it may have to be awaited, and
+    /// the message has this record.
+    fn delivery_entered(
+        &mut self,
+        (mut candidate, place): (Candidate, Place),
+        answer: Admitted,
+        now: HostTime,
+        message: Option<(&mut Awaited, Option<Offset>)>,
+    ) {
+        let reactor = self.by_id[&candidate.reactor];
+        match (answer, message) {
+            (Admitted::New(id), message) => {
+                let leased = message.is_some();
+                if let Some((awaited, record)) = message {
+                    candidate.origin.offset = record.unwrap_or_default();
+                    awaited.record = record;
+                    awaited.open.push(id);
+                    awaited.held.extend((place == Place::Held).then_some(id));
+                }
+                self.admitted_one(reactor, id, candidate, place, now, leased);
+            }
+            (Admitted::Active(id), Some((awaited, _))) => {
+                awaited.too_early |= self.deliveries.was_parked(id);
+                awaited.open.push(id);
+            }
+            (Admitted::Resumed(stored), Some((awaited, _))) => {
+                awaited.open.push(stored.id);
+                awaited.resumed.push(*stored);
+            }
+            // Of a record of the log, the ledger has it already, whatever became of it.
+            (Admitted::Duplicate | Admitted::Active(_) | Admitted::Resumed(_), _) => {
+                self.reactors[reactor].signals.duplicate(&candidate.event.id);
+            }
+        }
+    }
+
+    /// A new delivery is in the store.
+    fn admitted_one(
+        &mut self,
+        reactor: usize,
+        id: DeliveryId,
+        candidate: Candidate,
+        place: Place,
+        now: HostTime,
+        leased: bool,
+    ) {
+        self.reactors[reactor].signals.admitted();
+        let lane = candidate.lane;
+        if place == Place::Memory {
+            self.deliveries.enter(Delivery::new(reactor, id, candidate, now, leased), Arrival::Fresh);
+        } else {
+            self.deliveries.stored(reactor, lane, place);
+        }
     }
 }

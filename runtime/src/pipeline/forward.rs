@@ -110,7 +110,6 @@ fn event_with(parent: &Event, source: &str, id: &str, letter: &DeadLetter, messa
         "message": message,
     });
     let emit = Emit {
-        channel: String::new(),
         event_type: DEAD_LETTER_TYPE.to_owned(),
         version: 1,
         subject: letter.event_id.clone(),
@@ -118,14 +117,8 @@ fn event_with(parent: &Event, source: &str, id: &str, letter: &DeadLetter, messa
         content_type: "application/json".to_owned(),
         data: data.to_string().into(),
     };
-    Message::from_body(encode_native(&emitted(
-        parent,
-        source,
-        id.to_owned(),
-        &emit,
-        letter.at,
-        parent.trace_parent.clone(),
-    )))
+    let event = emitted(parent, source, id.to_owned(), emit, letter.at, parent.trace_parent.clone());
+    Message::from_body(encode_native(&event))
 }
 
 /// Where the dead letters of a channel go that belong to no reactor.
@@ -142,7 +135,7 @@ pub(super) struct Forwarding {
 
 impl Forwarding {
     /// The copy of a letter that came through the channel `from`. One that has come as far as a chain may is not forwarded, and
-    /// says so: a message that is no event is none in the next channel either.
+    /// says so: a message that cannot be decoded here cannot be decoded in the next channel either.
     pub(super) fn copy(&self, from: &str, letter: &mut DeadLetter, hops: u32) -> Option<(Target, Message)> {
         if hops >= self.hop_limit {
             letter.detail = format!("{} ({})", letter.detail, not_forwarded(&self.to, hops));

@@ -13,10 +13,10 @@ use futures_util::FutureExt;
 
 use crate::clock::Clock;
 use crate::event::{DeliveryId, Outcome, Version};
-use crate::store::{Store, StoreError};
+use crate::store::{StoreError, StoreOwner};
 
+use super::ahead::Ahead;
 use super::invoke::{Call, Guest, Run, span};
-use super::state::Ahead;
 
 /// A run that may be guessed.
 pub(super) struct Guess {
@@ -30,7 +30,7 @@ pub(super) struct Guess {
 /// What follows a head, in the order of the lane.
 pub(super) struct Guesses {
     pub(super) reactor: String,
-    pub(super) state: Arc<Ahead>,
+    pub(super) world: Arc<Ahead>,
     /// The number of the head's commit.
     pub(super) head: Version,
     pub(super) list: Vec<Guess>,
@@ -55,23 +55,23 @@ impl Guesses {
     pub(super) fn run(
         self,
         head: &Run,
-        store: &dyn Store,
+        store: &dyn StoreOwner,
         clock: &dyn Clock,
         slot: usize,
     ) -> Result<Vec<(DeliveryId, Guessed)>, StoreError> {
-        let Self { reactor, state, head: mut after, list } = self;
+        let Self { reactor, world, head: mut after, list } = self;
         let mut guessed = Vec::with_capacity(list.len());
         if head.outcome != Outcome::Done {
             return Ok(guessed);
         }
-        state.show(head, after);
+        world.show(head, after);
         for Guess { delivery, guest, call, number } in list {
             let attempt = call.attempt;
             let _span = span(&reactor, &call.event, attempt).entered();
             store.mark(&[(slot, Some((delivery, attempt)))])?;
             let start = clock.now();
             let Some(run) = guest.run(call).now_or_never().filter(|run| run.outcome == Outcome::Done) else { break };
-            state.show(&run, number);
+            world.show(&run, number);
             let took = clock.now().since(start);
             guessed.push((delivery, Guessed { attempt, guest, run, took, number, after }));
             after = number;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::event::{DeliveryId, Version};
 
+use super::ahead::Ahead;
 use super::guess::{Guess, Guessed, Guesses};
 use super::host::Host;
-use super::state::Ahead;
 
 /// Most guesses behind a head.
 const MOST: usize = 32;
@@ -27,17 +27,17 @@ impl Host {
         if followers.is_empty() {
             return None;
         }
-        let state = Arc::new(Ahead::new(Arc::clone(&self.reactors[index].state)));
+        let world = Arc::new(Ahead::new(Arc::clone(&self.reactors[index].world)));
         let number = self.next_number();
         self.deliveries.get_mut(head)?.running_mut()?.number = Some(number);
         let mut list = Vec::with_capacity(followers.len());
         for id in followers {
             let number = self.next_number();
             let (Some(delivery), reactor) = (self.deliveries.get(id), &self.reactors[index]) else { break };
-            let call = delivery.call(reactor.config.retry.max_attempts, state.clone());
+            let call = delivery.call(reactor.config.retry.max_attempts, world.clone());
             list.push(Guess { delivery: id, guest: Arc::clone(&reactor.guest), call, number });
         }
-        Some(Guesses { reactor: self.reactors[index].config.name.clone(), state, head: number, list })
+        Some(Guesses { reactor: self.reactors[index].config.name.clone(), world, head: number, list })
     }
 
     /// The speculative run of a delivery that has just been started, if it was made of this attempt, on this commit, by

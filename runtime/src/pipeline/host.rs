@@ -1,19 +1,20 @@
 //! The host: one task that owns the walk of every event.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::channel::Remote;
 use crate::clock::{Alarm, Clock, Moment, within};
 use crate::config::model::{Config, Settle};
 use crate::event::{ChannelId, HostTime, ReactorId, Version};
-use crate::store::{Commit, Request, Store, StoreError, Target, Upkeep};
+use crate::store::{Commit, StoreError, StoreOwner, Target, Upkeep};
+use crate::world::HttpClient;
 
 use super::Input;
 use super::claim::Slots;
@@ -23,8 +24,10 @@ use super::guess;
 use super::inlet::{Inlet, SHORT_POLL};
 use super::intake::Intake;
 use super::invoke::Guest;
-use super::outbox::{MOST_BYTES, MOST_MESSAGES};
+use super::life::Life;
+use super::outlets::Outlets;
 use super::reactor::Reactor;
+use super::requested::Requests;
 use super::signal::{Phase, Signals};
 
 /// How often the store is asked whether another process wrote to it, without having rung.
@@ -39,8 +42,10 @@ const SHOW_EVERY: Duration = Duration::from_millis(250);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long after the drain time the host still waits for the store.
 const GIVE_UP: Duration = Duration::from_secs(2);
-/// How long a delivery may be away: longer than SQS keeps any message, its longest time of invisibility included.
+/// How long a delivery may be away at least. Where a channel keeps its messages for longer, it may be away for a day more than
+/// that: a message can be leased when its time comes.
 const AWAY: Duration = Duration::from_secs(15 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
 /// Most inputs taken at a time.
 const INPUTS: usize = 1_024;
 
@@ -50,10 +55,12 @@ pub struct Parts {
     /// The checked configuration.
     pub config: Arc<Config>,
     /// The store, opened as its owner with at least `config.runtime.concurrency` slots.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn StoreOwner>,
     /// Time and randomness.
     pub clock: Arc<dyn Clock>,
-    /// The channels outside, by name.
+    /// What sends the requests of modules.
+    pub http: Arc<dyn HttpClient>,
+    /// The remote channels, by name.
     pub remotes: BTreeMap<String, Remote>,
     /// One guest per configured reactor, by name.
     pub guests: BTreeMap<String, Arc<dyn Guest>>,
@@ -77,8 +84,9 @@ pub enum Control {
 /// See the module.
 pub struct Host {
     pub(super) config: Arc<Config>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreOwner>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) http: Arc<dyn HttpClient>,
     pub(super) reactors: Vec<Reactor>,
     pub(super) by_id: HashMap<ReactorId, usize>,
     pub(super) channels: Vec<Intake>,
@@ -89,21 +97,12 @@ pub struct Host {
     /// Runs that have ended.
     pub(super) ended: u64,
     pub(super) guessed: guess::Table,
-    /// The channels outside that are received from.
+    /// The remote channels that are received from.
     pub(super) inlets: Vec<Inlet>,
-    /// Requests to redrive whose messages are being sent to their queues again.
-    pub(super) resending: HashSet<u64>,
-    /// The last request that was looked at, and those before it that are to be looked at again.
-    pub(super) asked: u64,
-    pub(super) put_off: Vec<(u64, Request)>,
+    pub(super) requests: Requests,
     pub(super) acknowledgers: JoinSet<()>,
-    /// The channels outside that are sent to, and how many messages and bytes are on their way to them.
-    pub(super) outlets: HashMap<ChannelId, Arc<Notify>>,
-    pub(super) senders: JoinSet<()>,
-    /// May be below zero for a moment: a message can leave before its commit has been answered here.
-    pub(super) outbox: (i64, i64),
+    pub(super) outlets: Outlets,
     pub(super) slots: Slots,
-    pub(super) next_commit: u64,
     pub(super) inputs: mpsc::UnboundedReceiver<Input>,
     pub(super) to_self: mpsc::UnboundedSender<Input>,
     pub(super) commits: mpsc::UnboundedSender<Commit>,
@@ -111,11 +110,7 @@ pub struct Host {
     pub(super) epoch: (HostTime, Moment),
     /// What the store said last of other processes' writes.
     pub(super) foreign_seen: Option<u64>,
-    pub(super) draining: Option<Moment>,
-    pub(super) until_idle: bool,
-    /// What runs when this host has ended; nothing, once it was told to stop.
-    pub(super) next: Option<Box<Deployment>>,
-    pub(super) stopping: bool,
+    pub(super) life: Life,
     pub(super) signals: Arc<Signals>,
     /// When the gauges were set last.
     pub(super) shown: Option<Moment>,
@@ -188,15 +183,14 @@ impl Host {
             }
         }
         self.hand_back().await;
-        self.senders.shutdown().await;
+        self.outlets.close().await;
         self.tidy_at_the_end().await?;
-        match self.next.take().filter(|_| !self.stopping) {
-            Some(deployment) => Ok((End::Restart(deployment), self.until_idle)),
-            None => {
-                tracing::info!(repeated = self.conflicts, "down");
-                Ok((End::Stop, false))
-            }
+        let until_idle = self.life.until_idle;
+        let end = self.life.end();
+        if matches!(end, End::Stop) {
+            tracing::info!(repeated = self.conflicts, "down");
         }
+        Ok((end, until_idle))
     }
 
     /// Now, on the store's own clock.
@@ -217,46 +211,40 @@ impl Host {
                     let fed = self.channels.iter_mut().find(|intake| intake.channel.id == *channel);
                     fed.into_iter().for_each(|intake| intake.pending = true);
                 }
-                Target::Outbox(channel) => {
-                    self.outbox.0 += 1;
-                    self.outbox.1 += i64::try_from(*bytes).unwrap_or(i64::MAX);
-                    self.outlets.get(channel).into_iter().for_each(|wake| wake.notify_one());
-                }
+                Target::Outbox(channel) => self.outlets.put(*channel, *bytes),
             }
         }
     }
 
-    /// What cannot be sent piles up: nothing more is taken in until it has become less.
-    pub(super) fn outbox_is_full(&self) -> bool {
-        self.outbox.0 >= MOST_MESSAGES || self.outbox.1 >= MOST_BYTES
-    }
-
     /// Sends a commit on its way. Numbers ascend in the order of sending.
-    pub(super) fn next_number(&mut self) -> Version {
-        self.next_commit += 1;
-        Version(self.next_commit - 1)
+    pub(super) fn next_number(&self) -> Version {
+        self.store.next_commit()
     }
 
     fn obey(&mut self, asked: Control) {
         match asked {
             Control::WhenIdle => {
-                self.until_idle = true;
+                self.life.until_idle = true;
                 // What was appended before may have rung, and not been heard yet.
                 self.channels.iter_mut().for_each(|intake| intake.pending = true);
             }
-            Control::Deploy(deployment) if !self.stopping => self.deploy(deployment),
+            Control::Deploy(deployment) if !self.life.is_stopping() => self.deploy(deployment),
             Control::Deploy(_) => {}
             Control::Drain => {
-                self.stopping = true;
-                self.drain();
+                self.begin_to_drain();
+                self.life.stop(self.drain_ends());
             }
         }
     }
 
-    /// Starts nothing more.
-    pub(super) fn drain(&mut self) {
-        if self.draining.is_none() {
-            self.draining = Some(self.clock.now() + self.config.runtime.drain);
+    /// When a drain that begins now is over.
+    pub(super) fn drain_ends(&self) -> Moment {
+        self.clock.now() + self.config.runtime.drain
+    }
+
+    /// Starts nothing more; what comes then is for the caller to say.
+    pub(super) fn begin_to_drain(&mut self) {
+        if !self.life.is_draining() {
             self.deliveries.drain();
             self.slots.close();
             self.signals.enter(Phase::Draining);
@@ -265,33 +253,34 @@ impl Host {
     }
 
     fn is_over(&self) -> bool {
-        if let Some(deadline) = self.draining {
+        if let Some(deadline) = self.life.drains_until() {
             // A full disk may keep an admission waiting for ever; it is made again at the next start. A host that follows in
             // this process would not know of it, so it has to wait.
-            let given_up = self.clock.now() > deadline + GIVE_UP && (self.stopping || self.next.is_none());
+            let given_up = self.clock.now() > deadline + GIVE_UP && self.life.is_stopping();
             return given_up
                 || self.slots.running() == 0
                     && !self.deliveries.is_committing()
                     && self.channels.iter().all(|intake| !intake.busy)
-                    && (self.next.is_none() || self.has_nothing_to_write());
+                    && (self.life.is_stopping() || self.has_nothing_to_write());
         }
-        self.until_idle
+        self.life.until_idle
             && self.deliveries.is_idle()
             && self.channels.iter().all(|intake| !intake.busy && !intake.pending)
             && self.inlets.iter().enumerate().all(|(number, inlet)| inlet.is_idle(self.deliveries.busy(number)))
-            && self.resending.is_empty()
-            && self.outbox.0 == 0
+            && self.requests.is_idle()
+            && self.outlets.are_empty()
     }
 
     /// Whether no write is under way that the next host could miss.
     fn has_nothing_to_write(&self) -> bool {
-        !self.deliveries.is_writing() && self.resending.is_empty() && self.inlets.iter().all(|inlet| inlet.storing == 0)
+        !self.deliveries.is_writing() && self.requests.is_idle() && self.inlets.iter().all(|inlet| inlet.storing == 0)
     }
 
     fn wake_at(&self) -> Moment {
         let now = self.clock.now();
         let soon = now + SOON;
-        let drain = self.draining.map(|at| if self.slots.running() > 0 { at } else { at + GIVE_UP }.max(soon));
+        let drain =
+            self.life.drains_until().map(|at| if self.slots.running() > 0 { at } else { at + GIVE_UP }.max(soon));
         let due = self.deliveries.next_wake().map(|at| now + at.since(self.at(now)));
         let (read, receive) = (self.next_read(now), self.next_receive(now));
         drain.into_iter().chain(due).chain(read).chain(receive).fold(now + UPKEEP, Moment::min)
@@ -313,7 +302,7 @@ impl Host {
 
     /// Something was appended or requested.
     async fn look_around(&mut self) -> Result<(), StoreError> {
-        if self.draining.is_some() {
+        if self.life.is_draining() {
             return Ok(());
         }
         self.channels.iter_mut().for_each(|intake| intake.pending = true);
@@ -324,20 +313,18 @@ impl Host {
         match input {
             Input::RunsEnded(runs) => runs.into_iter().try_for_each(|ran| self.run_ended(ran))?,
             Input::Committed(answers) => self.settle(answers),
-            Input::Admitted { channel, cursor, batch, answers } => self.admitted(channel, cursor, batch, &answers),
             Input::HeldWritten { reactor, lane } => self.deliveries.held(reactor, lane),
             Input::Received { inlet, asked, started, at, answer } => self.received(inlet, asked, (started, at), answer),
-            Input::Entered { inlet, batch, entered } => self.entered(inlet, batch, entered)?,
+            Input::Entered(batch, entered) => self.entered(batch, entered)?,
             Input::Stored { inlet, receipts } => self.stored(inlet, receipts),
             Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
             Input::Deleted { inlet, answer } => self.deleted(inlet, answer),
             Input::Depth { inlet, answer } => self.looked(inlet, answer),
-            Input::Resent { request, dead, answer } => self.resent(request, dead, answer)?,
+            Input::Resent { request, dead, answer } => self.resent(request, dead, answer),
             Input::AskedAgain(number, request) => self.put_off(number, request),
             Input::AwayWritten(delivery) => self.put_away_written(delivery),
             Input::LeftOutbox(messages, bytes) => {
-                self.outbox.0 -= messages.cast_signed();
-                self.outbox.1 -= bytes.cast_signed();
+                self.outlets.left(messages, bytes);
                 let now = self.clock.now();
                 self.inlets.iter_mut().for_each(|inlet| inlet.stir(now));
             }
@@ -349,12 +336,12 @@ impl Host {
     /// Does all that can be done without waiting.
     fn advance(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        if self.draining.is_some_and(|at| now >= at) {
+        if self.life.drains_until().is_some_and(|at| now >= at) {
             self.slots.cancel_all();
         }
         self.keep_leases(now);
         self.show(now);
-        if self.draining.is_none() {
+        if !self.life.is_draining() {
             self.read_logs(now)?;
             self.enter_arrived();
             self.poll_channels(now);
@@ -400,10 +387,10 @@ impl Host {
     async fn tidy_at_the_end(&mut self) -> Result<(), StoreError> {
         let (store, upkeep) = (Arc::clone(&self.store), self.upkeep());
         let mut last = tokio::task::spawn_blocking(move || store.maintain(&upkeep));
-        let end = self.draining.unwrap_or_else(|| self.clock.now() + self.config.runtime.drain) + GIVE_UP;
+        let end = self.life.drains_until().unwrap_or_else(|| self.drain_ends()) + GIVE_UP;
         let ended = match within(self.clock.sleep_until(end), &mut last).await {
             Some(ended) => ended,
-            None if self.next.is_some() && !self.stopping => last.await,
+            None if self.life.is_followed() => last.await,
             None => {
                 self.store.give_up();
                 last.await
@@ -422,13 +409,16 @@ impl Host {
         let windows = self.reactors.iter().map(|reactor| reactor.config.dedup.window);
         let retention = self.channels.iter().filter_map(|intake| {
             let channel = self.config.channels.get(&intake.channel.name)?;
-            Some((intake.channel.id, channel.retention()))
+            Some((intake.channel.id, channel.retention))
         });
+        let kept =
+            self.config.channels.values().filter_map(|channel| Some(channel.outside.as_ref()?.limits.kept + DAY));
         Upkeep {
             now: self.now(),
             ledger_window: windows.max().unwrap_or_default(),
             retention: retention.collect(),
-            away: AWAY,
+            away: kept.max().unwrap_or_default().max(AWAY),
+            history: self.config.runtime.history,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One channel outside, as something to receive from: its calls under way, how many there should be, and what went wrong.
+//! One remote channel, as something to receive from: its calls under way, how many there should be, and what went wrong.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::backoff::{Backoff, Jitter};
 use crate::channel::acknowledge::{Ack, What, acknowledge};
-use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Source};
+use crate::channel::{ChannelError, Depth, Lease, Limits, Receipt, Source};
 use crate::clock::{Clock, Moment};
 use crate::config::model::Settle;
 use crate::event::{ChannelId, Message, Offset};
@@ -20,28 +20,28 @@ use super::signal::InletSignals;
 
 /// Most receive calls under way on one channel.
 const MAX_POLLS: usize = 16;
-/// Fewest and most messages in hand; between them, as many as end in a quarter of a second: what is in hand here cannot
-/// be worked on elsewhere.
-const LEAST_IN_HAND: usize = 2 * MAX_BATCH;
+/// Messages in hand are at least those of two calls, and at most this many; between them, as many as end in a quarter of a
+/// second: what is in hand here cannot be worked on elsewhere.
 const MOST_IN_HAND: usize = 2_000;
-/// Most messages in hand that wait: fewer than SQS lets anybody have of a FIFO queue.
-pub(super) const MOST_WAITING: usize = 10_000;
 /// How long a call waits for messages where there were some before, and while the host only waits to become idle.
 pub(super) const SHORT_POLL: Duration = Duration::from_secs(1);
 /// Delays after failures.
 const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::Equal);
+/// For how long messages are acknowledged again and again where there is no lease that ends.
+const WITHOUT_LEASE: Duration = Duration::from_secs(3_600);
 /// A failure that goes on is told of this often.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Empty answers in a row after which a channel counts as idle.
 const EMPTY_ENOUGH: u32 = 2;
 
-/// A channel outside, as something to receive from.
+/// A remote channel, as something to receive from.
 pub(super) struct Inlet {
     pub(super) name: String,
     pub(super) id: ChannelId,
     /// Its place among the intakes.
     pub(super) intake: usize,
     pub(super) source: Arc<dyn Source>,
+    pub(super) limits: Limits,
     pub(super) settle: Settle,
     /// How long messages are leased at a time.
     pub(super) lease: Duration,
@@ -65,7 +65,8 @@ pub(super) struct Inlet {
     pub(super) depth: Option<Depth>,
     pub(super) look_at: Moment,
     pub(super) deletes: mpsc::UnboundedSender<Ack<()>>,
-    pub(super) leases: mpsc::UnboundedSender<Ack<Option<LeaseId>>>,
+    /// Nothing where there are no leases.
+    pub(super) leases: Option<mpsc::UnboundedSender<Ack<Option<LeaseId>>>>,
 }
 
 /// Why nothing is received at the moment.
@@ -127,24 +128,30 @@ impl Inlet {
     ) -> Self {
         let Opening { name, id, intake, source, settle, lease, concurrency, signals } = opening;
         let (deletes, to_delete) = mpsc::unbounded_channel();
-        let (leases, to_lease) = mpsc::unbounded_channel();
+        let limits = source.limits();
         // Reports fail only when the host's task is gone, and then nobody is left to tell.
         let report = inputs.clone();
         let deleted = move |((), _, answer)| drop(report.send(Input::Deleted { inlet: number, answer }));
-        tasks.spawn(acknowledge(Arc::clone(&source), What::Delete, to_delete, deleted, Arc::clone(clock)));
-        let report = inputs.clone();
-        let renewed = move |(tag, sent, answer)| {
-            if let Some(lease) = tag {
-                let _ = report.send(Input::Renewed { lease, sent, answer });
-            }
-        };
-        tasks.spawn(acknowledge(Arc::clone(&source), What::Lease, to_lease, renewed, Arc::clone(clock)));
+        let acknowledging = What::Acknowledge(Arc::clone(&source));
+        tasks.spawn(acknowledge(acknowledging, limits.batch, to_delete, deleted, Arc::clone(clock)));
+        let leases = Arc::clone(&source).leasing().map(|leasing| {
+            let (leases, to_lease) = mpsc::unbounded_channel();
+            let report = inputs.clone();
+            let renewed = move |(tag, sent, answer)| {
+                if let Some(lease) = tag {
+                    let _ = report.send(Input::Renewed { lease, sent, answer });
+                }
+            };
+            tasks.spawn(acknowledge(What::Lease(leasing), limits.batch, to_lease, renewed, Arc::clone(clock)));
+            leases
+        });
         let now = clock.now();
         Self {
             name,
             id,
             intake,
             source,
+            limits,
             settle,
             lease,
             concurrency,
@@ -168,19 +175,20 @@ impl Inlet {
     }
 
     pub(super) fn delete(&self, receipt: Receipt, now: Moment) {
-        let until = now + self.lease;
+        let until = now + if self.leases.is_some() { self.lease } else { WITHOUT_LEASE };
         // The task ends only after the sender.
-        let _ = self.deletes.send(Ack { receipt, lease: Duration::ZERO, until, tag: () });
+        let _ = self.deletes.send(Ack { receipt, lease: Lease::GiveBack(Duration::ZERO), until, tag: () });
     }
 
-    pub(super) fn set_lease(&self, receipt: Receipt, lease: Duration, tag: Option<LeaseId>, now: Moment) {
+    pub(super) fn set_lease(&self, receipt: Receipt, lease: Lease, tag: Option<LeaseId>, now: Moment) {
+        let Some(leases) = &self.leases else { return };
         // It was asked for when a third of the lease had passed: what is not done in the rest would come too late.
         let until = now + self.lease.mul_f64(0.6);
-        let _ = self.leases.send(Ack { receipt, lease, until, tag });
+        let _ = leases.send(Ack { receipt, lease, until, tag });
     }
 
     pub(super) fn most_in_hand(&self) -> usize {
-        (2 * self.concurrency).max(LEAST_IN_HAND).max((self.pace.is() / 4).min(MOST_IN_HAND))
+        (2 * self.concurrency).max(2 * self.limits.batch).max((self.pace.is() / 4).min(MOST_IN_HAND))
     }
 
     /// More pollers while they come back full, fewer when they come back empty.
@@ -221,7 +229,7 @@ impl Inlet {
         let told = same.map(|failure| failure.told).filter(|told| now.since(*told) < TELL_EVERY);
         if told.is_none() {
             let (channel, code) = (&self.name, error.trouble.code());
-            tracing::warn!(channel, code, "nothing can be received; trying again by itself: {error}");
+            tracing::warn!(channel, code, "cannot receive from the channel; retrying automatically: {error}");
         }
         let retry_at = now + RETRY.after(tries, dice);
         self.failure = Some(Failure { error, tries, retry_at, told: told.unwrap_or(now) });
@@ -236,7 +244,7 @@ impl Inlet {
 
     pub(super) fn recovered(&mut self) {
         if let Some(failure) = self.failure.take() {
-            tracing::info!(channel = self.name, tries = failure.tries, "the channel can be received from again");
+            tracing::info!(channel = self.name, tries = failure.tries, "receiving from the channel works again");
         }
     }
 }

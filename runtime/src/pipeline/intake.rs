@@ -59,7 +59,7 @@ pub(super) struct Sorted {
     /// Copies of them for another channel.
     pub(super) forward: Vec<(Target, Message)>,
     pub(super) unrouted: u64,
-    /// It was decoded, and nobody wants any of it.
+    /// It was decoded, and no reactor wants any of it.
     pub(super) is_unwanted: bool,
     /// It is a dead letter of this reactor, on its way back.
     pub(super) sent_back_to: Option<String>,
@@ -108,7 +108,7 @@ impl Channel {
             if matches.is_empty() {
                 sorted.unrouted += 1;
                 if self.unrouted == Unrouted::DeadLetter {
-                    sorted.dead.push(unrouted(origin, record.message.clone(), &event, at));
+                    sorted.dead.push(DeadLetter::unrouted(origin, record.message.clone(), &event, at));
                 }
             }
             sorted.candidates.extend(matches.drain(..).map(|found| Candidate {
@@ -135,7 +135,7 @@ impl Channel {
         if let (Some(decoded), Some(note)) = (&mut found, note) {
             decoded.event.hop = decoded.event.hop.max(note.hops_to(&self.name));
         }
-        found.ok_or_else(|| format!("the message does not hold an event number {} any more", part + 1))
+        found.ok_or_else(|| format!("the message no longer contains an event number {}", part + 1))
     }
 
     fn decode(&self, record: &mut LogRecord) -> Result<Contents, DecodeError> {
@@ -149,38 +149,8 @@ impl Channel {
             channel = self.name,
             offset = record.offset.0,
             code = error.reason.code(),
-            "message is no event: {error}"
+            "message could not be decoded as an event: {error}"
         );
-        DeadLetter {
-            reactor: None,
-            origin,
-            message: record.message,
-            event_id: None,
-            event_type: None,
-            correlation_id: None,
-            reason: "invalid-event".into(),
-            detail: format!("{}: {error}", error.reason.code()),
-            history: Vec::new(),
-            parks: None,
-            key: Identity::of(&[]),
-            at,
-        }
-    }
-}
-
-fn unrouted(origin: Origin, message: Message, event: &Event, at: Timestamp) -> DeadLetter {
-    DeadLetter {
-        reactor: None,
-        origin,
-        message,
-        event_id: Some(event.id.clone()),
-        event_type: Some(event.event_type.clone()),
-        correlation_id: Some(event.correlation_id.clone()),
-        reason: "unrouted".into(),
-        detail: format!("no reactor's `on` and `when` match an event of type `{}`", event.event_type),
-        history: Vec::new(),
-        parks: None,
-        key: Identity::of(&[]),
-        at,
+        DeadLetter::undecodable(origin, record.message, format!("{}: {error}", error.reason.code()), at)
     }
 }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tracing::Span;
 
+use crate::effect;
 use crate::event::{Event, Fault, Identity, Outcome, Version};
+use crate::world::World;
 
 /// Runs one module. Called once per attempt, from any thread, many at a time.
 pub trait Guest: Send + Sync + 'static {
@@ -30,14 +32,8 @@ pub struct Call {
     pub attempt: u32,
     /// The policy's limit.
     pub max_attempts: u32,
-    /// Committed state, plus writes that are about to be committed.
-    pub state: Arc<dyn StateView>,
-}
-
-/// A reactor's state as a run sees it.
-pub trait StateView: Send + Sync {
-    /// The value and its version; `None` if the key is absent. Called from within a run; may block for a page read.
-    fn get(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>>;
+    /// All that it can learn from its host.
+    pub world: Arc<dyn World>,
 }
 
 /// All that a run did; nothing of it has happened yet.
@@ -47,19 +43,27 @@ pub struct Run {
     pub outcome: Outcome,
     /// Each key that was read from outside the run, with the version seen (0 = absent), once per key.
     pub reads: Vec<(String, Version)>,
-    /// The last write per key; `None` deletes.
-    pub writes: Vec<(String, Option<Bytes>)>,
-    /// In the order they were emitted.
-    pub emits: Vec<Emit>,
+    /// What it wants to happen: at most one write per key, and events in the order in which they were emitted, which their
+    /// ids depend on.
+    pub effects: Vec<Effect>,
     /// What it took.
     pub usage: Usage,
 }
 
+impl Run {
+    /// A run that ended like this and did nothing.
+    pub fn ended(outcome: Outcome) -> Self {
+        Self { outcome, reads: Vec::new(), effects: Vec::new(), usage: Usage::default() }
+    }
+}
+
+/// What a run wants to happen. An event's target is the name of a channel: the one that the config's `emit` table sends
+/// its type to.
+pub type Effect = effect::Effect<String, Emit>;
+
 /// An event that a run wants to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emit {
-    /// The channel, by name, that the config's `emit` table sends this type to.
-    pub channel: String,
     /// The event's type.
     pub event_type: String,
     /// Major version of the data's schema.
@@ -85,7 +89,8 @@ pub struct Usage {
     pub host_calls: u32,
 }
 
-/// The id of the `index`th event that a reactor emits on an event: the same in every attempt.
+/// The id of the `index`th event that a reactor emits on an event: the same in every attempt. Only events count, since the
+/// guest is told the id before the run's other effects are known.
 pub fn emitted_id(parent: Identity, reactor: &str, index: u32) -> String {
     let hash = Identity::of(&[&parent.0, reactor.as_bytes(), &index.to_le_bytes()]);
     uuid::Uuid::new_v8(hash.0).to_string()
@@ -96,8 +101,8 @@ pub(super) fn span(reactor: &str, event: &Event, attempt: u32) -> Span {
     tracing::info_span!(
         "delivery",
         reactor,
-        event = event.id,
         r#type = event.event_type,
+        event = event.id,
         correlation = event.correlation_id,
         attempt,
     )
@@ -105,11 +110,5 @@ pub(super) fn span(reactor: &str, event: &Event, attempt: u32) -> Span {
 
 /// The run of a task that ended without a result.
 pub(super) fn vanished() -> Run {
-    Run {
-        outcome: Outcome::Fault { fault: Fault::Host, detail: "the attempt's task panicked".into() },
-        reads: Vec::new(),
-        writes: Vec::new(),
-        emits: Vec::new(),
-        usage: Usage::default(),
-    }
+    Run::ended(Outcome::Fault { fault: Fault::Host, detail: "the attempt's task panicked".into() })
 }

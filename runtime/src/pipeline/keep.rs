@@ -1,6 +1,6 @@
 //! Step: keep the leases on received messages, and settle what has ended.
 //!
-//! With `settle = "completed"` the queue outside decides who works on a message: its deliveries run only while this host
+//! With `settle = "completed"` the remote queue decides who works on a message: its deliveries run only while this host
 //! holds a lease on it, and what is given back, or lost, goes on when it is received again.
 
 use std::sync::Arc;
@@ -9,9 +9,8 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use crate::backoff::{Backoff, Jitter};
-use crate::channel::{ChannelError, Trouble};
+use crate::channel::{ChannelError, Lease, Trouble};
 use crate::clock::{Moment, within};
-use crate::config::model::LEASE_AT_MOST;
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message};
 
 use super::Input;
@@ -22,8 +21,6 @@ use super::room::until_there_is_room;
 
 /// How much before its time a message that was given back is received again.
 const EARLY: Duration = Duration::from_secs(2);
-/// For how long a message is given back at most: SQS counts its limit from when the message was received.
-const LONGEST_BACK: Duration = Duration::from_secs(LEASE_AT_MOST.as_secs() - 3_600);
 /// How often a dead letter is tried to be sent to its queue again, and the delays between.
 const RESENDS: u32 = 8;
 const RESEND: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::None);
@@ -45,7 +42,8 @@ impl Host {
                 inlet.signals.returned.inc();
                 // A little early: it is better here when it is due than on its way.
                 let after = if after > EARLY * 2 { after - EARLY } else { after };
-                inlet.set_lease(closed.receipt, after.min(LONGEST_BACK), None, now);
+                let after = after.min(inlet.limits.delay);
+                inlet.set_lease(closed.receipt, Lease::GiveBack(after), None, now);
             }
         }
     }
@@ -99,16 +97,17 @@ impl Host {
         self.deliveries.parked(delivery, is_receiving);
     }
 
-    /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked anew.
+    /// Sends the message of a dead letter to its queue again; tries a few times, and again when the host is asked again.
     pub(super) fn resend(&mut self, request: u64, dead: u64, channel: ChannelId, mut message: Message) {
         let Some(inlet) = self.inlets.iter().find(|inlet| inlet.id == channel) else { return };
-        if !self.resending.insert(request) {
+        if !self.requests.is_first_to_resend(request) {
             return;
         }
         // A FIFO queue would take it for the one that it has had.
         let id = message.system.message_id.take().unwrap_or_default();
         message.system.dedup_id = Some(format!("{id}-{dead}-{}", self.clock.wall().as_millisecond()));
         let (source, inputs, clock) = (Arc::clone(&inlet.source), self.to_self.clone(), Arc::clone(&self.clock));
+        let (store, signals) = (Arc::clone(&self.store), Arc::clone(&self.signals));
         tokio::spawn(async move {
             let mut failures = 0;
             let answer = loop {
@@ -120,7 +119,15 @@ impl Host {
                     answer => break answer,
                 }
             };
-            let _ = inputs.send(Input::Resent { request, dead, answer });
+            // It is decoded and routed again when it is received, so its letter parks nothing.
+            let dropped = match answer {
+                Ok(()) => until_there_is_room(&signals, &*clock, || store.drop_dead(request, dead)).await.map(drop),
+                Err(_) => Ok(()),
+            };
+            let _ = inputs.send(match dropped {
+                Ok(()) => Input::Resent { request, dead, answer },
+                Err(error) => Input::Fatal(error),
+            });
         });
     }
 
@@ -128,7 +135,7 @@ impl Host {
     pub(super) fn keep_leases(&mut self, now: Moment) {
         let upkeep = self.deliveries.leases_due(now);
         for (lease, inlet, receipt, length) in upkeep.renew {
-            self.inlets[inlet].set_lease(receipt, length, Some(lease), now);
+            self.inlets[inlet].set_lease(receipt, Lease::Extend(length), Some(lease), now);
         }
         upkeep.expired.into_iter().for_each(|lease| self.lose(lease, "it could not be renewed in time"));
     }
@@ -151,7 +158,7 @@ impl Host {
         let lost = &mut self.inlets[inlet];
         lost.signals.lost.inc();
         if lost.may_tell(self.clock.now()) {
-            tracing::warn!(channel = lost.name, "leases are lost; their messages will come again: {why}");
+            tracing::warn!(channel = lost.name, "lost the leases on messages; the queue will redeliver them: {why}");
         }
         others.into_iter().for_each(|closed| self.close(closed));
         bare.into_iter().for_each(|delivery| self.slots.cancel(delivery));
@@ -166,7 +173,11 @@ impl Host {
                 inlet.signals.failures.inc();
                 if inlet.may_tell(self.clock.now()) {
                     let (channel, code) = (&inlet.name, error.trouble.code());
-                    tracing::warn!(channel, code, "messages could not be deleted and will come again: {error}");
+                    tracing::warn!(
+                        channel,
+                        code,
+                        "cannot delete messages from the queue, which will redeliver them: {error}"
+                    );
                 }
             }
         }
@@ -182,7 +193,9 @@ impl Host {
         self.inlets.clear();
         let all = async { while self.acknowledgers.join_next().await.is_some() {} };
         if within(self.clock.sleep(FAREWELL), all).await.is_none() {
-            tracing::warn!("some messages could not be settled in time; they will come again and are known");
+            tracing::warn!(
+                "some messages were not deleted before shutdown; the queue will redeliver them and they will be recognised as duplicates"
+            );
         }
     }
 }

@@ -1,21 +1,17 @@
 //! Bringing deliveries back into memory: spilled ones, due ones, held ones, and what the last owner left behind.
 
 use std::collections::HashMap;
-use std::future::ready;
 
 use crate::event::{DeliveryId, HostTime, LaneKey, Message, Origin};
 use crate::store::{
     Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, StoreError, StoredDead, StoredDelivery,
 };
 
-use super::commit;
-use super::commit::Judged;
+use super::conclude::{Circumstances, Conclusion, conclude};
 use super::delivery::Delivery;
-use super::fed_by;
 use super::host::Host;
-use super::invoke::{Run, Usage};
-use super::judge::{self, Ended, judge};
-use super::report::AttemptReport;
+use super::invoke::Run;
+use super::judge;
 use super::room::until_there_is_room;
 use super::schedule::{Arrival, Load, Loaded};
 
@@ -93,13 +89,17 @@ impl Host {
     /// Reads a delivery's event again. `None`: it cannot be, and stays in the store or has become a dead letter.
     fn restore(&mut self, reactor: usize, stored: StoredDelivery) -> Result<Option<Delivery>, StoreError> {
         let Some(record) = self.record(stored.origin, stored.redrive_of)? else {
-            self.bury(&stored, Message::default(), "the log does not hold its message any more".into());
+            self.bury(&stored, Message::default(), "the log no longer has its message".into());
             return Ok(None);
         };
         let intake = self.channels.iter().find(|intake| intake.channel.id == stored.origin.channel);
         let Some(intake) = intake else {
             let reactor = &self.reactors[reactor].config.name;
-            tracing::warn!(reactor, delivery = stored.id.0, "kept: its channel is not in the configuration any more");
+            tracing::warn!(
+                reactor,
+                delivery = stored.id.0,
+                "keeping a delivery whose channel is no longer in the configuration"
+            );
             return Ok(None);
         };
         let message = record.message.clone();
@@ -118,20 +118,8 @@ impl Host {
     fn bury(&mut self, stored: &StoredDelivery, message: Message, detail: String) {
         tracing::error!(delivery = stored.id.0, detail, "dead letter");
         let (number, now, at) = (self.next_number(), self.now(), self.clock.wall());
-        let letter = DeadLetter {
-            reactor: Some(stored.reactor),
-            origin: stored.origin,
-            message,
-            event_id: None,
-            event_type: None,
-            correlation_id: None,
-            reason: "unreadable".into(),
-            detail,
-            history: stored.history.clone(),
-            parks: None,
-            key: stored.key,
-            at,
-        };
+        let whose = (stored.reactor, stored.key);
+        let letter = DeadLetter::unreadable(whose, (stored.origin, message), stored.history.clone(), detail, at);
         self.send(Commit {
             number,
             delivery: stored.id,
@@ -139,9 +127,10 @@ impl Host {
             attempt: u32::try_from(stored.history.len()).unwrap_or(u32::MAX).saturating_add(1),
             after: None,
             reads: Vec::new(),
-            writes: Vec::new(),
-            emits: Vec::new(),
-            ending: Ending::Dead { letter, forward: Vec::new(), hold: Vec::new() },
+            effects: Vec::new(),
+            ending: Ending::Dead { letter, hold: Vec::new() },
+            // Nothing ran.
+            note: None,
             now,
         });
         if let (Some(lane), Some(reactor)) = (stored.lane, self.by_id.get(&stored.reactor)) {
@@ -171,18 +160,17 @@ impl Host {
     /// Takes over what the last owner left: attempts that had begun count, blocked lanes stay blocked.
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
         let leased = self.leased();
-        let recover = || ready(self.store.recover(&leased));
-        let recovered = until_there_is_room(&self.signals, &*self.clock, recover).await?;
+        let recovered = until_there_is_room(&self.signals, &*self.clock, || self.store.recover(&leased)).await?;
         let mut lanes: HashMap<usize, HashMap<LaneKey, LaneState>> = HashMap::new();
         for (reactor, lane, state) in recovered.lanes {
             if let Some(index) = self.by_id.get(&reactor) {
                 lanes.entry(*index).or_default().insert(lane, state);
             }
         }
-        for (stored, attempt) in recovered.interrupted {
+        for (stored, _) in recovered.interrupted {
             let (reactor, lane, id) = (self.by_id.get(&stored.reactor).copied(), stored.lane, stored.id);
             let needs_lease = stored.leased;
-            let state = self.count_interrupted(stored, attempt).await?;
+            let state = self.count_interrupted(stored).await?;
             if needs_lease && state != Some(LaneState::Parked) {
                 // Its message comes again, and with it the next attempt.
                 until_there_is_room(&self.signals, &*self.clock, || self.store.away(vec![id])).await?;
@@ -208,11 +196,7 @@ impl Host {
 
     /// Ends an attempt that its host did not live to see end. Answers how that leaves its lane; nothing, if the delivery
     /// cannot be judged now and stays as it is.
-    async fn count_interrupted(
-        &mut self,
-        stored: StoredDelivery,
-        attempt: u32,
-    ) -> Result<Option<LaneState>, StoreError> {
+    async fn count_interrupted(&mut self, stored: StoredDelivery) -> Result<Option<LaneState>, StoreError> {
         let Some(&index) = self.by_id.get(&stored.reactor) else { return Ok(None) };
         let (id, channel) = (stored.id, stored.origin.channel);
         let Some(delivery) = self.restore(index, stored)? else {
@@ -220,31 +204,22 @@ impl Host {
             let is_configured = self.channels.iter().any(|intake| intake.channel.id == channel);
             return Ok(is_configured.then_some(LaneState::Free));
         };
-        let (now, number) = (self.now(), self.next_number());
-        let reactor = &self.reactors[index];
-        let outcome = judge::interrupted();
-        let ended = Ended { outcome: &outcome, attempt, age: now.since(delivery.since), dice: self.clock.random() };
-        let verdict = judge(&reactor.config.retry, ended);
-        let run = Run { outcome, reads: Vec::new(), writes: Vec::new(), emits: Vec::new(), usage: Usage::default() };
-        let (report, age) = (AttemptReport::of(&verdict, &run), now.since(delivery.since));
-        report.announce(&delivery.event.id, attempt, &reactor.signals, age);
-        let wall = self.clock.wall();
-        let judged = Judged { verdict, now, wall, followers: Vec::new(), number, emits: Vec::new() };
-        let from = self.channel_name(delivery.origin.channel);
-        let built = commit::build(&delivery, reactor, run, judged, from, || self.original(&delivery))?;
-        let state = match &built.ending {
-            Ending::Wait { .. } => LaneState::Waiting,
-            Ending::Dead { letter, .. } if letter.parks.is_some() => LaneState::Parked,
-            Ending::Done | Ending::Dead { .. } => LaneState::Free,
-        };
-        let fed = fed_by(&built);
-        let sent = vec![built];
+        let (now, wall, number) = (self.now(), self.clock.wall(), self.next_number());
+        let (reactor, from) = (&self.reactors[index], self.channel_name(channel));
+        let run = reactor.resolve(&delivery, Run::ended(judge::interrupted()), wall);
+        let (dice, keeps) = (self.clock.random(), self.config.runtime.keeps_attempts());
+        let at = Circumstances { number, now, wall, dice, followers: Vec::new(), keeps };
+        let Conclusion { commit, committing, lane } =
+            conclude(&delivery, reactor, from, run, at, || self.original(&delivery))?;
+        let (attempt, age) = (commit.attempt, now.since(delivery.since));
+        committing.report.announce(&delivery.event, attempt, &reactor.signals, age);
+        let sent = vec![commit];
         let answers = until_there_is_room(&self.signals, &*self.clock, || self.store.commit(sent.clone())).await?;
         if answers.first() == Some(&Committed::Applied) {
-            self.feed(&fed);
+            self.feed(&committing.fed);
         } else {
             tracing::warn!(delivery = id.0, ?answers, "an interrupted attempt could not be counted");
         }
-        Ok(Some(state))
+        Ok(Some(lane.blocks().unwrap_or(LaneState::Free)))
     }
 }

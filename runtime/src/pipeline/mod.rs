@@ -9,6 +9,7 @@
 //! [`host`] owns the walk: one task that reads local logs, feeds the [`schedule`], starts runs and hands commits to the
 //! store. The steps that decide ([`decode`], [`route`], [`judge`], [`schedule`]) are pure.
 
+mod ahead;
 pub mod host;
 mod start;
 
@@ -35,21 +36,27 @@ pub mod invoke;
 mod ended;
 mod guess;
 mod guessing;
+mod resolve;
+
+mod conclude;
 pub mod judge;
+mod report;
 
 mod commit;
 mod delivery;
 mod emit;
 pub mod forward;
-mod report;
 mod settle;
 
 pub mod outbox;
+mod outlets;
 
 pub mod deploy;
 pub mod deployment;
+mod life;
 mod load;
 mod reactor;
+mod requested;
 mod requests;
 mod room;
 pub mod schedule;
@@ -58,8 +65,8 @@ mod state;
 
 use crate::channel::{self, Depth, Receipt, Received};
 use crate::clock::Moment;
-use crate::event::{DeliveryId, LaneKey, Message, Offset};
-use crate::store::{Admitted, Commit, Committed, Ending, Entered, Request, StoreError, Target};
+use crate::event::{DeliveryId, LaneKey, Message};
+use crate::store::{Committed, Entered, Request, StoreError, Target};
 
 use enter::Entering;
 use lease::LeaseId;
@@ -75,27 +82,16 @@ fn sizes(messages: &[(Target, Message)]) -> Vec<(Target, usize)> {
     messages.iter().map(|(to, message)| (*to, message.body.len())).collect()
 }
 
-/// Where the messages of a commit go, and how many bytes of bodies.
-fn fed_by(commit: &Commit) -> Vec<(Target, usize)> {
-    let forwarded = match &commit.ending {
-        Ending::Dead { forward, .. } => forward.as_slice(),
-        Ending::Done | Ending::Wait { .. } => &[],
-    };
-    commit.emits.iter().chain(forwarded).map(|(to, message)| (*to, message.body.len())).collect()
-}
-
 /// What reaches the host's task.
 enum Input {
     /// Runs ended, or were given up.
     RunsEnded(Vec<claim::Ran>),
     /// The store answered commits.
     Committed(Vec<(DeliveryId, Committed)>),
-    /// The store answered an admission.
-    Admitted { channel: usize, cursor: Offset, batch: Entering, answers: Vec<Admitted> },
-    /// A channel outside answered, or did not.
+    /// A remote channel answered, or did not.
     Received { inlet: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
-    /// The store answered a reception.
-    Entered { inlet: usize, batch: Vec<(LeaseId, Entering)>, entered: Entered },
+    /// The store has entered what was taken in from a channel.
+    Entered(Entering, Entered),
     /// The store has copies of received messages.
     Stored { inlet: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.

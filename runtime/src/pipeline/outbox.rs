@@ -1,4 +1,4 @@
-//! Step: send what commits have put into the outbox to the channels outside, at least once and with stable ids.
+//! Step: send what commits have put into the outbox to the remote channels, at least once and with stable ids.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
 
 use crate::backoff::{Backoff, Jitter};
-use crate::channel::{ChannelError, MAX_BATCH, Result, Sink, Trouble};
+use crate::channel::{ChannelError, Result, Sink, Trouble};
 use crate::clock::Clock;
-use crate::event::{ChannelId, Identity, Message, Offset, Origin};
-use crate::store::{DeadLetter, OutboxRecord, Store, StoreError, UNDELIVERABLE};
+use crate::event::{ChannelId, Message};
+use crate::store::{DeadLetter, OutboxRecord, StoreError, StoreOwner, UNDELIVERABLE};
 
 use super::Input;
 use super::room::until_there_is_room;
@@ -30,12 +30,12 @@ pub const MOST_BYTES: i64 = 256 << 20;
 /// Delays after failures.
 const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::Equal);
 
-/// A channel outside, as something to send to.
+/// A remote channel, as something to send to.
 pub(super) struct Outlet {
     pub(super) name: String,
     pub(super) id: ChannelId,
     pub(super) sink: Arc<dyn Sink>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreOwner>,
     pub(super) clock: Arc<dyn Clock>,
     /// Told when there may be something to send.
     pub(super) wake: Arc<Notify>,
@@ -61,14 +61,14 @@ impl Outlet {
             }
             let Some(error) = self.send_window(window).await? else {
                 if let Some((_, tries)) = failure.take() {
-                    tracing::info!(channel = self.name, tries, "the channel takes messages again");
+                    tracing::info!(channel = self.name, tries, "sending to the channel works again");
                 }
                 continue;
             };
             let tries = failure.map_or(0, |(_, tries)| tries).saturating_add(1);
             if failure.is_none_or(|(trouble, _)| trouble != error.trouble) {
                 let (channel, code) = (&self.name, error.trouble.code());
-                tracing::warn!(channel, code, "nothing can be sent; it is kept and sent later: {error}");
+                tracing::warn!(channel, code, "cannot send to the channel; keeping the messages and retrying: {error}");
             }
             failure = Some((error.trouble, tries));
             self.clock.sleep(RETRY.after(tries, self.clock.random())).await;
@@ -123,10 +123,10 @@ impl Outlet {
         queue: &mut VecDeque<OutboxRecord>,
         stuck: &HashSet<Option<String>>,
     ) -> Option<Vec<OutboxRecord>> {
-        let ordered = self.sink.is_ordered();
+        let (ordered, limits) = (self.sink.is_ordered(), self.sink.limits());
         let (mut batch, mut later, mut bytes) = (Vec::new(), VecDeque::new(), 0);
         let mut groups = HashSet::new();
-        while batch.len() < MAX_BATCH
+        while batch.len() < limits.batch
             && let Some(record) = queue.pop_front()
         {
             let group = &record.message.system.group_id;
@@ -138,7 +138,7 @@ impl Outlet {
                 continue;
             }
             bytes += record.message.size();
-            if bytes > self.sink.max_batch_bytes() && !batch.is_empty() {
+            if bytes > limits.bytes && !batch.is_empty() {
                 later.push_back(record);
                 break;
             }
@@ -161,20 +161,7 @@ impl Outlet {
 
     fn letter(&self, record: OutboxRecord, error: &ChannelError) -> (u64, DeadLetter) {
         tracing::error!(channel = self.name, reason = UNDELIVERABLE, "dead letter: {error}");
-        let letter = DeadLetter {
-            reactor: None,
-            origin: Origin { channel: self.id, offset: Offset(0), part: 0 },
-            event_id: record.message.system.dedup_id.clone(),
-            event_type: None,
-            correlation_id: None,
-            message: record.message,
-            reason: UNDELIVERABLE.into(),
-            detail: error.detail.clone(),
-            history: Vec::new(),
-            parks: None,
-            key: Identity::of(&[]),
-            at: self.clock.wall(),
-        };
+        let letter = DeadLetter::undeliverable(self.id, record.message, error.detail.clone(), self.clock.wall());
         (record.id, letter)
     }
 }

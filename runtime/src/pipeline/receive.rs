@@ -1,4 +1,4 @@
-//! Step: receive from channels outside, under leases, as much as there is work for, and enter what has arrived.
+//! Step: receive from remote channels, under leases, as much as there is work for, and enter what has arrived.
 //!
 //! With `settle = "stored"` a message becomes a record of the channel's log, and is deleted as soon as that is durable.
 //! With `settle = "completed"` it is entered with its deliveries at once, and is deleted when they have ended.
@@ -6,26 +6,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::{ChannelError, Depth, MAX_BATCH, Receipt, Received};
+use crate::channel::{ChannelError, Depth, Lease, Receipt, Received};
 use crate::clock::Moment;
 use crate::config::model::{Settle, Unrouted};
 use crate::event::Offset;
-use crate::store::{Admitted, Entered, EnteredMessage, Incoming, LogRecord, Place, Reception, StoreError};
+use crate::store::{Batch, Incoming, LogRecord, StoreError};
 
 use super::Input;
-use super::enter::{Entering, Offer, Way};
+use super::enter::{Awaited, Offer, Way};
 use super::host::Host;
-use super::inlet::{Arrived, MOST_WAITING, SHORT_POLL};
+use super::inlet::{Arrived, SHORT_POLL};
 use super::intake::group_lane;
 use super::lease::{LeaseId, NewLease};
 use super::room::until_there_is_room;
 use super::schedule::Arrival;
 
-/// How long a call waits for messages where there were none before.
-const LONG_POLL: Duration = Duration::from_secs(20);
 /// Most messages that are entered at a time.
 const BATCH: usize = 256;
-/// How long a message is left alone that arrived just while its delivery was being put away.
+/// How long a message is left alone that arrived just while its delivery was being parked.
 const SOON: Duration = Duration::from_secs(1);
 /// How often the depth of a queue is asked for.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -44,22 +42,24 @@ impl Host {
     fn may_poll(&self, number: usize, now: Moment) -> bool {
         let inlet = &self.inlets[number];
         let readers = &self.channels[inlet.intake].readers;
-        let in_hand = self.deliveries.busy(number) + inlet.storing + inlet.running * MAX_BATCH;
+        let in_hand = self.deliveries.busy(number) + inlet.storing + inlet.running * inlet.limits.batch;
         inlet.running < inlet.target
             && in_hand < inlet.most_in_hand()
-            && self.deliveries.in_hand(number) < MOST_WAITING
-            && !self.outbox_is_full()
+            && self.deliveries.in_hand(number) < inlet.limits.waiting
+            && !self.outlets.are_full()
             && inlet.failure.as_ref().is_none_or(|failure| failure.retry_at <= now && inlet.running == 0)
             && readers.iter().any(|reader| self.deliveries.is_hungry(*reader))
     }
 
     fn poll(&mut self, number: usize) {
         let inlet = &mut self.inlets[number];
-        let wait = if self.until_idle || inlet.empty == 0 { SHORT_POLL } else { LONG_POLL };
+        let limits = inlet.limits;
+        // Where there were no messages before, it waits as long as it may.
+        let wait = if self.life.until_idle || inlet.empty == 0 { SHORT_POLL.min(limits.wait) } else { limits.wait };
         let (source, lease, inputs) = (Arc::clone(&inlet.source), inlet.lease, self.to_self.clone());
         let clock = Arc::clone(&self.clock);
         // A channel that does not answer is asked for one message only, and without a wait, to see whether it does again.
-        let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (MAX_BATCH, wait) };
+        let (asked, wait) = if inlet.failure.is_some() { (1, Duration::ZERO) } else { (limits.batch, wait) };
         inlet.running += 1;
         inlet.polls.retain(|poll| !poll.is_finished());
         let poll = tokio::spawn(async move {
@@ -136,12 +136,12 @@ impl Host {
         for number in 0..self.inlets.len() {
             let intake = &self.channels[self.inlets[number].intake];
             if !self.inlets[number].arrived.is_empty() && !intake.busy && !intake.pending {
-                self.enter(number);
+                self.enter_received(number);
             }
         }
     }
 
-    fn enter(&mut self, number: usize) {
+    fn enter_received(&mut self, number: usize) {
         let (at, now) = (self.clock.wall(), self.now());
         let inlet = &mut self.inlets[number];
         let count = inlet.arrived.len().min(BATCH);
@@ -150,85 +150,28 @@ impl Host {
         let intake = &mut self.channels[index];
         intake.busy = true;
         let keeps = intake.channel.unrouted == Unrouted::Keep;
-        let (mut batch, mut messages) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (mut offer, mut leases, mut messages) =
+            (Offer::default(), Vec::with_capacity(count), Vec::with_capacity(count));
         for Arrived { lease, message } in arrived {
-            let mut offer = Offer::default();
+            let (deliveries, dead) = (offer.deliveries.len(), offer.dead.len());
             let record = LogRecord { offset: Offset(0), accepted: at, message: message.clone() };
             let is_unwanted = self.offer(index, record, at, Way::Lease, &mut offer);
-            self.count_offer(index, 1, &offer);
-            batch.push((lease, offer.entering()));
-            let Offer { deliveries, dead, forward, unrouted, .. } = offer;
-            messages.push(Incoming { message, deliveries, dead, forward, unrouted, keep: is_unwanted && keeps });
+            let (deliveries, dead) = (offer.deliveries.len() - deliveries, offer.dead.len() - dead);
+            leases.push((lease, deliveries));
+            messages.push(Incoming { message, deliveries, dead, keep: is_unwanted && keeps });
         }
-        let reception = Reception { channel, now, messages, drop };
-        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
-        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
-        tokio::spawn(async move {
-            let entered = until_there_is_room(&signals, &*clock, || store.receive(reception.clone())).await;
-            let _ = inputs.send(match entered {
-                Ok(entered) => Input::Entered { inlet: number, batch, entered },
-                Err(error) => Input::Fatal(error),
-            });
-        });
+        self.count_offer(index, count, &offer);
+        self.enter(index, Batch { messages, drop, ..Batch::new(channel, now) }, offer, leases);
     }
 
-    /// The store has entered what arrived.
-    pub(super) fn entered(
-        &mut self,
-        number: usize,
-        batch: Vec<(LeaseId, Entering)>,
-        entered: Entered,
-    ) -> Result<(), StoreError> {
-        let intake = &mut self.channels[self.inlets[number].intake];
-        intake.busy = false;
-        intake.cursor = entered.cursor;
-        for ((lease, entering), message) in batch.into_iter().zip(entered.messages) {
-            self.feed(&entering.fed);
-            self.entered_message(lease, entering, message)?;
-        }
-        if self.inlets.iter().all(|inlet| !self.channels[inlet.intake].busy) {
-            self.deliveries.nothing_is_received();
-        }
-        Ok(())
-    }
-
-    fn entered_message(
-        &mut self,
-        lease: LeaseId,
-        entering: Entering,
-        message: EnteredMessage,
-    ) -> Result<(), StoreError> {
-        let now = self.now();
-        let (mut open, mut resting, mut resumed, mut too_early) = (Vec::new(), Vec::new(), Vec::new(), false);
-        let mut record = None;
-        for ((mut candidate, place), answer) in entering.candidates.into_iter().zip(message.answers) {
-            let reactor = self.by_id[&candidate.reactor];
-            match answer {
-                Admitted::New(id) => {
-                    open.push(id);
-                    record = message.record;
-                    candidate.origin.offset = message.record.unwrap_or_default();
-                    if place == Place::Held {
-                        resting.push(id);
-                    }
-                    self.admitted_one(reactor, id, candidate, place, now, true);
-                }
-                Admitted::Duplicate => self.suppressed(reactor, &candidate),
-                Admitted::Active(id) => {
-                    too_early |= self.deliveries.was_parked(id);
-                    open.push(id);
-                }
-                Admitted::Resumed(stored) => {
-                    open.push(stored.id);
-                    resumed.push(*stored);
-                }
-            }
-        }
+    /// A received message has been entered: what came of it is awaited before it is settled.
+    pub(super) fn message_entered(&mut self, lease: LeaseId, awaited: Awaited) -> Result<(), StoreError> {
+        let Awaited { open, held, resumed, too_early, record } = awaited;
         // A record is known to be needed by nobody else only if all that came of it is awaited here.
         if let Some(closed) = self.deliveries.awaits(lease, &open, record) {
             self.close(closed);
         }
-        resting.into_iter().for_each(|delivery| self.deliveries.rests(delivery));
+        held.into_iter().for_each(|delivery| self.deliveries.rests(delivery));
         for stored in resumed {
             self.activate(stored, Arrival::Fresh)?;
         }
@@ -282,7 +225,7 @@ impl Host {
 
     /// Whether the receive calls under way wait for no longer than [`SHORT_POLL`].
     pub(super) fn polls_are_short(&self) -> bool {
-        self.until_idle || self.inlets.iter().all(|inlet| inlet.empty == 0)
+        self.life.until_idle || self.inlets.iter().all(|inlet| inlet.empty == 0)
     }
 
     /// Whether a receive call is under way.
@@ -296,6 +239,9 @@ impl Host {
         let inlet = &mut self.inlets[number];
         inlet.running -= 1;
         inlet.signals.returned.inc_by(received.len() as u64);
-        received.into_iter().for_each(|received| inlet.set_lease(received.receipt, Duration::ZERO, None, now));
+        let give_back = |received: Received| {
+            inlet.set_lease(received.receipt, Lease::GiveBack(Duration::ZERO), None, now);
+        };
+        received.into_iter().for_each(give_back);
     }
 }

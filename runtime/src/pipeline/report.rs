@@ -2,31 +2,26 @@
 
 use std::time::Duration;
 
-use crate::event::Outcome;
+use crate::event::{Event, Outcome};
 
-use super::invoke::Run;
 use super::judge::{self, Verdict};
 use super::signal::{Ended, ReactorSignals};
 
 /// What to tell of an attempt once its commit is durable; until then it may have to be repeated.
 pub(super) struct AttemptReport {
-    verdict: Verdict,
-    outcome: Outcome,
-    took: Duration,
-    emitted: usize,
+    pub(super) verdict: Verdict,
+    pub(super) outcome: Outcome,
+    pub(super) took: Duration,
+    /// How many events it emitted.
+    pub(super) emitted: usize,
 }
 
 impl AttemptReport {
-    pub(super) fn of(verdict: &Verdict, run: &Run) -> Self {
-        let (outcome, took) = (run.outcome.clone(), run.usage.wall);
-        Self { verdict: verdict.clone(), outcome, took, emitted: run.emits.len() }
-    }
-
     /// Tells it, of this attempt at this event; `age` is the time since the delivery was admitted.
-    pub(super) fn announce(&self, event: &str, attempt: u32, signals: &ReactorSignals, age: Duration) {
+    pub(super) fn announce(&self, event: &Event, attempt: u32, signals: &ReactorSignals, age: Duration) {
         let (code, error) = judge::describe(&self.outcome);
         let error = error.lines().next().unwrap_or_default();
-        let ended = Ended { event, attempt, code, error, took: self.took };
+        let ended = Ended { event: &event.id, event_type: &event.event_type, attempt, code, error, took: self.took };
         match &self.verdict {
             Verdict::Complete => signals.done(&ended, self.emitted, age),
             Verdict::Again { delay } => signals.retry(&ended, *delay),

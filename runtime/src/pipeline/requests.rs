@@ -17,13 +17,11 @@ impl Host {
     /// Carries out what has been asked for since the last time, and what was put off then. What cannot be done as long as
     /// this configuration holds is said once: its request stays in the store for the next host.
     pub(super) async fn carry_out_requests(&mut self) -> Result<(), StoreError> {
-        let put_off = std::mem::take(&mut self.put_off);
-        let new = self.store.requests(self.asked)?;
-        self.asked = new.last().map_or(self.asked, |(number, _)| *number);
-        for (number, request) in put_off.into_iter().chain(new) {
+        let new = self.store.requests(self.requests.last())?;
+        for (number, request) in self.requests.take(new) {
             let done = match request {
                 Request::Redrive(dead) => self.redrive(number, dead).await,
-                Request::Drop(dead) => self.drop_dead(number, dead),
+                Request::Drop(dead) => self.drop_dead(number, dead).await,
             };
             match done {
                 // What is new has to wait for room; the others may go on.
@@ -36,7 +34,7 @@ impl Host {
 
     /// A request is to be carried out at the next look.
     pub(super) fn put_off(&mut self, number: u64, request: Request) {
-        self.put_off.push((number, request));
+        self.requests.put_off(number, request);
         self.look_again();
     }
 
@@ -53,49 +51,41 @@ impl Host {
                     self.store.send(channel, vec![letter.message.clone()]).await?;
                     self.feed(&[(Target::Outbox(channel), letter.message.body.len())]);
                 } else {
-                    // It never became a delivery, so it is decoded and routed anew.
+                    // It never became a delivery, so it is decoded and routed again.
                     self.store.append(channel, vec![letter.message]).await?;
                     self.feed(&[(Target::Log(channel), 0)]);
                 }
-                self.drop_dead(request, dead)?;
+                self.drop_dead(request, dead).await?;
                 tracing::info!(dead, "published again");
                 return Ok(());
             }
             Some(StoredDead { letter, .. }) if letter.reactor.is_some_and(|id| !self.by_id.contains_key(&id)) => {
                 tracing::warn!(
                     dead,
-                    "not redriven: its reactor is not in the configuration; the request is kept for when it is"
+                    "not redriven: its reactor is not in the configuration; the request is kept until it is added again"
                 );
                 return Ok(());
             }
             _ => {}
         }
-        match self.store.redrive(request, dead)? {
+        match self.store.redrive(request, dead).await? {
             Some(stored) => {
                 tracing::info!(dead, delivery = stored.id.0, "redriving");
                 self.activate(stored, Arrival::Redriven)?;
             }
-            None => tracing::warn!(dead, "not redriven: there is no such dead letter, or it is on its way already"),
+            None => tracing::warn!(dead, "not redriven: the dead letter does not exist or is being redriven already"),
         }
         Ok(())
     }
 
     /// A dead letter is in its queue again, or not: then it is tried again.
-    pub(super) fn resent(
-        &mut self,
-        request: u64,
-        dead: u64,
-        answer: Result<(), ChannelError>,
-    ) -> Result<(), StoreError> {
-        self.resending.remove(&request);
+    pub(super) fn resent(&mut self, request: u64, dead: u64, answer: Result<(), ChannelError>) {
+        self.requests.resent(request);
         match answer {
-            Ok(()) => {
-                self.drop_dead(request, dead)?;
-                tracing::info!(dead, "sent to its queue again");
-            }
+            Ok(()) => tracing::info!(dead, "sent back to its queue"),
             Err(error) => {
                 let code = error.trouble.code();
-                tracing::warn!(dead, code, "not redriven yet, and tried again in {}s: {error}", RESEND_AFTER.as_secs());
+                tracing::warn!(dead, code, "not redriven yet; trying again in {} s: {error}", RESEND_AFTER.as_secs());
                 let (inputs, clock) = (self.to_self.clone(), Arc::clone(&self.clock));
                 tokio::spawn(async move {
                     clock.sleep(RESEND_AFTER).await;
@@ -103,11 +93,10 @@ impl Host {
                 });
             }
         }
-        Ok(())
     }
 
-    pub(super) fn drop_dead(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
-        if let Some((reactor, lane)) = self.store.drop_dead(request, dead)?
+    async fn drop_dead(&mut self, request: u64, dead: u64) -> Result<(), StoreError> {
+        if let Some((reactor, lane)) = self.store.drop_dead(request, dead).await?
             && let Some(index) = self.by_id.get(&reactor)
         {
             self.deliveries.release_lane(*index, lane);

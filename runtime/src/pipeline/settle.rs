@@ -21,7 +21,7 @@ impl Host {
             reactor.state.settle(committing.written.iter(), committing.number, applied);
             match answer {
                 Committed::Conflict => {
-                    tracing::debug!(delivery = id.0, "another commit came between; the run is repeated");
+                    tracing::debug!(delivery = id.0, "another commit changed what the run had read; repeating the run");
                     self.conflicts += 1;
                     reactor.signals.repeated();
                     reactor.pace.repeated();
@@ -29,11 +29,11 @@ impl Host {
                     continue;
                 }
                 Committed::Stale => {
-                    tracing::error!(delivery = id.0, "the delivery had ended already; this run's effects are void");
+                    tracing::error!(delivery = id.0, "the delivery has ended already; discarding this run's effects");
                 }
                 Committed::Applied => {
                     let (attempt, age) = (delivery.attempt(), now.since(delivery.since));
-                    committing.report.announce(&delivery.event.id, attempt, &reactor.signals, age);
+                    committing.report.announce(&delivery.event, attempt, &reactor.signals, age);
                     self.feed(&committing.fed);
                 }
             }

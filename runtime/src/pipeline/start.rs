@@ -1,6 +1,6 @@
 //! Getting a host ready: names, reactors, routes, connections, and what the last owner left.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 
 use crate::channel::Remote;
 use crate::clock::Clock;
-use crate::config::model::Config;
+use crate::config::model::{Config, Settle};
 use crate::event::ChannelId;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreClient, StoreError, StoreOwner};
+use crate::world::{HttpClient, Live};
 
 use super::admit;
 use super::claim::Slots;
@@ -22,8 +23,11 @@ use super::emit::{Destination, Destinations};
 use super::host::{Host, Parts};
 use super::inlet::{Inlet, Opening};
 use super::invoke::Guest;
+use super::life::Life;
 use super::outbox::Outlet;
+use super::outlets::Outlets;
 use super::reactor::Reactor;
+use super::requested::Requests;
 use super::room::until_there_is_room;
 use super::schedule::{ReactorSpec, Scheduler};
 use super::signal::{Phase, Signals};
@@ -32,14 +36,15 @@ use super::state::{ReactorState, Room};
 impl Host {
     /// Takes the store over from its last owner and gets ready to run.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { config, store, clock, remotes, guests, guest_threads, signals } = parts;
+        let Parts { config, store, clock, http, remotes, guests, guest_threads, signals } = parts;
         signals.enter(Phase::Starting);
         let (to_self, inputs) = mpsc::unbounded_channel();
         let (commits, queue) = mpsc::unbounded_channel();
         let channel_ids = numbered(&config, &*store, &signals, &*clock).await?;
         let destination = |(name, channel)| (String::clone(name), Destination::of(channel, channel_ids[name]));
         let destinations: Destinations = Arc::new(config.channels.iter().map(destination).collect());
-        let reactors = reactors(&config, &store, guests, &signals, &*clock, &destinations).await?;
+        let around = (&*signals, &clock, &http);
+        let reactors = reactors(&config, &store, guests, around, &destinations).await?;
         let specs: Vec<_> = reactors.iter().map(|reactor| ReactorSpec::of(&reactor.config)).collect();
         let permits = config.runtime.concurrency;
         let channels = admit::intakes(&config, &*store, &reactors, &channel_ids, &signals)?;
@@ -56,7 +61,6 @@ impl Host {
         );
         let mut host = Self {
             epoch: (store.host_time()?, clock.now()),
-            next_commit: store.next_commit()?,
             foreign_seen: Some(store.foreign_changes()?),
             deliveries: Deliveries::new(Scheduler::new(&specs, permits, config.runtime.queue_memory)),
             slots: Slots::new(permits, guest_threads, Arc::clone(&store), Arc::clone(&clock), to_self.clone()),
@@ -66,23 +70,17 @@ impl Host {
             ended: 0,
             guessed: HashMap::new(),
             inlets: Vec::new(),
-            resending: HashSet::new(),
-            asked: 0,
-            put_off: Vec::new(),
+            requests: Requests::default(),
             acknowledgers: JoinSet::new(),
-            outlets: HashMap::new(),
-            senders: JoinSet::new(),
-            outbox: (0, 0),
-            draining: None,
-            until_idle: false,
-            next: None,
-            stopping: false,
+            outlets: Outlets::default(),
+            life: Life::new(false),
             signals,
             shown: None,
             tidying: None,
             config,
             store,
             clock,
+            http,
             reactors,
             channels,
             inputs,
@@ -100,6 +98,7 @@ impl Host {
             config: Arc::clone(&self.config),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
+            http: Arc::clone(&self.http),
             remotes: BTreeMap::new(),
             guests: BTreeMap::new(),
             guest_threads: self.slots.guest_threads(),
@@ -107,7 +106,7 @@ impl Host {
         }
     }
 
-    /// Gets ready to receive from, and to send to, the channels outside.
+    /// Gets ready to receive from, and to send to, the remote channels.
     fn connect(&mut self, remotes: &BTreeMap<String, Remote>) -> Result<(), StoreError> {
         for (name, channel) in &self.config.channels {
             let Some(settle) = channel.settle() else { continue };
@@ -115,18 +114,18 @@ impl Host {
             let remote = remotes.get(name).ok_or_else(missing)?;
             let id = self.store.channel_id(name)?;
             let wake = Arc::new(Notify::new());
-            self.outlets.insert(id, Arc::clone(&wake));
-            let (messages, bytes) = self.store.outbox_size(id)?;
-            self.outbox.0 += messages.cast_signed();
-            self.outbox.1 += bytes.cast_signed();
+            let size = self.store.outbox_size(id)?;
             let (store, clock, sink) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&remote.sink));
             let inputs = self.to_self.clone();
-            self.senders.spawn(
-                Outlet { name: name.clone(), id, sink, store, clock, wake, inputs, signals: Arc::clone(&self.signals) }
-                    .run(),
-            );
+            let (signals, woken) = (Arc::clone(&self.signals), Arc::clone(&wake));
+            let outlet = Outlet { name: name.clone(), id, sink, store, clock, wake: woken, inputs, signals };
+            self.outlets.open(id, wake, size, outlet.run());
             let Some(intake) = self.channels.iter().position(|intake| intake.channel.id == id) else { continue };
             let source = Arc::clone(remote.source.as_ref().ok_or_else(missing)?);
+            if settle == Settle::Completed && Arc::clone(&source).leasing().is_none() {
+                let why = format!("channel `{name}` has no leases, which `settle = \"completed\"` needs");
+                return Err(StoreError::Other(why));
+            }
             let readers: Vec<_> = self.channels[intake].readers.iter().map(|r| &self.reactors[*r].config).collect();
             let lease = channel.lease(readers.iter().copied());
             let concurrency = readers.iter().map(|reactor| reactor.concurrency).sum();
@@ -142,10 +141,9 @@ impl Host {
 /// The reactors, each with its guest and a number, which new ones get now.
 async fn reactors(
     config: &Config,
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn StoreOwner>,
     mut guests: BTreeMap<String, Arc<dyn Guest>>,
-    signals: &Signals,
-    clock: &dyn Clock,
+    (signals, clock, http): (&Signals, &Arc<dyn Clock>, &Arc<dyn HttpClient>),
     destinations: &Destinations,
 ) -> Result<Vec<Reactor>, StoreError> {
     let room = Arc::new(Room::new(config.runtime.queue_memory, config.reactors.len()));
@@ -154,10 +152,12 @@ async fn reactors(
         let guest = guests
             .remove(name)
             .ok_or_else(|| StoreError::Other(format!("reactor `{name}` was given no module to run")))?;
-        let id = until_there_is_room(signals, clock, || ready(store.reactor_id(name))).await?;
-        let state = ReactorState::new(Arc::clone(store), id, Arc::clone(&room));
+        let id = until_there_is_room(signals, &**clock, || ready(store.reactor_id(name))).await?;
+        let state = Arc::new(ReactorState::new(Arc::clone(store) as Arc<dyn StoreClient>, id, Arc::clone(&room)));
+        let (clock, http) = (Arc::clone(clock), Arc::clone(http));
+        let world = Live { state, clock, config: reactor.values(), http };
         let reactor = (reactor.clone(), config.runtime.hop_limit);
-        reactors.push(Reactor::new(id, reactor, guest, state, signals.reactor(name), Arc::clone(destinations)));
+        reactors.push(Reactor::new(id, reactor, guest, world, signals.reactor(name), Arc::clone(destinations)));
     }
     Ok(reactors)
 }
@@ -165,7 +165,7 @@ async fn reactors(
 /// The numbers of the channels, which new ones get now.
 async fn numbered(
     config: &Config,
-    store: &dyn Store,
+    store: &dyn StoreClient,
     signals: &Signals,
     clock: &dyn Clock,
 ) -> Result<BTreeMap<String, ChannelId>, StoreError> {

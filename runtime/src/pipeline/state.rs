@@ -13,14 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::event::{ReactorId, Version};
-use crate::store::Store;
+use crate::store::{Effect, StoreClient};
+use crate::world::StateView;
 
 use super::divide;
-use super::invoke::{Run, StateView};
 
 /// One reactor's state, with its uncommitted writes. This process is the only one that writes it.
 pub(super) struct ReactorState {
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreClient>,
     reactor: ReactorId,
     room: Arc<Room>,
     values: Mutex<Values>,
@@ -97,7 +97,7 @@ impl Values {
 }
 
 impl ReactorState {
-    pub(super) fn new(store: Arc<dyn Store>, reactor: ReactorId, room: Arc<Room>) -> Self {
+    pub(super) fn new(store: Arc<dyn StoreClient>, reactor: ReactorId, room: Arc<Room>) -> Self {
         Self { store, reactor, room, values: Mutex::default() }
     }
 
@@ -113,13 +113,14 @@ impl ReactorState {
     }
 
     /// Shows writes to later runs, before they are committed.
-    pub(super) fn publish(&self, writes: &[(String, Option<Bytes>)], version: Version) {
-        if writes.is_empty() {
+    pub(super) fn publish(&self, effects: &[Effect], version: Version) {
+        let mut writes = effects.iter().filter_map(Effect::write).peekable();
+        if writes.peek().is_none() {
             return;
         }
         let mut values = self.values();
         for (key, value) in writes {
-            values.put(key, Entry { value: value.clone(), version, pending: true }, &self.room);
+            values.put(key, Entry { value: value.cloned(), version, pending: true }, &self.room);
         }
     }
 
@@ -159,33 +160,5 @@ impl StateView for ReactorState {
             values.put(key, Entry { value, version, pending: false }, &self.room);
         }
         Ok(found)
-    }
-}
-
-/// State as a run sees it that goes ahead of the lane's own pace: with what the runs before it will have written.
-pub(super) struct Ahead {
-    state: Arc<ReactorState>,
-    written: Mutex<HashMap<String, (Option<Bytes>, Version)>>,
-}
-
-impl Ahead {
-    pub(super) fn new(state: Arc<ReactorState>) -> Self {
-        Self { state, written: Mutex::default() }
-    }
-
-    /// Shows what a run wrote, whose commit will have this number.
-    pub(super) fn show(&self, run: &Run, number: Version) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.extend(run.writes.iter().map(|(key, value)| (key.clone(), (value.clone(), number))));
-    }
-}
-
-impl StateView for Ahead {
-    fn get(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>> {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-        match written {
-            Some((value, number)) => Ok(value.map(|value| (value, number))),
-            None => self.state.get(key),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Text from outside, made safe to print: the one escape of everything that this program writes to a terminal.
+//! Untrusted text, made safe to print: the one escape of everything that this program writes to a terminal.
 //!
 //! Texts are kept and passed on as they came: stores, JSON and errors hold them unchanged, and only what prints them escapes
 //! them. A text that was escaped where it was found and once more where it is printed could not be read any more.

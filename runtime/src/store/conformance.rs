@@ -5,6 +5,7 @@
 mod dead;
 mod fates;
 mod fixture;
+mod history;
 mod intake;
 mod load;
 mod remote;
@@ -14,6 +15,7 @@ mod upkeep;
 pub use dead::*;
 pub use fates::*;
 pub use fixture::*;
+pub use history::*;
 pub use intake::*;
 pub use load::*;
 pub use remote::*;
@@ -26,6 +28,15 @@ pub use upkeep::*;
 macro_rules! store_conformance {
     ($factory:expr) => {
         $crate::store_conformance!(@cases $factory;
+            ended_attempts_are_kept,
+            only_applied_attempts_are_kept,
+            many_attempts_are_kept,
+            attempts_are_forgotten,
+            records_are_traced,
+            duplicates_are_traced,
+            traces_are_per_reactor,
+            received_duplicates_are_traced,
+            what_is_forgotten_is_not_complete,
             fates_are_told,
             duplicates_name_the_first,
             dropped_is_not_done,

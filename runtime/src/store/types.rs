@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::AttemptNote;
+use super::dead_letter::DeadLetter;
+use crate::effect;
 use crate::event::{
     AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version,
 };
@@ -21,76 +23,73 @@ pub struct LogRecord {
     pub message: Message,
 }
 
-/// What was read from a log, decoded and routed.
+/// What was taken in from a channel, decoded and routed. What is read from the channel's log and what is received under
+/// leases differ in two facts: what moves the cursor, and whether messages have to be recorded and settled.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Admission {
-    /// Whose log.
+pub struct Batch {
+    /// From which channel.
     pub channel: ChannelId,
-    /// The cursor's new value: one past the last record read.
-    pub cursor: Offset,
     /// Now.
     pub now: HostTime,
-    /// In the order of the log.
+    /// Of a log: the cursor's new value, one past the last record read. Nothing for messages that were received: then the
+    /// cursor passes the records that are made of them, unless unread ones stand before these.
+    pub cursor: Option<Offset>,
+    /// The messages that were received under leases, in the order of their arrival.
+    pub messages: Vec<Incoming>,
+    /// The deliveries of `messages`, message by message, then those of the records that were read, in the order of the log.
     pub deliveries: Vec<NewDelivery>,
-    /// Records and events that end here: undecodable ones, and unrouted ones by policy.
+    /// What ends here, in the same order: undecodable messages, and unrouted events by policy.
     pub dead: Vec<DeadLetter>,
     /// Copies of those, on their way to other channels.
     pub forward: Vec<(Target, Message)>,
-    /// Records to take out of the log (policy `unrouted = "drop"`).
+    /// Records to take out of the log: nobody wanted them (policy `unrouted = "drop"`), or their messages are settled.
     pub drop: Vec<Offset>,
-    /// Events that nobody wanted, whatever the policy.
+    /// Events that no reactor wanted, whatever the policy.
     pub unrouted: u64,
 }
 
-/// Messages that were received from a channel outside, under leases, decoded and routed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reception {
-    /// Through which channel.
-    pub channel: ChannelId,
-    /// Now.
-    pub now: HostTime,
-    /// In the order of their arrival.
-    pub messages: Vec<Incoming>,
-    /// Records to take out of the channel's log: their messages are settled.
-    pub drop: Vec<Offset>,
+impl Batch {
+    /// A batch of which nothing has come.
+    pub fn new(channel: ChannelId, now: HostTime) -> Self {
+        Self {
+            channel,
+            now,
+            cursor: None,
+            messages: Vec::new(),
+            deliveries: Vec::new(),
+            dead: Vec::new(),
+            forward: Vec::new(),
+            drop: Vec::new(),
+            unrouted: 0,
+        }
+    }
 }
 
-/// A received message and what it turned into.
+/// A message that was received under a lease.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Incoming {
     /// The message. It is kept in the channel's log if anything new comes of it, or if `keep` says so.
     pub message: Message,
-    /// Its deliveries; the store fills in where their record is.
-    pub deliveries: Vec<NewDelivery>,
-    /// What ends here: the message, if it could not be decoded, and unrouted events by policy.
-    pub dead: Vec<DeadLetter>,
-    /// Copies of that, on their way to other channels.
-    pub forward: Vec<(Target, Message)>,
-    /// Events that nobody wanted, whatever the policy.
-    pub unrouted: u64,
-    /// Keep it although nobody wanted it.
+    /// How many of the batch's deliveries are its own; the store fills in where their record is.
+    pub deliveries: usize,
+    /// How many of the batch's dead letters are its own.
+    pub dead: usize,
+    /// Keep it although no reactor wanted it.
     pub keep: bool,
 }
 
-/// What became of a [`Reception`].
+/// What became of a [`Batch`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entered {
     /// The first offset of the channel's log that has not been admitted.
     pub cursor: Offset,
-    /// Per message, in order.
-    pub messages: Vec<EnteredMessage>,
-}
-
-/// What became of an [`Incoming`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct EnteredMessage {
-    /// Its record, if it was kept.
-    pub record: Option<Offset>,
+    /// The record of each message that was received, in order, if it was kept.
+    pub records: Vec<Option<Offset>>,
     /// Per delivery, in order.
     pub answers: Vec<Admitted>,
 }
 
-/// A message on its way to a channel outside.
+/// A message on its way to a remote channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxRecord {
     /// Its number; ascends in the order of commits.
@@ -104,9 +103,12 @@ pub struct OutboxRecord {
 pub enum Target {
     /// To the end of a local channel's log.
     Log(ChannelId),
-    /// Into the outbox, to be sent to a channel outside.
+    /// Into the outbox, to be sent to a remote channel.
     Outbox(ChannelId),
 }
+
+/// What a commit applies: writes of state, and messages that are ready to go.
+pub type Effect = effect::Effect<Target, Message>;
 
 /// One event on its way to one reactor.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,13 +134,13 @@ pub struct NewDelivery {
 pub enum Place {
     /// In the owner's memory, to be run as soon as there is room.
     Memory,
-    /// In the store only: the reactor's queue was full. See [`Store::spilled`](super::Store::spilled).
+    /// In the store only: the reactor's queue was full. See [`StoreClient::spilled`](super::StoreClient::spilled).
     Spilled,
-    /// In the store only: the lane's head waits. See [`Store::held`](super::Store::held).
+    /// In the store only: the lane's head waits. See [`StoreClient::held`](super::StoreClient::held).
     Held,
-    /// In the store only, until it is due. See [`Store::due`](super::Store::due).
+    /// In the store only, until it is due. See [`StoreClient::due`](super::StoreClient::due).
     Waiting,
-    /// In the store only: its message is with the queue outside, and it goes on when that is received again.
+    /// In the store only: its message is with the remote queue, and it goes on when that is received again.
     Away,
 }
 
@@ -189,7 +191,8 @@ pub struct StoredDelivery {
 /// by `after` was applied. Otherwise nothing of it is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
-    /// Its number, and the version of the state values it writes. Ascending in the order of calls.
+    /// Its number, from [`StoreOwner::next_commit`](super::StoreOwner::next_commit), and the version of the state values it
+    /// writes. Ascending in the order of calls.
     pub number: Version,
     /// Which delivery.
     pub delivery: DeliveryId,
@@ -201,30 +204,40 @@ pub struct Commit {
     pub after: Option<Version>,
     /// Keys read, with the versions seen.
     pub reads: Vec<(String, Version)>,
-    /// Keys written; `None` deletes.
-    pub writes: Vec<(String, Option<Bytes>)>,
-    /// Messages that the run emitted.
-    pub emits: Vec<(Target, Message)>,
+    /// What is applied with it: what a run that is done wants to happen, or the copy of a dead letter on its way to another
+    /// channel. Messages arrive in this order; no key is written twice.
+    pub effects: Vec<Effect>,
     /// What becomes of the delivery.
     pub ending: Ending,
+    /// The attempt, if attempts are kept and there was one.
+    pub note: Option<AttemptNote>,
     /// Now.
     pub now: HostTime,
 }
 
 impl Commit {
+    /// How many events the run emitted. The copy of a dead letter is none of them.
+    pub fn emitted(&self) -> usize {
+        match self.ending {
+            Ending::Done => self.effects.iter().filter_map(Effect::put).count(),
+            Ending::Wait { .. } | Ending::Dead { .. } => 0,
+        }
+    }
+
     /// Bytes it writes, roughly.
     pub fn weight(&self) -> usize {
-        let writes: usize =
-            self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum();
-        let emits: usize = self.emits.iter().map(|(_, message)| message.size() + 64).sum();
+        let weight = |effect: &Effect| match effect {
+            Effect::Set { key, value } => key.len() + value.len(),
+            Effect::Delete { key } => key.len(),
+            Effect::Put { message, .. } => message.size() + 64,
+        };
         let ending = match &self.ending {
             Ending::Done => 0,
             Ending::Wait { hold, .. } => 256 + hold.len() * 16,
-            Ending::Dead { letter, forward, hold } => {
-                letter.message.size() + forward.iter().map(|(_, m)| m.size()).sum::<usize>() + 512 + hold.len() * 16
-            }
+            Ending::Dead { letter, hold } => letter.message.size() + 512 + hold.len() * 16,
         };
-        256 + writes + emits + ending
+        let note = if self.note.is_some() { 128 } else { 0 };
+        256 + self.effects.iter().map(weight).sum::<usize>() + ending + note
     }
 }
 
@@ -247,8 +260,6 @@ pub enum Ending {
     Dead {
         /// The dead letter.
         letter: DeadLetter,
-        /// Where it is forwarded to as well, and as what.
-        forward: Vec<(Target, Message)>,
         /// Deliveries of the same lane that leave memory, because the key is parked.
         hold: Vec<DeliveryId>,
     },
@@ -259,46 +270,11 @@ pub enum Ending {
 pub enum Committed {
     /// Applied and durable. Emitted messages are in their logs.
     Applied,
-    /// Somebody else's commit came between: run again.
+    /// Another commit changed what the run had read: run again.
     Conflict,
     /// The delivery is not in progress with that attempt: the result is void.
     Stale,
 }
-
-/// The reason code of a dead letter that nobody wanted: kept by policy, and no sign of an invalid message.
-pub const UNROUTED: &str = "unrouted";
-
-/// A delivery, or a message that never became one, that ended without success.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeadLetter {
-    /// For whom; `None` if the message could not be decoded or nobody wanted it.
-    pub reactor: Option<ReactorId>,
-    /// Where it came from.
-    pub origin: Origin,
-    /// The message as it was received.
-    pub message: Message,
-    /// The event's id, if it has one.
-    pub event_id: Option<String>,
-    /// The event's type, if it has one.
-    pub event_type: Option<String>,
-    /// The event's correlation id, if it has one.
-    pub correlation_id: Option<String>,
-    /// Reason code: `rejected`, `retries-exhausted`, `trap`, `invalid-event`, ...
-    pub reason: String,
-    /// In words.
-    pub detail: String,
-    /// Every attempt, oldest first.
-    pub history: Vec<AttemptRecord>,
-    /// The lane it parks, if the policy says so.
-    pub parks: Option<LaneKey>,
-    /// Dedup key within the reactor; meaningless without one. A delivery's letter gets the delivery's key.
-    pub key: Identity,
-    /// When it ended, by the wall clock.
-    pub at: Timestamp,
-}
-
-/// The reason code of a message that the channel it was meant for will never take.
-pub const UNDELIVERABLE: &str = "undeliverable";
 
 /// A dead letter as the store has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -337,7 +313,7 @@ pub enum Fate {
     Done,
     /// It never became a delivery, because another event with its key had.
     Duplicate {
-        /// Where that event is; nothing if it was admitted by a version that did not note it.
+        /// Where that event is; `None` if it was admitted by a version that did not note it.
         first: Option<Origin>,
         /// What became of that one.
         fate: Box<Fate>,
@@ -365,7 +341,7 @@ pub struct Blocked {
     pub parked_keys: u64,
 }
 
-/// Which dead letters; all conditions must hold.
+/// Which dead letters; all conditions must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadFilter {
     /// Of this reactor.
@@ -376,7 +352,7 @@ pub struct DeadFilter {
     pub since: Option<Timestamp>,
     /// With a number below this one: the last of a page, for the next page.
     pub below: Option<u64>,
-    /// At most so many; 0 = all.
+    /// At most this many; 0 = all.
     pub limit: usize,
     /// Leave the messages' bodies out.
     pub brief: bool,
@@ -418,7 +394,7 @@ pub enum LaneState {
     Parked,
 }
 
-/// What [`Store::maintain`](super::Store::maintain) needs to know.
+/// What [`StoreOwner::maintain`](super::StoreOwner::maintain) needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Upkeep {
     /// Now.
@@ -429,6 +405,8 @@ pub struct Upkeep {
     pub retention: Vec<(ChannelId, Duration)>,
     /// How long a delivery may be away before it counts as somebody else's. Longer than any queue keeps a message.
     pub away: Duration,
+    /// How long ended attempts are kept.
+    pub history: Duration,
 }
 
 /// Counts since the store was made, and of what is in it.
@@ -441,7 +419,7 @@ pub struct Stats {
     pub backlog: Vec<(String, u64)>,
     /// Messages waiting to be sent, per channel name, where there are any.
     pub outbox: Vec<(String, u64)>,
-    /// Events nobody wanted.
+    /// Events that no reactor wanted.
     pub unrouted: u64,
     /// Messages that could not be decoded.
     pub invalid: u64,
@@ -476,5 +454,5 @@ pub struct ReactorStats {
     pub waiting: u64,
 }
 
-/// A slot, and the attempt of a delivery that begins in it; nothing if it is free again.
+/// A slot, and the attempt of a delivery that begins in it; `None` if it is free again.
 pub type Mark = (usize, Option<(DeliveryId, u32)>);

@@ -14,7 +14,7 @@ use wasmtime::component::Component;
 use super::contract::CONTRACT;
 
 const EXTENSION: &str = "cwasm";
-/// Entries kept; beyond, the oldest go. Far more than the modules of one host, or each start would compile some anew.
+/// Entries kept; beyond, the oldest go. Far more than the modules of one host, or each start would compile some again.
 const ENTRIES: usize = 8_192;
 const HASH: usize = blake3::OUT_LEN;
 
@@ -48,7 +48,7 @@ impl Cache {
         match loaded {
             Ok(component) => Some(component),
             Err(error) => {
-                tracing::warn!(entry = %path.display(), "a compiled module is unusable and is made anew: {error:#}");
+                tracing::warn!(entry = %path.display(), "a cached module is unusable and will be compiled again: {error:#}");
                 let _ = fs::remove_file(&path);
                 None
             }
@@ -66,7 +66,7 @@ impl Cache {
             file.write_all(blake3::hash(artefact).as_bytes())?;
             file.write_all(artefact)
         });
-        // Not synced: an entry that a power cut tears fails its hash and is made anew.
+        // Not synced: an entry that a power cut tears fails its hash and is made again.
         let kept = written.and_then(|()| fs::rename(&aside, self.path(content)));
         if let Err(error) = kept {
             let _ = fs::remove_file(&aside);
@@ -91,7 +91,7 @@ impl Cache {
     /// Whether the folder is a real folder of this user that nobody else can enter.
     fn check_private(&self) -> anyhow::Result<()> {
         let dir = self.dir.display();
-        let found = fs::symlink_metadata(&self.dir).with_context(|| format!("cannot look at {dir}"))?;
+        let found = fs::symlink_metadata(&self.dir).with_context(|| format!("cannot inspect {dir}"))?;
         if !found.is_dir() {
             bail!("{dir} is not a folder; move it away");
         }

@@ -92,7 +92,7 @@ impl Compiler {
             .map_err(|error| failed(format!("cannot start {} to compile it: {error}", program.display())))?;
         let mut answer = self.answer(child, path, bytes, *limits)?;
         let Some((key, content)) = answer.split_first_chunk::<HASH>() else {
-            return Err(failed("the process that compiles gave no answer".to_owned()));
+            return Err(failed("the compiler process gave no answer".to_owned()));
         };
         if blake3::Hash::from_bytes(*key) != engine_key(wasm) {
             return Err(failed("the program's file has been replaced by another version; restart it".to_owned()));
@@ -106,7 +106,7 @@ impl Compiler {
             }
             Some((&INVALID, why)) => Err(refused(Refusal::Invalid(text(why)))),
             Some((&MISMATCH, why)) => Err(refused(Refusal::Mismatch(text(why)))),
-            _ => Err(failed("the process that compiles gave an answer that means nothing".to_owned())),
+            _ => Err(failed("the compiler process gave an invalid answer".to_owned())),
         }
     }
 
@@ -205,7 +205,7 @@ impl Drop for Running {
 }
 
 fn stopped(path: &Path) -> LoadError {
-    LoadError::Compiling(path.to_owned(), "the program was told to stop".to_owned())
+    LoadError::Compiling(path.to_owned(), "the program is stopping".to_owned())
 }
 
 const REMEDY: &str = "split its largest functions and build it with optimizations";
@@ -224,7 +224,7 @@ fn died(status: ExitStatus, limits: CompileLimits, last_words: &str) -> Option<S
     let is = |other: Signal| signal == Some(other.as_raw());
     // Memory that is refused and a stack that is full end a program by the same signal.
     Some(if is(Signal::ABORT) && last_words.contains("overflowed its stack") {
-        "its types or blocks lie within one another more deeply than the compiler can follow; flatten them".to_owned()
+        "its types or blocks are nested too deeply for the compiler; flatten them".to_owned()
     } else if is(Signal::ABORT) {
         let mib = limits.memory >> 20;
         format!("that took more than {mib} MiB of memory; {REMEDY}, or allow more with REACTOR_COMPILE_MEMORY")

@@ -37,7 +37,7 @@ pub struct EngineOptions {
     pub instances: usize,
     /// Most bytes that any run's memory may have.
     pub max_memory: usize,
-    /// Who compiles what is not in the cache.
+    /// What compiles modules that are not in the cache.
     pub compiler: Compiler,
 }
 
@@ -79,7 +79,10 @@ impl Engine {
         let wasm = match wasmtime::Engine::new(&config) {
             Ok(wasm) => wasm,
             Err(error) => {
-                tracing::warn!(instances, "no pool for WebAssembly instances ({error:#}); runs start more slowly");
+                tracing::warn!(
+                    instances,
+                    "cannot create a pool of WebAssembly instances ({error:#}); runs will start more slowly"
+                );
                 config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
                 wasmtime::Engine::new(&config)
                     .map_err(|error| anyhow::anyhow!("cannot start the WebAssembly engine: {error:#}"))?
@@ -87,7 +90,9 @@ impl Engine {
         };
         start_ticker(&wasm)?;
         let cache = Cache::open(cache_dir, &wasm)
-            .inspect_err(|error| tracing::warn!("modules are compiled anew at each start: {error:#}"))
+            .inspect_err(|error| {
+                tracing::warn!("compiled modules cannot be cached and are compiled at each start: {error:#}");
+            })
             .ok();
         let slots = Arc::new(Semaphore::new(instances));
         let compiled = Compiled::default();

@@ -17,7 +17,7 @@ pub enum LoadError {
     #[error("{} is empty; build the module again", .0.display())]
     Empty(PathBuf),
     /// The file is larger than a module may be.
-    #[error("{} has {size} bytes, and a module may have {most}; build it with the profile `guest` and without debug information", .path.display())]
+    #[error("{} has {size} bytes, and a module may have at most {most}; build it with the profile `guest` and without debug information", .path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,

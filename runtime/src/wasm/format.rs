@@ -37,7 +37,7 @@ pub(super) fn inspect(path: &Path, bytes: &[u8], grants: Grants) -> Result<(), L
         return Err(LoadError::TooCostly(path.to_owned(), too_costly(bytes, cost)));
     }
     if found.functions > MAX_FUNCTIONS {
-        return Err(invalid(&format!("it has {} functions, and {MAX_FUNCTIONS} are allowed", found.functions)));
+        return Err(invalid(&format!("it has {} functions, and at most {MAX_FUNCTIONS} are allowed", found.functions)));
     }
     if found.depth > MAX_DEPTH || found.parts > MAX_PARTS {
         return Err(invalid(&format!(

@@ -14,9 +14,9 @@ use super::bindings::reactor::guest::{attempt, clock, config, random, types};
 use super::http::Requests;
 use super::limits::{HostFault, Limits, MemoryMeter};
 use super::module::Shared;
-use super::wasi::Outside;
+use super::wasi::Wasi;
 use crate::event::{Fault, Identity, Version};
-use crate::pipeline::invoke::{Call, Emit};
+use crate::pipeline::invoke::{Call, Effect};
 
 /// Everything a run has and has done; the data of its wasmtime store.
 pub(super) struct Host {
@@ -26,13 +26,14 @@ pub(super) struct Host {
     pub(super) host_calls: u32,
     pub(super) reads: BTreeMap<String, Option<(Bytes, Version)>>,
     pub(super) writes: BTreeMap<String, Option<Bytes>>,
-    pub(super) emits: Vec<Emit>,
+    /// Emitted events, to which the writes are added when the run has ended.
+    pub(super) emits: Vec<Effect>,
     /// Whether the instance was made, so that what fails from there on is the guest's doing.
     pub(super) started: bool,
     /// The last line logged as an error: the SDK reports a panic that way, just before the trap.
     pub(super) last_error: Option<String>,
     /// What it has of WASI, if its module imports any.
-    pub(super) outside: Option<Box<Outside>>,
+    pub(super) wasi: Option<Box<Wasi>>,
     read_bytes: usize,
     write_bytes: usize,
     emit_bytes: usize,
@@ -44,9 +45,9 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(shared: Arc<Shared>, call: Call) -> Self {
         let memory = MemoryMeter::new(shared.spec.memory);
-        let outside = shared.wasi.then(|| Box::new(Outside::new(&shared, &call)));
+        let wasi = shared.wasi.then(|| Box::new(Wasi::new(&shared, &call)));
         Self {
-            outside,
+            wasi,
             shared,
             call,
             memory,
@@ -71,7 +72,7 @@ impl Host {
 
     /// Counts a call of the contract. A module that imports WASI has all its calls counted on their way in.
     fn enter(&mut self) -> wasmtime::Result<()> {
-        if self.outside.is_none() { self.count() } else { Ok(()) }
+        if self.wasi.is_none() { self.count() } else { Ok(()) }
     }
 
     /// Looks at every call between a module that imports WASI and the host.
@@ -80,7 +81,7 @@ impl Host {
             self.count()?;
         }
         // Told at the next crossing, whichever it is: what is sent is counted while it is on its way.
-        let requests = self.outside.as_ref().and_then(|outside| outside.requests.as_ref());
+        let requests = self.wasi.as_ref().and_then(|wasi| wasi.requests.as_ref());
         match requests.and_then(Requests::exceeded) {
             Some(detail) => Err(HostFault::error(Fault::HttpLimit, detail)),
             None => Ok(()),
@@ -115,21 +116,21 @@ impl attempt::Host for Host {
 impl config::Host for Host {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
         self.enter()?;
-        Ok(self.shared.spec.config.get(&key).cloned())
+        Ok(self.call.world.config(&key))
     }
 }
 
 impl clock::Host for Host {
     fn now(&mut self) -> wasmtime::Result<types::Timestamp> {
         self.enter()?;
-        Ok(u64::try_from(self.shared.spec.clock.wall().as_millisecond()).unwrap_or(0))
+        Ok(u64::try_from(self.call.world.wall().as_millisecond()).unwrap_or(0))
     }
 }
 
 impl random::Host for Host {
     fn next(&mut self) -> wasmtime::Result<u64> {
         self.enter()?;
-        Ok(self.shared.spec.clock.random())
+        Ok(self.call.world.random())
     }
 }
 

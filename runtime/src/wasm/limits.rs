@@ -88,7 +88,7 @@ impl MemoryMeter {
 
     /// What was refused, for people; `None` if every growth was granted.
     pub(super) fn denied(&self) -> Option<String> {
-        self.denied.then(|| format!("memories and tables may have {} bytes together", self.budget))
+        self.denied.then(|| format!("its memories and tables together may have {} bytes", self.budget))
     }
 
     fn grow(&mut self, current: usize, desired: usize, most: Option<usize>) -> bool {

@@ -1,6 +1,5 @@
 //! From a file to a module that is ready to run.
 
-use std::collections::BTreeMap;
 use std::fs::{Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,7 +23,7 @@ use super::limits::Limits;
 use super::previous;
 use super::run::{Module, Ready, make_instance};
 use super::shared::Code;
-use crate::clock::Clock;
+use super::wasi;
 use crate::config::model::{Config, ReactorConfig};
 use crate::pipeline::invoke::{Call, Guest};
 use crate::subscription::TypePattern;
@@ -47,23 +46,17 @@ pub struct GuestSpec {
     pub allow_state: bool,
     /// Origins that requests may be sent to, such as `https://api.example.com`.
     pub allow_http: Vec<String>,
-    /// Requests are denied all the same: the run is a rehearsal, and nothing outside may come of it.
-    pub rehearsal: bool,
     /// Which types may be emitted and the channels they go to; the first match counts.
     pub emit: Vec<(TypePattern, String)>,
-    /// What the guest reads as its configuration.
-    pub config: BTreeMap<String, String>,
     /// Longest chain of emitted events.
     pub hop_limit: u32,
     /// The other limits.
     pub limits: Limits,
-    /// Where time and random numbers come from.
-    pub clock: Arc<dyn Clock>,
 }
 
 impl GuestSpec {
     /// What a configuration says of a reactor.
-    pub fn of(config: &Config, reactor: &ReactorConfig, clock: Arc<dyn Clock>) -> Self {
+    pub fn of(config: &Config, reactor: &ReactorConfig) -> Self {
         Self {
             reactor: reactor.name.clone(),
             timeout: reactor.timeout,
@@ -71,12 +64,9 @@ impl GuestSpec {
             memory: reactor.memory,
             allow_state: reactor.allow.state,
             allow_http: reactor.allow.http.iter().map(|origin| origin.meaning().to_owned()).collect(),
-            rehearsal: false,
             emit: reactor.emit.clone(),
-            config: reactor.config.iter().map(|(key, text)| (key.clone(), text.meaning().to_owned())).collect(),
             hop_limit: config.runtime.hop_limit,
             limits: Limits::default(),
-            clock,
         }
     }
 }
@@ -187,13 +177,10 @@ impl Engine {
         }
         check_memory(path, component, spec.memory, self.inner.max_memory)?;
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(path.to_owned(), format!("{error:#}"));
-        let failed = |error: String| LoadError::Host(path.to_owned(), error);
         let is_wasi = imports.iter().any(|import| is_wasi(import));
-        let linker = linker(wasm, grants, is_wasi).map_err(|error| failed(format!("{error:#}")))?;
-        let http = (is_wasi && grants.http)
-            .then(|| Http::new(&spec).map(Arc::new))
-            .transpose()
-            .map_err(|error| failed(format!("{error:#}")))?;
+        let linker =
+            linker(wasm, grants, is_wasi).map_err(|error| LoadError::Host(path.to_owned(), format!("{error:#}")))?;
+        let http = (is_wasi && grants.http).then(|| Arc::new(Http::new(&spec)));
         let ready = linker.instantiate_pre(component).and_then(|pre| {
             let is_previous = imports.iter().any(|import| previous::is_import(import));
             Ok(if is_previous {
@@ -223,7 +210,7 @@ impl Engine {
         let component =
             fresh(wasm, &artefact).map_err(|error| LoadError::Host(path.to_owned(), format!("{error:#}")))?;
         if let Some(Err(error)) = cache.as_ref().map(|cache| cache.store(content, &artefact)) {
-            tracing::warn!("a compiled module is not kept for the next start: {error:#}");
+            tracing::warn!("a compiled module could not be cached for the next start: {error:#}");
         }
         Ok(Code { component, from_cache: false })
     }
@@ -261,12 +248,16 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 fn check_memory(path: &Path, component: &Component, budget: usize, most: usize) -> Result<(), LoadError> {
     let refuse = |why: String| Err(LoadError::Memory(path.to_owned(), why));
     if budget > most {
-        return refuse(format!("the reactor is given {budget} bytes of memory, and this engine gives at most {most}"));
+        return refuse(format!(
+            "the reactor asks for {budget} bytes of memory, and this engine provides at most {most}"
+        ));
     }
     let pages = component.resources_required().and_then(|needs| needs.max_initial_memory_size).unwrap_or(0);
     let start = pages.saturating_mul(64 << 10);
     if start > budget as u64 {
-        return refuse(format!("it starts with {start} bytes of memory, and the reactor has {budget}; raise `memory`"));
+        return refuse(format!(
+            "it starts with {start} bytes of memory, and the reactor may use {budget}; raise `memory`"
+        ));
     }
     Ok(())
 }
@@ -292,6 +283,7 @@ fn linker(wasm: &wasmtime::Engine, grants: Grants, is_wasi: bool) -> wasmtime::R
     if is_wasi {
         // All of it, also what is refused: a module that imports that never gets here.
         wasmtime_wasi::p2::add_to_linker_async(link)?;
+        wasi::link(link)?;
     }
     if is_wasi && grants.http {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(link)?;

@@ -19,7 +19,7 @@ use super::module::Shared;
 use super::previous;
 use crate::attribute::{Attribute, AttributeValue};
 use crate::event::{Event, Fault, Outcome, Version};
-use crate::pipeline::invoke::{Call, Guest, Run, Usage};
+use crate::pipeline::invoke::{Call, Effect, Guest, Run, Usage};
 
 /// Bytes kept of a guest's reason and of a fault's detail; both end up in dead letters.
 const MAX_REASON: usize = 4 << 10;
@@ -84,7 +84,7 @@ fn store(shared: &Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host>
     let meter = meter.clone();
     store.epoch_deadline_callback(move |_| {
         if meter.spent() >= budget {
-            return Err(HostFault::error(Fault::CpuLimit, format!("used {budget:?} of CPU time and had not finished")));
+            return Err(HostFault::error(Fault::CpuLimit, format!("not finished after {budget:?} of CPU time")));
         }
         // tokio's own yield lets timers and sockets have their turn, too; waking oneself does not.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -202,13 +202,19 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// Writes and emitted events count only if the guest said that it is done.
+/// What the guest wants to happen counts only if it said that it is done. Its emitted events come first.
 fn finish(host: Host, outcome: Outcome, wall: Duration) -> Run {
     let usage = Usage { wall, memory: host.memory.peak(), host_calls: host.host_calls };
     let version = |read: Option<(bytes::Bytes, Version)>| read.map_or(Version(0), |(_, version)| version);
     let reads = host.reads.into_iter().map(|(key, read)| (key, version(read))).collect();
     if outcome != Outcome::Done {
-        return Run { outcome, reads, writes: Vec::new(), emits: Vec::new(), usage };
+        return Run { outcome, reads, effects: Vec::new(), usage };
     }
-    Run { outcome, reads, writes: host.writes.into_iter().collect(), emits: host.emits, usage }
+    let mut effects = host.emits;
+    effects.reserve_exact(host.writes.len());
+    effects.extend(host.writes.into_iter().map(|(key, value)| match value {
+        Some(value) => Effect::Set { key, value },
+        None => Effect::Delete { key },
+    }));
+    Run { outcome, reads, effects, usage }
 }

@@ -17,8 +17,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::SystemClock;
 use crate::event::{Event, Fault, Identity, Outcome, Version};
-use crate::pipeline::invoke::{Call, Run, StateView};
+use crate::pipeline::invoke::{Call, Effect, Run};
 use crate::subscription::TypePattern;
+use crate::world::{Live, NoHttp, StateView};
 
 /// An engine with its folder.
 struct Bench {
@@ -67,12 +68,9 @@ fn spec() -> GuestSpec {
         memory: 4 << 20,
         allow_state: true,
         allow_http: Vec::new(),
-        rehearsal: false,
         emit: vec![(TypePattern::parse("order.*").unwrap(), "out".to_owned())],
-        config: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
         hop_limit: 16,
         limits: Limits::default(),
-        clock: Arc::new(SystemClock::default()),
     }
 }
 
@@ -87,6 +85,15 @@ impl StateView for Fixed {
         }
         let found = self.0.iter().find(|(name, ..)| *name == key);
         Ok(found.map(|&(_, value, version)| (Bytes::from_static(value), Version(version))))
+    }
+}
+
+fn world() -> Live<Fixed> {
+    Live {
+        state: Fixed(vec![("a", b"one", 41)]),
+        clock: Arc::new(SystemClock::default()),
+        config: BTreeMap::from([("greeting".to_owned(), "hello".to_owned())]),
+        http: Arc::new(NoHttp),
     }
 }
 
@@ -107,13 +114,7 @@ fn call() -> Call {
         attributes: Vec::new(),
         data: Bytes::from_static(br#"{"n":1}"#),
     };
-    Call {
-        event: Arc::new(event),
-        identity: Identity([7; 16]),
-        attempt: 2,
-        max_attempts: 5,
-        state: Arc::new(Fixed(vec![("a", b"one", 41)])),
-    }
+    Call { event: Arc::new(event), identity: Identity([7; 16]), attempt: 2, max_attempts: 5, world: Arc::new(world()) }
 }
 
 async fn run(module: &LoadedModule) -> Run {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use reactor_runtime::clock::Clock;
 use reactor_runtime::event::Outcome;
+use reactor_runtime::pipeline::invoke::Run;
 
-use crate::support::guest::{Behaviour, answering, counting, ended, retry};
+use crate::support::guest::{Behaviour, answering, counting, retry};
 use crate::world::{World, done, guests};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -90,7 +91,7 @@ async fn a_run_without_a_lease_is_void() {
             if first {
                 std::future::pending::<()>().await;
             }
-            ended(Outcome::Done)
+            Run::ended(Outcome::Done)
         })
     });
     let host = world.start(slow_once, done()).await;

@@ -94,7 +94,7 @@ async fn what_the_channel_refuses_becomes_a_dead_letter_and_can_be_sent_again() 
     let letters = world.rig.store.dead_letters(&DeadFilter::default()).expect("letters");
     assert_eq!((letters.len(), letters[0].letter.reason.as_str()), (1, "undeliverable"));
     assert!(letters[0].letter.detail.contains("made up"));
-    world.rig.store.request(Request::Redrive(letters[0].id)).expect("asked");
+    world.rig.store.request(Request::Redrive(letters[0].id)).await.expect("asked");
     world.start(done(), done()).await.until_idle().await;
     assert_eq!(world.sink.inner().sent.len(), 2);
     assert!(world.rig.store.dead_letters(&DeadFilter::default()).expect("letters").is_empty());

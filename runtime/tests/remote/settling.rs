@@ -57,7 +57,7 @@ async fn what_is_no_event_is_kept_and_deleted() {
     reasons.sort_unstable();
     assert_eq!(reasons, ["invalid-event", "unrouted"]);
     for letter in &letters {
-        world.rig.store.request(Request::Redrive(letter.id)).expect("asked");
+        world.rig.store.request(Request::Redrive(letter.id)).await.expect("asked");
     }
     // Somebody wants the one now, and the other stays what it is.
     world.config = world.config.replacen("on = [\"t\"]", "on = [\"t\", \"nobodys\"]", 1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reactor_runtime::channel::{Remote, Source};
 use reactor_runtime::clock::Clock;
 use reactor_runtime::event::Outcome;
-use reactor_runtime::pipeline::invoke::{Call, Emit, Run};
+use reactor_runtime::pipeline::invoke::{Call, Effect, Emit, Run};
 use reactor_runtime::store::memory::MemoryStore;
 
 use crate::support::clock::DrivenClock;
@@ -70,17 +70,13 @@ impl World {
     }
 
     /// Takes this long, and ends with what the function says.
-    pub(crate) fn slow(
-        &self,
-        time: Duration,
-        run: impl Fn(&Call) -> Outcome + Send + Sync + 'static,
-    ) -> Behaviour {
+    pub(crate) fn slow(&self, time: Duration, run: impl Fn(&Call) -> Outcome + Send + Sync + 'static) -> Behaviour {
         let clock = self.clock.clone();
         Arc::new(move |call| {
             let (sleep, outcome) = (clock.sleep(time), run(&call));
             Box::pin(async move {
                 sleep.await;
-                crate::support::guest::ended(outcome)
+                Run::ended(outcome)
             })
         })
     }
@@ -98,21 +94,21 @@ fn emitting(run: Behaviour) -> Behaviour {
         Box::pin(async move {
             let run = run.await;
             let emits = run.outcome == Outcome::Done && data["emit"] == true;
-            Run { emits: if emits { vec![emit(&data)] } else { Vec::new() }, ..run }
+            Run { effects: if emits { vec![emit(&data)] } else { Vec::new() }, ..run }
         })
     })
 }
 
-fn emit(data: &serde_json::Value) -> Emit {
-    Emit {
-        channel: "out".into(),
+fn emit(data: &serde_json::Value) -> Effect {
+    let message = Emit {
         event_type: "emitted".into(),
         version: 1,
         subject: None,
         partition_key: data["group"].as_str().map(str::to_owned),
         content_type: "application/json".into(),
         data: data.to_string().into(),
-    }
+    };
+    Effect::Put { target: "out".into(), message }
 }
 
 pub(crate) fn done() -> Behaviour {

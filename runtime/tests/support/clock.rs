@@ -27,14 +27,14 @@ impl DrivenClock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on to when the first of those who sleep is to wake, if anybody sleeps.
-    pub(crate) fn advance(&self) {
+    /// Goes on to when the first of those who sleep is to wake. Nothing happens if nobody sleeps: says whether somebody did.
+    pub(crate) fn advance(&self) -> bool {
         let mut inner = self.inner();
-        if let Some(((at, _), first)) = inner.sleepers.pop_first() {
-            inner.now = inner.now.max(at);
-            drop(inner);
-            first.wake();
-        }
+        let Some(((at, _), first)) = inner.sleepers.pop_first() else { return false };
+        inner.now = inner.now.max(at);
+        drop(inner);
+        first.wake();
+        true
     }
 }
 

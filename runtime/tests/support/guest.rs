@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reactor_runtime::event::{Outcome, Version};
-use reactor_runtime::pipeline::invoke::{Call, Guest, Run, Usage};
+use reactor_runtime::pipeline::invoke::{Call, Effect, Guest, Run};
 
 /// What a guest does.
 pub(crate) type Behaviour = Arc<dyn Fn(Call) -> BoxFuture<'static, Run> + Send + Sync>;
@@ -29,11 +29,6 @@ pub(crate) fn guest(digest: &'static str, run: Behaviour) -> Arc<dyn Guest> {
     Arc::new(Native(digest, run))
 }
 
-/// A run that ended so, and had no effects.
-pub(crate) fn ended(outcome: Outcome) -> Run {
-    Run { outcome, reads: Vec::new(), writes: Vec::new(), emits: Vec::new(), usage: Usage::default() }
-}
-
 /// A failure that may pass; with the time that the guest asks for, if it does.
 pub(crate) fn retry(after: Option<Duration>) -> Outcome {
     Outcome::Retry { reason: "not yet".into(), after }
@@ -43,7 +38,7 @@ pub(crate) fn retry(after: Option<Duration>) -> Outcome {
 pub(crate) fn answering(run: impl Fn(&Call) -> Outcome + Send + Sync + 'static) -> Behaviour {
     Arc::new(move |call| {
         let outcome = run(&call);
-        Box::pin(async move { ended(outcome) })
+        Box::pin(async move { Run::ended(outcome) })
     })
 }
 
@@ -68,10 +63,10 @@ pub(crate) fn counting(count: &Arc<AtomicUsize>, run: Behaviour) -> Behaviour {
 
 /// Reads a key, lets others go first, and writes it with what the function makes of it.
 pub(crate) async fn update(call: Call, key: &str, change: impl FnOnce(&str) -> String) -> Run {
-    let found = call.state.get(key).expect("the state can be read");
+    let found = call.world.state(key).expect("the state can be read");
     let (before, version) = found.unwrap_or((bytes::Bytes::new(), Version(0)));
     tokio::task::yield_now().await;
     let after = change(std::str::from_utf8(&before).expect("text"));
     let (key, reads) = (key.to_owned(), vec![(key.to_owned(), version)]);
-    Run { reads, writes: vec![(key, Some(after.into()))], ..ended(Outcome::Done) }
+    Run { reads, effects: vec![Effect::Set { key, value: after.into() }], ..Run::ended(Outcome::Done) }
 }

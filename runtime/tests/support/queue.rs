@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use reactor_runtime::channel::sqs::LIMITS;
 use reactor_runtime::channel::{
-    ChannelError, Depth, Receipt, Received, Result as ChannelResult, Sink, Source, Trouble,
+    ChannelError, Depth, Lease, Leasing, Limits, Receipt, Received, Result as ChannelResult, Sink, Source, Trouble,
 };
 use reactor_runtime::clock::{Clock, Moment, within};
 use reactor_runtime::event::Message;
@@ -132,6 +133,10 @@ impl Queue {
 }
 
 impl Source for Queue {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
     fn receive(&self, max: usize, wait: Duration, lease: Duration) -> BoxFuture<'_, ChannelResult<Vec<Received>>> {
         Box::pin(async move {
             let end = self.clock.now() + wait;
@@ -149,7 +154,7 @@ impl Source for Queue {
         })
     }
 
-    fn delete<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
+    fn acknowledge<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
         Box::pin(async move {
             let mut inner = self.inner();
             let mut answers = Vec::new();
@@ -174,13 +179,35 @@ impl Source for Queue {
         })
     }
 
-    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Duration)]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
+    fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, ChannelResult<()>> {
+        Box::pin(async {
+            let fault = self.inner().resend_faults.pop();
+            if let Some(fault) = fault {
+                return Err(trouble(fault));
+            }
+            self.put(message.clone());
+            Ok(())
+        })
+    }
+
+    fn depth(&self) -> BoxFuture<'_, ChannelResult<Depth>> {
+        Box::pin(async { Ok(Depth { visible: self.left() as u64, ..Depth::default() }) })
+    }
+
+    fn leasing(self: Arc<Self>) -> Option<Arc<dyn Leasing>> {
+        Some(self)
+    }
+}
+
+impl Leasing for Queue {
+    fn lease<'a>(&'a self, receipts: &'a [(Receipt, Lease)]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
         Box::pin(async move {
             let mut inner = self.inner();
             let now = self.clock.now();
             let no_renewals = inner.no_renewals;
             let mut answers = Vec::new();
-            for (receipt, length) in receipts {
+            for (receipt, lease) in receipts {
+                let (Lease::Extend(length) | Lease::GiveBack(length)) = lease;
                 let found = inner.items.iter_mut().find(|item| item.receipt.as_deref() == Some(&receipt.0));
                 answers.push(match found.filter(|item| item.visible_at > now) {
                     Some(_) if no_renewals && *length > Duration::ZERO => Err(trouble(Trouble::StaleReceipt)),
@@ -196,24 +223,13 @@ impl Source for Queue {
             answers
         })
     }
-
-    fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, ChannelResult<()>> {
-        Box::pin(async {
-            let fault = self.inner().resend_faults.pop();
-            if let Some(fault) = fault {
-                return Err(trouble(fault));
-            }
-            self.put(message.clone());
-            Ok(())
-        })
-    }
-
-    fn depth(&self) -> BoxFuture<'_, ChannelResult<Depth>> {
-        Box::pin(async { Ok(Depth { visible: self.left() as u64, ..Depth::default() }) })
-    }
 }
 
 impl Sink for Queue {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
     fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<ChannelResult<()>>> {
         Box::pin(async move {
             let mut answers = Vec::new();
@@ -231,9 +247,5 @@ impl Sink for Queue {
 
     fn is_ordered(&self) -> bool {
         self.fifo
-    }
-
-    fn max_batch_bytes(&self) -> usize {
-        1 << 20
     }
 }

@@ -8,7 +8,7 @@ use crate::attribute;
 use crate::cli::hidden::name;
 use crate::json::compact;
 
-use super::story::{Story, Told};
+use super::story::{Part, Story, Told};
 
 #[derive(Serialize)]
 struct Whole {
@@ -36,14 +36,20 @@ pub(super) fn to_json(story: &Story, whole: bool) -> String {
     if let Some(why) = invalid {
         object["invalid"] = why.as_str().into();
     }
-    let events = story.events.as_ref().ok().map(|events| {
-        let with_data = |told: &Told| WithData { event: event(told), data: whole.then(|| data(told)).flatten() };
-        events.iter().map(with_data).collect()
-    });
+    let with_data = |told: &Told| WithData { event: event(told), data: whole.then(|| data(told)).flatten() };
+    let mut events: Option<Vec<_>> = story.events.as_ref().ok().map(|events| events.iter().map(with_data).collect());
+    for unread in &story.unread {
+        let event = json!({ "unread": true, "part": unread.part, "reactors": reactors(&unread.parts) });
+        events.get_or_insert_default().push(WithData { event, data: None });
+    }
     serde_json::to_string(&Whole { story: object, events }).unwrap_or_default()
 }
 
-fn event(Told { event, parts }: &Told) -> Value {
+fn reactors(parts: &[Part]) -> Vec<Value> {
+    parts.iter().map(|part| part.outcome.to_json(&part.reactor, &part.attempts)).collect()
+}
+
+fn event(Told { event, parts, .. }: &Told) -> Value {
     let mut object = json!({
         "eventId": event.id,
         "eventType": name(&event.event_type),
@@ -57,7 +63,7 @@ fn event(Told { event, parts }: &Told) -> Value {
         "traceparent": event.trace_parent,
         "contentType": event.content_type,
         "dataBytes": event.data.len(),
-        "reactors": parts.iter().map(|part| part.outcome.to_json(&part.reactor)).collect::<Vec<_>>(),
+        "reactors": reactors(parts),
     });
     if !event.attributes.is_empty() {
         object["attributes"] = attribute::values(&event.attributes).into();

@@ -12,17 +12,17 @@ use clap::Subcommand;
 use super::Global;
 use super::exit::Exit;
 
-/// Look at events, and at what became of each
+/// Show events, and what became of each
 ///
-/// Reads the logs of channels: all events of a local channel; of a channel outside, those that were copied
-/// (settle = "stored") or that are still being worked on. Works while `reactor up` runs.
+/// Reads the logs of channels. A local channel has all events; a remote one has those that were copied into the
+/// store (settle = "stored") or are still being worked on. Works while `reactor up` is running.
 #[derive(Debug, Subcommand)]
 pub(super) enum Log {
-    /// The last events, a line each, with their outcomes
+    /// List the latest events with their outcomes, one per line
     ///
     /// Example: reactor log tail shop --outcome dead
     Tail(tail::Tail),
-    /// One event, with every attempt at it
+    /// Show one event with every attempt
     ///
     /// Example: reactor log show shop/1
     Show(show::Show),

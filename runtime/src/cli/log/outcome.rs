@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::event::{AttemptRecord, Offset};
+use crate::history::Attempt;
 
 /// Where an event is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(super) enum Outcome {
     Held(Vec<AttemptRecord>, Option<Spot>),
     /// It waits until a person has redriven or dropped this dead letter of its key.
     Parked(Vec<AttemptRecord>, u64),
-    /// Its message is with the queue outside, until it is received again.
+    /// Its message is with the remote queue, until it is received again.
     Away(Vec<AttemptRecord>),
     Done,
     Dead {
@@ -136,7 +137,7 @@ impl Outcome {
         let more = match self {
             Self::Dead { letter, reason, .. } => format!(", {reason}; `reactor dead show {letter}`"),
             Self::Dropped { letter, reason } => {
-                format!(": dead letter {letter} ({reason}) was dropped; the reactor never did it")
+                format!(": dead letter {letter} ({reason}) was dropped; the reactor never handled the event")
             }
             Self::Waiting(_, due) => format!(", next attempt at {due:.3}"),
             Self::Held(_, Some(head)) => format!(" behind {head}, an earlier event of its key that has not ended"),
@@ -146,10 +147,11 @@ impl Outcome {
                     " behind dead letter {letter} of its key; `reactor dead redrive {letter}`, or `reactor dead drop {letter}`"
                 )
             }
-            Self::Away(_) => ": its message is with the queue, and it goes on when that is received again".to_owned(),
+            Self::Away(_) => ": it goes on when the queue delivers its message again".to_owned(),
             Self::Pending => ", not admitted yet".to_owned(),
             Self::Unknown => {
-                ": the reactor did not read the channel then, or the ledger has forgotten the event".to_owned()
+                ": the reactor did not read the channel at that time, or the dedup window of the event is over"
+                    .to_owned()
             }
             Self::Duplicate(duplicate) => duplicate.sentence(),
             Self::Running(_) | Self::Done => String::new(),
@@ -157,10 +159,11 @@ impl Outcome {
         format!("{}{more}", self.word())
     }
 
-    pub(super) fn to_json(&self, reactor: &str) -> Value {
+    /// With the attempts that are known.
+    pub(super) fn to_json(&self, reactor: &str, attempts: &[Attempt]) -> Value {
         let mut object = json!({ "reactor": reactor, "outcome": self.word() });
-        if !self.history().is_empty() {
-            object["attempts"] = json!(self.history());
+        if !attempts.is_empty() {
+            object["attempts"] = json!(attempts);
         }
         match self {
             Self::Waiting(_, due) => object["due"] = json!(due),
@@ -234,7 +237,7 @@ mod tests {
         for outcome in &all {
             let word = outcome.word();
             assert!(outcome.brief().starts_with(word) && outcome.sentence().starts_with(word), "{word}");
-            assert_eq!(outcome.to_json("r")["outcome"], word);
+            assert_eq!(outcome.to_json("r", &[])["outcome"], word);
         }
         assert_eq!(all[10].brief(), "duplicate[of in/7 (event 2), dead, other type, other data]");
         let Outcome::Duplicate(both) = &all[10] else { panic!("it is one") };

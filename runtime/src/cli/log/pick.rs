@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::cli::exit::{self, Exit};
 use crate::cli::project::Project;
 use crate::config::units;
-use crate::store::Store;
+use crate::store::StoreClient;
 use crate::subscription::TypePattern;
 
 use super::outcome::Outcome;
@@ -16,19 +16,19 @@ use super::story::{Part, Story, Told};
 /// All conditions must hold.
 #[derive(Debug, Args)]
 pub(super) struct Pick {
-    /// Of these types, such as order.placed or order.**
+    /// Only events of these types, such as order.placed or order.**
     #[arg(long = "type", value_name = "PATTERN")]
     pattern: Option<String>,
-    /// That this reactor gets
+    /// Only events that this reactor gets
     #[arg(long)]
     reactor: Option<String>,
-    /// With this outcome, for any reactor or for the one that is named
+    /// Only events with this outcome, for any reactor or for the one given
     #[arg(long, value_enum)]
     outcome: Option<Wanted>,
-    /// Of this flow
+    /// Only events with this correlation id
     #[arg(long, value_name = "ID")]
     correlation: Option<String>,
-    /// Accepted within this time, such as 2h
+    /// Only events accepted within this time, such as 2h
     #[arg(long, value_name = "DURATION")]
     since: Option<String>,
 }
@@ -37,27 +37,27 @@ pub(super) struct Pick {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Wanted {
     Done,
-    /// A dead letter, which `dead` shows
+    /// It is a dead letter; see `reactor dead`
     Dead,
-    /// A dead letter that a person has dropped
+    /// Its dead letter was dropped
     Dropped,
-    /// Not run, since another event counts as the same
+    /// Not run, because another event has the same identity
     Duplicate,
-    /// In back-off
+    /// In back-off, until its next attempt
     Waiting,
-    /// Behind an earlier event of its key that is in back-off
+    /// Held behind an earlier event of its key
     Held,
-    /// Behind a dead letter of its key, until a person redrives or drops that
+    /// Held behind a dead letter of its key until that is redriven or dropped
     Parked,
-    /// With its queue outside, until it is received again
+    /// With its remote queue until it is delivered again
     Away,
-    /// In progress, or not begun
+    /// In progress, or not started yet
     Running,
-    /// The reactor did not read the channel then, or the ledger has forgotten the event
+    /// The reactor did not read the channel at that time, or the dedup window is over
     Unknown,
     /// No reactor wants it
     Unrouted,
-    /// It is no event
+    /// The message could not be decoded
     Invalid,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Picker<'p> {
 
 impl Pick {
     /// An unknown reactor is an error: `known` are those of the configuration and the store.
-    pub(super) fn picker(&self, project: &Project, known: &dyn Store) -> Result<Picker<'_>, Exit> {
+    pub(super) fn picker(&self, project: &Project, known: &dyn StoreClient) -> Result<Picker<'_>, Exit> {
         if let Some(reactor) = &self.reactor
             && !known.reactor_names()?.iter().any(|(_, name)| name == reactor)
         {
@@ -90,12 +90,19 @@ impl Pick {
 }
 
 impl Picker<'_> {
-    /// What is wanted of a story; nothing if none of it is.
+    /// What is wanted of a story; `None` if none of it is.
     pub(super) fn take(&self, mut story: Story) -> Option<Story> {
         if self.since.is_some_and(|since| story.accepted < since) {
             return None;
         }
         let invalid = self.pick.outcome == Some(Wanted::Invalid);
+        let is_about_content = self.pattern.is_some() || self.pick.correlation.is_some();
+        story.unread.retain(|unread| !is_about_content && self.wants_one(&unread.parts));
+        if !story.unread.is_empty() {
+            // It was an event, whatever is left of it.
+            story.events.iter_mut().for_each(|events| events.retain(|told| self.wants(told)));
+            return Some(story);
+        }
         match &mut story.events {
             Err(_) => (!self.is_about_events() && (invalid || self.pick.outcome.is_none())).then_some(story),
             Ok(_) if invalid => (story.broken.is_some() && !self.is_about_events()).then_some(story),
@@ -111,18 +118,27 @@ impl Picker<'_> {
     }
 
     fn wants(&self, told: &Told) -> bool {
-        let Told { event, parts } = told;
-        let Pick { reactor, outcome, correlation, .. } = self.pick;
-        let mine = |part: &&Part| reactor.as_ref().is_none_or(|name| part.reactor == *name);
-        let mut parts = parts.iter().filter(mine).peekable();
+        let Told { event, parts, .. } = told;
+        let Pick { outcome, correlation, .. } = self.pick;
+        let is_unrouted = told.is_unrouted && self.is_for_mine(parts);
         self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.event_type, event.version))
             && correlation.as_ref().is_none_or(|id| event.correlation_id == *id)
-            && (reactor.is_none() || parts.peek().is_some())
-            && match outcome {
-                None => true,
-                Some(Wanted::Unrouted) => told.parts.is_empty(),
-                Some(wanted) => parts.any(|part| is(&part.outcome, *wanted)),
-            }
+            && if *outcome == Some(Wanted::Unrouted) { is_unrouted } else { self.wants_one(parts) }
+    }
+
+    fn is_for_mine(&self, parts: &[Part]) -> bool {
+        let reactor = self.pick.reactor.as_ref();
+        reactor.is_none_or(|name| parts.iter().any(|part| part.reactor == *name))
+    }
+
+    /// Whether one of these is of the reactor and has the outcome that are asked for.
+    fn wants_one(&self, parts: &[Part]) -> bool {
+        let Pick { reactor, outcome, .. } = self.pick;
+        let mut mine = parts.iter().filter(|part| reactor.as_ref().is_none_or(|name| part.reactor == *name));
+        match outcome {
+            None => self.is_for_mine(parts),
+            Some(wanted) => mine.any(|part| is(&part.outcome, *wanted)),
+        }
     }
 }
 

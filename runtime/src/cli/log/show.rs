@@ -1,13 +1,17 @@
 //! `reactor log show`
 
+use std::collections::BTreeSet;
+
 use anyhow::anyhow;
 use clap::Args;
 
+use crate::cli::attempt::ran;
 use crate::cli::exit::{self, Exit};
 use crate::cli::hidden::name;
 use crate::cli::project::Project;
 use crate::cli::{Global, print_block, print_json};
-use crate::event::Offset;
+use crate::event::{Offset, Origin};
+use crate::history::History;
 use crate::json::pretty;
 
 use super::json::to_json;
@@ -17,10 +21,10 @@ use super::story::{Channel, Part, Story, Teller, Told};
 /// Records looked through at a time.
 const PAGE: usize = 1_024;
 
-/// One event, with every attempt at it
+/// Show one event with every attempt
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
-    /// Its place, as CHANNEL/OFFSET, or its id; every record with this id is shown
+    /// The event's place, as CHANNEL/OFFSET, or its id; every record with this id is shown
     #[arg(value_name = "EVENT")]
     event: String,
 }
@@ -30,20 +34,24 @@ impl Show {
         let project = Project::load(global)?;
         let place = self.event.rsplit_once('/').and_then(|(name, offset)| Some((name, offset.parse().ok()?)));
         let place = place.filter(|(name, _)| project.config.channels.contains_key(*name));
-        let stories = match place {
-            Some((name, offset)) => {
-                let teller = Teller::new(&project, &[name.to_owned()])?;
+        let wanted: Vec<_> = place.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let teller = Teller::new(&project, &wanted)?;
+        let mut stories = match place {
+            Some((_, offset)) => {
                 let found = teller.channels.first().map(|channel| one(&teller, channel, Offset(offset))).transpose()?;
                 found.unwrap_or_default()
             }
-            None => with_id(&Teller::new(&project, &[])?, &self.event)?,
+            None => with_id(&teller, &self.event)?,
         };
         if stories.is_empty() {
-            let why =
-                anyhow!("no log holds `{}`; its retention may have ended. `reactor log tail` shows places", self.event);
+            let why = anyhow!(
+                "no log contains `{}`; its retention may have ended. `reactor log tail` shows what there is",
+                self.event
+            );
             return Err(Exit::new(exit::FAILURE, why));
         }
-        for story in &stories {
+        for story in &mut stories {
+            story.add_attempts(&*teller.store)?;
             if global.json {
                 print_json(&to_json(story, true));
             } else {
@@ -62,6 +70,8 @@ fn one(teller: &Teller, channel: &Channel, offset: Offset) -> Result<Vec<Story>,
 
 /// Every record with an event of this id. There is no index by id: logs are read from their beginning.
 fn with_id(teller: &Teller, id: &str) -> Result<Vec<Story>, Exit> {
+    let handled = History::new(&*teller.store).of_event(id)?;
+    let known: BTreeSet<Origin> = handled.into_iter().map(|handled| handled.origin).collect();
     let mut found = Vec::new();
     for channel in &teller.channels {
         let mut next = Offset(1);
@@ -69,15 +79,21 @@ fn with_id(teller: &Teller, id: &str) -> Result<Vec<Story>, Exit> {
             let mut records = teller.read(channel, next, PAGE)?;
             let Some(last) = records.last() else { break };
             next = Offset(last.offset.0 + 1);
+            let is_known = |offset, part| known.contains(&Origin { channel: channel.id, offset, part });
             // Cheaper than decoding what cannot be it.
             records.retain(|record| {
-                contains(&record.message.body, id.as_bytes()) || !record.message.attributes.is_empty()
+                contains(&record.message.body, id.as_bytes())
+                    || !record.message.attributes.is_empty()
+                    || known.iter().any(|origin| (origin.channel, origin.offset) == (channel.id, record.offset))
             });
             for mut story in teller.tell(channel, records)? {
+                let offset = story.offset;
+                story.unread.retain(|unread| is_known(offset, unread.part));
                 if let Ok(events) = &mut story.events {
-                    events.retain(|told| told.event.id == id);
-                    found.extend((!events.is_empty()).then_some(story));
+                    events.retain(|told| told.event.id == id || is_known(offset, told.part));
                 }
+                let is_empty = story.unread.is_empty() && story.events.as_ref().map_or(true, Vec::is_empty);
+                found.extend((!is_empty).then_some(story));
             }
         }
     }
@@ -92,14 +108,18 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
 fn print(story: &Story) {
     out!("{}/{}, accepted {:.3}", story.channel, story.offset, story.accepted);
     match &story.events {
-        Err(why) => out!("no event: {why}"),
+        Err(why) => out!("cannot be decoded: {why}"),
         Ok(events) => events.iter().for_each(print_event),
     }
-    story.broken.iter().for_each(|why| out!("a part of it is no event: {why}"));
+    for unread in &story.unread {
+        out!("event {} of it is not found by the present configuration", unread.part + 1);
+        unread.parts.iter().for_each(print_part);
+    }
+    story.broken.iter().for_each(|why| out!("a part of it cannot be decoded: {why}"));
 }
 
 fn print_event(told: &Told) {
-    let Told { event, parts } = told;
+    let Told { event, parts, is_unrouted, .. } = told;
     let line = |name: &str, value: &str| out!("{name:<12} {value}");
     line("event", &event.id);
     line("type", &format!("{} version {}", name(&event.event_type), event.version));
@@ -126,8 +146,10 @@ fn print_event(told: &Told) {
         Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => print_block(&pretty(text)),
         _ => print_block(&String::from_utf8_lossy(&event.data)),
     }
-    if parts.is_empty() {
-        out!("no reactor wants it");
+    match parts.is_empty() {
+        true => out!("no reactor wants it"),
+        false if *is_unrouted => out!("no reactor wanted it"),
+        false => {}
     }
     parts.iter().for_each(print_part);
 }
@@ -137,8 +159,10 @@ fn print_part(part: &Part) {
     if let Outcome::Duplicate(duplicate) = &part.outcome {
         duplicate.warning().iter().for_each(|warning| out!("    {warning}"));
     }
-    for attempt in part.outcome.history() {
-        out!("    attempt {} at {:.3}: {}", attempt.number, attempt.at, attempt.code);
-        print_block(&attempt.error.split('\n').take(3).collect::<Vec<_>>().join("\n"));
+    for attempt in &part.attempts {
+        out!("    attempt {} at {:.3}: {}{}", attempt.number, attempt.at, attempt.code, ran(attempt));
+        if let Some(error) = &attempt.error {
+            print_block(&error.split('\n').take(3).collect::<Vec<_>>().join("\n"));
+        }
     }
 }

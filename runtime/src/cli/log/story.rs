@@ -1,6 +1,8 @@
-//! An event of a log, and what became of it for each reactor that gets it.
+//! An event of a log, and what became of it for each reactor that was given it.
 //!
-//! A log holds messages as they were published, so they are decoded and routed again, by the present configuration.
+//! What became of it, the store has noted ([`crate::history`]). A log holds messages as they were published, so what is in
+//! them is decoded by the present configuration. That says, too, which reactors will be given what has not been admitted,
+//! and which ones were not given what they would be now.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,14 +10,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::cli::exit::Exit;
-use crate::cli::hidden::{attempts, hide};
+use crate::cli::hidden::{attempts, hide, letter};
 use crate::cli::project::Project;
 use crate::event::{ChannelId, Event, HostTime, Offset, Origin, ReactorId};
+use crate::history::{Attempt, History, Past};
 use crate::json;
 use crate::pipeline::decode::{DecodeError, Settings, decode};
 use crate::pipeline::forward::sent_back;
 use crate::pipeline::route::{Match, Routes};
-use crate::store::{Asked, Behind, Fate, LogRecord, Place, Store, StoredDelivery};
+use crate::store::{Asked, Behind, Fate, LogRecord, Place, StoreClient, StoredDelivery};
 
 use super::outcome::{Duplicate, Outcome, Spot};
 
@@ -24,7 +27,7 @@ const READ_BYTES: usize = 8 << 20;
 
 /// The channels and reactors of a project, ready to tell stories.
 pub(super) struct Teller {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StoreClient>,
     pub(super) channels: Vec<Channel>,
     /// Those that are not told of, but may hold the first of a duplicate.
     others: Vec<Channel>,
@@ -42,31 +45,67 @@ pub(super) struct Channel {
 /// A message of a log.
 pub(super) struct Story {
     pub(super) channel: String,
+    pub(super) id: ChannelId,
     pub(super) offset: Offset,
     pub(super) accepted: Timestamp,
     /// The events in it; an error says why there are none.
     pub(super) events: Result<Vec<Told>, String>,
-    /// Why a part of it is no event.
+    /// Events that reactors were given, and that the present configuration does not find in it.
+    pub(super) unread: Vec<Unread>,
+    /// Why a part of it cannot be decoded.
     pub(super) broken: Option<String>,
 }
 
 /// An event, and its outcome for each reactor.
 pub(super) struct Told {
     pub(super) event: Event,
+    /// Which event of its message, from 0.
+    pub(super) part: u32,
+    pub(super) parts: Vec<Part>,
+    /// No reactor was given it, or none will be.
+    pub(super) is_unrouted: bool,
+}
+
+/// An event whose content is not known any more.
+pub(super) struct Unread {
+    pub(super) part: u32,
     pub(super) parts: Vec<Part>,
 }
 
 /// What became of an event for one reactor.
 pub(super) struct Part {
     pub(super) reactor: String,
+    id: ReactorId,
     pub(super) outcome: Outcome,
+    /// Every attempt that is known, oldest first; those that are kept only where they were asked for.
+    pub(super) attempts: Vec<Attempt>,
+}
+
+impl Part {
+    fn new(reactor: String, id: ReactorId, outcome: Outcome) -> Self {
+        let attempts = Attempt::all(outcome.history(), &[]);
+        Self { reactor, id, outcome, attempts }
+    }
 }
 
 impl Story {
     /// Whether nothing more comes of it by itself.
     pub(super) fn is_over(&self) -> bool {
-        let over = |told: &Told| told.parts.iter().all(|part| part.outcome.is_over());
-        self.events.as_ref().is_ok_and(|events| events.iter().all(over))
+        let over = |parts: &[Part]| parts.iter().all(|part| part.outcome.is_over());
+        let told = self.events.as_ref().is_ok_and(|events| events.iter().all(|told| over(&told.parts)));
+        told && self.unread.iter().all(|unread| over(&unread.parts))
+    }
+
+    /// Adds the attempts that are kept.
+    pub(super) fn add_attempts(&mut self, store: &dyn StoreClient) -> Result<(), Exit> {
+        let kept = History::new(store).of_record(self.id, self.offset)?;
+        let told = self.events.iter_mut().flatten().map(|told| (told.part, &mut told.parts));
+        let all = told.chain(self.unread.iter_mut().map(|unread| (unread.part, &mut unread.parts)));
+        for (number, part) in all.flat_map(|(number, parts)| parts.iter_mut().map(move |part| (number, part))) {
+            let mine = kept.iter().filter(|kept| (kept.origin.part, kept.reactor) == (number, part.id));
+            part.attempts = Attempt::all(part.outcome.history(), &mine.cloned().collect::<Vec<_>>());
+        }
+        Ok(())
     }
 }
 
@@ -105,55 +144,93 @@ impl Teller {
 
     /// Tells what became of records of one channel.
     pub(super) fn tell(&self, channel: &Channel, records: Vec<LogRecord>) -> Result<Vec<Story>, Exit> {
-        let Some(first) = records.first().map(|record| record.offset) else { return Ok(Vec::new()) };
-        let cursor = self.store.cursor(channel.id)?;
-        let (mut stories, mut asked) = (Vec::new(), Vec::new());
+        let Some((first, last)) = records.first().zip(records.last()) else { return Ok(Vec::new()) };
+        let first = first.offset;
+        let past = History::new(&*self.store).of_records(channel.id, first, last.offset)?;
+        let (mut read, mut asked) = (Vec::new(), Vec::new());
         for record in records {
             let (offset, accepted) = (record.offset, record.accepted);
             let contents = channel.contents(record);
-            let keyed = contents.iter().flat_map(|contents| &contents.events);
-            asked.extend(keyed.flat_map(|keyed| keyed.asked.iter().copied()).filter(|_| offset < cursor));
-            stories.push((offset, accepted, contents));
+            if past.is_admitted(offset) && !past.is_complete(offset) {
+                let keyed = contents.iter().flat_map(|contents| &contents.events).flat_map(|keyed| &keyed.asked);
+                asked.extend(keyed.filter(|asked| !past.knows(asked.origin, asked.reactor)).copied());
+            }
+            read.push((offset, accepted, contents));
         }
-        let fates = self.store.fates((channel.id, first), &asked)?;
-        let fates: HashMap<_, _> = asked.into_iter().zip(fates).collect();
-        let now = (self.store.host_time()?, Timestamp::now());
-        let mut told = Vec::new();
-        for (offset, accepted, contents) in stories {
-            let (events, broken) = match contents {
-                Err(why) => (Err(why), None),
-                Ok(Contents { events, broken }) => {
-                    let tell = |keyed| self.tell_event(keyed, offset < cursor, &fates, now);
-                    (Ok(events.into_iter().map(tell).collect::<Result<_, _>>()?), broken)
-                }
-            };
-            told.push(Story { channel: channel.name.clone(), offset, accepted, events, broken });
-        }
-        Ok(told)
+        // What an earlier version admitted is found by its dedup key.
+        let fates = if asked.is_empty() { Vec::new() } else { self.store.fates((channel.id, first), &asked)? };
+        let fates = asked.into_iter().zip(fates).filter_map(|(asked, fate)| Some((asked, fate?))).collect();
+        let then = Then { past, fates, now: (self.store.host_time()?, Timestamp::now()) };
+        let tell = |(offset, accepted, contents)| self.tell_record(channel, (offset, accepted), contents, &then);
+        read.into_iter().map(tell).collect()
     }
 
-    fn tell_event(
+    fn tell_record(
         &self,
-        Keyed { event, asked, .. }: Keyed,
-        admitted: bool,
-        fates: &HashMap<Asked, Option<Fate>>,
-        now: (HostTime, Timestamp),
-    ) -> Result<Told, Exit> {
-        let mut parts = Vec::with_capacity(asked.len());
-        for asked in asked {
-            let outcome = match fates.get(&asked).and_then(Option::as_ref) {
-                Some(Fate::Duplicate { first, fate }) => {
-                    let outcome = Box::new(self.outcome(fate, now)?);
-                    let differs = first.map_or(Ok(Vec::new()), |first| self.differences(&event, first))?;
-                    Outcome::Duplicate(Duplicate { first: first.map(|first| self.spot(first)), outcome, differs })
-                }
-                Some(fate) => self.outcome(fate, now)?,
-                None if admitted => Outcome::Unknown,
+        channel: &Channel,
+        (offset, accepted): (Offset, Timestamp),
+        contents: Result<Contents, String>,
+        then: &Then,
+    ) -> Result<Story, Exit> {
+        let mut unread = then.past.parts(offset);
+        let (mut events, mut broken) = match contents {
+            Err(why) => (Err(why), None),
+            Ok(Contents { events, broken }) => {
+                unread.retain(|part| events.iter().all(|keyed| keyed.origin.part != *part));
+                let events = events.into_iter().map(|keyed| self.tell_event(keyed, then));
+                (Ok(events.collect::<Result<_, _>>()?), broken)
+            }
+        };
+        if let (Ok(_), None, Some(number)) = (&events, &broken, then.past.refused(offset)) {
+            // It, or a part of it, was no event when it was read, whatever the present configuration makes of it.
+            let dead = self.store.dead_letter(number)?.map(letter);
+            let why = dead.filter(|dead| dead.letter.reason == "invalid-event").map(|dead| dead.letter.detail);
+            match why {
+                Some(why) if then.past.parts(offset).is_empty() => events = Err(why),
+                why => broken = why,
+            }
+        }
+        let unread = unread.into_iter().map(|part| {
+            let origin = Origin { channel: channel.id, offset, part };
+            Ok::<_, Exit>(Unread { part, parts: self.given(origin, None, then)? })
+        });
+        let unread = unread.collect::<Result<_, _>>()?;
+        Ok(Story { channel: channel.name.clone(), id: channel.id, offset, accepted, events, unread, broken })
+    }
+
+    fn tell_event(&self, Keyed { event, origin, asked }: Keyed, then: &Then) -> Result<Told, Exit> {
+        let past = &then.past;
+        let mut parts = self.given(origin, Some(&event), then)?;
+        let was_given = !parts.is_empty();
+        for asked in asked.into_iter().filter(|asked| !past.knows(origin, asked.reactor)) {
+            let outcome = match then.fates.get(&asked) {
+                Some(fate) => self.told(fate, Some(&event), then.now)?,
+                None if past.is_admitted(origin.offset) => Outcome::Unknown,
                 None => Outcome::Pending,
             };
-            parts.push(Part { reactor: self.names.get(&asked.reactor).cloned().unwrap_or_default(), outcome });
+            parts.push(Part::new(self.name(asked.reactor), asked.reactor, outcome));
         }
-        Ok(Told { event, parts })
+        let is_unrouted = parts.is_empty() || (!was_given && past.is_complete(origin.offset));
+        Ok(Told { event, part: origin.part, parts, is_unrouted })
+    }
+
+    /// What became of an event for those that it was meant for.
+    fn given(&self, origin: Origin, event: Option<&Event>, then: &Then) -> Result<Vec<Part>, Exit> {
+        let part = |(reactor, fate): &(ReactorId, Fate)| {
+            Ok(Part::new(self.name(*reactor), *reactor, self.told(fate, event, then.now)?))
+        };
+        then.past.of(origin).iter().map(part).collect()
+    }
+
+    fn name(&self, reactor: ReactorId) -> String {
+        self.names.get(&reactor).cloned().unwrap_or_default()
+    }
+
+    fn told(&self, fate: &Fate, event: Option<&Event>, now: (HostTime, Timestamp)) -> Result<Outcome, Exit> {
+        let Fate::Duplicate { first, fate } = fate else { return self.outcome(fate, now) };
+        let outcome = Box::new(self.outcome(fate, now)?);
+        let differs = first.zip(event).map_or(Ok(Vec::new()), |(first, event)| self.differences(event, first))?;
+        Ok(Outcome::Duplicate(Duplicate { first: first.map(|first| self.spot(first)), outcome, differs }))
     }
 
     fn outcome(&self, fate: &Fate, (host, wall): (HostTime, Timestamp)) -> Result<Outcome, Exit> {
@@ -196,7 +273,7 @@ impl Teller {
         let record = self.read(channel, first.offset, 1)?.into_iter().find(|record| record.offset == first.offset);
         let contents = record.and_then(|record| channel.contents(record).ok());
         let mut events = contents.into_iter().flat_map(|contents| contents.events);
-        let Some(Keyed { event: other, .. }) = events.find(|keyed| keyed.part == first.part) else {
+        let Some(Keyed { event: other, .. }) = events.find(|keyed| keyed.origin.part == first.part) else {
             return Ok(Vec::new());
         };
         let data = |event: &Event| {
@@ -218,11 +295,19 @@ struct Contents {
     broken: Option<String>,
 }
 
-/// An event, and the deliveries that it asks for.
+/// An event, and the deliveries that the present configuration makes of it.
 struct Keyed {
     event: Event,
-    part: u32,
+    origin: Origin,
     asked: Vec<Asked>,
+}
+
+/// What is known of some records.
+struct Then {
+    past: Past,
+    /// What became of deliveries that are not noted.
+    fates: HashMap<Asked, Fate>,
+    now: (HostTime, Timestamp),
 }
 
 impl Channel {
@@ -244,7 +329,7 @@ impl Channel {
                 origin,
             };
             let asked = matches.iter().map(asked).collect();
-            events.push(Keyed { event: decoded.event, part: decoded.part, asked });
+            events.push(Keyed { event: decoded.event, origin, asked });
         }
         Ok(Contents { events, broken: decoded.broken.map(why) })
     }

@@ -15,7 +15,7 @@ use crate::plain::{self, line};
 
 use super::json::to_json;
 use super::pick::{Pick, Picker};
-use super::story::{Channel, Part, Story, Teller, Told};
+use super::story::{Channel, Part, Story, Teller, Told, Unread};
 
 /// Records looked through at a time.
 const PAGE: usize = 256;
@@ -24,18 +24,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long an event that has just come may take to end before it is shown as it stands.
 const SETTLES_IN: Duration = Duration::from_secs(1);
 
-/// The last events, a line each, with their outcomes
+/// List the latest events with their outcomes, one per line
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Tail {
-    /// Only these; all that have a log if none is named
+    /// Only these channels; by default all that have a log
     #[arg(value_name = "CHANNEL")]
     channels: Vec<String>,
-    /// How many of each channel
+    /// How many events per channel
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     lines: usize,
     #[command(flatten)]
     pick: Pick,
-    /// Go on with what is published from now on, until interrupted
+    /// Then show new events as they are published, until interrupted
     #[arg(short, long)]
     follow: bool,
 }
@@ -129,7 +129,7 @@ fn follow(teller: &Teller, picker: &Picker<'_>, mut ends: Vec<Offset>, json: boo
     }
 }
 
-/// Shows a story. False: nobody reads any more.
+/// Shows a story. False if the reader has gone away.
 fn show(story: &Story, json: bool) -> bool {
     let text = if json { plain::json(&to_json(story, false)).into_owned() } else { lines(story) };
     let mut out = std::io::stdout().lock();
@@ -138,18 +138,24 @@ fn show(story: &Story, json: bool) -> bool {
 
 fn lines(story: &Story) -> String {
     let at = format!("{:.3} {}/{}", story.accepted, story.channel, story.offset);
-    match &story.events {
-        Err(why) => format!("{at} no event: {}", line(why)),
+    let unread = |Unread { part, parts }: &Unread| format!("{at} unread (event {}) {}", part + 1, outcomes(parts));
+    let unread = story.unread.iter().map(unread);
+    let told = |Told { event, parts, is_unrouted, .. }: &Told| {
+        let (kind, id, flow) = (name(&event.event_type), &event.id, &event.correlation_id);
+        let unrouted = if *is_unrouted { " unrouted" } else { "" };
+        format!("{at} {kind} {id} ({flow}){unrouted} {}", outcomes(parts))
+    };
+    let all: Vec<String> = match &story.events {
+        Err(why) => std::iter::once(format!("{at} cannot be decoded: {why}")).chain(unread).collect(),
         Ok(events) => {
-            let told = |Told { event, parts }: &Told| {
-                let (kind, id, flow) = (name(&event.event_type), &event.id, &event.correlation_id);
-                let part = |part: &Part| format!("{}:{}", part.reactor, part.outcome.brief());
-                let parts: Vec<_> = parts.iter().map(part).collect();
-                let parts = if parts.is_empty() { "unrouted".to_owned() } else { parts.join(" ") };
-                line(&format!("{at} {kind} {id} ({flow}) {parts}")).into_owned()
-            };
-            let broken = story.broken.iter().map(|why| format!("{at} a part is no event: {}", line(why)));
-            events.iter().map(told).chain(broken).collect::<Vec<_>>().join("\n")
+            let broken = story.broken.iter().map(|why| format!("{at} a part cannot be decoded: {why}"));
+            events.iter().map(told).chain(unread).chain(broken).collect()
         }
-    }
+    };
+    all.iter().map(|text| line(text.trim_end()).into_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn outcomes(parts: &[Part]) -> String {
+    let part = |part: &Part| format!("{}:{}", part.reactor, part.outcome.brief());
+    parts.iter().map(part).collect::<Vec<_>>().join(" ")
 }

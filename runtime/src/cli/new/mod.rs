@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use crate::config::model::ChannelKind;
 use crate::config::{self, Loaded};
 use crate::subscription::TypePattern;
 
@@ -14,24 +13,24 @@ use super::Global;
 use super::exit::{self, Exit};
 use super::project::print_problems;
 
-/// Start a consumer: a crate with a handler and its test, and its table in reactors.toml
+/// Create a consumer: a crate with a handler and its test, and its table in reactors.toml
 ///
-/// Writes the folder NAME beside the configuration file, which is made if it is not there. What it writes builds, passes
-/// its own test, and runs at once. The SDK is taken from --sdk, else from REACTOR_SDK, else from the sources that this
-/// program was built from, else from the registry.
+/// Writes the folder NAME next to the configuration file, and creates that file if necessary. The crate builds, passes
+/// its own test, and runs as it is. The SDK comes from --sdk, or else from REACTOR_SDK, from the sources that this
+/// program was built from, or from the registry.
 ///
 /// Example: reactor new greeter
 #[derive(Debug, Args)]
 pub(super) struct New {
-    /// Of the reactor, the crate and its folder
+    /// The name of the reactor, the crate and its folder
     name: String,
-    /// The channel to read, instead of the first local one; a new file gets one of this name
+    /// The channel to read; by default the first local one. A new configuration gets a channel of this name
     #[arg(long)]
     channel: Option<String>,
-    /// The event type that it wants
+    /// The event type to subscribe to
     #[arg(long, value_name = "TYPE", default_value = "greeted")]
     on: String,
-    /// A folder with the crate reactor-guest
+    /// The folder of the crate reactor-guest
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
@@ -55,14 +54,14 @@ impl New {
             return Err(Exit::new(exit::FAILURE, error));
         }
         // The last word has the program's own reader.
-        if let Err(problems) = config::load(&plan.config, &env) {
+        if let Err(problems) = config::load(&plan.config, &env, crate::channel::KINDS) {
             plan.take_back();
             print_problems(global, &problems);
             return Err(Exit::printed(exit::CONFIG));
         }
         let (name, config) = (&self.name, plan.config.display());
         let channel = self.channel_of(&plan.after);
-        say!("{name}/ is a crate with a handler and a test, and {config} has a table for it. Next:");
+        say!("created the crate {name}/ with a handler and a test, and added a table for it to {config}. Next:");
         say!("");
         say!("    cargo test --manifest-path {name}/Cargo.toml");
         say!("    reactor build {name}");
@@ -79,7 +78,7 @@ impl New {
         let valid = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() <= 63;
         if !valid || !name.chars().all(|c| letter(c) || c == '-' || c == '_') {
             return Err(usage(format!(
-                "`{name}` cannot be the name of a crate and a reactor: 1 to 63 characters of a-z, 0-9, - and _, beginning with a letter"
+                "`{name}` cannot be the name of a crate and a reactor: use 1 to 63 characters of a-z, 0-9, - and _, beginning with a letter"
             )));
         }
         if let Err(error) = TypePattern::parse(&self.on) {
@@ -89,7 +88,7 @@ impl New {
         let root = std::path::absolute(&config)?.parent().map(Path::to_path_buf).unwrap_or_default();
         let folder = root.join(name);
         if folder.exists() {
-            return Err(usage(format!("{} exists; choose another name, or move it away", folder.display())));
+            return Err(usage(format!("{} already exists; choose another name, or move it away", folder.display())));
         }
         let before = match fs::read_to_string(&config) {
             Ok(text) => Some(text),
@@ -123,21 +122,21 @@ impl New {
 
     /// The file with a table more. Text is added at the end, so that nothing of it is lost.
     fn appended(&self, global: &Global, text: &str) -> Result<String, Exit> {
-        let loaded = config::parse(text, &global.config, &env).map_err(|problems| {
+        let loaded = config::parse(text, &global.config, &env, crate::channel::KINDS).map_err(|problems| {
             print_problems(global, &problems);
             Exit::printed(exit::CONFIG)
         })?;
         let Loaded { config, .. } = loaded;
         let (name, file) = (&self.name, global.config.display());
         if config.reactors.contains_key(name) {
-            return Err(Exit::new(exit::USAGE, anyhow!("{file} has a reactor `{name}` already; choose another name")));
+            return Err(Exit::new(exit::USAGE, anyhow!("{file} already has a reactor `{name}`; choose another name")));
         }
-        let local = config.channels.values().find(|channel| matches!(channel.kind, ChannelKind::Local { .. }));
+        let local = config.channels.values().find(|channel| !channel.is_remote());
         let gap = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
         match (&self.channel, local) {
             (Some(wanted), _) if !config.channels.contains_key(wanted) => {
                 let known: Vec<_> = config.channels.keys().cloned().collect();
-                let why = anyhow!("{file} has no channel `{wanted}`; there are: {}", known.join(", "));
+                let why = anyhow!("{file} has no channel `{wanted}`; its channels are: {}", known.join(", "));
                 Err(Exit::new(exit::USAGE, why))
             }
             (Some(wanted), _) => Ok(format!("{text}{gap}{}", self.fill(include_str!("reactor.toml.txt"), wanted))),
@@ -175,7 +174,7 @@ impl New {
         let built_from = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk"));
         let path = match given {
             Some(dir) if !dir.join("Cargo.toml").is_file() => {
-                let why = anyhow!("{} is no folder of a crate; name the one of reactor-guest", dir.display());
+                let why = anyhow!("{} is not the folder of a crate; give the folder of reactor-guest", dir.display());
                 return Err(Exit::new(exit::USAGE, why));
             }
             Some(dir) => Some(dir),
@@ -207,7 +206,7 @@ impl Plan {
     fn write(&self) -> anyhow::Result<()> {
         for (path, text) in &self.files {
             let dir = path.parent().unwrap_or(&self.folder);
-            fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
             fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
         fs::write(&self.config, &self.after).with_context(|| format!("cannot write {}", self.config.display()))

@@ -3,16 +3,17 @@
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use crate::config::channel::{FORMATS, LOCAL, SNS, SQS};
+use crate::config::channel::FORMATS;
+use crate::config::kind::Kind;
 
-use super::scalar::{BodyPointer, Duration, EventPointer, Name, Queue, Size, Text, Topic, Truth, Word, Words};
+use super::scalar::{BodyPointer, Duration, EventPointer, Name, Size, Text, Word, Words};
 
 /// A place that messages are read from and written to.
 #[derive(JsonSchema, Default)]
-#[schemars(rename_all = "kebab-case", deny_unknown_fields, extend("x-table" = "channels", "allOf" = kinds()))]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields, extend("x-table" = "channels"))]
 pub(super) struct Channel {
     /// where the messages live
-    kind: Word<Kind>,
+    kind: Word<AnyKind>,
     /// the envelope of the messages
     #[schemars(default, extend("default" = "auto", "x-limits" = "below", "x-type" = "word or table"))]
     format: Format,
@@ -28,59 +29,44 @@ pub(super) struct Channel {
     /// where dead letters that belong to no reactor also go
     #[schemars(default, extend("x-limits" = "below"))]
     dead_letter: DeadLetter,
-    /// how long the log keeps what every reactor is done with; of `sqs` and `sns`, what was copied (`settle = "stored"`) or wanted
-    /// by nobody
+    /// how long the log keeps what every reactor is done with; of `sqs` and `sns`, what was copied (`settle = "stored"`) or
+    /// wanted by no reactor
     #[schemars(default, extend("default" = "14d", "x-limits" = "1s to 10 years"))]
     retention: Duration,
-    /// `sqs` and `sns`: queue to read from, by name, URL or ARN; required for `sqs`
-    #[schemars(default)]
-    queue: Queue,
-    /// `sns` only, required: topic to publish to
-    #[schemars(default)]
-    topic: Topic,
-    /// `sqs` and `sns`: messages are deleted when every reactor has ended, or once copied to the local log
-    #[schemars(default, extend("default" = "completed"))]
-    settle: Word<Settle>,
-    /// `sqs` and `sns`: make queue, topic and subscription if they are not there
-    #[schemars(default, extend("default" = false, "x-limits" = "`true`, `false`"))]
-    create: Truth,
-    /// `sqs` and `sns`: how long a received message is leased at a time; renewed at a third; longer than each `timeout` by at
-    /// least 5 s; see [sqs-sns.md](sqs-sns.md)
-    #[schemars(default, extend(
-        "x-default" = "6 x the longest `timeout` of its reactors, at least `\"30s\"`",
-        "x-limits" = "`\"5s\"` to `\"12h\"`",
-    ))]
-    lease: Duration,
 }
 
-/// What becomes of what is no event, and of what no reactor wants (`unrouted = "dead-letter"`).
+/// Where messages that cannot be decoded, and events that no reactor wants (`unrouted = "dead-letter"`), go.
 #[derive(JsonSchema, Default)]
 #[schemars(deny_unknown_fields, extend("x-table" = "channel-dead-letter", "x-type" = "table"))]
 struct DeadLetter {
-    /// messages that are no event, and unrouted events that are dead letters, are also published there
+    /// messages that cannot be decoded, and unrouted events that are dead letters, are also published there
     #[schemars(extend("x-limits" = "a channel"))]
     channel: Name,
 }
 
+/// Its words are those of the list of kinds.
 #[derive(Default)]
-struct Kind;
+struct AnyKind;
 
-impl Words for Kind {
-    const WORDS: &'static [&'static str] = &["local", "sqs", "sns"];
+impl Words for AnyKind {
+    const WORDS: &'static [&'static str] = &[];
 }
 
-/// What a kind requires, and which keys belong to others.
-fn kinds() -> Value {
-    let kinds = [("local", LOCAL, &[][..]), ("sqs", SQS, &["queue"]), ("sns", SNS, &["topic"])];
-    let rules = kinds.iter().map(|(kind, own, required)| {
-        let others = kinds.iter().flat_map(|(_, keys, _)| keys.iter()).filter(|key| !own.contains(key));
+/// Adds to the schema of a channel which kinds there are, the keys of each, what it requires, and which keys belong to others.
+pub(super) fn add(schema: &mut Value, kinds: &[&Kind]) {
+    schema["properties"]["kind"]["anyOf"][0]["enum"] = kinds.iter().map(|kind| kind.name).collect();
+    for (key, own) in kinds.iter().filter_map(|kind| (kind.schema)().as_object().cloned()).flatten() {
+        schema["properties"][key] = own;
+    }
+    let rules = kinds.iter().map(|Kind { name, keys, required, .. }| {
+        let others = kinds.iter().flat_map(|kind| kind.keys).filter(|key| !keys.contains(key));
         let refused: serde_json::Map<_, _> = others.map(|key| ((*key).to_owned(), Value::Bool(false))).collect();
         json!({
-            "if": { "properties": { "kind": { "const": kind } }, "required": ["kind"] },
+            "if": { "properties": { "kind": { "const": name } }, "required": ["kind"] },
             "then": { "properties": refused, "required": required },
         })
     });
-    rules.collect()
+    schema["allOf"] = rules.collect();
 }
 
 #[derive(Default)]
@@ -90,8 +76,9 @@ impl Words for Unrouted {
     const WORDS: &'static [&'static str] = &["keep", "dead-letter", "drop"];
 }
 
+/// When a received message is deleted.
 #[derive(Default)]
-struct Settle;
+pub struct Settle;
 
 impl Words for Settle {
     const WORDS: &'static [&'static str] = &["completed", "stored"];

@@ -20,17 +20,35 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
+use super::kind::Kind;
+
 use channel::Channel;
 use policy::Runtime;
 use reactor::Reactor;
 use scalar::{NAME, Shaped, map};
 
-/// The schema of `reactors.toml` (draft 7, which every editor knows).
-pub fn schema() -> Value {
-    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<File>().to_value();
+pub use channel::Settle;
+pub use scalar::{Duration, Text, Truth, Word, Words, form};
+
+/// The schema of a `reactors.toml` whose channels are of these kinds (draft 7, which every editor knows).
+pub fn schema<K: AsRef<Kind>>(kinds: &[K]) -> Value {
+    let kinds: Vec<_> = kinds.iter().map(AsRef::as_ref).collect();
+    let mut schema = whole::<File>();
+    for channel in schema["properties"]["channels"]["patternProperties"].as_object_mut().into_iter().flatten() {
+        channel::add(channel.1, &kinds);
+    }
     on_one_line(&mut schema);
     schema
+}
+
+/// The schemas of the fields of a struct, for [`Kind::schema`].
+pub fn keys_of<T: JsonSchema>() -> Value {
+    whole::<T>()["properties"].take()
+}
+
+fn whole<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Doc comments have line ends where the source has.

@@ -11,7 +11,7 @@ pub(super) struct Runtime {
     /// the embedded store's folder
     #[schemars(extend("default" = ".reactor"))]
     data_dir: FilePath,
-    /// attempts at once over all reactors
+    /// concurrent attempts over all reactors
     #[schemars(extend("default" = 256))]
     concurrency: Whole<1, 10_000>,
     /// how long SIGTERM waits for running attempts
@@ -26,6 +26,10 @@ pub(super) struct Runtime {
     /// where `/metrics`, `/healthz` and `/readyz` are answered; port 0 takes a free one
     #[schemars(extend("x-limits" = "a loopback address with a port"))]
     admin: Loopback,
+    /// how long ended attempts are kept, for `log show` and `dead show`: some 100 bytes each, and 1 to 2 % of the CPU of an
+    /// event; `"0s"` keeps none
+    #[schemars(extend("default" = "7d", "x-limits" = "up to 365d"))]
+    history: Duration,
 }
 
 /// When and how often a failed delivery runs again.

@@ -34,7 +34,7 @@ pub(super) struct Reactor {
     /// which types it may emit, and where they go; the first match counts
     #[schemars(default, schema_with = "emit", extend("x-type" = "table", "x-limits" = "patterns to channels"))]
     emit: Shaped,
-    /// attempts at once
+    /// concurrent attempts
     #[schemars(default, extend("default" = 8))]
     concurrency: Whole<1, 10_000>,
     /// most attempts started in that time

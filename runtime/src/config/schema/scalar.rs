@@ -24,8 +24,6 @@ const DURATION: &str = concat!(
 const SIZE: &str = r"[0-9.]+\s*(?:[bB]|[kKmMgGtTpPeE][iI]?[bB]?)";
 const RATE: &str = r"\s*\+?0*[1-9][0-9]*\s*/\s*[smh]\s*";
 const LOOPBACK: &str = r"(?:127\.[0-9.]+|\[[0-9a-fA-F:.%]+\]):[0-9]{1,5}";
-const QUEUE: &str = r"https?://[^/]+/.+|(?:arn:[^:]*:sqs:[^:]+:[^:]+:)?[A-Za-z0-9_-]{1,80}(?:\.fifo)?";
-const TOPIC: &str = r"(?:arn:[^:]*:sns:[^:]*:[^:]*:)?[A-Za-z0-9_-]{1,256}(?:\.fifo)?";
 const ORIGIN: &str = r"[hH][tT][tT][pP][sS]?://[^/?#@*\s]+";
 const BODY_POINTER: &str = "(?:/(?:[^~/]|~[01])*)+";
 
@@ -59,7 +57,7 @@ pub(super) fn short_map(keys: &str, values: Schema) -> Schema {
 }
 
 /// One of these forms, or a variable.
-fn form(pattern: &str) -> String {
+pub fn form(pattern: &str) -> String {
     format!("^(?:{pattern})$|{VARIABLE}")
 }
 
@@ -70,7 +68,7 @@ pub(super) struct Shaped;
 /// Any string.
 #[derive(JsonSchema, Default)]
 #[schemars(extend("x-type" = "string"))]
-pub(super) struct Text(String);
+pub struct Text(String);
 
 #[derive(JsonSchema, Default)]
 #[schemars(extend("x-type" = "path", "pattern" = "[^\\u0000]"))]
@@ -94,7 +92,8 @@ pub(super) struct BodyPointer(String);
 
 #[derive(JsonSchema, Default)]
 #[schemars(extend("x-type" = "duration", "pattern" = form(DURATION), "minLength" = 2))]
-pub(super) struct Duration(String);
+#[expect(missing_docs, reason = "it would be a part of the schema")]
+pub struct Duration(String);
 
 #[derive(JsonSchema, Default)]
 #[schemars(extend("x-type" = "size", "pattern" = form(SIZE)))]
@@ -109,20 +108,13 @@ pub(super) struct Rate(String);
 pub(super) struct Loopback(String);
 
 #[derive(JsonSchema, Default)]
-#[schemars(extend("x-type" = "string", "pattern" = form(QUEUE)))]
-pub(super) struct Queue(String);
-
-#[derive(JsonSchema, Default)]
-#[schemars(extend("x-type" = "string", "pattern" = form(TOPIC)))]
-pub(super) struct Topic(String);
-
-#[derive(JsonSchema, Default)]
 #[schemars(extend("x-type" = "string", "pattern" = form(ORIGIN)))]
 pub(super) struct Origin(String);
 
 #[derive(JsonSchema, Default)]
 #[schemars(extend("x-type" = "boolean"))]
-pub(super) struct Truth(bool);
+#[expect(missing_docs, reason = "it would be a part of the schema")]
+pub struct Truth(bool);
 
 /// A whole number within limits.
 #[derive(Default)]
@@ -139,13 +131,14 @@ impl<const LEAST: u64, const MOST: u64> JsonSchema for Whole<LEAST, MOST> {
 }
 
 /// Words that a key may be.
-pub(super) trait Words {
+pub trait Words {
+    /// The words.
     const WORDS: &'static [&'static str];
 }
 
 /// One of some words.
 #[derive(Default)]
-pub(super) struct Word<W>(PhantomData<W>);
+pub struct Word<W>(PhantomData<W>);
 
 impl<W: Words> JsonSchema for Word<W> {
     fn schema_name() -> std::borrow::Cow<'static, str> {

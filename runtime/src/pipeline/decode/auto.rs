@@ -26,7 +26,7 @@ fn unknown(text: &str) -> DecodeError {
             let keys: Vec<String> =
                 object.members().take(8).map(|(key, _)| format!("`{}`", super::fields::shown(key))).collect();
             if text.starts_with('[') {
-                "it is an array, of which no element is an event; publish one event a line".to_owned()
+                "it is an array, and none of its elements is an event; publish one event per line".to_owned()
             } else if keys.is_empty() {
                 format!(
                     "it is {}{}",

@@ -55,7 +55,7 @@ fn decode_batch(input: &Input<'_>, batch: &[&str]) -> Drafts {
     }
     let read = |(index, text): (usize, &&str)| {
         let object =
-            Object::read(text).ok_or_else(|| DecodeError::new(Reason::UnknownEnvelope, "it is no JSON object"));
+            Object::read(text).ok_or_else(|| DecodeError::new(Reason::UnknownEnvelope, "it is not a JSON object"));
         let draft = object.and_then(|object| decode_structured(input, &object));
         draft.map_err(|error| error.at(format_args!("element {index} of the batch")))
     };

@@ -1,4 +1,4 @@
-//! Why a message is no event.
+//! Why a message cannot be decoded.
 
 use crate::json::{Flaw, FlawKind};
 
@@ -106,12 +106,12 @@ impl From<Flaw> for DecodeError {
             ),
             FlawKind::Value => Self::new(
                 Reason::InvalidJson,
-                format!("no reader can take this JSON: it has {}; mend the producer", flaw.text),
+                format!("no parser can read this JSON: it has {}; fix the producer", flaw.text),
             ),
             FlawKind::Depth => Self::new(Reason::TooDeep, format!("{}; send flatter JSON", flaw.text)),
             FlawKind::DuplicateKey => Self::new(
                 Reason::DuplicateKey,
-                format!("{}; readers disagree on which one counts, so send each key once", flaw.text),
+                format!("{}; parsers disagree on which one counts, so send each key once", flaw.text),
             ),
         }
     }

@@ -152,7 +152,7 @@ pub(super) fn parse_time(name: &str, text: &str) -> Result<Timestamp, DecodeErro
     parsed.map_err(|_| {
         DecodeError::bad(
             name,
-            format_args!("is \"{}\", which is no RFC 3339 time; write 2026-01-31T12:00:00Z", shown(text)),
+            format_args!("is \"{}\", which is not an RFC 3339 time; write 2026-01-31T12:00:00Z", shown(text)),
         )
     })
 }

@@ -43,9 +43,9 @@ impl<'m> Input<'m> {
     pub(super) fn object(&self, envelope: &str) -> Result<Object<'m>, DecodeError> {
         let text = self.json()?;
         Object::read(text).ok_or_else(|| {
-            let one = if text.starts_with('[') { "publish one event a line, or " } else { "" };
+            let one = if text.starts_with('[') { "publish one event per line, or " } else { "" };
             let detail = format!(
-                "the body is {}, no JSON object, so it has no {envelope} envelope; {one}see the channel's `format`",
+                "the body is {}, not a JSON object, so it has no {envelope} envelope; {one}see the channel's `format`",
                 Value::of(text).kind()
             );
             DecodeError::new(Reason::UnknownEnvelope, detail)

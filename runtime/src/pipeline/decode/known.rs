@@ -45,7 +45,7 @@ fn records_of_lambda(object: &Object<'_>) -> Option<String> {
         _ => return None,
     };
     Some(format!(
-        "this is what AWS hands to a Lambda function (`Records` of `{}`), around what was sent; {inside}",
+        "this is what AWS passes to a Lambda function (`Records` of `{}`), wrapped around what was sent; {inside}",
         super::fields::shown(&source)
     ))
 }

@@ -124,7 +124,7 @@ impl Settings {
 /// Decodes a message into its events, at least one. A bad element of a batch takes none of the good ones with it.
 ///
 /// # Errors
-/// There is no event in it that can be used.
+/// It holds no usable event.
 pub fn decode(message: &Message, settings: &Settings) -> Result<Contents, DecodeError> {
     let size = message.size();
     if size > settings.max_event {

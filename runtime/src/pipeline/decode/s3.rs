@@ -38,7 +38,7 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Drafts {
 
 fn record(input: &Input<'_>, text: &str) -> Result<Draft, DecodeError> {
     let Some(record) = Object::read(text) else {
-        return Err(DecodeError::new(Reason::BadField, "the record is no object"));
+        return Err(DecodeError::new(Reason::BadField, "the record is not an object"));
     };
     let name = fields::required(&record, ENVELOPE, "eventName")?;
     let s3 = record.object("s3").ok_or_else(|| DecodeError::missing(ENVELOPE, "s3"))?;

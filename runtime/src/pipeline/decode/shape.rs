@@ -43,7 +43,7 @@ fn batch(input: &Input<'_>, elements: &[&str]) -> Option<Vec<Result<Draft, Decod
         return None;
     }
     let of_element = |(index, draft): (usize, Option<Result<Draft, DecodeError>>)| {
-        let none = || Err(DecodeError::new(Reason::UnknownEnvelope, "it is no native event and no CloudEvent"));
+        let none = || Err(DecodeError::new(Reason::UnknownEnvelope, "it is neither a native event nor a CloudEvent"));
         draft.unwrap_or_else(none).map_err(|error| error.at(format_args!("element {index} of the array")))
     };
     Some(drafts.into_iter().enumerate().map(of_element).collect())

@@ -30,7 +30,7 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Drafts {
         return one(about_subscription(input, object, id, &kind));
     }
     let Some(inner) = carried_by(object) else {
-        return Err(DecodeError::bad("Message", "of the SNS notification is no string"));
+        return Err(DecodeError::bad("Message", "of the SNS notification is not a string"));
     };
     let carried = inside(input, &inner, &id);
     match decode_carried(&carried)? {

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use crate::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Origin, Version};
 use crate::store::Target;
+use crate::world::World;
 
 use super::intake::Candidate;
-use super::invoke::{Call, Guest, StateView};
+use super::invoke::Call;
 use super::report::AttemptReport;
 use super::schedule::{Again, Ticket};
 use super::signal::trace::Span;
 
 pub(super) use registry::Deliveries;
 
-/// After so many runs in vain a delivery runs alone, so that runs on hot keys all get done.
+/// After this many runs in vain a delivery runs alone, so that runs on hot keys all get done.
 const RUNS_IN_VAIN: u32 = 3;
 
 /// One event on its way to one reactor, in memory.
@@ -54,8 +55,8 @@ pub(super) struct Running {
     pub(super) after: Option<Version>,
     /// The number of its commit, if the speculative runs behind it have been told.
     pub(super) number: Option<Version>,
-    /// What runs, whatever has been deployed since.
-    pub(super) guest: Arc<dyn Guest>,
+    /// The digest of what runs, whatever has been deployed since.
+    pub(super) module: Arc<str>,
     pub(super) span: Option<Box<dyn Span>>,
     /// It was given up because its lease was lost.
     pub(super) is_given_up: bool,
@@ -156,7 +157,7 @@ impl Delivery {
     }
 
     /// What its guest is called with at the next attempt.
-    pub(super) fn call(&self, max_attempts: u32, state: Arc<dyn StateView>) -> Call {
-        Call { event: Arc::clone(&self.event), identity: self.identity, attempt: self.attempt(), max_attempts, state }
+    pub(super) fn call(&self, max_attempts: u32, world: Arc<dyn World>) -> Call {
+        Call { event: Arc::clone(&self.event), identity: self.identity, attempt: self.attempt(), max_attempts, world }
     }
 }

@@ -232,7 +232,7 @@ impl Deliveries {
         self.scheduler.is_hungry(reactor)
     }
 
-    /// So many deliveries of a reactor may be started at a time.
+    /// How many deliveries of a reactor may be started at a time.
     pub(in super::super) fn set_ahead(&mut self, reactor: usize, ahead: usize) {
         self.scheduler.set_ahead(reactor, ahead);
     }

@@ -2,6 +2,7 @@
 
 use crate::config::model::{BreakerPolicy, ReactorConfig};
 use crate::event::{DeliveryId, HostTime, LaneKey, Version};
+use crate::store::LaneState;
 use crate::subscription::Rate;
 
 /// What the scheduler needs to know of a reactor.
@@ -22,7 +23,7 @@ impl ReactorSpec {
     }
 }
 
-/// Something for the caller to do. Reactors are named by their place in the list given to [`Scheduler::new`].
+/// Something for the caller to do. Reactors are named by their place in the list given to [`super::Scheduler::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Run this delivery; its commit depends on `after`.
@@ -32,9 +33,9 @@ pub enum Action {
         /// The uncommitted commit of the same lane that the run builds on.
         after: Option<Version>,
     },
-    /// Read deliveries from the store, offer them, then say [`Scheduler::loaded`].
+    /// Read deliveries from the store, offer them, then say [`super::Scheduler::loaded`].
     Load(Load),
-    /// Make these deliveries held ones in the store and forget them, then say [`Scheduler::held_written`].
+    /// Make these deliveries held ones in the store and forget them, then say [`super::Scheduler::held_written`].
     Hold {
         /// Whose.
         reactor: usize,
@@ -108,6 +109,17 @@ pub enum Ending {
     Wait,
     /// Dead with `on-exhausted = "park-key"`: the others wait until somebody redrives or drops it.
     Park,
+}
+
+impl Ending {
+    /// What the lane waits for from now on, if anything.
+    pub fn blocks(self) -> Option<LaneState> {
+        match self {
+            Self::Release => None,
+            Self::Wait => Some(LaneState::Waiting),
+            Self::Park => Some(LaneState::Parked),
+        }
+    }
 }
 
 /// What the scheduler knows a delivery in memory by; it was offered with it, and is given back with it.

@@ -157,11 +157,7 @@ impl Lane {
         debug_assert_eq!(self.running, Some(id));
         self.running = None;
         let before = self.block;
-        let blocks = match ending {
-            Ending::Wait => Some(LaneState::Waiting),
-            Ending::Park => Some(LaneState::Parked),
-            Ending::Release => None,
-        };
+        let blocks = ending.blocks();
         self.committing.push_back(Committing { id, number, before, blocks: blocks.is_some() });
         match blocks {
             Some(state) => self.block = Block { state: Some(state), head: None },

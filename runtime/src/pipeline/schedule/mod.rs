@@ -206,7 +206,7 @@ impl Scheduler {
         lane.and_then(|key| self.reactors[reactor].lanes.get(&key)).map(Lane::followers).unwrap_or_default()
     }
 
-    /// The deliveries in memory that come next in a lane after the one that was just started, at most so many, if they
+    /// The deliveries in memory that come next in a lane after the one that was just started, at most this many, if they
     /// would be started as soon as they can be: while others wait for their turn, there is none.
     pub fn next_in_lane(&self, reactor: usize, lane: LaneKey, most: usize) -> Vec<DeliveryId> {
         let queue = &self.reactors[reactor];
@@ -278,7 +278,7 @@ impl Scheduler {
         effect
     }
 
-    /// So many deliveries of a reactor may be started at a time, even if not all of them can run at once; whoever runs them
+    /// How many deliveries of a reactor may be started at a time, even if not all of them can run at once; whoever runs them
     /// sees to that.
     pub fn set_ahead(&mut self, reactor: usize, ahead: usize) {
         self.reactors[reactor].gates.set_ahead(ahead);

@@ -18,6 +18,9 @@ use super::schedule::Effect;
 use meters::{Meters, OfChannel, OfReactor, Outcomes, Reasons};
 use trace::Tracer;
 
+/// Where the lines about single deliveries come from, for a log filter.
+pub const DELIVERIES: &str = module_path!();
+
 /// The counts, the state of health and the spans of a host. Outlives its restarts within a process.
 #[derive(Default)]
 pub struct Signals {
@@ -226,6 +229,7 @@ pub(super) struct ReactorSignals {
 /// An attempt whose end is durable.
 pub(super) struct Ended<'a> {
     pub(super) event: &'a str,
+    pub(super) event_type: &'a str,
     pub(super) attempt: u32,
     pub(super) code: &'static str,
     pub(super) error: &'a str,
@@ -241,7 +245,7 @@ impl ReactorSignals {
     /// The ledger has had a delivery already.
     pub(super) fn duplicate(&self, event: &str) {
         self.duplicates.inc();
-        tracing::debug!(reactor = self.name, event, "duplicate suppressed");
+        tracing::debug!(reactor = self.name, event, "duplicate; not run again");
     }
 
     /// An attempt begins.
@@ -277,16 +281,16 @@ impl ReactorSignals {
         self.emitted.inc_by(emitted as u64);
         self.latency.observe(age.as_secs_f64());
         let ms = self.ended(ended);
-        let Ended { event, attempt, .. } = *ended;
-        tracing::debug!(reactor = self.name, event, attempt, ms, emitted, "done");
+        let Ended { event, event_type, attempt, .. } = *ended;
+        tracing::debug!(reactor = self.name, r#type = event_type, event, attempt, ms, emitted, "done");
     }
 
     /// An attempt has failed, and another one follows.
     pub(super) fn retry(&self, ended: &Ended<'_>, delay: Duration) {
         let ms = self.failed(ended);
-        let Ended { event, attempt, code, error, .. } = *ended;
+        let Ended { event, event_type, attempt, code, error, .. } = *ended;
         let again_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(reactor = self.name, event, attempt, ms, code, error, again_in_ms, "retry");
+        tracing::info!(reactor = self.name, r#type = event_type, event, attempt, code, ms, again_in_ms, error, "retry");
     }
 
     /// An attempt has failed, and it was the last.
@@ -294,8 +298,8 @@ impl ReactorSignals {
         let ms = self.failed(ended);
         self.letters.inc();
         self.dead.get_or_create(&Reasons { reactor: self.name.clone(), reason: reason.to_owned() }).inc();
-        let Ended { event, attempt, error, .. } = *ended;
-        tracing::warn!(reactor = self.name, event, attempt, ms, reason, error, "dead letter");
+        let Ended { event, event_type, attempt, error, .. } = *ended;
+        tracing::warn!(reactor = self.name, r#type = event_type, event, attempt, reason, ms, error, "dead letter");
     }
 
     /// The breaker has opened, closed, or let a probe through in vain.
@@ -305,14 +309,14 @@ impl ReactorSignals {
             Effect::None => {}
             Effect::Opened(pause) => {
                 self.broken.set(1);
-                tracing::warn!(reactor, error, probe_in = ?pause, "breaker open: attempts keep failing, so only one at a time is tried");
+                tracing::warn!(reactor, error, probe_in = ?pause, "breaker opened: attempts keep failing, so one at a time is tried");
             }
             Effect::ProbeFailed(pause) => {
-                tracing::info!(reactor, error, probe_in = ?pause, "probe failed; no attempt is used up");
+                tracing::info!(reactor, error, probe_in = ?pause, "probe failed; no attempt was used up");
             }
             Effect::Closed => {
                 self.broken.set(0);
-                tracing::info!(reactor, "breaker closed: an attempt went well");
+                tracing::info!(reactor, "breaker closed: an attempt succeeded");
             }
         }
     }
@@ -356,7 +360,7 @@ impl ChannelSignals {
     }
 }
 
-/// What happens at a channel outside.
+/// What happens at a remote channel.
 #[derive(Clone, Debug)]
 pub(super) struct InletSignals {
     pub(super) received: Counter,
@@ -386,7 +390,8 @@ impl InletSignals {
 pub fn count_events(events: u32) {
     let signals = Signals::default();
     let (reactor, channel) = (signals.reactor("r"), signals.channel("c"));
-    let ended = Ended { event: "e", attempt: 1, code: "done", error: "", took: Duration::from_micros(50) };
+    let ended =
+        Ended { event: "e", event_type: "t", attempt: 1, code: "done", error: "", took: Duration::from_micros(50) };
     for _ in 0..events {
         channel.sorted(1, 0, 0);
         reactor.admitted();

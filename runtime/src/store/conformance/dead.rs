@@ -4,7 +4,7 @@
 use super::fixture::*;
 use crate::event::DeliveryId;
 use crate::store::{
-    Admission, Admitted, Commit, Committed, DeadFilter, DeadLetter, Ending, LaneState, Place, Request, StoredDelivery,
+    Admitted, Batch, Commit, Committed, DeadFilter, DeadLetter, Ending, LaneState, Place, Request, StoredDelivery,
 };
 
 fn all(f: &Fixture<'_>) -> Vec<crate::store::StoredDead> {
@@ -16,16 +16,16 @@ fn parked(f: &Fixture<'_>) -> DeliveryId {
     let head = f.admit_one(f.in_lane(1, 7, Place::Memory));
     let next = f.admit_one(f.in_lane(2, 7, Place::Memory));
     let letter = DeadLetter { parks: Some(key(7)), ..f.letter(1) };
-    let ending = Ending::Dead { letter, forward: Vec::new(), hold: vec![next] };
+    let ending = Ending::Dead { letter, hold: vec![next] };
     assert_eq!(f.commit(Commit { ending, ..f.done(1, head) }), Committed::Applied);
     next
 }
 
 /// Asks for a redrive and carries it out.
 pub(super) fn redrive(f: &Fixture<'_>, dead: u64) -> Option<StoredDelivery> {
-    f.store.request(Request::Redrive(dead)).unwrap();
+    f.request(Request::Redrive(dead));
     let (request, _) = f.store.requests(0).unwrap()[0];
-    let delivery = f.store.redrive(request, dead).unwrap();
+    let delivery = f.redrive(request, dead);
     assert!(f.store.requests(0).unwrap().is_empty(), "carried out");
     delivery
 }
@@ -54,7 +54,7 @@ pub fn dead_letters_are_selected(harness: &mut dyn Harness) {
         DeadLetter { key: key(2), reason: "trap".into(), ..base.clone() },
         DeadLetter { key: key(3), reactor: None, at: later, ..base.clone() },
     ];
-    wait(f.store.admit(Admission { dead, ..f.admission(Vec::new(), at(0)) })).unwrap();
+    wait(f.store.enter(Batch { dead, ..f.batch(Vec::new(), at(0)) })).unwrap();
     let find = |filter: DeadFilter| -> Vec<_> {
         f.store.dead_letters(&filter).unwrap().iter().map(|dead| dead.letter.key).collect()
     };
@@ -76,12 +76,8 @@ pub fn dead_letters_are_forwarded(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let dlq = f.store.channel_id("dlq").unwrap();
     let id = f.in_memory(1);
-    let ending = Ending::Dead {
-        letter: f.letter(1),
-        forward: vec![(crate::store::Target::Log(dlq), message("dead"))],
-        hold: Vec::new(),
-    };
-    f.commit(Commit { ending, ..f.done(1, id) });
+    let effects = vec![put(crate::store::Target::Log(dlq), "dead")];
+    f.commit(Commit { effects, ..f.died(1, id, f.letter(1)) });
     let records = f.store.read_log(dlq, crate::event::Offset(1), 10, usize::MAX).unwrap();
     assert_eq!(records.iter().map(|r| r.message.clone()).collect::<Vec<_>>(), [message("dead")]);
     assert_eq!(f.counts().emitted, 0, "the reactor did not emit it");
@@ -91,17 +87,17 @@ pub fn parked_lanes_hold(harness: &mut dyn Harness) {
     let next = parked(&fixture(harness));
     harness.crash();
     let f = fixture(harness);
-    assert_eq!(f.store.recover(&[]).unwrap().lanes, [(f.reactor, key(7), LaneState::Parked)]);
+    assert_eq!(f.recover(&[]).lanes, [(f.reactor, key(7), LaneState::Parked)]);
     assert_eq!(f.held(7), [next]);
     let delivery = redrive(&f, all(&f)[0].id).unwrap();
     assert_eq!(delivery.lane, Some(key(7)));
     harness.crash();
     let f = fixture(harness);
-    assert_eq!(f.store.recover(&[]).unwrap().lanes, [(f.reactor, key(7), LaneState::Parked)], "until it has ended");
+    assert_eq!(f.recover(&[]).lanes, [(f.reactor, key(7), LaneState::Parked)], "until it has ended");
     assert_eq!(f.commit(f.done(2, delivery.id)), Committed::Applied);
     harness.crash();
     let f = fixture(harness);
-    assert_eq!(f.store.recover(&[]).unwrap().lanes, [(f.reactor, key(7), LaneState::Free)]);
+    assert_eq!(f.recover(&[]).lanes, [(f.reactor, key(7), LaneState::Free)]);
 }
 
 pub fn redrive_is_not_a_duplicate(harness: &mut dyn Harness) {
@@ -128,7 +124,7 @@ pub fn redriven_with_success(harness: &mut dyn Harness) {
     let delivery = redrive(&f, all(&f)[0].id).unwrap();
     harness.crash();
     let f = fixture(harness);
-    f.store.recover(&[]).unwrap();
+    f.recover(&[]);
     assert_eq!(f.spilled(), [delivery.id], "a redrive survives a crash");
     assert_eq!(f.commit(f.done(2, first)), Committed::Stale, "the first delivery has ended");
     assert_eq!(f.commit(f.done(3, delivery.id)), Committed::Applied);
@@ -147,7 +143,7 @@ pub fn redriven_in_vain(harness: &mut dyn Harness) {
     assert_eq!(f.commit(f.failed(2, delivery.id, 1, at(5))), Committed::Applied);
     let letter =
         DeadLetter { reason: "trap".into(), history: vec![record(1), record(2)], parks: Some(key(7)), ..f.letter(1) };
-    let ending = Ending::Dead { letter: letter.clone(), forward: Vec::new(), hold: Vec::new() };
+    let ending = Ending::Dead { letter: letter.clone(), hold: Vec::new() };
     assert_eq!(f.commit(Commit { attempt: 2, ending, ..f.done(3, delivery.id) }), Committed::Applied);
     let letters = all(&f);
     assert_eq!((letters.len(), letters[0].id, letters[0].redriving), (1, dead, false));
@@ -161,7 +157,7 @@ pub fn redrive_of_nothing(harness: &mut dyn Harness) {
     let f = fixture(harness);
     assert_eq!(redrive(&f, 99), None);
     let nobodys = DeadLetter { reactor: None, ..f.letter(1) };
-    wait(f.store.admit(Admission { dead: vec![nobodys], ..f.admission(Vec::new(), at(0)) })).unwrap();
+    wait(f.store.enter(Batch { dead: vec![nobodys], ..f.batch(Vec::new(), at(0)) })).unwrap();
     assert_eq!(redrive(&f, all(&f)[0].id), None, "there is nobody to run it");
     assert_eq!(all(&f).len(), 1);
 }
@@ -170,25 +166,25 @@ pub fn drop_removes_the_letter(harness: &mut dyn Harness) {
     let f = fixture(harness);
     parked(&f);
     let dead = all(&f)[0].id;
-    f.store.request(Request::Drop(dead)).unwrap();
+    f.request(Request::Drop(dead));
     let (request, asked) = f.store.requests(0).unwrap()[0].clone();
     assert_eq!(asked, Request::Drop(dead));
-    assert_eq!(f.store.drop_dead(request, dead).unwrap(), Some((f.reactor, key(7))));
+    assert_eq!(f.drop_dead(request, dead), Some((f.reactor, key(7))));
     assert!(all(&f).is_empty() && f.store.requests(0).unwrap().is_empty());
-    assert_eq!(f.store.drop_dead(request, dead).unwrap(), None);
+    assert_eq!(f.drop_dead(request, dead), None);
     assert_eq!((f.counts().dead, f.counts().dropped), (0, 1), "it did end without success");
     let id = f.in_memory(5);
     f.commit(f.died(2, id, f.letter(5)));
     let dead = all(&f)[0].id;
     redrive(&f, dead).unwrap();
-    assert_eq!(f.store.drop_dead(0, dead).unwrap(), None);
+    assert_eq!(f.drop_dead(0, dead), None);
     assert_eq!(all(&f).len(), 1, "what is on its way is not dropped");
 }
 
 pub fn requests_wait_for_the_owner(harness: &mut dyn Harness) {
     let f = fixture(harness);
     for request in [Request::Redrive(1), Request::Drop(2), Request::Redrive(3)] {
-        f.store.request(request).unwrap();
+        f.request(request);
     }
     harness.crash();
     let f = fixture(harness);

@@ -5,7 +5,7 @@ use super::dead::redrive;
 use super::fixture::*;
 use crate::event::{DeliveryId, Offset, Origin};
 use crate::store::{
-    Admission, Admitted, Asked, Behind, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Fate, NewDelivery,
+    Admitted, Asked, Batch, Behind, Blocked, Commit, Committed, DeadFilter, DeadLetter, Ending, Fate, NewDelivery,
     Place, Request, StoredDead, Upkeep,
 };
 
@@ -41,9 +41,9 @@ fn dies(f: &Fixture<'_>, number: u64, delivery: DeliveryId, offset: u64, key: u6
 }
 
 fn drop_it(f: &Fixture<'_>, letter: u64) {
-    f.store.request(Request::Drop(letter)).unwrap();
+    f.request(Request::Drop(letter));
     let (request, _) = f.store.requests(0).unwrap()[0];
-    f.store.drop_dead(request, letter).unwrap();
+    f.drop_dead(request, letter);
 }
 
 /// Each delivery is told as it stands: in progress, waiting, done, dead; and nothing of what was never admitted.
@@ -203,7 +203,7 @@ pub fn held_and_parked_are_told(harness: &mut dyn Harness) {
     );
     let [Admitted::New(waits), _, Admitted::New(dies), ..] = admitted[..] else { panic!("{admitted:?}") };
     let letter = DeadLetter { parks: Some(key(8)), origin: of(&f, 3, 3).origin, ..f.letter(3) };
-    let ending = Ending::Dead { letter, forward: Vec::new(), hold: Vec::new() };
+    let ending = Ending::Dead { letter, hold: Vec::new() };
     f.commit_all(vec![f.failed(1, waits, 1, at(9_000)), Commit { ending, ..f.done(2, dies) }]);
     let parks = letters(&f)[0].id;
     let head = of(&f, 1, 1).origin;
@@ -243,8 +243,9 @@ pub fn dropped_letters_are_forgotten(harness: &mut dyn Harness) {
         ledger_window: 2 * DAY,
         retention: vec![(f.channel, 3 * DAY)],
         away: DAY,
+        history: DAY,
     };
-    wait(f.store.admit(Admission { now: at(10), ..f.admission(Vec::new(), at(10)) })).unwrap();
+    wait(f.store.enter(Batch { now: at(10), ..f.batch(Vec::new(), at(10)) })).unwrap();
     f.store.maintain(&upkeep(2)).unwrap();
     assert_eq!(fate(&f, 1, 1), Some(Fate::Dropped(letter, "rejected".into())));
     f.store.maintain(&upkeep(5)).unwrap();

@@ -7,14 +7,17 @@ use jiff::Timestamp;
 
 use crate::attribute::Attribute;
 use crate::event::{
-    AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, Message, Offset, Origin, ReactorId, Version,
+    AttemptRecord, ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version,
 };
-use crate::store::{Admission, Admitted, Commit, Committed, DeadLetter, Ending, NewDelivery, Place, Store};
+use crate::store::{
+    Admitted, Batch, Commit, Committed, DeadLetter, Effect, Ending, NewDelivery, Place, Recovered, Request,
+    StoreClient, StoreOwner, StoredDelivery, Target,
+};
 
 /// A store under test.
 pub trait Harness {
     /// The store as its owner has it.
-    fn store(&self) -> &dyn Store;
+    fn store(&self) -> &(dyn StoreOwner + 'static);
     /// Stops the owner in good order and starts another.
     fn reopen(&mut self);
     /// Kills the owner and starts another. What survives a process must be there, without a farewell.
@@ -29,6 +32,20 @@ pub fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
+/// A write of a state key; `None` deletes it.
+pub fn write(key: &str, value: Option<&str>) -> Effect {
+    let key = key.to_owned();
+    match value {
+        Some(value) => Effect::Set { key, value: value.to_owned().into() },
+        None => Effect::Delete { key },
+    }
+}
+
+/// A message with this body on its way.
+pub fn put(target: Target, body: &str) -> Effect {
+    Effect::Put { target, message: message(body) }
+}
+
 /// A message with a body.
 pub fn message(body: &str) -> Message {
     Message::from_body(body.to_owned())
@@ -40,9 +57,9 @@ pub fn key(number: u64) -> Identity {
 }
 
 /// A store with a channel and a reactor, and short words for the usual calls.
-pub struct Fixture<'s> {
-    /// The store.
-    pub store: &'s dyn Store,
+pub struct Fixture<'s, S: ?Sized = dyn StoreOwner> {
+    /// The store, as its owner has it, or as a client does.
+    pub store: &'s S,
     /// A channel.
     pub channel: ChannelId,
     /// A reactor.
@@ -55,7 +72,7 @@ pub fn fixture(harness: &dyn Harness) -> Fixture<'_> {
     Fixture { store, channel: store.channel_id("shop").unwrap(), reactor: store.reactor_id("inventory").unwrap() }
 }
 
-/// The store's time, so many milliseconds after it was made.
+/// The store's time, this many milliseconds after it was made.
 pub fn at(millis: u64) -> HostTime {
     // Later than any wall clock today, at which a new store starts.
     HostTime(4_000_000_000_000 + millis)
@@ -72,7 +89,7 @@ pub fn record(number: u32) -> AttemptRecord {
     }
 }
 
-impl Fixture<'_> {
+impl<S: StoreClient + ?Sized> Fixture<'_, S> {
     /// A delivery of the first record's event, with a key of its own.
     pub fn new_delivery(&self, number: u64, place: Place) -> NewDelivery {
         NewDelivery {
@@ -91,36 +108,9 @@ impl Fixture<'_> {
         NewDelivery { lane: Some(key(lane)), ..self.new_delivery(number, place) }
     }
 
-    /// An admission of these deliveries.
-    pub fn admission(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Admission {
-        Admission {
-            channel: self.channel,
-            cursor: Offset(1),
-            now,
-            deliveries,
-            dead: Vec::new(),
-            forward: Vec::new(),
-            drop: Vec::new(),
-            unrouted: 0,
-        }
-    }
-
-    /// Admits deliveries.
-    pub fn admit(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Vec<Admitted> {
-        wait(self.store.admit(self.admission(deliveries, now))).unwrap()
-    }
-
-    /// Admits one delivery, which must be new.
-    pub fn admit_one(&self, delivery: NewDelivery) -> DeliveryId {
-        match self.admit(vec![delivery], at(0))[..] {
-            [Admitted::New(id)] => id,
-            ref other => panic!("not admitted: {other:?}"),
-        }
-    }
-
-    /// A delivery in memory, with a key of its own.
-    pub fn in_memory(&self, number: u64) -> DeliveryId {
-        self.admit_one(self.new_delivery(number, Place::Memory))
+    /// A batch of these deliveries, as if they had been read from the log.
+    pub fn batch(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Batch {
+        Batch { cursor: Some(Offset(1)), deliveries, ..Batch::new(self.channel, now) }
     }
 
     /// A commit of a first attempt that is done and did nothing.
@@ -132,9 +122,9 @@ impl Fixture<'_> {
             attempt: 1,
             after: None,
             reads: Vec::new(),
-            writes: Vec::new(),
-            emits: Vec::new(),
+            effects: Vec::new(),
             ending: Ending::Done,
+            note: None,
             now: at(1),
         }
     }
@@ -147,7 +137,7 @@ impl Fixture<'_> {
 
     /// A commit of a first attempt that ends in a dead letter.
     pub fn died(&self, number: u64, delivery: DeliveryId, letter: DeadLetter) -> Commit {
-        let ending = Ending::Dead { letter, forward: Vec::new(), hold: Vec::new() };
+        let ending = Ending::Dead { letter, hold: Vec::new() };
         Commit { ending, ..self.done(number, delivery) }
     }
 
@@ -171,16 +161,6 @@ impl Fixture<'_> {
             key: key(number),
             at: Timestamp::from_nanosecond(1_700_000_000_123_456_789).unwrap(),
         }
-    }
-
-    /// Commits one.
-    pub fn commit(&self, commit: Commit) -> Committed {
-        self.commit_all(vec![commit])[0]
-    }
-
-    /// Commits several together.
-    pub fn commit_all(&self, commits: Vec<Commit>) -> Vec<Committed> {
-        wait(self.store.commit(commits)).unwrap()
     }
 
     /// Publishes.
@@ -217,5 +197,55 @@ impl Fixture<'_> {
             assert_eq!(one.delivered, one.done + one.dead + one.dropped + one.active, "not conserved: {one:?}");
         }
         stats.into_iter().find(|stats| stats.name == "inventory").unwrap()
+    }
+
+    /// Asks the owner for something.
+    pub fn request(&self, request: Request) {
+        wait(self.store.request(request)).unwrap();
+    }
+}
+
+impl<S: StoreOwner + ?Sized> Fixture<'_, S> {
+    /// Enters deliveries.
+    pub fn admit(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Vec<Admitted> {
+        wait(self.store.enter(self.batch(deliveries, now))).unwrap().answers
+    }
+
+    /// Enters one delivery, which must be new.
+    pub fn admit_one(&self, delivery: NewDelivery) -> DeliveryId {
+        match self.admit(vec![delivery], at(0))[..] {
+            [Admitted::New(id)] => id,
+            ref other => panic!("not admitted: {other:?}"),
+        }
+    }
+
+    /// A delivery in memory, with a key of its own.
+    pub fn in_memory(&self, number: u64) -> DeliveryId {
+        self.admit_one(self.new_delivery(number, Place::Memory))
+    }
+
+    /// Commits one.
+    pub fn commit(&self, commit: Commit) -> Committed {
+        self.commit_all(vec![commit])[0]
+    }
+
+    /// Commits several together.
+    pub fn commit_all(&self, commits: Vec<Commit>) -> Vec<Committed> {
+        wait(self.store.commit(commits)).unwrap()
+    }
+
+    /// Takes over what the last owner left.
+    pub fn recover(&self, leased: &[ChannelId]) -> Recovered {
+        wait(self.store.recover(leased)).unwrap()
+    }
+
+    /// Carries out a redrive.
+    pub fn redrive(&self, request: u64, dead: u64) -> Option<StoredDelivery> {
+        wait(self.store.redrive(request, dead)).unwrap()
+    }
+
+    /// Carries out a drop.
+    pub fn drop_dead(&self, request: u64, dead: u64) -> Option<(ReactorId, LaneKey)> {
+        wait(self.store.drop_dead(request, dead)).unwrap()
     }
 }

@@ -4,7 +4,7 @@
 use super::fixture::*;
 use crate::attribute::Attribute;
 use crate::event::{ChannelId, DeliveryId, Message, Offset, SystemAttributes};
-use crate::store::{Admission, Admitted, DeadLetter, NewDelivery, Place, UNROUTED};
+use crate::store::{Admitted, Batch, DeadLetter, NewDelivery, Place, UNROUTED};
 
 pub fn names_are_stable(harness: &mut dyn Harness) {
     let before = {
@@ -78,8 +78,9 @@ pub fn unknown_channels_are_refused(harness: &mut dyn Harness) {
     assert!(wait(f.store.append(ChannelId(99), vec![message("x")])).is_err());
     assert!(f.store.read_log(ChannelId(99), Offset(1), 1, 1).is_err());
     assert!(f.store.cursor(ChannelId(99)).is_err());
-    let lost = Admission { channel: ChannelId(99), ..f.admission(Vec::new(), at(0)) };
-    assert!(wait(f.store.admit(lost)).is_err());
+    let lost = Batch { channel: ChannelId(99), ..f.batch(Vec::new(), at(0)) };
+    assert!(wait(f.store.enter(lost.clone())).is_err());
+    assert!(wait(f.store.enter(Batch { cursor: None, ..lost })).is_err());
     assert_eq!(f.publish(&["a"]), Offset(1), "the store goes on");
 }
 
@@ -96,9 +97,9 @@ pub fn admission_moves_the_cursor(harness: &mut dyn Harness) {
     assert_eq!(f.store.cursor(f.channel).unwrap(), Offset(1));
     f.publish(&["a", "b", "c"]);
     assert_eq!(f.store.stats().unwrap().backlog, [("shop".to_owned(), 3)]);
-    let admission =
-        Admission { cursor: Offset(3), unrouted: 1, ..f.admission(vec![f.new_delivery(1, Place::Memory)], at(0)) };
-    wait(f.store.admit(admission)).unwrap();
+    let batch = f.batch(vec![f.new_delivery(1, Place::Memory)], at(0));
+    let entered = wait(f.store.enter(Batch { cursor: Some(Offset(3)), unrouted: 1, ..batch })).unwrap();
+    assert_eq!((entered.cursor, entered.records), (Offset(3), Vec::new()));
     assert_eq!(f.store.cursor(f.channel).unwrap(), Offset(3));
     let stats = f.store.stats().unwrap();
     assert_eq!((stats.backlog, stats.unrouted), (vec![("shop".to_owned(), 1)], 1));
@@ -184,7 +185,7 @@ pub fn dead_on_arrival(harness: &mut dyn Harness) {
     let unwanted = DeadLetter { reactor: None, reason: UNROUTED.into(), ..f.letter(2) };
     let ours = DeadLetter { reason: "no-key".into(), ..f.letter(3) };
     let dead = vec![invalid.clone(), unwanted, ours];
-    wait(f.store.admit(Admission { dead, unrouted: 1, ..f.admission(Vec::new(), at(0)) })).unwrap();
+    wait(f.store.enter(Batch { dead, unrouted: 1, ..f.batch(Vec::new(), at(0)) })).unwrap();
     let stats = f.store.stats().unwrap();
     assert_eq!((stats.invalid, stats.unrouted), (1, 1));
     let counts = f.counts();
@@ -197,8 +198,8 @@ pub fn dead_on_arrival(harness: &mut dyn Harness) {
 pub fn records_can_be_taken_out(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["a", "b", "c"]);
-    let drop = vec![Offset(2)];
-    wait(f.store.admit(Admission { cursor: Offset(4), drop, unrouted: 1, ..f.admission(Vec::new(), at(0)) })).unwrap();
+    let (cursor, drop) = (Some(Offset(4)), vec![Offset(2)]);
+    wait(f.store.enter(Batch { cursor, drop, unrouted: 1, ..f.batch(Vec::new(), at(0)) })).unwrap();
     assert_eq!(f.bodies(), ["a", "c"]);
     assert_eq!(f.publish(&["d"]), Offset(4), "the place stays empty");
     assert_eq!(f.store.stats().unwrap().published, [("shop".to_owned(), 4)]);

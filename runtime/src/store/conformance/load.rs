@@ -64,7 +64,7 @@ pub fn hold_keeps_order_behind_a_waiting_head(harness: &mut dyn Harness) {
     harness.crash();
     let f = fixture(harness);
     assert_eq!(f.held(7), ids[1..]);
-    let recovered = f.store.recover(&[]).unwrap();
+    let recovered = f.recover(&[]);
     assert_eq!(recovered.lanes, [(f.reactor, key(7), LaneState::Waiting)]);
     assert!(f.spilled().is_empty());
     assert_eq!(f.counts().active, 4);
@@ -78,7 +78,7 @@ pub fn memory_becomes_spilled_on_recovery(harness: &mut dyn Harness) {
     assert_eq!(f.spilled(), [second]);
     harness.reopen();
     let f = fixture(harness);
-    assert_eq!(f.store.recover(&[]).unwrap(), crate::store::Recovered::default());
+    assert_eq!(f.recover(&[]), crate::store::Recovered::default());
     assert_eq!(f.spilled(), [first, second, third]);
     assert_eq!(f.commit(f.done(1, third)), Committed::Applied);
 }
@@ -90,7 +90,7 @@ pub fn memory_stays_before_what_is_held(harness: &mut dyn Harness) {
     let elsewhere = f.admit_one(f.in_lane(3, 8, Place::Memory));
     harness.crash();
     let f = fixture(harness);
-    f.store.recover(&[]).unwrap();
+    f.recover(&[]);
     let lane = f.store.held(f.reactor, key(7), DeliveryId(0), 10).unwrap();
     assert_eq!(lane.iter().map(|delivery| delivery.id).collect::<Vec<_>>(), [older, held]);
     assert_eq!(f.spilled(), [elsewhere]);
@@ -106,7 +106,7 @@ pub fn interrupted_attempts_are_counted(harness: &mut dyn Harness) {
     assert!(f.store.mark(&[(1_000_000, Some((ids[2], 1)))]).is_err(), "there is no such slot");
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[]).unwrap();
+    let recovered = f.recover(&[]);
     let found: Vec<_> = recovered.interrupted.iter().map(|(d, attempt)| (d.id, *attempt, d.history.len())).collect();
     assert_eq!(found, [(ids[0], 1, 0), (ids[1], 2, 1)]);
 }
@@ -117,15 +117,15 @@ pub fn interrupted_until_accounted_for(harness: &mut dyn Harness) {
     f.store.mark(&[(0, Some((ids[0], 1))), (1, Some((ids[1], 1)))]).unwrap();
     harness.crash();
     let f = fixture(harness);
-    assert_eq!(f.store.recover(&[]).unwrap().interrupted.len(), 2);
+    assert_eq!(f.recover(&[]).interrupted.len(), 2);
     f.commit(f.failed(1, ids[0], 1, at(10)));
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[]).unwrap();
+    let recovered = f.recover(&[]);
     assert_eq!(recovered.interrupted.iter().map(|(d, n)| (d.id, *n)).collect::<Vec<_>>(), [(ids[1], 1)]);
     f.commit(f.died(2, ids[1], f.letter(1)));
     harness.crash();
-    assert!(fixture(harness).store.recover(&[]).unwrap().interrupted.is_empty());
+    assert!(fixture(harness).recover(&[]).interrupted.is_empty());
 }
 
 pub fn ended_attempts_are_not_interrupted(harness: &mut dyn Harness) {
@@ -134,7 +134,7 @@ pub fn ended_attempts_are_not_interrupted(harness: &mut dyn Harness) {
     f.store.mark(&[(0, Some((id, 1)))]).unwrap();
     f.commit(f.failed(1, id, 1, at(10)));
     harness.crash();
-    assert!(fixture(harness).store.recover(&[]).unwrap().interrupted.is_empty(), "the commit came first");
+    assert!(fixture(harness).recover(&[]).interrupted.is_empty(), "the commit came first");
 }
 
 /// The claims that are found after a crash: of the delivery, and which attempt.
@@ -150,14 +150,14 @@ pub fn a_claim_behind_the_head_is_void(harness: &mut dyn Harness) {
     f.store.mark(&[claim(0, ids[1]), claim(1, ids[2]), claim(2, elsewhere)]).unwrap();
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[]).unwrap();
+    let recovered = f.recover(&[]);
     assert_eq!(interrupted(&recovered), [(elsewhere, 1)], "the only one that was next in its lane");
     assert_eq!(recovered.ahead, [(f.reactor, key(7), ids[1]), (f.reactor, key(7), ids[2])]);
     assert_eq!(f.spilled(), [&ids[..], &[elsewhere]].concat());
     f.commit(f.done(1, ids[0]));
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[]).unwrap();
+    let recovered = f.recover(&[]);
     assert_eq!((interrupted(&recovered), recovered.ahead), (vec![(elsewhere, 1)], Vec::new()), "void for good");
 }
 
@@ -168,7 +168,7 @@ pub fn a_claim_of_the_head_counts_and_the_others_stay_behind_it(harness: &mut dy
     f.store.mark(&[(0, Some((ids[0], 1))), (1, Some((ids[2], 1)))]).unwrap();
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[]).unwrap();
+    let recovered = f.recover(&[]);
     assert_eq!(interrupted(&recovered), [(ids[0], 1)]);
     assert_eq!(recovered.ahead, [(f.reactor, key(7), ids[2])]);
     assert_eq!(recovered.lanes, [(f.reactor, key(7), LaneState::Free)]);
@@ -183,7 +183,7 @@ pub fn a_waiting_head_is_the_head(harness: &mut dyn Harness) {
     f.store.mark(&[(0, Some((ids[0], 2))), (1, Some((ids[1], 1)))]).unwrap();
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[]).unwrap();
+    let recovered = f.recover(&[]);
     assert_eq!(interrupted(&recovered), [(ids[0], 2)]);
     assert_eq!(recovered.ahead, [(f.reactor, key(7), ids[1])]);
     assert_eq!((f.spilled(), f.held(7)), (Vec::new(), ids[1..].to_vec()), "what was in memory is behind it, too");
@@ -196,7 +196,7 @@ pub fn what_was_loaded_stays_before_what_is_held(harness: &mut dyn Harness) {
     let elsewhere = f.admit_one(f.in_lane(9, 8, Place::Spilled));
     harness.crash();
     let f = fixture(harness);
-    f.store.recover(&[]).unwrap();
+    f.recover(&[]);
     assert_eq!((f.held(7), f.spilled()), (ids, vec![elsewhere]), "a lane is in one place, and in its order");
 }
 
@@ -204,17 +204,17 @@ pub fn a_parked_lane_waits_for_the_letter_that_runs_again(harness: &mut dyn Harn
     let f = fixture(harness);
     let ids: Vec<DeliveryId> = (0..3).map(|n| f.admit_one(f.in_lane(n, 7, Place::Memory))).collect();
     let letter = DeadLetter { parks: Some(key(7)), ..f.letter(0) };
-    let ending = Ending::Dead { letter, forward: Vec::new(), hold: ids[1..].to_vec() };
+    let ending = Ending::Dead { letter, hold: ids[1..].to_vec() };
     f.commit(Commit { ending, ..f.done(1, ids[0]) });
     let letter = f.store.dead_letters(&DeadFilter::default()).unwrap()[0].id;
     let again = redrive(&f, letter).unwrap().id;
     harness.crash();
     let f = fixture(harness);
-    assert_eq!(f.store.recover(&[]).unwrap().lanes, [(f.reactor, key(7), LaneState::Parked)]);
+    assert_eq!(f.recover(&[]).lanes, [(f.reactor, key(7), LaneState::Parked)]);
     assert_eq!((f.spilled(), f.held(7)), (vec![again], ids[1..].to_vec()), "it can be loaded, and goes first");
     f.store.mark(&[(0, Some((again, 1))), (1, Some((ids[1], 1)))]).unwrap();
     harness.crash();
-    let recovered = fixture(harness).store.recover(&[]).unwrap();
+    let recovered = fixture(harness).recover(&[]);
     assert_eq!(interrupted(&recovered), [(again, 1)], "its number is higher, and it is the head");
     assert_eq!(recovered.ahead.iter().map(|(.., delivery)| *delivery).collect::<Vec<_>>(), [ids[1]]);
 }
@@ -230,7 +230,7 @@ pub fn lanes_are_recovered(harness: &mut dyn Harness) {
     f.admit_one(f.in_lane(5, 5, Place::Memory));
     harness.crash();
     let f = fixture(harness);
-    let mut lanes = f.store.recover(&[]).unwrap().lanes;
+    let mut lanes = f.recover(&[]).lanes;
     lanes.sort_by_key(|(_, lane, _)| *lane);
     let mut expected = vec![
         (f.reactor, key(1), LaneState::Free),

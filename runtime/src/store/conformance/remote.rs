@@ -1,4 +1,4 @@
-//! Channels outside: receptions, deliveries that are away, the outbox.
+//! Remote channels: receptions, deliveries that are away, the outbox.
 #![allow(missing_docs, reason = "each case is named after what it shows")]
 
 use std::time::Duration;
@@ -7,22 +7,33 @@ use super::fixture::*;
 use crate::attribute::Attribute;
 use crate::event::{DeliveryId, HostTime, Message, Offset};
 use crate::store::{
-    Admitted, Commit, Ending, Entered, Incoming, NewDelivery, OutboxRecord, Place, Reception, StoredDelivery, Target,
-    UNDELIVERABLE, Upkeep,
+    Admitted, Batch, Commit, DeadLetter, Effect, Entered, Incoming, NewDelivery, OutboxRecord, Place, StoredDelivery,
+    Target, UNDELIVERABLE, Upkeep,
 };
 
-fn incoming(body: &str, deliveries: Vec<NewDelivery>) -> Incoming {
-    Incoming { message: message(body), deliveries, dead: Vec::new(), forward: Vec::new(), unrouted: 0, keep: false }
+/// Messages that were received, each with its deliveries.
+fn received(f: &Fixture<'_>, messages: Vec<(&str, Vec<NewDelivery>)>) -> Batch {
+    let mut batch = Batch::new(f.channel, at(0));
+    for (body, deliveries) in messages {
+        batch.messages.push(Incoming { message: message(body), deliveries: deliveries.len(), dead: 0, keep: false });
+        batch.deliveries.extend(deliveries);
+    }
+    batch
 }
 
-fn receive(f: &Fixture<'_>, messages: Vec<Incoming>) -> Entered {
-    wait(f.store.receive(Reception { channel: f.channel, now: at(0), messages, drop: Vec::new() })).unwrap()
+fn receive(f: &Fixture<'_>, messages: Vec<(&str, Vec<NewDelivery>)>) -> Entered {
+    wait(f.store.enter(received(f, messages))).unwrap()
 }
 
 /// Receives a message with one delivery.
 fn receive_one(f: &Fixture<'_>, new: NewDelivery) -> Admitted {
-    let mut entered = receive(f, vec![incoming("m", vec![new])]);
-    entered.messages.remove(0).answers.remove(0)
+    receive(f, vec![("m", vec![new])]).answers.remove(0)
+}
+
+/// A message that was received, and ends here as this dead letter.
+fn undecodable(f: &Fixture<'_>, letter: DeadLetter) -> Batch {
+    let messages = vec![Incoming { message: message("{"), deliveries: 0, dead: 1, keep: false }];
+    Batch { messages, dead: vec![letter], ..received(f, Vec::new()) }
 }
 
 fn new_id(answer: &Admitted) -> DeliveryId {
@@ -42,15 +53,16 @@ fn resumed(answer: Admitted) -> StoredDelivery {
 pub fn what_is_received_is_recorded_once(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let two = vec![f.new_delivery(1, Place::Memory), f.new_delivery(2, Place::Memory)];
-    let entered = receive(&f, vec![incoming("a", two.clone()), incoming("b", Vec::new())]);
-    assert_eq!(entered.messages.iter().map(|m| m.record).collect::<Vec<_>>(), [Some(Offset(1)), None]);
+    let entered = receive(&f, vec![("a", two.clone()), ("b", Vec::new())]);
+    assert_eq!(entered.records, [Some(Offset(1)), None]);
     assert_eq!(entered.cursor, Offset(2), "nothing is left to be read from the log");
-    let id = new_id(&entered.messages[0].answers[0]);
-    let again = receive(&f, vec![incoming("a", two)]);
-    assert_eq!(again.messages[0].record, None);
-    assert_eq!(again.messages[0].answers, [Admitted::Active(id), Admitted::Active(DeliveryId(id.0 + 1))]);
-    let kept = Incoming { keep: true, unrouted: 1, ..incoming("c", Vec::new()) };
-    assert_eq!(receive(&f, vec![kept]).messages[0].record, Some(Offset(2)));
+    let id = new_id(&entered.answers[0]);
+    let again = receive(&f, vec![("a", two)]);
+    assert_eq!(again.records, [None]);
+    assert_eq!(again.answers, [Admitted::Active(id), Admitted::Active(DeliveryId(id.0 + 1))]);
+    let kept = vec![Incoming { message: message("c"), deliveries: 0, dead: 0, keep: true }];
+    let kept = wait(f.store.enter(Batch { messages: kept, unrouted: 1, ..received(&f, Vec::new()) })).unwrap();
+    assert_eq!(kept.records, [Some(Offset(2))]);
     assert_eq!(f.bodies(), ["a", "c"]);
     assert_eq!((f.store.stats().unwrap().unrouted, f.counts().duplicates), (1, 2));
 }
@@ -58,11 +70,11 @@ pub fn what_is_received_is_recorded_once(harness: &mut dyn Harness) {
 pub fn a_reception_leaves_what_is_unread(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["unread"]);
-    let entered = receive(&f, vec![incoming("a", vec![f.new_delivery(1, Place::Memory)])]);
-    assert_eq!((entered.messages[0].record, entered.cursor), (Some(Offset(2)), Offset(1)));
+    let entered = receive(&f, vec![("a", vec![f.new_delivery(1, Place::Memory)])]);
+    assert_eq!((entered.records, entered.cursor), (vec![Some(Offset(2))], Offset(1)));
     assert_eq!(f.store.cursor(f.channel).unwrap(), Offset(1));
     let drop = vec![Offset(2)];
-    wait(f.store.receive(Reception { channel: f.channel, now: at(1), messages: Vec::new(), drop })).unwrap();
+    wait(f.store.enter(Batch { drop, now: at(1), ..received(&f, Vec::new()) })).unwrap();
     assert_eq!(f.bodies(), ["unread"]);
 }
 
@@ -82,7 +94,7 @@ pub fn leased_deliveries_are_away_after_a_crash(harness: &mut dyn Harness) {
     f.commit(f.failed(1, waiting, 1, at(50)));
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[f.channel]).unwrap();
+    let recovered = f.recover(&[f.channel]);
     assert!(recovered.lanes.is_empty(), "nothing is in the way of a lane: {recovered:?}");
     assert!(f.spilled().is_empty() && f.held(7).is_empty());
     assert_eq!(f.store.next_due(f.reactor, (HostTime(0), DeliveryId(0))).unwrap(), None);
@@ -92,10 +104,10 @@ pub fn leased_deliveries_are_away_after_a_crash(harness: &mut dyn Harness) {
     assert_eq!(receive_one(&f, f.in_lane(4, 7, Place::Memory)), Admitted::Active(waiting));
     wait(f.store.away(vec![waiting])).unwrap();
     assert_eq!(resumed(receive_one(&f, f.in_lane(4, 7, Place::Memory))).id, waiting);
-    f.store.recover(&[]).unwrap();
+    f.recover(&[]);
     assert_eq!(f.spilled(), [&ids[..], &[waiting]].concat(), "no lease is needed any more");
     let own = f.in_memory(9);
-    f.store.recover(&[f.channel]).unwrap();
+    f.recover(&[f.channel]);
     assert!(f.spilled().contains(&own) && f.spilled().contains(&ids[0]), "what has no lease cannot lose it");
 }
 
@@ -106,7 +118,7 @@ pub fn what_was_away_stands_in_no_ones_way(harness: &mut dyn Harness) {
     f.store.mark(&[(0, Some((ids[1], 1))), (1, Some((ids[2], 1)))]).unwrap();
     harness.crash();
     let f = fixture(harness);
-    let recovered = f.store.recover(&[f.channel]).unwrap();
+    let recovered = f.recover(&[f.channel]);
     assert_eq!(recovered.interrupted.iter().map(|(delivery, _)| delivery.id).collect::<Vec<_>>(), [ids[1]]);
     assert_eq!(recovered.ahead.iter().map(|(.., delivery)| *delivery).collect::<Vec<_>>(), [ids[2]]);
 }
@@ -117,7 +129,7 @@ pub fn away_for_ever_is_somebody_elses(harness: &mut dyn Harness) {
     receive_one(&f, f.new_delivery(2, Place::Memory));
     wait(f.store.away(vec![id])).unwrap();
     let upkeep =
-        |millis| Upkeep { now: at(millis), ledger_window: DAY, retention: Vec::new(), away: Duration::from_secs(10) };
+        |millis| Upkeep { now: at(millis), ledger_window: DAY, away: Duration::from_secs(10), ..Upkeep::default() };
     f.store.maintain(&upkeep(9_000)).unwrap();
     assert_eq!(f.counts().delivered, 2);
     f.store.maintain(&upkeep(11_000)).unwrap();
@@ -145,7 +157,7 @@ pub fn what_was_dropped_is_new_when_it_is_received_again(harness: &mut dyn Harne
         let id = new_id(&receive_one(&f, f.new_delivery(number, Place::Memory)));
         f.commit(f.died(number, id, f.letter(number)));
         let letter = f.store.dead_letters(&crate::store::DeadFilter::default()).unwrap()[0].id;
-        f.store.drop_dead(0, letter).unwrap();
+        f.drop_dead(0, letter);
         let again = NewDelivery { redrive, ..f.new_delivery(number, Place::Memory) };
         let again = new_id(&receive_one(&f, again));
         f.commit(f.done(number + 2, again));
@@ -157,8 +169,8 @@ pub fn what_was_dropped_is_new_when_it_is_received_again(harness: &mut dyn Harne
 
 pub fn what_ends_on_reception_is_kept(harness: &mut dyn Harness) {
     let f = fixture(harness);
-    let letter = crate::store::DeadLetter { reactor: None, reason: "invalid-event".into(), ..f.letter(1) };
-    receive(&f, vec![Incoming { dead: vec![letter], ..incoming("{", Vec::new()) }]);
+    let letter = DeadLetter { reactor: None, reason: "invalid-event".into(), ..f.letter(1) };
+    wait(f.store.enter(undecodable(&f, letter))).unwrap();
     harness.crash();
     let f = fixture(harness);
     assert_eq!(f.store.dead_letters(&crate::store::DeadFilter::default()).unwrap().len(), 1);
@@ -169,11 +181,11 @@ pub fn what_ends_on_reception_is_kept(harness: &mut dyn Harness) {
 pub fn what_ends_on_arrival_is_forwarded(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let dlq = f.store.channel_id("dlq").unwrap();
-    let letter = || vec![crate::store::DeadLetter { reactor: None, reason: "invalid-event".into(), ..f.letter(1) }];
+    let letter = || DeadLetter { reactor: None, reason: "invalid-event".into(), ..f.letter(1) };
     let forward = |text: &str| vec![(Target::Log(dlq), message(text)), (Target::Outbox(f.channel), message(text))];
-    receive(&f, vec![Incoming { dead: letter(), forward: forward("received"), ..incoming("{", Vec::new()) }]);
-    let (dead, forward) = (letter(), forward("read"));
-    wait(f.store.admit(crate::store::Admission { dead, forward, ..f.admission(Vec::new(), at(0)) })).unwrap();
+    wait(f.store.enter(Batch { forward: forward("received"), ..undecodable(&f, letter()) })).unwrap();
+    let (dead, forward) = (vec![letter()], forward("read"));
+    wait(f.store.enter(Batch { dead, forward, ..f.batch(Vec::new(), at(0)) })).unwrap();
     let log: Vec<_> = f.store.read_log(dlq, Offset(1), 10, usize::MAX).unwrap();
     assert_eq!(
         log.into_iter().map(|record| record.message).collect::<Vec<_>>(),
@@ -196,12 +208,11 @@ pub fn the_outbox_is_filled_by_commits(harness: &mut dyn Harness) {
     let mut out = message("out");
     out.attributes = vec![("k", "v").into(), Attribute::typed("n", "Number", "1.50")];
     out.system.group_id = Some("g".into());
-    let emits = vec![(Target::Outbox(f.channel), out.clone()), (Target::Outbox(other), message("x"))];
-    f.commit(Commit { emits, ..f.done(1, id) });
+    let first = Effect::Put { target: Target::Outbox(f.channel), message: out.clone() };
+    f.commit(Commit { effects: vec![first, put(Target::Outbox(other), "x")], ..f.done(1, id) });
     let id = f.in_memory(2);
-    let forward = vec![(Target::Outbox(f.channel), message("dead"))];
-    let ending = Ending::Dead { letter: f.letter(2), forward, hold: Vec::new() };
-    f.commit(Commit { ending, ..f.done(2, id) });
+    let effects = vec![put(Target::Outbox(f.channel), "dead")];
+    f.commit(Commit { effects, ..f.died(2, id, f.letter(2)) });
     harness.crash();
     let f = fixture(harness);
     let found = outbox(&f);
@@ -233,7 +244,7 @@ pub fn what_cannot_be_sent_becomes_a_dead_letter(harness: &mut dyn Harness) {
     let f = fixture(harness);
     wait(f.store.send(f.channel, vec![message("a")])).unwrap();
     let id = outbox(&f)[0].0;
-    let letter = crate::store::DeadLetter { reactor: None, reason: UNDELIVERABLE.into(), ..f.letter(1) };
+    let letter = DeadLetter { reactor: None, reason: UNDELIVERABLE.into(), ..f.letter(1) };
     wait(f.store.undeliverable(vec![(id, letter)])).unwrap();
     assert!(outbox(&f).is_empty());
     assert_eq!(f.store.dead_letters(&crate::store::DeadFilter::default()).unwrap()[0].letter.reason, UNDELIVERABLE);

@@ -5,10 +5,10 @@ use super::fixture::*;
 use crate::event::{ReactorId, Version};
 use crate::store::{Commit, Committed, Place, Target};
 
-fn write(f: &Fixture<'_>, number: u64, delivery: u64, pairs: &[(&str, Option<&str>)]) -> Commit {
+fn writing(f: &Fixture<'_>, number: u64, delivery: u64, pairs: &[(&str, Option<&str>)]) -> Commit {
     let id = f.in_memory(delivery);
-    let writes = pairs.iter().map(|(key, value)| ((*key).to_owned(), value.map(|v| v.to_owned().into()))).collect();
-    Commit { writes, ..f.done(number, id) }
+    let effects = pairs.iter().map(|(key, value)| write(key, *value)).collect();
+    Commit { effects, ..f.done(number, id) }
 }
 
 fn reading(commit: Commit, key: &str, version: u64) -> Commit {
@@ -28,37 +28,37 @@ pub fn done_removes_the_delivery(harness: &mut dyn Harness) {
 pub fn state_is_written_with_its_version(harness: &mut dyn Harness) {
     let f = fixture(harness);
     assert_eq!(f.value("a"), None);
-    assert_eq!(f.commit(write(&f, 5, 1, &[("a", Some("1")), ("b", Some(""))])), Committed::Applied);
+    assert_eq!(f.commit(writing(&f, 5, 1, &[("a", Some("1")), ("b", Some(""))])), Committed::Applied);
     assert_eq!(f.value("a"), Some(("1".into(), 5)));
     assert_eq!(f.value("b"), Some((String::new(), 5)));
-    assert_eq!(f.commit(write(&f, 6, 2, &[("a", Some("2")), ("b", None)])), Committed::Applied);
+    assert_eq!(f.commit(writing(&f, 6, 2, &[("a", Some("2")), ("b", None)])), Committed::Applied);
     assert_eq!(f.value("a"), Some(("2".into(), 6)));
     assert_eq!(f.value("b"), None);
-    assert_eq!(f.commit(reading(write(&f, 7, 3, &[]), "b", 0)), Committed::Applied, "deleted is absent");
+    assert_eq!(f.commit(reading(writing(&f, 7, 3, &[]), "b", 0)), Committed::Applied, "deleted is absent");
 }
 
 pub fn state_is_per_reactor(harness: &mut dyn Harness) {
     let f = fixture(harness);
-    f.commit(write(&f, 1, 1, &[("a", Some("1"))]));
+    f.commit(writing(&f, 1, 1, &[("a", Some("1"))]));
     let other: ReactorId = f.store.reactor_id("billing").unwrap();
     assert_eq!(f.store.state(other, "a").unwrap(), None);
 }
 
 pub fn conflicts_are_detected(harness: &mut dyn Harness) {
     let f = fixture(harness);
-    f.commit(write(&f, 1, 1, &[("a", Some("1"))]));
-    assert_eq!(f.commit(reading(write(&f, 2, 2, &[]), "a", 0)), Committed::Conflict, "it was absent then");
-    assert_eq!(f.commit(reading(write(&f, 3, 3, &[("a", Some("2"))]), "a", 1)), Committed::Applied);
-    assert_eq!(f.commit(reading(write(&f, 4, 4, &[]), "a", 1)), Committed::Conflict, "it is older");
-    assert_eq!(f.commit(reading(write(&f, 5, 5, &[]), "a", 3)), Committed::Applied);
-    assert_eq!(f.commit(reading(write(&f, 6, 6, &[]), "never", 3)), Committed::Conflict);
+    f.commit(writing(&f, 1, 1, &[("a", Some("1"))]));
+    assert_eq!(f.commit(reading(writing(&f, 2, 2, &[]), "a", 0)), Committed::Conflict, "it was absent then");
+    assert_eq!(f.commit(reading(writing(&f, 3, 3, &[("a", Some("2"))]), "a", 1)), Committed::Applied);
+    assert_eq!(f.commit(reading(writing(&f, 4, 4, &[]), "a", 1)), Committed::Conflict, "it is older");
+    assert_eq!(f.commit(reading(writing(&f, 5, 5, &[]), "a", 3)), Committed::Applied);
+    assert_eq!(f.commit(reading(writing(&f, 6, 6, &[]), "never", 3)), Committed::Conflict);
 }
 
 pub fn conflicts_leave_nothing(harness: &mut dyn Harness) {
     let f = fixture(harness);
-    f.commit(write(&f, 1, 1, &[("a", Some("1"))]));
-    let mut late = reading(write(&f, 2, 2, &[("a", Some("x")), ("b", Some("x"))]), "a", 0);
-    late.emits = vec![(Target::Log(f.channel), message("emitted"))];
+    f.commit(writing(&f, 1, 1, &[("a", Some("1"))]));
+    let mut late = reading(writing(&f, 2, 2, &[("a", Some("x")), ("b", Some("x"))]), "a", 0);
+    late.effects.push(put(Target::Log(f.channel), "emitted"));
     assert_eq!(f.commit(late.clone()), Committed::Conflict);
     assert_eq!((f.value("a"), f.value("b")), (Some(("1".into(), 1)), None));
     assert!(f.bodies().is_empty());
@@ -70,10 +70,10 @@ pub fn conflicts_leave_nothing(harness: &mut dyn Harness) {
 
 pub fn a_batch_sees_its_own_writes(harness: &mut dyn Harness) {
     let f = fixture(harness);
-    let first = reading(write(&f, 1, 1, &[("n", Some("1"))]), "n", 0);
-    let second = reading(write(&f, 2, 2, &[("n", Some("2"))]), "n", 1);
-    let third = reading(write(&f, 3, 3, &[("n", Some("x"))]), "n", 1);
-    let fourth = reading(write(&f, 4, 4, &[("n", Some("3"))]), "n", 2);
+    let first = reading(writing(&f, 1, 1, &[("n", Some("1"))]), "n", 0);
+    let second = reading(writing(&f, 2, 2, &[("n", Some("2"))]), "n", 1);
+    let third = reading(writing(&f, 3, 3, &[("n", Some("x"))]), "n", 1);
+    let fourth = reading(writing(&f, 4, 4, &[("n", Some("3"))]), "n", 2);
     let answers = f.commit_all(vec![first, second, third, fourth]);
     assert_eq!(answers, [Committed::Applied, Committed::Applied, Committed::Conflict, Committed::Applied]);
     assert_eq!(f.value("n"), Some(("3".into(), 4)));
@@ -82,15 +82,15 @@ pub fn a_batch_sees_its_own_writes(harness: &mut dyn Harness) {
 pub fn a_commit_falls_with_the_one_it_was_built_on(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let on = |commit: Commit, number| Commit { after: Some(Version(number)), ..commit };
-    f.commit(write(&f, 1, 1, &[("a", Some("1"))]));
-    let lost = reading(write(&f, 2, 2, &[]), "a", 0);
-    let chain = vec![lost, on(write(&f, 3, 3, &[]), 2), on(write(&f, 4, 4, &[]), 3)];
+    f.commit(writing(&f, 1, 1, &[("a", Some("1"))]));
+    let lost = reading(writing(&f, 2, 2, &[]), "a", 0);
+    let chain = vec![lost, on(writing(&f, 3, 3, &[]), 2), on(writing(&f, 4, 4, &[]), 3)];
     assert_eq!(f.commit_all(chain), [Committed::Conflict; 3]);
-    assert_eq!(f.commit(on(write(&f, 5, 5, &[]), 4)), Committed::Conflict, "in a later call, too");
-    assert_eq!(f.commit(on(write(&f, 6, 6, &[]), 1)), Committed::Applied);
-    let (last, next) = (write(&f, 7, 7, &[]), on(write(&f, 8, 8, &[]), 7));
+    assert_eq!(f.commit(on(writing(&f, 5, 5, &[]), 4)), Committed::Conflict, "in a later call, too");
+    assert_eq!(f.commit(on(writing(&f, 6, 6, &[]), 1)), Committed::Applied);
+    let (last, next) = (writing(&f, 7, 7, &[]), on(writing(&f, 8, 8, &[]), 7));
     assert_eq!(f.commit_all(vec![last, next]), [Committed::Applied; 2]);
-    assert_eq!(f.commit(on(write(&f, 9, 9, &[]), 100)), Committed::Conflict, "never seen");
+    assert_eq!(f.commit(on(writing(&f, 9, 9, &[]), 100)), Committed::Conflict, "never seen");
 }
 
 pub fn stale_attempts_are_void(harness: &mut dyn Harness) {
@@ -99,7 +99,7 @@ pub fn stale_attempts_are_void(harness: &mut dyn Harness) {
     assert_eq!(f.commit(Commit { attempt: 2, ..f.done(1, id) }), Committed::Stale);
     assert_eq!(f.commit(f.failed(2, id, 1, at(10))), Committed::Applied);
     assert_eq!(f.commit(f.done(3, id)), Committed::Stale, "the first attempt has ended");
-    let mut second = write(&f, 4, 2, &[("a", Some("1"))]);
+    let mut second = writing(&f, 4, 2, &[("a", Some("1"))]);
     (second.delivery, second.attempt) = (id, 2);
     assert_eq!(f.commit(second.clone()), Committed::Applied);
     second.number = Version(5);
@@ -114,12 +114,15 @@ pub fn emits_are_appended_with_the_commit(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let other = f.store.channel_id("other").unwrap();
     let id = f.in_memory(1);
-    let emits = vec![
-        (Target::Log(f.channel), message("1")),
-        (Target::Log(other), message("2")),
-        (Target::Log(f.channel), message("3")),
+    let effects = vec![
+        put(Target::Log(f.channel), "1"),
+        write("a", Some("1")),
+        put(Target::Log(other), "2"),
+        write("b", None),
+        put(Target::Log(f.channel), "3"),
     ];
-    assert_eq!(f.commit(Commit { emits, ..f.done(1, id) }), Committed::Applied);
+    assert_eq!(f.commit(Commit { effects, ..f.done(1, id) }), Committed::Applied);
+    assert_eq!(f.value("a"), Some(("1".into(), 1)));
     assert_eq!(f.bodies(), ["1", "3"]);
     assert_eq!(f.counts().emitted, 3);
     assert_eq!(f.publish(&["4"]).0, 3);
@@ -127,8 +130,9 @@ pub fn emits_are_appended_with_the_commit(harness: &mut dyn Harness) {
 
 pub fn commits_survive_a_crash(harness: &mut dyn Harness) {
     let f = fixture(harness);
-    let commit = write(&f, 1, 1, &[("a", Some("1"))]);
-    f.commit(Commit { emits: vec![(Target::Log(f.channel), message("e"))], ..commit });
+    let mut commit = writing(&f, 1, 1, &[("a", Some("1"))]);
+    commit.effects.push(put(Target::Log(f.channel), "e"));
+    f.commit(commit);
     harness.crash();
     let f = fixture(harness);
     assert_eq!(f.value("a"), Some(("1".into(), 1)));
@@ -139,15 +143,16 @@ pub fn commits_survive_a_crash(harness: &mut dyn Harness) {
 
 pub fn commit_numbers_ascend_across_restarts(harness: &mut dyn Harness) {
     let f = fixture(harness);
-    assert_eq!(f.store.next_commit().unwrap(), 1);
-    f.commit(write(&f, 41, 1, &[]));
-    assert_eq!(f.store.next_commit().unwrap(), 42);
-    let stale = Commit { attempt: 9, ..write(&f, 50, 2, &[]) };
+    assert_eq!((f.store.next_commit(), f.store.next_commit()), (Version(1), Version(2)), "each is handed out once");
+    f.commit(writing(&f, 41, 1, &[]));
+    assert_eq!(f.store.next_commit(), Version(42));
+    let stale = Commit { attempt: 9, ..writing(&f, 50, 2, &[]) };
     assert_eq!(f.commit(stale), Committed::Stale);
+    assert_eq!(f.store.next_commit(), Version(51), "used, if in vain");
     harness.crash();
-    assert_eq!(fixture(harness).store.next_commit().unwrap(), 51, "used, if in vain");
+    assert_eq!(fixture(harness).store.next_commit(), Version(51), "the same, and not used");
     harness.reopen();
-    assert_eq!(fixture(harness).store.next_commit().unwrap(), 51);
+    assert_eq!(fixture(harness).store.next_commit(), Version(51));
 }
 
 /// Counters that several runs increment at once, on what they read before: the sum tells whether any was lost.
@@ -165,7 +170,7 @@ pub fn lost_updates_do_not_happen(harness: &mut dyn Harness) {
             let value: u64 = before.as_ref().map_or(0, |(text, _)| text.parse().unwrap());
             let text = (value + 1).to_string();
             let version = before.as_ref().map_or(0, |(_, version)| *version);
-            batch.push(reading(write(&f, number, 1_000 + round * 4 + run, &[(key, Some(&text))]), key, version));
+            batch.push(reading(writing(&f, number, 1_000 + round * 4 + run, &[(key, Some(&text))]), key, version));
         }
         applied += f.commit_all(batch).iter().filter(|answer| **answer == Committed::Applied).count() as u64;
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::fixture::*;
 use crate::event::{HostTime, Offset, Origin};
-use crate::store::{Admission, Admitted, Committed, NewDelivery, Place, Upkeep};
+use crate::store::{Admitted, Batch, Committed, NewDelivery, Place, Upkeep};
 
 fn upkeep(f: &Fixture<'_>, now: HostTime) {
     let retention = vec![(f.channel, Duration::from_secs(60))];
-    f.store.maintain(&Upkeep { now, ledger_window: DAY, retention, away: 15 * DAY }).unwrap();
+    f.store.maintain(&Upkeep { now, ledger_window: DAY, retention, away: 15 * DAY, history: DAY }).unwrap();
 }
 
 /// Accepts and admits records of which nothing is left to do.
@@ -17,7 +17,7 @@ fn publish_and_skip(f: &Fixture<'_>, bodies: &[&str], now: HostTime) {
     upkeep(f, now);
     let first = f.publish(bodies);
     let cursor = Offset(first.0 + bodies.len() as u64);
-    wait(f.store.admit(Admission { cursor, ..f.admission(Vec::new(), now) })).unwrap();
+    wait(f.store.enter(Batch { cursor: Some(cursor), ..f.batch(Vec::new(), now) })).unwrap();
 }
 
 pub fn counts_are_conserved(harness: &mut dyn Harness) {
@@ -37,7 +37,7 @@ pub fn counts_are_conserved(harness: &mut dyn Harness) {
     f.admit(vec![f.new_delivery(0, Place::Memory)], at(1));
     harness.crash();
     let f = fixture(harness);
-    f.store.recover(&[]).unwrap();
+    f.recover(&[]);
     let counts = f.counts();
     let seen = (counts.delivered, counts.done, counts.dead, counts.active, counts.waiting);
     assert_eq!(seen, (10, 1, 1, 8, 1));

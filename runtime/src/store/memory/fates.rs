@@ -53,7 +53,7 @@ impl Inner {
         Some(Fate::Duplicate { first: Some(first), fate: Box::new(fate) })
     }
 
-    fn fate_of(&self, id: DeliveryId) -> Fate {
+    pub(super) fn fate_of(&self, id: DeliveryId) -> Fate {
         let Some(Row { stored, .. }) = self.deliveries.get(&id) else {
             let letter = self.dead.iter().find(|(_, dead)| dead.delivery == Some(id)).map(|(letter, _)| *letter);
             return letter.map_or(Fate::Done, Fate::Dead);

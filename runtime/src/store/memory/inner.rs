@@ -7,12 +7,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::fates::Dropped;
+use super::history::Past;
 use crate::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version};
 use crate::store::rejected::Rejected;
 use crate::store::{
-    Admission, Admitted, Commit, Committed, DeadLetter, Ending, Entered, EnteredMessage, Incoming, LaneState,
-    LogRecord, NewDelivery, Place, ReactorStats, Reception, Recovered, Request, Result, Stats, StoreError, StoredDead,
-    StoredDelivery, Target, UNROUTED, Upkeep,
+    Admitted, Batch, Commit, Committed, DeadLetter, Effect, Ending, Entered, Incoming, LaneState, LogRecord,
+    NewDelivery, Place, ReactorStats, Recovered, Request, Result, Stats, StoreError, StoredDead, StoredDelivery,
+    Target, UNROUTED,
 };
 
 #[derive(Debug, Default)]
@@ -26,6 +27,7 @@ pub(super) struct Inner {
     pub(super) ledger: HashMap<(ReactorId, Identity), (HostTime, DeliveryId, Origin)>,
     /// When, for whom and why letters were dropped, by their numbers.
     pub(super) dropped: BTreeMap<u64, Dropped>,
+    pub(super) past: Past,
     pub(super) outbox: BTreeMap<u64, (ChannelId, Message)>,
     pub(super) last_outbox: u64,
     pub(super) state: HashMap<(ReactorId, String), (Bytes, Version)>,
@@ -97,8 +99,32 @@ impl Inner {
         found.filter(|(since, ..)| now.since(*since) < new.window).map(|(_, id, _)| *id)
     }
 
-    fn enter(&mut self, new: &NewDelivery, now: HostTime) -> Admitted {
-        if self.known(new, now).is_some() {
+    pub(super) fn enter(&mut self, batch: &Batch) -> Result<Entered> {
+        self.host = self.host.max(batch.now);
+        let log = self.log(batch.channel)?;
+        log.cursor = log.cursor.max(batch.cursor.unwrap_or_default());
+        let follows = batch.cursor.is_none() && log.cursor.0 == log.next;
+        let (mut records, mut answers) = (Vec::new(), Vec::new());
+        let (mut deliveries, mut letters) = (batch.deliveries.iter(), batch.dead.iter());
+        for incoming in &batch.messages {
+            let own = (deliveries.by_ref().take(incoming.deliveries), letters.by_ref().take(incoming.dead));
+            records.push(self.receive(batch, incoming, own, &mut answers)?);
+        }
+        answers.extend(deliveries.map(|new| self.read(new, batch.now)));
+        letters.for_each(|letter| self.dead_on_arrival(letter.clone()));
+        batch.forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
+        self.unrouted += batch.unrouted;
+        let log = self.log(batch.channel)?;
+        batch.drop.iter().for_each(|offset| drop(log.records.remove(offset)));
+        if follows {
+            log.cursor = Offset(log.next);
+        }
+        Ok(Entered { cursor: log.cursor, records, answers })
+    }
+
+    fn read(&mut self, new: &NewDelivery, now: HostTime) -> Admitted {
+        if let Some(first) = self.known(new, now) {
+            self.note_duplicate(new, new.origin, first);
             self.counts(new.reactor).duplicates += 1;
             return Admitted::Duplicate;
         }
@@ -106,43 +132,37 @@ impl Inner {
         Admitted::New(self.insert(new, now, None, false))
     }
 
-    pub(super) fn receive(&mut self, reception: &Reception) -> Result<Entered> {
-        self.host = self.host.max(reception.now);
-        let log = self.log(reception.channel)?;
-        let caught_up = log.cursor.0 == log.next;
-        let messages = reception.messages.iter().map(|incoming| self.take_in(reception, incoming));
-        let messages = messages.collect::<Result<Vec<_>>>()?;
-        let log = self.log(reception.channel)?;
-        reception.drop.iter().for_each(|offset| drop(log.records.remove(offset)));
-        if caught_up {
-            log.cursor = Offset(log.next);
-        }
-        Ok(Entered { cursor: log.cursor, messages })
-    }
-
-    fn take_in(&mut self, reception: &Reception, incoming: &Incoming) -> Result<EnteredMessage> {
+    fn receive<'b>(
+        &mut self,
+        batch: &Batch,
+        incoming: &Incoming,
+        (deliveries, letters): (impl Iterator<Item = &'b NewDelivery>, impl Iterator<Item = &'b DeadLetter>),
+        answers: &mut Vec<Admitted>,
+    ) -> Result<Option<Offset>> {
         let mut record = None;
-        let mut answers = Vec::new();
-        for new in &incoming.deliveries {
-            answers.push(if let Some(id) = self.known(new, reception.now) {
+        let mut duplicates = Vec::new();
+        for new in deliveries {
+            answers.push(if let Some(id) = self.known(new, batch.now) {
+                duplicates.push((new, id));
                 self.again(new, id)
             } else {
-                let offset = self.keep(reception.channel, incoming, &mut record)?;
+                let offset = self.keep(batch.channel, incoming, &mut record)?;
                 self.counts(new.reactor).delivered += 1;
                 let new = NewDelivery { origin: Origin { offset, ..new.origin }, ..new.clone() };
-                Admitted::New(self.insert(&new, reception.now, None, true))
+                Admitted::New(self.insert(&new, batch.now, None, true))
             });
         }
         if incoming.keep {
-            self.keep(reception.channel, incoming, &mut record)?;
+            self.keep(batch.channel, incoming, &mut record)?;
         }
-        for letter in &incoming.dead {
+        for (new, first) in duplicates.into_iter().filter(|_| record.is_some()) {
+            self.note_duplicate(new, Origin { offset: record.unwrap_or_default(), ..new.origin }, first);
+        }
+        for letter in letters {
             let origin = Origin { offset: record.unwrap_or_default(), ..letter.origin };
             self.dead_on_arrival(DeadLetter { origin, ..letter.clone() });
         }
-        incoming.forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
-        self.unrouted += incoming.unrouted;
-        Ok(EnteredMessage { record, answers })
+        Ok(record)
     }
 
     fn keep(&mut self, channel: ChannelId, incoming: &Incoming, record: &mut Option<Offset>) -> Result<Offset> {
@@ -174,6 +194,7 @@ impl Inner {
         self.last_delivery += 1;
         let id = DeliveryId(self.last_delivery);
         self.ledger.insert((new.reactor, new.key), (now, id, new.origin));
+        self.past.entered.insert((new.origin, new.reactor), (now, id));
         let stored = StoredDelivery {
             id,
             reactor: new.reactor,
@@ -227,18 +248,6 @@ impl Inner {
         }
     }
 
-    pub(super) fn admit(&mut self, admission: &Admission) -> Result<Vec<Admitted>> {
-        let log = self.log(admission.channel)?;
-        log.cursor = log.cursor.max(admission.cursor);
-        admission.drop.iter().for_each(|offset| drop(log.records.remove(offset)));
-        self.host = self.host.max(admission.now);
-        let answers = admission.deliveries.iter().map(|new| self.enter(new, admission.now)).collect();
-        admission.dead.iter().for_each(|letter| self.dead_on_arrival(letter.clone()));
-        admission.forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
-        self.unrouted += admission.unrouted;
-        Ok(answers)
-    }
-
     pub(super) fn commit(&mut self, commit: &Commit, rejected: &mut Rejected) -> Result<Committed> {
         self.host = self.host.max(commit.now);
         self.last_commit = self.last_commit.max(commit.number.0);
@@ -255,16 +264,20 @@ impl Inner {
             rejected.refused(commit.number);
             return Ok(Committed::Conflict);
         }
-        for (key, value) in &commit.writes {
-            let key = (commit.reactor, key.clone());
-            match value {
-                Some(value) => drop(self.state.insert(key, (value.clone(), commit.number))),
-                None => drop(self.state.remove(&key)),
+        for effect in &commit.effects {
+            match effect {
+                Effect::Set { key, value } => {
+                    self.state.insert((commit.reactor, key.clone()), (value.clone(), commit.number));
+                }
+                Effect::Delete { key } => {
+                    self.state.remove(&(commit.reactor, key.clone()));
+                }
+                Effect::Put { target, message } => self.put(*target, message)?,
             }
         }
-        commit.emits.iter().try_for_each(|(target, message)| self.put(*target, message))?;
-        self.counts(commit.reactor).emitted += commit.emits.len() as u64;
+        self.counts(commit.reactor).emitted += commit.emitted() as u64;
         self.end(commit)?;
+        self.keep_attempt(commit);
         rejected.applied(commit.number);
         Ok(Committed::Applied)
     }
@@ -286,7 +299,7 @@ impl Inner {
                 }
                 self.hold(hold);
             }
-            Ending::Dead { letter, forward, hold } => {
+            Ending::Dead { letter, hold } => {
                 self.counts(commit.reactor).dead += 1;
                 let row = self.deliveries.remove(&commit.delivery);
                 let lane = row.as_ref().and_then(|row| row.stored.lane);
@@ -303,7 +316,6 @@ impl Inner {
                     let letter = DeadLetter { key: key.unwrap_or(letter.key), ..letter.clone() };
                     self.bury(letter, lane, Some(commit.delivery));
                 }
-                forward.iter().try_for_each(|(target, message)| self.put(*target, message))?;
                 self.hold(hold);
             }
         }
@@ -448,27 +460,6 @@ impl Inner {
             self.select(usize::MAX, |d| d.reactor == reactor && d.place == Place::Waiting && (d.due, d.id) > after);
         found.sort_by_key(|d| (d.due, d.id));
         found
-    }
-
-    pub(super) fn expire(&mut self, upkeep: &Upkeep) {
-        self.host = self.host.max(upkeep.now);
-        self.ledger.retain(|_, (since, ..)| upkeep.now.since(*since) < upkeep.ledger_window);
-        let windows = upkeep.retention.iter().map(|(_, retention)| *retention).chain([upkeep.ledger_window]);
-        let kept = windows.max().unwrap_or_default();
-        self.dropped.retain(|_, dropped| upkeep.now.since(dropped.at) <= kept);
-        let gone = self.select(usize::MAX, |d| d.place == Place::Away && upkeep.now.since(d.since) > upkeep.away);
-        for delivery in gone {
-            self.deliveries.remove(&delivery.id);
-            self.counts(delivery.reactor).delivered -= 1;
-        }
-        for (channel, retention) in &upkeep.retention {
-            let origins: Vec<Origin> = self.deliveries.values().map(|row| row.stored.origin).collect();
-            let needed = origins.iter().filter(|o| o.channel == *channel).map(|o| o.offset).min();
-            if let Ok(log) = self.log(*channel) {
-                let floor = needed.map_or(log.cursor, |offset| offset.min(log.cursor));
-                log.records.retain(|offset, (host, _)| *offset >= floor || upkeep.now.since(*host) <= *retention);
-            }
-        }
     }
 
     pub(super) fn stats(&self) -> Stats {

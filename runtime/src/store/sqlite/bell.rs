@@ -19,7 +19,7 @@ use super::folder;
 #[derive(Debug)]
 pub(super) struct Bell {
     path: PathBuf,
-    /// Where this process rings; nothing in a client, which rings outside.
+    /// Where this process rings; `None` in a client, which rings the pipe.
     inside: Option<Notify>,
     /// Where others ring; made at the first use, because it belongs to whose runtime it is. The file keeps the pipe open
     /// when nobody else does.

@@ -60,7 +60,7 @@ pub(super) fn is_fatal(error: &StoreError, file: &Path) -> bool {
     match error {
         StoreError::Full => {
             // The log grows meanwhile, and the writer says so when it cannot.
-            tracing::warn!(store = %file.display(), %error, "a checkpoint was not possible");
+            tracing::warn!(store = %file.display(), %error, "a checkpoint was not possible; trying again later");
             false
         }
         StoreError::Busy { .. } => false,

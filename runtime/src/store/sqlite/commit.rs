@@ -5,9 +5,9 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::Sql;
 use super::group::Group;
 use super::rows::{history_of, history_text, int, maybe, num};
-use super::{dead, deliveries, outbox};
+use super::{attempts, dead, deliveries, outbox};
 use crate::event::{AttemptRecord, HostTime, Identity, LaneKey};
-use crate::store::{Commit, Committed, DeadLetter, Ending};
+use crate::store::{Commit, Committed, DeadLetter, Effect, Ending};
 
 /// What the store knows of the delivery that a commit is about.
 struct Current {
@@ -29,12 +29,10 @@ pub(super) fn apply(group: &mut Group<'_>, commit: &Commit) -> Sql<Committed> {
         group.live.rejected.refused(commit.number);
         return Ok(Committed::Conflict);
     }
-    write_state(group, commit)?;
-    for (target, message) in &commit.emits {
-        outbox::put(group, *target, message)?;
-    }
-    group.count("emitted", commit.reactor, i64::try_from(commit.emits.len()).unwrap_or(i64::MAX));
+    take_effect(group, commit)?;
+    group.count("emitted", commit.reactor, i64::try_from(commit.emitted()).unwrap_or(i64::MAX));
     end(group, commit, &current)?;
+    attempts::keep(group, commit)?;
     group.live.rejected.applied(commit.number);
     Ok(Committed::Applied)
 }
@@ -69,19 +67,21 @@ fn unchanged(group: &mut Group<'_>, commit: &Commit) -> Sql<bool> {
     Ok(true)
 }
 
-fn write_state(group: &mut Group<'_>, commit: &Commit) -> Sql<()> {
-    for (key, value) in &commit.writes {
-        match value {
-            Some(value) => group
-                .statements
-                .of("INSERT INTO state VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (reactor, key) DO UPDATE SET version = excluded.version, value = excluded.value")?
-                .execute(params![commit.reactor.0, key, int(commit.number.0), &value[..]])?,
-            None => group
-                .statements
-                .of("DELETE FROM state WHERE reactor = ?1 AND key = ?2")?
-                .execute(params![commit.reactor.0, key])?,
-        };
+fn take_effect(group: &mut Group<'_>, commit: &Commit) -> Sql<()> {
+    for effect in &commit.effects {
+        match effect {
+            Effect::Set { key, value } => {
+                let insert = "INSERT INTO state VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (reactor, key) DO UPDATE SET version = excluded.version, value = excluded.value";
+                let row = params![commit.reactor.0, key, int(commit.number.0), &value[..]];
+                group.statements.of(insert)?.execute(row)?;
+            }
+            Effect::Delete { key } => {
+                let delete = "DELETE FROM state WHERE reactor = ?1 AND key = ?2";
+                group.statements.of(delete)?.execute(params![commit.reactor.0, key])?;
+            }
+            Effect::Put { target, message } => outbox::put(group, *target, message)?,
+        }
     }
     Ok(())
 }
@@ -101,14 +101,11 @@ fn end(group: &mut Group<'_>, commit: &Commit, current: &Current) -> Sql<()> {
             deliveries::hold(group, hold)?;
             group.count("retried", reactor, 1);
         }
-        Ending::Dead { letter, forward, hold } => {
+        Ending::Dead { letter, hold } => {
             remove(group, commit, current)?;
             // The key is the delivery's own whatever the letter says: a redrive goes back to the same ledger entry.
             let letter = DeadLetter { key: current.key, ..letter.clone() };
             dead::end(group, &letter, commit.delivery, current.lane, current.redrive)?;
-            for (target, message) in forward {
-                outbox::put(group, *target, message)?;
-            }
             deliveries::hold(group, hold)?;
             group.count("dead", reactor, 1);
         }

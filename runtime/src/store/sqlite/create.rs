@@ -18,7 +18,7 @@ use crate::store::{Result, StoreError};
 /// `SQLite`'s application id: "RctR".
 const APPLICATION: u32 = 0x5263_7452;
 /// The version of the tables.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 const SCHEMA: &str = include_str!("schema.sql");
 /// What makes a store of version N one of version N + 1, from version 1 on.
 const MIGRATIONS: &[&str] = &[
@@ -51,6 +51,53 @@ const MIGRATIONS: &[&str] = &[
     );
     CREATE INDEX dropped_key ON dropped (key);
     CREATE INDEX dropped_since ON dropped (dropped_host);",
+    "
+    INSERT OR REPLACE INTO meta SELECT 'told', max(value, 1) FROM meta WHERE name = 'host';
+    CREATE INDEX dead_origin ON dead (channel, record);
+    CREATE INDEX dropped_origin ON dropped (channel, record);
+    CREATE TABLE duplicates (
+        id            INTEGER PRIMARY KEY,
+        noted_host    INTEGER NOT NULL,
+        reactor       INTEGER NOT NULL,
+        channel       INTEGER NOT NULL,
+        record        INTEGER NOT NULL,
+        part          INTEGER NOT NULL,
+        first         INTEGER NOT NULL,
+        first_channel INTEGER,
+        first_record  INTEGER,
+        first_part    INTEGER
+    );
+    CREATE INDEX duplicates_origin ON duplicates (channel, record);
+    CREATE TABLE redriven (
+        delivery   INTEGER PRIMARY KEY,
+        noted_host INTEGER NOT NULL,
+        reactor    INTEGER NOT NULL,
+        channel    INTEGER NOT NULL,
+        record     INTEGER NOT NULL,
+        part       INTEGER NOT NULL
+    );
+    CREATE INDEX redriven_origin ON redriven (channel, record);
+    CREATE TABLE attempts (
+        id         INTEGER PRIMARY KEY,
+        ended_host INTEGER NOT NULL,
+        worker     INTEGER NOT NULL,
+        attempts   TEXT NOT NULL
+    );
+    CREATE TABLE modules (
+        id     INTEGER PRIMARY KEY,
+        digest TEXT NOT NULL UNIQUE
+    );
+    CREATE VIEW attempt AS
+    SELECT json_extract(one.value, '$[4]') AS delivery, r.name AS reactor, json_extract(one.value, '$[5]') AS number,
+           json_extract(one.value, '$[7]') AS code, json_extract(one.value, '$[8]') AS ended_wall,
+           json_extract(one.value, '$[9]') AS took, m.digest AS module, a.worker, c.name AS channel,
+           json_extract(one.value, '$[1]') AS record, json_extract(one.value, '$[2]') AS part,
+           json_extract(one.value, '$[11]') AS event_id, json_extract(one.value, '$[12]') AS event_type,
+           json_extract(one.value, '$[13]') AS correlation_id
+    FROM attempts a, json_each(a.attempts) one
+    LEFT JOIN reactors r ON r.id = json_extract(one.value, '$[3]')
+    LEFT JOIN channels c ON c.id = json_extract(one.value, '$[0]')
+    LEFT JOIN modules m ON m.id = json_extract(one.value, '$[10]');",
 ];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
@@ -66,7 +113,7 @@ fn exists(file: &Path) -> Result<bool> {
     folder::look(file, Kind::File).map(|found| found.is_some())
 }
 
-/// Builds the file aside and moves it into place, so that at every moment there is a whole store or none.
+/// Builds the file next to its final name and moves it into place, so that at every moment there is a whole store or none.
 fn make(file: &Path, reserve: u64) -> Result<()> {
     let dir = file.parent().unwrap_or(Path::new("."));
     never_was(dir, file)?;

@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::admit;
+use super::enter;
 use super::fault::{Fault, Sql};
 use super::group::Group;
 use super::rows::{
     DEAD, DELIVERY, dead_of, delivery_of, history_of, history_text, int, maybe, message_texts, nanos, num,
 };
+use super::traces;
 use crate::event::{DeliveryId, HostTime, Identity, LaneKey, ReactorId};
 use crate::store::{DeadFilter, DeadLetter, NewDelivery, Place, Request, StoredDead, StoredDelivery};
 
@@ -94,7 +95,7 @@ pub(super) fn remove(conn: &Connection, id: u64) -> Sql<()> {
     Ok(())
 }
 
-/// See [`crate::store::Store::dead_letters`].
+/// See [`crate::store::StoreClient::dead_letters`].
 pub(super) fn list(conn: &Connection, filter: &DeadFilter) -> Sql<Vec<StoredDead>> {
     let body = if filter.brief { "x''" } else { "body" };
     let mut select = conn.prepare_cached(&format!(
@@ -113,21 +114,21 @@ pub(super) fn list(conn: &Connection, filter: &DeadFilter) -> Sql<Vec<StoredDead
     Ok(found)
 }
 
-/// See [`crate::store::Store::dead_letter`].
+/// See [`crate::store::StoreClient::dead_letter`].
 pub(super) fn get(conn: &Connection, id: u64) -> Sql<Option<StoredDead>> {
     let mut select = conn.prepare_cached(&format!("SELECT {DEAD}, body FROM dead WHERE id = ?1"))?;
     let mut rows = select.query([int(id)])?;
     rows.next()?.map(dead_of).transpose()
 }
 
-/// See [`crate::store::Store::request`].
+/// See [`crate::store::StoreClient::request`].
 pub(super) fn request(group: &Group<'_>, request: &Request) -> Sql<()> {
     let text = serde_json::to_string(request).map_err(|e| Fault::other(e.to_string()))?;
     group.conn.prepare_cached("INSERT INTO requests (request) VALUES (?1)")?.execute([text])?;
     Ok(())
 }
 
-/// See [`crate::store::Store::requests`].
+/// See [`crate::store::StoreClient::requests`].
 pub(super) fn requests(conn: &Connection, after: u64) -> Sql<Vec<(u64, Request)>> {
     let mut select = conn.prepare_cached("SELECT id, request FROM requests WHERE id > ?1 ORDER BY id")?;
     let rows = select.query_map([int(after)], |row| Ok((num(row, 0)?, row.get::<_, String>(1)?)))?;
@@ -143,7 +144,7 @@ fn carried_out(group: &Group<'_>, request: u64) -> Sql<()> {
     Ok(())
 }
 
-/// See [`crate::store::Store::redrive`].
+/// See [`crate::store::StoreOwner::redrive`].
 pub(super) fn redrive(group: &mut Group<'_>, request: u64, id: u64) -> Sql<Option<StoredDelivery>> {
     carried_out(group, request)?;
     run_again(group, id)
@@ -173,14 +174,15 @@ pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDeli
         place: Place::Memory,
         redrive: true,
     };
-    admit::insert(group, delivery, &new, now, Some(id), false)?;
+    enter::insert(group, delivery, &new, now, Some(id), false)?;
+    traces::note_redriven(group, delivery, &new)?;
     group.count("dead", reactor, -1);
     let mut select = group.conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE id = ?1"))?;
     let mut rows = select.query([int(delivery.0)])?;
     rows.next()?.map(delivery_of).transpose()
 }
 
-/// See [`crate::store::Store::drop_dead`].
+/// See [`crate::store::StoreOwner::drop_dead`].
 pub(super) fn drop_dead(group: &mut Group<'_>, request: u64, id: u64) -> Sql<Option<(ReactorId, LaneKey)>> {
     carried_out(group, request)?;
     let Some(StoredDead { letter, .. }) = get(group.conn, id)?.filter(|dead| !dead.redriving) else { return Ok(None) };

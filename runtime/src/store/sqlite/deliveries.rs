@@ -21,7 +21,7 @@ fn select(conn: &Connection, tail: &str, params: impl Params) -> Sql<Vec<StoredD
     Ok(found)
 }
 
-/// See [`crate::store::Store::spilled`].
+/// See [`crate::store::StoreClient::spilled`].
 pub(super) fn spilled(
     conn: &Connection,
     reactor: ReactorId,
@@ -32,7 +32,7 @@ pub(super) fn spilled(
     select(conn, tail, params![reactor.0, int(after.0), int(limit as u64)])
 }
 
-/// See [`crate::store::Store::due`].
+/// See [`crate::store::StoreClient::due`].
 pub(super) fn due(
     conn: &Connection,
     reactor: ReactorId,
@@ -45,7 +45,7 @@ pub(super) fn due(
     select(conn, tail, params![reactor.0, int(after.0.0), int(after.1.0), int(now.0), limit])
 }
 
-/// See [`crate::store::Store::next_due`].
+/// See [`crate::store::StoreOwner::next_due`].
 pub(super) fn next_due(conn: &Connection, reactor: ReactorId, after: (HostTime, DeliveryId)) -> Sql<Option<HostTime>> {
     let due = conn
         .prepare_cached(
@@ -56,7 +56,7 @@ pub(super) fn next_due(conn: &Connection, reactor: ReactorId, after: (HostTime, 
     Ok(due.map(HostTime))
 }
 
-/// See [`crate::store::Store::held`].
+/// See [`crate::store::StoreClient::held`].
 pub(super) fn held(
     conn: &Connection,
     reactor: ReactorId,
@@ -68,7 +68,7 @@ pub(super) fn held(
     select(conn, tail, params![reactor.0, lane.0, int(after.0), int(limit as u64)])
 }
 
-/// See [`crate::store::Store::hold`]; what has ended meanwhile is passed over.
+/// See [`crate::store::StoreOwner::hold`]; what has ended meanwhile is passed over.
 pub(super) fn hold(group: &mut Group<'_>, deliveries: &[DeliveryId]) -> Sql<()> {
     move_to(group, deliveries, Place::Held)
 }
@@ -91,7 +91,7 @@ fn move_to(group: &mut Group<'_>, deliveries: &[DeliveryId], place: Place) -> Sq
     Ok(())
 }
 
-/// See [`crate::store::Store::away`]; what has ended meanwhile is passed over.
+/// See [`crate::store::StoreOwner::away`]; what has ended meanwhile is passed over.
 pub(super) fn away(group: &mut Group<'_>, deliveries: &[DeliveryId]) -> Sql<()> {
     move_to(group, deliveries, Place::Away)
 }
@@ -110,7 +110,10 @@ pub(super) fn forget_away(group: &mut Group<'_>, cutoff: HostTime, limit: u32) -
         group.count("active", ReactorId(*reactor), -1);
     }
     if !reactors.is_empty() {
-        tracing::info!(count = reactors.len(), "messages that never came back are another host's");
+        tracing::info!(
+            count = reactors.len(),
+            "forgot parked deliveries whose messages never came back; another host has handled them"
+        );
     }
     Ok(reactors.len() == limit as usize)
 }
@@ -128,7 +131,7 @@ fn set_leased(group: &mut Group<'_>, leased: &[ChannelId]) -> Sql<()> {
     away(group, &moved)
 }
 
-/// See [`crate::store::Store::recover`]. Done again, it answers the same until the attempts are accounted for, but for those
+/// See [`crate::store::StoreOwner::recover`]. Done again, it answers the same until the attempts are accounted for, but for those
 /// that were run ahead.
 pub(super) fn recover(group: &mut Group<'_>, claims: &[Claim], leased: &[ChannelId]) -> Sql<Recovered> {
     for claim in claims {

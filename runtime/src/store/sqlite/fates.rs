@@ -22,7 +22,7 @@ enum What {
     Dropped(u64, String),
 }
 
-/// See [`crate::store::Store::fates`]. The ledger has no index by key; it is in the order of admission, so one scan of what
+/// See [`crate::store::StoreClient::fates`]. The ledger has no index by key; it is in the order of admission, so one scan of what
 /// was admitted since the record was accepted, and until a later record of the channel was, finds nearly all of it.
 pub(super) fn find(
     conn: &Connection,
@@ -176,10 +176,15 @@ fn duplicate(conn: &Connection, found: &Found) -> Sql<Fate> {
 }
 
 fn fate(conn: &Connection, what: &What) -> Sql<Fate> {
-    let delivery = match what {
-        What::Delivery(delivery) => int(*delivery),
-        What::Dropped(letter, reason) => return Ok(Fate::Dropped(*letter, reason.clone())),
-    };
+    match what {
+        What::Delivery(delivery) => delivery_fate(conn, *delivery),
+        What::Dropped(letter, reason) => Ok(Fate::Dropped(*letter, reason.clone())),
+    }
+}
+
+/// What became of a delivery that was entered and not dropped.
+pub(super) fn delivery_fate(conn: &Connection, delivery: u64) -> Sql<Fate> {
+    let delivery = int(delivery);
     let mut select = conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE id = ?1"))?;
     let mut rows = select.query([delivery])?;
     if let Some(row) = rows.next()? {
@@ -214,7 +219,7 @@ fn behind(conn: &Connection, reactor: ReactorId, lane: LaneKey) -> Sql<Option<Be
     rows.next()?.map(|row| origin_of(row, 0).map(Behind::Waiting)).transpose()
 }
 
-/// See [`crate::store::Store::known`].
+/// See [`crate::store::StoreClient::known`].
 pub(super) fn known(conn: &Connection, asked: &[Key], most: usize) -> Sql<Vec<Option<HostTime>>> {
     let mut missing: HashSet<_> = asked.iter().copied().collect();
     let mut known = HashMap::new();
@@ -232,7 +237,7 @@ pub(super) fn known(conn: &Connection, asked: &[Key], most: usize) -> Sql<Vec<Op
 }
 
 /// The first delivery of the ledger that was admitted at this time or later: times ascend with numbers, which have gaps.
-fn first_since(conn: &Connection, since: u64) -> Sql<u64> {
+pub(super) fn first_since(conn: &Connection, since: u64) -> Sql<u64> {
     let edge = |order: &str| -> Sql<Option<u64>> {
         let sql = format!("SELECT delivery FROM ledger ORDER BY delivery {order} LIMIT 1");
         Ok(conn.prepare_cached(&sql)?.query_row([], |row| num(row, 0)).optional()?)

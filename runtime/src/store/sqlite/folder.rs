@@ -127,7 +127,9 @@ fn warn_of(dir: &Path, mode: u32) {
     if !told.iter().any(|known| known == dir) {
         told.push(dir.to_owned());
         let dir = dir.display();
-        tracing::warn!("other users can enter the data directory (mode {mode:03o}); `chmod 700 {dir}` closes it");
+        tracing::warn!(
+            "other users can access the data directory (mode {mode:03o}); run `chmod 700 {dir}` to prevent that"
+        );
     }
 }
 
@@ -149,7 +151,10 @@ fn check(path: &Path, meta: &Metadata, kind: Kind) -> Result<()> {
     if found.is_symlink() {
         let target = fs::read_link(path).unwrap_or_default();
         let target = target.display();
-        return Err(refused(path, format!("it is a symbolic link, to {target}, and none is followed here; remove it")));
+        return Err(refused(
+            path,
+            format!("it is a symbolic link to {target}, and links are not followed here; remove it"),
+        ));
     }
     if !fits {
         let what = if found.is_dir() {

@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::attempts::{self, Attempts};
 use super::fault::{Fault, Sql};
 use super::ledger::Ledger;
 use super::room;
@@ -26,6 +27,8 @@ pub(super) struct Live {
     pub(super) host_written: HostTime,
     /// The dedup table's memory.
     pub(super) ledger: Ledger,
+    /// Ended attempts that are to be kept.
+    pub(super) attempts: Attempts,
     /// Which commits did not happen.
     pub(super) rejected: Rejected,
     /// The highest commit number as the file has it.
@@ -45,6 +48,7 @@ impl Live {
             return Ok(());
         }
         self.ledger.reload(conn)?;
+        self.attempts.reset();
         self.next_delivery = conn.query_row(
             "SELECT max((SELECT value FROM meta WHERE name = 'delivery'),
                         (SELECT ifnull(max(id), 0) + 1 FROM deliveries),
@@ -95,6 +99,7 @@ impl<'a> Group<'a> {
 
     /// Writes what was summed up along the way, and commits.
     pub(super) fn commit(mut self) -> Sql<()> {
+        attempts::write(&mut self)?;
         for ((name, id), delta) in self.counts.drain().filter(|(_, delta)| *delta != 0) {
             self.conn
                 .prepare_cached(

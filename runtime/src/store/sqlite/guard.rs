@@ -88,7 +88,7 @@ fn bring_up_to_date(conn: &Connection, dir: &Path, file: &Path, turn: &Turn, own
             Ok(()) => Ok(()),
             Err(error @ (StoreError::Damaged { .. } | StoreError::Broken { .. })) => Err(error),
             Err(error) => {
-                tracing::warn!(store = %file.display(), %error, "pages get no checksums until the host starts again");
+                tracing::warn!(store = %file.display(), %error, "pages will have no checksums until the host is restarted");
                 Ok(())
             }
         }
@@ -167,7 +167,7 @@ pub(super) fn check(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -
             return Err(describe(file, loss)?);
         }
     }
-    Err(StoreError::Other(format!("{} changes too quickly to be checked; try again", dir.display())))
+    Err(StoreError::Other(format!("{} is changing too quickly to be checked; try again", dir.display())))
 }
 
 /// A store without a log, which is damage if there should be one.
@@ -195,7 +195,7 @@ fn goes_on_to_its_end(file: &Path) -> Result<()> {
     if found.commits_beyond == 0 {
         return Ok(());
     }
-    let detail = format!("{}; there is no note of what was durable", place(&found));
+    let detail = format!("{}; there is no note of how much was durable", place(&found));
     Err(StoreError::Damaged { path: log_of(file).display().to_string(), detail })
 }
 
@@ -203,11 +203,11 @@ fn goes_on_to_its_end(file: &Path) -> Result<()> {
 fn without_note(dir: &Path, file: &Path, conn: &Connection) -> Result<()> {
     let note = note::path(dir);
     if note::read(dir).map_err(|e| broken(dir, &e))? == Reading::Damaged {
-        tracing::warn!(note = %note.display(), "the note of what is durable was damaged and is made again; a loss before now would not be noticed");
+        tracing::warn!(note = %note.display(), "the file `durable` was damaged and has been made again; an earlier loss would not be noticed");
         return Note::open(dir, Some(&Noted::default())).map(drop).map_err(|e| broken(&note, &e));
     }
     if state(conn).map_err(|e| e.at(file))?.1 > 0 {
-        tracing::warn!(note = %note.display(), "the note of what is durable is gone and is made again; a loss before now would not be noticed");
+        tracing::warn!(note = %note.display(), "the file `durable` was missing and has been made again; an earlier loss would not be noticed");
     }
     Ok(())
 }
@@ -257,7 +257,7 @@ fn adopt(dir: &Path, file: &Path, patience: &Patience) -> Result<()> {
         // Another process was quicker.
         return Ok(());
     }
-    tracing::warn!(store = %file.display(), "another program has written pages without checksums; they are checked and get theirs");
+    tracing::warn!(store = %file.display(), "another program has written pages without checksums; checking them and adding checksums");
     {
         let _lenient = Lenient::unsealed();
         let conn = create::connect(file, patience).map_err(|e| e.at(file))?;

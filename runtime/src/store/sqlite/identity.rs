@@ -158,7 +158,7 @@ fn progress(index: &File) -> Progress {
     }
 }
 
-/// Bytes of a log with so many frames: each is a page and its head.
+/// Bytes of a log with this many frames: each is a page and its head.
 fn length(frames: u32) -> u64 {
     if frames == 0 { 0 } else { 32 + u64::from(frames) * (4_096 + 24) }
 }

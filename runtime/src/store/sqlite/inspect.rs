@@ -215,7 +215,7 @@ pub fn accept_loss(dir: &Path) -> Result<Option<Accepted>> {
 
 fn only_a_backup(dir: &Path) -> StoreError {
     StoreError::Other(format!(
-        "reactor.db is gone, and the rest of {} does not make a database: put a back-up in place, or move the folder away to \
+        "reactor.db is gone, and the rest of {} is not a usable database: restore a back-up, or move the folder away to \
          begin with an empty store",
         dir.display()
     ))
@@ -270,7 +270,7 @@ fn put_together(aside: &Path, file: &Path, checksums: bool) -> Result<(u64, Vec<
     }
     let Some((_, with_log)) = best else {
         return Err(StoreError::Other(format!(
-            "what can be read of {} does not make a database ({why}), so only a back-up helps; nothing was changed",
+            "the readable part of {} is not a usable database ({why}), so only a back-up helps; nothing was changed",
             file.display()
         )));
     };

@@ -141,7 +141,7 @@ pub(super) fn path(dir: &Path) -> PathBuf {
 /// Reads the note of a directory.
 pub(super) fn read(dir: &Path) -> io::Result<Reading> {
     match folder::open_to_look(&path(dir)) {
-        Ok(file) if !file.metadata()?.is_file() => Err(io::Error::other("it is no file")),
+        Ok(file) if !file.metadata()?.is_file() => Err(io::Error::other("it is not a file")),
         Ok(file) => read_from(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Reading::Missing),
         Err(error) => Err(error),
@@ -169,7 +169,7 @@ pub(super) fn settle(dir: &Path, group: u64) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Notes that a checkpoint of a database begins to move what is in the log; nothing if the database has no note.
+/// Notes that a checkpoint of a database begins to move what is in the log; `None` if the database has no note.
 pub(super) fn moving(database: &Path, salts: Salts, frames: u32) -> io::Result<Option<Moving>> {
     let Some(dir) = database.parent() else { return Ok(None) };
     let file = match options().open(path(dir)) {

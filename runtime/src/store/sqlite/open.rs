@@ -20,93 +20,18 @@ use super::queue::Queue;
 use super::readers::{self, How, Readers};
 use super::room::{self, Reserve};
 use super::writer::{Shortening, Writer};
-use super::{OpenOptions, SqliteStore, checkpoint, create, folder, guard, look};
+use super::{Client, OpenOptions, Owner, SqliteStore, checkpoint, create, folder, guard, look};
 use crate::store::{Result, StoreError};
 
 impl SqliteStore {
-    /// Opens the store of a directory; makes it if there is none.
+    /// Opens the store of a directory as a client; makes it if there is none.
     ///
     /// # Errors
-    /// It cannot be made or opened, or is not safe to use. [`StoreError::Full`]: there is no room even without the reserve.
+    /// It cannot be made or opened, or is not safe to use.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self> {
-        match Self::open_once(dir, options) {
-            // The room was kept for this, too.
-            Err(StoreError::Full) if options.owner && room::give_up(dir) => Self::open_once(dir, options),
-            opened => opened,
-        }
-    }
-
-    fn open_once(dir: &Path, options: &OpenOptions) -> Result<Self> {
         folder::make(dir)?;
         folder::survey(dir)?;
-        let file = dir.join(DATABASE);
-        let patience = Patience::new(&file, options.endless, options.patience);
-        let lock = if options.owner { Some(OwnerLock::take(dir)?) } else { None };
-        let turn = Turn::open(dir, options.owner, patience.clone())?;
-        create::database(&file, &turn, options.reserve)?;
-        let mut conn = guard::open(dir, &file, &turn, options.owner, &patience)?;
-        let note = Arc::new(Note::open(dir, None).map_err(|e| guard::broken(dir, &e))?);
-
-        let mut live = Live::default();
-        live.ledger.segment_rows = options.segment_rows;
-        let reserve = enter(dir, options, &conn, &mut live).map_err(|e| e.at(&file))?;
-        let files = Arc::new(Files::of(dir, options.owner)?);
-        let claims = match live.epoch {
-            Some(epoch) => Some(Claims::open(dir, options.slots, epoch)?),
-            None => None,
-        };
-        let how = How { patience: patience.clone(), still: false };
-        let changes = readers::open(&file, &how).map_err(|e| e.at(&file))?;
-        let frames = count_frames(&mut conn).map_err(|e| e.at(&file))?;
-        let next_commit = AtomicU64::new(meta(&conn, "commit").map_err(|e| e.at(&file))?.saturating_add(1));
-
-        let broken = Arc::new(OnceLock::new());
-        let mut threads = Vec::new();
-        let wake = if options.owner {
-            let conn = create::connect(&file, &patience).map_err(|e| e.at(&file))?;
-            let (wake, woken) = mpsc::sync_channel(1);
-            let (file, broken, files) = (file.clone(), broken.clone(), Arc::clone(&files));
-            let note = Arc::clone(&note);
-            let serve = move || checkpoint::serve(&conn, &woken, (&file, &files), &broken, &note);
-            threads.push(spawn("store-checkpoint", serve)?);
-            Some(wake)
-        } else {
-            None
-        };
-        let readers = Readers::new(&file, how, Arc::clone(&broken));
-        let checkpoint = wake.clone();
-        let bell = Arc::new(Bell::new(dir, options.owner));
-        let writer = Writer {
-            conn,
-            live,
-            file,
-            turn,
-            reserve,
-            bell: Arc::clone(&bell),
-            frames,
-            wake,
-            broken: Arc::clone(&broken),
-            files: Arc::clone(&files),
-            patience: patience.clone(),
-            full_sync: true,
-            stopped: None,
-            shortening: Shortening::default(),
-            assurance: Assurance::new(dir, note, options.sync_folder),
-        };
-        let (sender, queue) = mpsc::channel();
-        threads.push(spawn("store-writer", move || writer.run(&queue))?);
-        Ok(Self {
-            queue: Queue::new(sender, threads, patience),
-            readers,
-            files: Some(files),
-            broken,
-            claims,
-            changes: Mutex::new(changes),
-            bell,
-            next_commit,
-            checkpoint,
-            _lock: lock,
-        })
+        open(dir, options, false).map(|(store, _)| store)
     }
 
     /// Opens the store of a directory only to look at it: nothing is made, nothing is changed but checksums that another
@@ -122,19 +47,99 @@ impl SqliteStore {
             readers: Readers::new(&file, how, Arc::default()),
             files: None,
             broken: Arc::default(),
-            claims: None,
             changes: Mutex::new(changes),
             bell: Arc::new(Bell::new(dir, false)),
-            next_commit: AtomicU64::new(0),
-            checkpoint: None,
-            _lock: None,
+            role: Client(()),
         })
     }
 }
 
+impl SqliteStore<Owner> {
+    /// Opens the store of a directory to run reactors; makes it if there is none. A store has one owner at a time.
+    ///
+    /// # Errors
+    /// It cannot be made or opened, or is not safe to use. [`StoreError::Full`]: there is no room even without the reserve.
+    pub fn own(dir: &Path, options: &OpenOptions) -> Result<Self> {
+        match Self::own_once(dir, options) {
+            // The room was kept for this, too.
+            Err(StoreError::Full) if room::give_up(dir) => Self::own_once(dir, options),
+            opened => opened,
+        }
+    }
+
+    fn own_once(dir: &Path, options: &OpenOptions) -> Result<Self> {
+        folder::make(dir)?;
+        folder::survey(dir)?;
+        let lock = OwnerLock::take(dir)?;
+        let (store, epoch) = open(dir, options, true)?;
+        let claims = Claims::open(dir, options.slots, epoch)?;
+        let last = store.readers.read(|conn| meta(conn, "commit"))?;
+        let role = Owner { claims, next_commit: AtomicU64::new(last.saturating_add(1)), _lock: lock };
+        let SqliteStore { readers, changes, bell, queue, files, broken, role: Client(()) } = store;
+        Ok(Self { readers, changes, bell, queue, files, broken, role })
+    }
+}
+
+/// Opens a store and starts the threads that serve it. Answers with the fencing token of an owner, who has its lock; 0
+/// for a client.
+fn open(dir: &Path, options: &OpenOptions, owner: bool) -> Result<(SqliteStore, u64)> {
+    let file = dir.join(DATABASE);
+    let patience = Patience::new(&file, options.endless, options.patience);
+    let turn = Turn::open(dir, owner, patience.clone())?;
+    create::database(&file, &turn, options.reserve)?;
+    let mut conn = guard::open(dir, &file, &turn, owner, &patience)?;
+    let note = Arc::new(Note::open(dir, None).map_err(|e| guard::broken(dir, &e))?);
+
+    let mut live = Live::default();
+    live.ledger.segment_rows = options.segment_rows;
+    let reserve = enter(dir, options, owner, &conn, &mut live).map_err(|e| e.at(&file))?;
+    let epoch = live.epoch.unwrap_or_default();
+    let files = Arc::new(Files::of(dir, owner)?);
+    let how = How { patience: patience.clone(), still: false };
+    let changes = readers::open(&file, &how).map_err(|e| e.at(&file))?;
+    let frames = count_frames(&mut conn).map_err(|e| e.at(&file))?;
+
+    let broken = Arc::new(OnceLock::new());
+    let mut threads = Vec::new();
+    let mut wake = None;
+    if owner {
+        let conn = create::connect(&file, &patience).map_err(|e| e.at(&file))?;
+        let (sender, woken) = mpsc::sync_channel(1);
+        let (file, broken, files) = (file.clone(), broken.clone(), Arc::clone(&files));
+        let note = Arc::clone(&note);
+        let serve = move || checkpoint::serve(&conn, &woken, (&file, &files), &broken, &note);
+        threads.push(spawn("store-checkpoint", serve)?);
+        wake = Some(sender);
+    }
+    let readers = Readers::new(&file, how, Arc::clone(&broken));
+    let bell = Arc::new(Bell::new(dir, owner));
+    let writer = Writer {
+        conn,
+        live,
+        file,
+        turn,
+        reserve,
+        bell: Arc::clone(&bell),
+        frames,
+        wake: wake.clone(),
+        broken: Arc::clone(&broken),
+        files: Arc::clone(&files),
+        patience: patience.clone(),
+        full_sync: true,
+        stopped: None,
+        shortening: Shortening::default(),
+        assurance: Assurance::new(dir, note, options.sync_folder),
+    };
+    let (sender, queue) = mpsc::channel();
+    threads.push(spawn("store-writer", move || writer.run(&queue))?);
+    let queue = Queue::new(sender, wake, threads, patience);
+    let (files, changes) = (Some(files), Mutex::new(changes));
+    Ok((SqliteStore { readers, changes, bell, queue, files, broken, role: Client(()) }, epoch))
+}
+
 /// Becomes the owner, if that is asked for, and looks how much room there is.
-fn enter(dir: &Path, options: &OpenOptions, conn: &Connection, live: &mut Live) -> Sql<Reserve> {
-    if !options.owner {
+fn enter(dir: &Path, options: &OpenOptions, owner: bool, conn: &Connection, live: &mut Live) -> Sql<Reserve> {
+    if !owner {
         return Ok(Reserve::of_client(dir, options.reserve, options.size_limit, conn));
     }
     let reserve = Reserve::of_owner(dir, options.reserve, options.size_limit, conn);

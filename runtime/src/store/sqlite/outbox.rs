@@ -1,4 +1,4 @@
-//! Messages on their way to channels outside.
+//! Messages on their way to remote channels.
 
 use rusqlite::{Connection, params};
 
@@ -27,7 +27,7 @@ pub(super) fn add(group: &Group<'_>, channel: ChannelId, message: &Message) -> S
     Ok(())
 }
 
-/// See [`crate::store::Store::outbox`].
+/// See [`crate::store::StoreOwner::outbox`].
 pub(super) fn read(
     conn: &Connection,
     channel: ChannelId,
@@ -53,14 +53,14 @@ pub(super) fn read(
     Ok(found)
 }
 
-/// See [`crate::store::Store::outbox_size`].
+/// See [`crate::store::StoreClient::outbox_size`].
 pub(super) fn size(conn: &Connection, channel: ChannelId) -> Sql<(u64, u64)> {
     let mut select =
         conn.prepare_cached("SELECT count(*), ifnull(sum(length(body)), 0) FROM outbox WHERE channel = ?1")?;
     Ok(select.query_row([channel.0], |row| Ok((num(row, 0)?, num(row, 1)?)))?)
 }
 
-/// See [`crate::store::Store::sent`].
+/// See [`crate::store::StoreOwner::sent`].
 pub(super) fn remove(group: &Group<'_>, ids: &[u64]) -> Sql<()> {
     let mut delete = group.conn.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
     for id in ids {
@@ -69,7 +69,7 @@ pub(super) fn remove(group: &Group<'_>, ids: &[u64]) -> Sql<()> {
     Ok(())
 }
 
-/// See [`crate::store::Store::undeliverable`].
+/// See [`crate::store::StoreOwner::undeliverable`].
 pub(super) fn bury(group: &Group<'_>, letters: &[(u64, DeadLetter)]) -> Sql<()> {
     for (id, letter) in letters {
         remove(group, &[*id])?;

@@ -82,7 +82,7 @@ impl Patience {
             if waited >= told.map_or(WORD, |at: Duration| at + AGAIN) {
                 told = Some(waited);
                 let (who, store) = (holder::name(&holder::of_database(&this.database)), this.database.display());
-                tracing::warn!(%store, "{who} keeps the store busy; waiting for it since {:.0?}", waited);
+                tracing::warn!(%store, "{who} keeps the store busy; waiting for it for {:.0?} now", waited);
             }
             this.lasts(waited)
         }))?;

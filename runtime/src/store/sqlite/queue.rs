@@ -16,6 +16,8 @@ use crate::store::{Result, StoreError};
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: Option<mpsc::Sender<Box<dyn Operation>>>,
+    /// Wakes the owner's checkpointer, which ends when nobody can wake it any more.
+    wake: Option<mpsc::SyncSender<()>>,
     threads: Vec<JoinHandle<()>>,
     patience: Patience,
 }
@@ -28,20 +30,29 @@ impl Queue {
     /// A queue to a running writer; `threads` end when the queue is dropped.
     pub(super) fn new(
         sender: mpsc::Sender<Box<dyn Operation>>,
+        wake: Option<mpsc::SyncSender<()>>,
         threads: Vec<JoinHandle<()>>,
         patience: Patience,
     ) -> Self {
-        Self { sender: Some(sender), threads, patience }
+        Self { sender: Some(sender), wake, threads, patience }
     }
 
     /// The queue of a store that was opened only to be looked at: it takes nothing.
     pub(super) fn closed(patience: Patience) -> Self {
-        Self { sender: None, threads: Vec::new(), patience }
+        Self { sender: None, wake: None, threads: Vec::new(), patience }
     }
 
     /// Lets nothing wait for other processes any more.
     pub(super) fn give_up(&self) {
         self.patience.give_up();
+    }
+
+    /// Has the owner's checkpointer look whether there is something to do.
+    pub(super) fn checkpoint(&self) {
+        if let Some(wake) = &self.wake {
+            // A full channel means that it is awake already.
+            let _ = wake.try_send(());
+        }
     }
 
     fn send<T: Send + 'static>(
@@ -51,7 +62,7 @@ impl Queue {
         reply: impl FnOnce(Result<T>) + Send + 'static,
     ) -> Result<()> {
         let task = Box::new(Task { terms, run, value: None, reply });
-        let read_only = || StoreError::Other("it was opened only to be looked at".into());
+        let read_only = || StoreError::Other("it was opened for reading only".into());
         self.sender.as_ref().ok_or_else(read_only)?.send(task).map_err(|_| gone())
     }
 
@@ -88,7 +99,7 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.sender = None;
+        (self.sender, self.wake) = (None, None);
         self.patience.close();
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to write.

@@ -1,4 +1,4 @@
-//! Read-only connections, shared by whoever asks.
+//! Read-only connections, shared by all who ask.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

@@ -40,7 +40,7 @@ impl Reserve {
         let mut this = Self { path: dir.join(NAME), bytes, used: true, limit, owner: true };
         if !this.restore(conn) {
             let path = this.path.display();
-            tracing::warn!(%path, "there is no room for the reserve: new events are refused until some space is free");
+            tracing::warn!(%path, "there is no room for the reserve; refusing new events until space is free");
         }
         this
     }
@@ -89,7 +89,7 @@ impl Reserve {
             let room = if self.used { limit } else { limit.saturating_sub(self.bytes) };
             let pages = (room / 4096).max(1);
             if let Err(error) = conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())) {
-                tracing::warn!(%error, "the size limit was not set");
+                tracing::warn!(%error, "cannot limit the size of the write-ahead log");
             }
         }
     }
@@ -126,7 +126,7 @@ fn fill(path: &Path, bytes: u64) -> bool {
         written.and_then(|()| file.sync_all()).map_err(|error| error.to_string())
     })();
     if let Err(error) = &filled {
-        tracing::warn!(path = %path.display(), %error, "the reserve cannot be made");
+        tracing::warn!(path = %path.display(), %error, "cannot create the reserve file");
         if matches!(folder::look(path, Kind::File), Ok(Some(_))) {
             let _ = fs::remove_file(path);
         }

@@ -49,7 +49,7 @@ pub(super) fn place_of(code: i64) -> Sql<Place> {
     }
 }
 
-/// Attempt records as JSON; nothing if there are none.
+/// Attempt records as JSON; `None` if there are none.
 pub(super) fn history_text(history: &[AttemptRecord]) -> Sql<Option<String>> {
     if history.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
--- The tables of a Reactor store, version 4. Times are milliseconds unless a column says otherwise:
+-- The tables of a Reactor store, version 5. Times are milliseconds unless a column says otherwise:
 -- `*_host` on the store's own clock, which starts at the wall clock and runs only while a host does; `*_wall` since 1970.
 -- Nothing on the path of an ordinary event inserts at random places: every table below that grows with events
 -- grows at its end, and indexes are partial, so that they hold only what is out of the ordinary.
@@ -8,10 +8,11 @@ CREATE TABLE meta (
     name  TEXT PRIMARY KEY,       -- epoch: how often an owner has opened the store, and its fencing token
                                   -- group: how many transactions there were; each writes this table
                                   -- host: the store's clock; delivery: ids below are used; commit: numbers up to it are used
+                                  -- told: host time; of what was admitted until then, not all is noted any more, or was
                                   -- refusing: 1 while the disk is full and what is left is not for new events
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO meta VALUES ('epoch', 0), ('group', 0), ('host', 0), ('delivery', 1), ('commit', 0);
+INSERT INTO meta VALUES ('epoch', 0), ('group', 0), ('host', 0), ('delivery', 1), ('commit', 0), ('told', 0);
 
 -- Reactor names and their numbers.
 CREATE TABLE reactors (
@@ -124,6 +125,7 @@ CREATE TABLE dead (
 );
 CREATE INDEX dead_parks ON dead (reactor, parks) WHERE parks IS NOT NULL;
 CREATE INDEX dead_delivery ON dead (delivery) WHERE delivery IS NOT NULL;
+CREATE INDEX dead_origin ON dead (channel, record);
 
 -- Dead letters that a person has dropped, so that they are told as such for as long as logs and ledger are kept.
 CREATE TABLE dropped (
@@ -138,6 +140,62 @@ CREATE TABLE dropped (
 );
 CREATE INDEX dropped_key ON dropped (key);
 CREATE INDEX dropped_since ON dropped (dropped_host);
+CREATE INDEX dropped_origin ON dropped (channel, record);
+
+-- Events that a reactor was not given, because it had been given another one with the same key. Kept as long as `dropped`.
+CREATE TABLE duplicates (
+    id            INTEGER PRIMARY KEY,
+    noted_host    INTEGER NOT NULL,
+    reactor       INTEGER NOT NULL,
+    channel       INTEGER NOT NULL, -- origin
+    record        INTEGER NOT NULL,
+    part          INTEGER NOT NULL,
+    first         INTEGER NOT NULL, -- the delivery of the other one,
+    first_channel INTEGER,          -- and its origin; NULL if that was admitted before version 4
+    first_record  INTEGER,
+    first_part    INTEGER
+);
+CREATE INDEX duplicates_origin ON duplicates (channel, record);
+
+-- Dead letters that were run again: by which delivery. Kept as long as `dropped`.
+CREATE TABLE redriven (
+    delivery   INTEGER PRIMARY KEY,
+    noted_host INTEGER NOT NULL,
+    reactor    INTEGER NOT NULL,
+    channel    INTEGER NOT NULL,    -- origin
+    record     INTEGER NOT NULL,
+    part       INTEGER NOT NULL
+);
+CREATE INDEX redriven_origin ON redriven (channel, record);
+
+-- Attempts that have ended, for as long as `history` in reactors.toml says: in the order in which they ended, all those of a
+-- transaction in one row, so that none needs a statement of its own (view `attempt`).
+CREATE TABLE attempts (
+    id         INTEGER PRIMARY KEY,
+    ended_host INTEGER NOT NULL,
+    worker     INTEGER NOT NULL,    -- epoch of the owner that ran them
+    attempts   TEXT NOT NULL        -- JSON, a list for each: channel, record, part, reactor, delivery, number, what it
+                                    -- meant for the delivery (0 done, 1 retry, 2 dead), code, wall time at which it ended,
+                                    -- microseconds that it took, module, and the event's id, type and correlation id
+);
+
+-- Modules that attempts ran.
+CREATE TABLE modules (
+    id     INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE     -- blake3, in hex
+);
+
+CREATE VIEW attempt AS
+SELECT json_extract(one.value, '$[4]') AS delivery, r.name AS reactor, json_extract(one.value, '$[5]') AS number,
+       json_extract(one.value, '$[7]') AS code, json_extract(one.value, '$[8]') AS ended_wall,
+       json_extract(one.value, '$[9]') AS took, m.digest AS module, a.worker, c.name AS channel,
+       json_extract(one.value, '$[1]') AS record, json_extract(one.value, '$[2]') AS part,
+       json_extract(one.value, '$[11]') AS event_id, json_extract(one.value, '$[12]') AS event_type,
+       json_extract(one.value, '$[13]') AS correlation_id
+FROM attempts a, json_each(a.attempts) one
+LEFT JOIN reactors r ON r.id = json_extract(one.value, '$[3]')
+LEFT JOIN channels c ON c.id = json_extract(one.value, '$[0]')
+LEFT JOIN modules m ON m.id = json_extract(one.value, '$[10]');
 
 -- Messages on their way to channels outside; a row goes when its message has been sent.
 CREATE TABLE outbox (

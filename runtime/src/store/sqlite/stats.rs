@@ -10,7 +10,7 @@ use super::rows::num;
 use crate::event::ReactorId;
 use crate::store::{Blocked, ReactorStats, Stats};
 
-/// See [`crate::store::Store::stats`].
+/// See [`crate::store::StoreClient::stats`].
 pub(super) fn read(conn: &Connection) -> Sql<Stats> {
     // One transaction, so that the numbers belong together.
     let tx = conn.unchecked_transaction()?;
@@ -63,7 +63,7 @@ pub(super) fn read(conn: &Connection) -> Sql<Stats> {
     Ok(stats)
 }
 
-/// See [`crate::store::Store::blocked`].
+/// See [`crate::store::StoreClient::blocked`].
 pub(super) fn blocked(conn: &Connection) -> Sql<Vec<(ReactorId, Blocked)>> {
     let tx = conn.unchecked_transaction()?;
     let mut all: BTreeMap<ReactorId, Blocked> = BTreeMap::new();

@@ -40,6 +40,14 @@ pub(super) struct Terms {
     pub(super) commits: Vec<Version>,
 }
 
+impl Terms {
+    /// A small write that answers after an fsync.
+    pub(super) const DURABLE: Self =
+        Self { durable: true, intake: false, rings: false, bytes: 256, commits: Vec::new() };
+    /// A small write that answers when it is applied.
+    pub(super) const SOON: Self = Self { durable: false, intake: false, rings: false, bytes: 256, commits: Vec::new() };
+}
+
 /// Something to write. Applied again from the start if a neighbour in its group had to be thrown out.
 pub(super) trait Operation: Send {
     /// What it asks for.
@@ -206,10 +214,10 @@ impl Writer {
                 return group;
             }
             (StoreError::Full, _) if self.reserve.can_be_released() => {
-                tracing::warn!(store = %self.file.display(), "the disk is full: no new events until there is room");
+                tracing::warn!(store = %self.file.display(), "the disk is full; refusing new events until there is room");
                 if let Err(fault) = self.give_up_reserve() {
                     let error = fault.at(&self.file);
-                    tracing::warn!(store = %self.file.display(), %error, "other processes cannot be told of it yet");
+                    tracing::warn!(store = %self.file.display(), %error, "other processes cannot be told yet that the disk is full");
                 }
                 return group;
             }
@@ -234,7 +242,7 @@ impl Writer {
     }
 
     fn stop(&mut self, error: &StoreError) {
-        tracing::error!(store = %self.file.display(), %error, "the store stops");
+        tracing::error!(store = %self.file.display(), %error, "the store has failed and stops");
         self.stopped = Some(error.clone());
     }
 
@@ -267,7 +275,7 @@ impl Writer {
         let had_room = !self.reserve.is_used();
         let has_room = self.reserve.restore(&self.conn);
         if has_room && !had_room {
-            tracing::info!(store = %self.file.display(), "there is room again: new events are accepted");
+            tracing::info!(store = %self.file.display(), "there is room on the disk again; accepting new events");
         }
         let told = (|| {
             if room::is_refusing(&self.conn)? == has_room {
@@ -278,7 +286,7 @@ impl Writer {
         })();
         if let Err(error) = told {
             let error = error.at(&self.file);
-            tracing::warn!(store = %self.file.display(), %error, "whether there is room cannot be noted");
+            tracing::warn!(store = %self.file.display(), %error, "cannot record whether there is room on the disk");
         }
     }
 
@@ -341,7 +349,7 @@ impl Writer {
         let frames = self.frames.load(Ordering::Relaxed);
         if frames < self.shortening.woken.max(self.shortening.tried) {
             if self.shortening.told {
-                tracing::info!(store = %self.file.display(), "the write-ahead log has started over");
+                tracing::info!(store = %self.file.display(), "the write-ahead log has been reset");
             }
             self.shortening = Shortening::default();
         }
@@ -368,8 +376,8 @@ impl Writer {
         if frames >= checkpoint::LONG && !self.shortening.told {
             self.shortening.told = true;
             let (who, mib) = (holder::name(&holder::of_snapshots(&self.file)), u64::from(frames) / 256);
-            let why = "which keeps it from starting over; it grows until that has ended";
-            tracing::warn!(store = %self.file.display(), "the write-ahead log has {mib} MiB: {who} reads from an old state, {why}");
+            let why = "which prevents a reset; it grows until that process has finished";
+            tracing::warn!(store = %self.file.display(), "the write-ahead log has {mib} MiB: {who} is reading an old state, {why}");
         }
     }
 }

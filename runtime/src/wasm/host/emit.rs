@@ -4,7 +4,7 @@ use super::super::bindings::reactor::guest::emit;
 use super::super::limits::HostFault;
 use super::{Host, clip};
 use crate::event::Fault;
-use crate::pipeline::invoke::{Emit, emitted_id};
+use crate::pipeline::invoke::{Effect, Emit, emitted_id};
 
 impl emit::Host for Host {
     fn publish(&mut self, event: emit::NewEvent) -> wasmtime::Result<String> {
@@ -33,17 +33,17 @@ impl emit::Host for Host {
         }
         let index = u32::try_from(self.emits.len()).unwrap_or(u32::MAX);
         let id = emitted_id(self.call.identity, &spec.reactor, index);
-        let channel = channel.clone();
+        let target = channel.clone();
         self.emit_bytes = after;
-        self.emits.push(Emit {
-            channel,
+        let message = Emit {
             event_type: event.event_type,
             version: event.version,
             subject: event.subject,
             partition_key: event.partition_key.or_else(|| self.call.event.partition_key.clone()),
             content_type: event.content_type,
             data: event.data.into(),
-        });
+        };
+        self.emits.push(Effect::Put { target, message });
         Ok(id)
     }
 }

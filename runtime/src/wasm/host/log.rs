@@ -1,5 +1,7 @@
 //! Lines for people.
 
+use crate::plain::log::GUEST;
+
 use super::super::bindings::reactor::guest::log;
 use super::{Host, clip};
 
@@ -17,17 +19,17 @@ impl log::Host for Host {
         let limits = self.limits();
         self.log_truncated = self.log_lines > limits.log_lines || self.log_bytes > limits.log_bytes;
         let (level, text) = if self.log_truncated {
-            (log::Level::Warn, "truncated: the attempt has logged as much as it may".to_owned())
+            (log::Level::Warn, "truncated: the attempt has reached its limit of log lines".to_owned())
         } else {
             (level, message)
         };
         // What writes the log escapes it. Which reactor, event and attempt it is about stands in the span that the run is in.
         match level {
-            log::Level::Trace => tracing::trace!(target: "reactor::guest", "{text}"),
-            log::Level::Debug => tracing::debug!(target: "reactor::guest", "{text}"),
-            log::Level::Info => tracing::info!(target: "reactor::guest", "{text}"),
-            log::Level::Warn => tracing::warn!(target: "reactor::guest", "{text}"),
-            log::Level::Error => tracing::error!(target: "reactor::guest", "{text}"),
+            log::Level::Trace => tracing::trace!(target: GUEST, "{text}"),
+            log::Level::Debug => tracing::debug!(target: GUEST, "{text}"),
+            log::Level::Info => tracing::info!(target: GUEST, "{text}"),
+            log::Level::Warn => tracing::warn!(target: GUEST, "{text}"),
+            log::Level::Error => tracing::error!(target: GUEST, "{text}"),
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ impl Host {
             return Ok(own.as_ref().map(|value| value.to_vec()));
         }
         if !self.reads.contains_key(key) {
-            let found = self.call.state.get(key).map_err(|error| {
+            let found = self.call.world.state(key).map_err(|error| {
                 HostFault::error(Fault::Host, format!("cannot read state {:?}: {error:#}", clip(key, 100)))
             })?;
             self.read_bytes += key.len() + ENTRY + found.as_ref().map_or(0, |(value, _)| value.len());

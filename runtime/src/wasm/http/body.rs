@@ -1,18 +1,17 @@
 //! Bodies that are counted on their way.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep, sleep};
-use wasmtime_wasi_http::Error;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::error::error;
+use crate::world::{HttpBody, HttpError};
 
 /// What the requests of one run have used up together.
 #[derive(Debug, Default)]
@@ -25,25 +24,25 @@ pub(super) struct Used {
 
 /// A request's body.
 pub(super) struct Sent {
-    pub(super) inner: UnsyncBoxBody<Bytes, Error>,
+    pub(super) inner: WasiBody,
     pub(super) used: Arc<Used>,
     pub(super) most: usize,
 }
 
 impl Body for Sent {
     type Data = Bytes;
-    type Error = Error;
+    type Error = HttpError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let length = frame.data_ref().map_or(0, Bytes::len);
             if self.used.sent.fetch_add(length, Relaxed) + length > self.most {
                 self.used.exceeded.store(true, Relaxed);
-                return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
+                return Poll::Ready(Some(Err(HttpError::GivenUp)));
             }
         }
-        polled
+        polled.map_err(|_| HttpError::GivenUp)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -57,18 +56,10 @@ impl Body for Sent {
 
 /// A response's body. It holds the request's place among those at a time.
 pub(super) struct Received {
-    pub(super) inner: Incoming,
+    pub(super) inner: HttpBody,
     pub(super) used: Arc<Used>,
     pub(super) most: usize,
-    pub(super) patience: Duration,
-    pub(super) timer: Pin<Box<Sleep>>,
     pub(super) _place: OwnedSemaphorePermit,
-}
-
-impl Received {
-    pub(super) fn timer(patience: Duration) -> Pin<Box<Sleep>> {
-        Box::pin(sleep(patience))
-    }
 }
 
 impl Body for Received {
@@ -76,23 +67,14 @@ impl Body for Received {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Pending => match self.timer.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(Some(Err(Error::ConnectionReadTimeout))),
-                Poll::Pending => Poll::Pending,
-            },
-            Poll::Ready(Some(Ok(frame))) => {
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                if self.used.received.fetch_add(length, Relaxed) + length > self.most {
-                    return Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))));
-                }
-                let patience = self.patience;
-                self.timer.as_mut().reset(Instant::now() + patience);
-                Poll::Ready(Some(Ok(frame)))
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            if self.used.received.fetch_add(length, Relaxed) + length > self.most {
+                return Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))));
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Error::Hyper(error)))),
-            Poll::Ready(None) => Poll::Ready(None),
         }
+        polled.map_err(error)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,30 +3,29 @@
 //! What a run sends cannot be taken back when the run fails, so the same request may be sent again by the next attempt. The
 //! key is the same then, and differs for every other request.
 
-mod address;
 mod body;
-mod connect;
+mod error;
 mod origin;
 
-use std::error::Error as StdError;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::header::HeaderName;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use body::{Received, Sent, Used};
-use connect::{HttpClient, Prohibited, client};
+use error::error;
 use origin::Origin;
 
 use super::module::GuestSpec;
 use crate::event::Identity;
+use crate::world::{HttpError, HttpHead, World};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Requests of a run at a time; more wait.
@@ -55,9 +54,7 @@ impl Default for HttpLimits {
 pub(super) struct Http {
     reactor: String,
     origins: Vec<Origin>,
-    client: HttpClient,
     limits: HttpLimits,
-    rehearsal: bool,
 }
 
 impl std::fmt::Debug for Http {
@@ -68,20 +65,19 @@ impl std::fmt::Debug for Http {
 
 impl Http {
     /// For a module with these grants.
-    pub(super) fn new(spec: &GuestSpec) -> anyhow::Result<Self> {
-        Ok(Self {
+    pub(super) fn new(spec: &GuestSpec) -> Self {
+        Self {
             reactor: spec.reactor.clone(),
             origins: spec.allow_http.iter().filter_map(|grant| Origin::of_grant(grant)).collect(),
-            client: client()?,
             limits: spec.limits.http.clone(),
-            rehearsal: spec.rehearsal,
-        })
+        }
     }
 }
 
 /// The requests of one run.
 pub(super) struct Requests {
     http: Arc<Http>,
+    world: Arc<dyn World>,
     /// The delivery's identity.
     delivery: Identity,
     made: u32,
@@ -92,8 +88,8 @@ pub(super) struct Requests {
 type Answer = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl Requests {
-    pub(super) fn new(http: Arc<Http>, delivery: Identity) -> Self {
-        Self { http, delivery, made: 0, used: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub(super) fn new(http: Arc<Http>, world: Arc<dyn World>, delivery: Identity) -> Self {
+        Self { http, world, delivery, made: 0, used: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Which limit the run has gone beyond, if it has.
@@ -118,14 +114,6 @@ impl Requests {
             tracing::warn!(
                 reactor,
                 "a request to {grant} was denied; to grant it, write allow = {{ http = [\"{grant}\"] }} in the reactor's table"
-            );
-            return Err(Error::HttpRequestDenied);
-        }
-        if self.http.rehearsal {
-            tracing::warn!(
-                reactor = self.http.reactor,
-                "a request to {} was not sent: this is a rehearsal",
-                origin.grant()
             );
             return Err(Error::HttpRequestDenied);
         }
@@ -155,46 +143,31 @@ impl WasiHttpHooks for Requests {
         {
             request.headers_mut().insert(IDEMPOTENCY_KEY, key);
         }
-        let limits = self.http.limits.clone();
+        let HttpLimits { sent, received, .. } = self.http.limits;
         let (http, used, places) = (Arc::clone(&self.http), Arc::clone(&self.used), Arc::clone(&self.places));
         let within = |asked: Option<Duration>| asked.map_or(PATIENCE, |asked| asked.min(PATIENCE));
         let options = options.unwrap_or_default();
-        let (first, between) = (within(options.first_byte_timeout), within(options.between_bytes_timeout));
+        let (first_byte, between_bytes) = (within(options.first_byte_timeout), within(options.between_bytes_timeout));
+        let (request, body) = request.into_parts();
+        let to = Origin::of(&request.uri);
+        let Parts { method, uri, headers, .. } = request;
+        let head = HttpHead { method, uri, headers, first_byte, between_bytes };
+        let body = Sent { inner: body, used: Arc::clone(&used), most: sent }.boxed_unsync();
+        // Asked here, so that the questions of a run have an order; sent when there is a place.
+        let answer = self.world.send(head, body);
         Box::new(async move {
             // The semaphore is never closed.
             let Ok(place) = places.acquire_owned().await else { return Err(Error::ConnectionLimitReached) };
-            let request = request.map(|inner| Sent { inner, used: Arc::clone(&used), most: limits.sent });
-            let answer = timeout(first, http.client.request(request)).await;
-            let response = answer.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| why(&error))?;
-            let body = response.map(|inner| {
-                let timer = Received::timer(between);
-                Received { inner, used, most: limits.received, patience: between, timer, _place: place }.boxed_unsync()
-            });
+            let response = answer.await.map_err(|failed| {
+                if failed == HttpError::NotSent {
+                    let to = to.map(|origin| origin.grant()).unwrap_or_default();
+                    tracing::warn!(reactor = http.reactor, "a request to {to} was not sent: this is a rehearsal");
+                }
+                error(failed)
+            })?;
+            let body = response.map(|inner| Received { inner, used, most: received, _place: place }.boxed_unsync());
             let rest: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
             Ok((body, rest))
         })
     }
-}
-
-/// What a failed request is to the guest.
-fn why(error: &hyper_util::client::legacy::Error) -> Error {
-    let mut source: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            if io.get_ref().is_some_and(|inner| inner.is::<Prohibited>()) {
-                tracing::warn!("a request was denied: {io}; a grant has to name such an address literally");
-                return Error::DestinationIpProhibited;
-            }
-            if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-                return Error::TlsCertificateError;
-            }
-            match io.kind() {
-                std::io::ErrorKind::ConnectionRefused => return Error::ConnectionRefused,
-                std::io::ErrorKind::TimedOut => return Error::ConnectionTimeout,
-                _ => {}
-            }
-        }
-        source = cause.source();
-    }
-    if error.is_connect() { Error::DestinationUnavailable } else { Error::ConnectionTerminated }
 }

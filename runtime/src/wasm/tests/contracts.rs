@@ -26,7 +26,8 @@ fn carrying() -> Call {
 }
 
 fn written(run: &Run) -> Vec<(&str, Option<&[u8]>)> {
-    run.writes.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect()
+    let writes = run.effects.iter().filter_map(Effect::write);
+    writes.map(|(key, value)| (key.as_str(), value.map(|value| &value[..]))).collect()
 }
 
 #[tokio::test]
@@ -87,7 +88,8 @@ async fn a_module_of_the_previous_contract_runs_as_it_did() {
         assert_eq!(module.unused_grants, [""; 0], "{version}");
         let run = module.guest.run(carrying()).await;
         assert_eq!(run.outcome, Outcome::Done, "{version}");
-        assert_eq!((run.reads.len(), run.emits.len(), run.usage.host_calls), (1, 1, 9), "{version}");
+        let emitted = run.effects.iter().filter_map(Effect::put).count();
+        assert_eq!((run.reads.len(), emitted, run.usage.host_calls), (1, 1, 9), "{version}");
         let expected: [(&str, Option<&[u8]>); 2] = [("a", Some(b"greeting")), ("b", None)];
         assert_eq!(written(&run), expected, "{version}");
         let nothing = GuestSpec { allow_state: false, emit: Vec::new(), ..spec() };

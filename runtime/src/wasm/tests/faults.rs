@@ -9,7 +9,7 @@ const LOOP: &str = "(loop $l (br $l))";
 async fn fault_of(imports: &str, body: &str) -> (Fault, String) {
     let bench = Bench::new();
     let run = run(&bench.load(&core(imports, "boom", body))).await;
-    assert!(run.writes.is_empty() && run.emits.is_empty());
+    assert!(run.effects.is_empty());
     let (fault, detail) = fault(&run);
     (fault, detail.to_owned())
 }

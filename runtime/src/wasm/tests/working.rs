@@ -13,7 +13,7 @@ async fn a_plain_run_is_done() {
     let module = bench.load(&core("", "", ""));
     let run = run(&module).await;
     assert_eq!(run.outcome, Outcome::Done);
-    assert_eq!((run.reads.len(), run.writes.len(), run.emits.len()), (0, 0, 0));
+    assert_eq!((run.reads.len(), run.effects.len()), (0, 0));
     assert_eq!((run.usage.memory, run.usage.host_calls), (128 << 10, 0));
     assert_eq!(module.unused_grants, ["state", "emit"]);
     assert_eq!(module.guest.digest(), module.digest);
@@ -41,7 +41,7 @@ async fn retry_and_reject_are_passed_on() {
     );
     let run = run(&bench.load(&reject)).await;
     assert_eq!(run.outcome, Outcome::Reject { reason: "never".to_owned() });
-    assert!(run.writes.is_empty(), "only a run that is done has effects");
+    assert!(run.effects.is_empty(), "only a run that is done has effects");
 }
 
 #[tokio::test]
@@ -66,7 +66,8 @@ async fn state_is_read_once_and_written_last_wins() {
     let run = run(&bench.load(&core(STATE, "abc", body))).await;
     assert_eq!(run.outcome, Outcome::Done);
     assert_eq!(run.reads, [("a".to_owned(), Version(41)), ("b".to_owned(), Version(0))]);
-    assert_eq!(run.writes, [("a".to_owned(), None), ("c".to_owned(), Some(Bytes::from_static(b"ab")))]);
+    let set = Effect::Set { key: "c".to_owned(), value: Bytes::from_static(b"ab") };
+    assert_eq!(run.effects, [Effect::Delete { key: "a".to_owned() }, set]);
     assert_eq!(run.usage.host_calls, 8);
 }
 
@@ -81,10 +82,25 @@ async fn emitted_events_get_their_channel_and_a_stable_id() {
     let run = run(&bench.load(&core(&imports, "order.xt{}", &body))).await;
     assert_eq!(run.outcome, Outcome::Done);
     let expected = crate::pipeline::invoke::emitted_id(Identity([7; 16]), "orders", 0);
-    assert_eq!(run.writes[0].0, expected);
-    let emit = &run.emits[0];
-    assert_eq!((emit.channel.as_str(), emit.event_type.as_str(), &emit.data[..]), ("out", "order.x", &b"{}"[..]));
+    let [Effect::Put { target, message: emit }, Effect::Set { key, .. }] = &run.effects[..] else { panic!("{run:?}") };
+    assert_eq!(*key, expected);
+    assert_eq!((target.as_str(), emit.event_type.as_str(), &emit.data[..]), ("out", "order.x", &b"{}"[..]));
     assert_eq!(emit.partition_key.as_deref(), Some("customer-7"), "the incoming event's where none is given");
+}
+
+#[tokio::test]
+async fn ids_of_emitted_events_count_no_writes() {
+    let bench = Bench::new();
+    // Between two events, the first one's id becomes a key; behind them, so does the second one's.
+    let keep = "(call $set (i32.load (i32.const 32)) (i32.const 36) (i32.const 72) (i32.const 0) (i32.const 128))";
+    let imports = format!("{EMIT}\n{STATE}");
+    let run = run(&bench.load(&core(&imports, "order.xt{}", &format!("{PUBLISH} {keep} {PUBLISH} {keep}")))).await;
+    assert_eq!(run.outcome, Outcome::Done);
+    let mut keys: Vec<_> = run.effects.iter().filter_map(Effect::write).map(|(key, _)| key.clone()).collect();
+    let mut ids = [0, 1].map(|index| crate::pipeline::invoke::emitted_id(Identity([7; 16]), "orders", index));
+    keys.sort();
+    ids.sort();
+    assert_eq!(keys, ids);
 }
 
 #[tokio::test]
@@ -103,7 +119,7 @@ async fn emitting_is_bounded_by_grant_hops_and_number() {
     let flood = bench.load(&core(EMIT, "order.xt{}", &format!("(loop $l {PUBLISH} (br $l))")));
     let run = run(&flood).await;
     assert_eq!(fault(&run).0, Fault::EmitLimit);
-    assert_eq!((run.usage.host_calls, run.emits.len()), (101, 0));
+    assert_eq!((run.usage.host_calls, run.effects.len()), (101, 0));
 }
 
 #[tokio::test]

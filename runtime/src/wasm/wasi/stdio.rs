@@ -9,6 +9,7 @@ use tokio::io::AsyncWrite;
 use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
+use crate::plain::log::GUEST;
 use crate::wasm::limits::Limits;
 
 /// Longest line; a longer one is cut into several.
@@ -52,15 +53,15 @@ impl Rest {
         }
         self.over = self.lines == 0 || self.bytes < text.len();
         if self.over {
-            tracing::warn!(target: "reactor::guest", "truncated: the attempt has printed as much as it may");
+            tracing::warn!(target: GUEST, "truncated: the attempt has reached its limit of printed lines");
             return;
         }
         (self.lines, self.bytes) = (self.lines - 1, self.bytes - text.len());
         let text = String::from_utf8_lossy(&text);
         if self.level == Level::WARN {
-            tracing::warn!(target: "reactor::guest", "{text}");
+            tracing::warn!(target: GUEST, "{text}");
         } else {
-            tracing::info!(target: "reactor::guest", "{text}");
+            tracing::info!(target: GUEST, "{text}");
         }
     }
 }

@@ -40,7 +40,7 @@ fn native_errors_name_the_field() {
         (r#"{"eventId":"e","eventType":"t","data":1,"dataBase64":""}"#, Reason::BadField, "`dataBase64`"),
         (r#"{"eventId":"e","eventType":"t","dataBase64":"%"}"#, Reason::BadField, "base64"),
         (r#"{"eventId":"e","eventType":"t","dataBase64":"e30="}"#, Reason::Empty, ""),
-        (r#"[1]"#, Reason::UnknownEnvelope, "no JSON object"),
+        (r#"[1]"#, Reason::UnknownEnvelope, "not a JSON object"),
     ] {
         let result = run(Format::Native, &message(body, &[]));
         if reason == Reason::Empty {
@@ -381,7 +381,7 @@ fn known_shapes_that_are_no_events_are_told_by_name() {
         }
     }
     let error = run(Format::Native, &message("[1]", &[])).expect_err("an array");
-    assert!(error.detail.contains("an array") && error.detail.contains("one event a line"), "{error}");
+    assert!(error.detail.contains("an array") && error.detail.contains("one event per line"), "{error}");
     let other = auto(&records(r#""eventSource":"aws:other""#)).expect_err("no event");
     assert!(!other.detail.contains("Lambda"), "{other}");
     let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -396,7 +396,7 @@ fn unknown_envelopes_are_told_what_was_looked_for() {
         (r#"{"eventType":"t"}"#, "no `eventId`"),
         (r#"{"eventId":"t"}"#, "no `eventType`"),
         ("[]", "it is an array"),
-        (r#"[{"a":1},2]"#, "one event a line"),
+        (r#"[{"a":1},2]"#, "one event per line"),
         ("{}", "it is an object without members"),
         ("7", "it is a number"),
     ] {

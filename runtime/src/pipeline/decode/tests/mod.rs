@@ -10,14 +10,15 @@ mod samples;
 use std::time::Duration;
 
 use super::{Contents, DecodeError, Decoded, Reason, Settings, decode};
-use crate::config::model::{ChannelConfig, ChannelKind, Format, RawField, RawFormat, Unrouted};
+use crate::config::model::{ChannelConfig, Format, RawField, RawFormat, Unrouted};
 use crate::event::{Event, Message};
 use crate::subscription::Pointer;
 
 fn channel(format: Format) -> ChannelConfig {
     ChannelConfig {
         name: "shop".into(),
-        kind: ChannelKind::Local { retention: Duration::from_secs(1) },
+        outside: None,
+        retention: Duration::from_secs(1),
         format,
         unrouted: Unrouted::Keep,
         max_event: 256 * 1024,

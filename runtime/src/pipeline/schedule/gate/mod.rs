@@ -67,7 +67,7 @@ impl Gates {
         self.set_ahead(self.concurrency.ahead);
     }
 
-    /// Lets so many be started at once, although not all of them can run at once. Not with a breaker: one that opens
+    /// Lets this many be started at once, although not all of them can run at once. Not with a breaker: one that opens
     /// should find little started.
     pub(super) fn set_ahead(&mut self, ahead: usize) {
         self.concurrency.ahead = if self.breaker.is_some() { 0 } else { ahead };

@@ -1,0 +1,32 @@
+//! A time that a guest can wait for.
+
+use futures_util::future::BoxFuture;
+use wasmtime_wasi::p2::Pollable;
+
+/// What it waits for.
+pub(super) enum Pause {
+    /// Nothing. A guest that asks over and over whether something has happened gives the thread away once each time, or
+    /// nothing would ever happen.
+    None { yielded: bool },
+    /// The world's word.
+    Until(BoxFuture<'static, ()>),
+    /// It is over.
+    Over,
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Pause {
+    async fn ready(&mut self) {
+        match self {
+            Self::None { yielded: true } | Self::Over => {}
+            Self::None { yielded } => {
+                *yielded = true;
+                tokio::task::yield_now().await;
+            }
+            Self::Until(over) => {
+                over.await;
+                *self = Self::Over;
+            }
+        }
+    }
+}
