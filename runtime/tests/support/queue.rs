@@ -47,6 +47,8 @@ pub(crate) struct Item {
     message: Message,
     visible_at: Moment,
     receipt: Option<String>,
+    /// Received, and neither given back nor taken away, even if the time of its lease is over.
+    is_leased: bool,
     receives: u32,
 }
 
@@ -67,7 +69,7 @@ impl Queue {
         let mut inner = self.inner();
         inner.next += 1;
         let (number, visible_at) = (inner.next, self.clock.now());
-        inner.items.push(Item { number, message, visible_at, receipt: None, receives: 0 });
+        inner.items.push(Item { number, message, visible_at, receipt: None, is_leased: false, receives: 0 });
         self.changed.notify_waiters();
     }
 
@@ -99,6 +101,7 @@ impl Queue {
             }
             item.visible_at = now + lease;
             item.receives += 1;
+            item.is_leased = true;
             let receipt = format!("{}-{}", item.number, item.receives);
             item.receipt = Some(receipt.clone());
             let mut message = item.message.clone();
@@ -115,14 +118,15 @@ impl Queue {
     /// Ends every lease.
     pub(crate) fn expire(&self) {
         let now = self.clock.now();
-        self.inner().items.iter_mut().for_each(|item| item.visible_at = now);
+        for item in &mut self.inner().items {
+            (item.visible_at, item.is_leased) = (now, false);
+        }
         self.changed.notify_waiters();
     }
 
-    /// How many messages are leased.
+    /// How many messages are leased, those with a lease that has run out included.
     pub(crate) fn leased(&self) -> usize {
-        let now = self.clock.now();
-        self.inner().items.iter().filter(|item| item.visible_at > now).count()
+        self.inner().items.iter().filter(|item| item.is_leased).count()
     }
 
     /// When the first of the leases ends.
@@ -213,6 +217,7 @@ impl Leasing for Queue {
                     Some(_) if no_renewals && *length > Duration::ZERO => Err(trouble(Trouble::StaleReceipt)),
                     Some(item) => {
                         item.visible_at = now + *length;
+                        item.is_leased = *length > Duration::ZERO;
                         Ok(())
                     }
                     None => Err(trouble(Trouble::StaleReceipt)),
