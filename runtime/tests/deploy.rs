@@ -1,156 +1,38 @@
 //! New modules and configurations under a running host, and the breaker: guests in Rust in place of the sandbox.
 
-#![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
+mod support;
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use reactor_runtime::channel::KINDS;
-use reactor_runtime::clock::SystemClock;
-use reactor_runtime::config::model::Config;
-use reactor_runtime::event::{Message, Outcome, Version};
-use reactor_runtime::pipeline::deployment::Deployment;
-use reactor_runtime::pipeline::host::{Control, Host, Parts};
-use reactor_runtime::pipeline::invoke::{Call, Effect, Guest, Run};
-use reactor_runtime::store::memory::MemoryStore;
+use reactor_runtime::event::Outcome;
+use reactor_runtime::pipeline::invoke::{Guest, Run};
+use reactor_runtime::store::DeadFilter;
 use reactor_runtime::store::sqlite::{OpenOptions, SqliteOwner};
-use reactor_runtime::store::{DeadFilter, ReactorStats, StoreError, StoreOwner};
-use reactor_runtime::world::NoHttp;
-use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
+
+use support::guest::{Behaviour, always, answering, counting, guest, retry, stuck, update};
+use support::rig::Rig;
 
 const CHANNEL: &str = "[channels.in]\nkind = \"local\"\n";
 
-type Behaviour = Arc<dyn Fn(Call) -> BoxFuture<'static, Run> + Send + Sync>;
-
-/// A guest that is a function, and what it is called.
-struct Native(&'static str, Behaviour);
-
-impl Guest for Native {
-    fn run(&self, call: Call) -> BoxFuture<'static, Run> {
-        (self.1)(call)
-    }
-
-    fn digest(&self) -> &str {
-        self.0
-    }
-}
-
-fn guest(name: &'static str, run: Behaviour) -> Arc<dyn Guest> {
-    Arc::new(Native(name, run))
-}
-
-fn always(outcome: Outcome) -> Behaviour {
-    Arc::new(move |_| {
-        let outcome = outcome.clone();
-        Box::pin(async move { Run::ended(outcome) })
-    })
-}
-
-fn retry() -> Outcome {
-    Outcome::Retry { reason: "the other side is down".into(), after: None }
-}
-
 /// Adds one to a number in the state.
-fn counting() -> Behaviour {
-    Arc::new(|call: Call| {
-        Box::pin(async move {
-            let found = call.world.state("n").expect("the state can be read");
-            let (before, version) = found.map_or((0, Version(0)), |(value, version)| {
-                (String::from_utf8_lossy(&value).parse::<u64>().expect("a number"), version)
-            });
-            tokio::task::yield_now().await;
-            let effects = vec![Effect::Set { key: "n".to_owned(), value: (before + 1).to_string().into() }];
-            Run { reads: vec![("n".to_owned(), version)], effects, ..Run::ended(Outcome::Done) }
-        })
-    })
+fn adding() -> Behaviour {
+    let more = |before: &str| match before {
+        "" => "1".to_owned(),
+        number => (number.parse::<u64>().expect("a number") + 1).to_string(),
+    };
+    Arc::new(move |call| Box::pin(update(call, "n", more)))
 }
 
 fn reactor(name: &str, extra: &str) -> String {
     format!("[reactors.{name}]\nmodule = \"{name}.wasm\"\nfrom = [\"in\"]\nallow = {{ state = true }}\n{extra}")
 }
 
-fn config(text: &str) -> Arc<Config> {
-    let loaded = reactor_runtime::config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, KINDS);
-    let mut config = loaded.map_err(|problems| problems.render(false)).expect("a valid configuration").config;
-    config.runtime.concurrency = 64;
-    Arc::new(config)
-}
-
-type Guests = Vec<(&'static str, Arc<dyn Guest>)>;
-
-fn deployment(text: &str, guests: Guests) -> Box<Deployment> {
-    let guests = guests.into_iter().map(|(name, guest)| (name.to_owned(), guest)).collect();
-    Box::new(Deployment { config: config(text), guests, remotes: BTreeMap::new() })
-}
-
-/// A running host.
-struct World {
-    store: Arc<dyn StoreOwner>,
-    tell: mpsc::Sender<Control>,
-    host: JoinHandle<Result<(), StoreError>>,
-}
-
-impl World {
-    async fn start(store: Arc<dyn StoreOwner>, text: &str, guests: Guests) -> Self {
-        let Deployment { config, guests, remotes } = *deployment(text, guests);
-        let parts = Parts {
-            config,
-            store: Arc::clone(&store),
-            clock: Arc::new(SystemClock::default()),
-            http: Arc::new(NoHttp),
-            remotes,
-            guests,
-            guest_threads: tokio::runtime::Handle::current(),
-            signals: Arc::default(),
-        };
-        let (tell, told) = mpsc::channel(2);
-        let host = Host::new(parts).await.expect("a host");
-        Self { store, tell, host: tokio::spawn(host.run(told)) }
-    }
-
-    async fn tell(&self, control: Control) {
-        self.tell.send(control).await.expect("the host listens");
-    }
-
-    async fn deploy(&self, text: &str, guests: Guests) {
-        self.tell(Control::Deploy(deployment(text, guests))).await;
-    }
-
-    async fn publish(&self, ids: impl Iterator<Item = usize>) {
-        let channel = self.store.channel_id("in").expect("a channel");
-        let event = |id| format!(r#"{{"eventId":"e{id}","eventType":"t","source":"s","data":{{"n":{id}}}}}"#);
-        let messages: Vec<_> = ids.map(|id| Message::from_body(event(id))).collect();
-        self.store.append(channel, messages).await.expect("accepted");
-    }
-
-    fn counts(&self, name: &str) -> ReactorStats {
-        let stats = self.store.stats().expect("counts").reactors;
-        let counts = stats.into_iter().find(|stats| stats.name == name).unwrap_or_default();
-        assert_eq!(counts.delivered, counts.done + counts.dead + counts.dropped + counts.active, "{counts:?}");
-        counts
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        for _ in 0..60_000 {
-            if holds(self) {
-                return;
-            }
-            assert!(!self.host.is_finished(), "the host ended before {what}");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("gave up waiting until {what}: {:?}", self.store.stats());
-    }
-
-    async fn until_idle(self) -> Arc<dyn StoreOwner> {
-        self.tell(Control::WhenIdle).await;
-        self.host.await.expect("no panic").expect("no error");
-        self.store
-    }
+async fn publish(rig: &Rig, ids: impl Iterator<Item = usize>) {
+    let event = |id| format!(r#"{{"eventId":"e{id}","eventType":"t","source":"s","data":{{"n":{id}}}}}"#);
+    rig.publish(ids.map(event)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,51 +48,53 @@ async fn an_attempt_ends_with_the_module_it_began_with_while_the_next_ones_run_t
             Run::ended(Outcome::Reject { reason: "as the old one does".into() })
         })
     });
-    let world = World::start(Arc::new(MemoryStore::new(256)), &text, vec![("r", guest("one", slow))]).await;
-    world.publish(0..1).await;
-    begun.notified().await;
-    world.deploy(&text, vec![("r", guest("two", always(Outcome::Done)))]).await;
-    world.publish(1..4).await;
-    world.until("the new module has run", |world| world.counts("r").done == 3).await;
-    assert_eq!(world.counts("r").active, 1, "the old attempt still runs");
+    let rig = Rig::new();
+    let host = rig.start(&text, vec![("r", guest("one", slow))]).await;
+    publish(&rig, 0..1).await;
+    rig.time.wait("it has begun", begun.notified()).await;
+    host.deploy(&text, vec![("r", guest("two", always(Outcome::Done)))]).await;
+    publish(&rig, 1..4).await;
+    host.until("the new module has run", || rig.counts("r").done == 3).await;
+    assert_eq!(rig.counts("r").active, 1, "the old attempt still runs");
     release.notify_one();
-    let store = world.until_idle().await;
-    let letters = store.dead_letters(&DeadFilter::default()).expect("letters");
+    host.until_idle().await;
+    let letters = rig.store.dead_letters(&DeadFilter::default()).expect("letters");
     assert_eq!(letters[0].letter.history[0].module, "one");
 }
 
 /// Deploys all the time, in place and with a restart in turns, while events come.
-async fn deploys_under_load(store: Arc<dyn StoreOwner>) {
+async fn deploys_under_load(rig: Rig) {
     const EVENTS: usize = 1_500;
     let variant = |round: usize| {
         let on = if round.is_multiple_of(3) { "on = [\"**\"]\n" } else { "on = [\"t\"]\n" };
         format!("{CHANNEL}{}", reactor("r", &format!("{on}concurrency = {}\n", 1 + round % 7)))
     };
-    let world = World::start(store, &variant(0), vec![("r", guest("0", counting()))]).await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let adding = |digest| vec![("r", guest(digest, counting(&runs, adding())))];
+    let host = rig.start(&variant(0), adding("0")).await;
     for round in 1..=30 {
-        world.publish((round - 1) * EVENTS / 30..round * EVENTS / 30).await;
-        world
-            .deploy(&variant(round), vec![("r", guest(if round % 2 == 0 { "even" } else { "odd" }, counting()))])
-            .await;
-        tokio::time::sleep(Duration::from_millis(round as u64 % 5)).await;
+        publish(&rig, (round - 1) * EVENTS / 30..round * EVENTS / 30).await;
+        host.deploy(&variant(round), adding(if round % 2 == 0 { "even" } else { "odd" })).await;
+        // The next one comes before all of these have run.
+        let most = (round - 1) * EVENTS / 30 + round % 5 * 10;
+        host.until("some of them have run", || runs.load(Ordering::SeqCst) >= most).await;
     }
-    let store = world.until_idle().await;
-    let counts = store.stats().expect("counts").reactors.remove(0);
+    host.until_idle().await;
+    let counts = rig.store.stats().expect("counts").reactors.remove(0);
     assert_eq!((counts.done, counts.delivered, counts.retried), (EVENTS as u64, EVENTS as u64, 0), "{counts:?}");
-    let id = store.reactor_id("r").expect("a reactor");
-    let (value, _) = store.state(id, "n").expect("readable").expect("a value");
-    assert_eq!(value, EVENTS.to_string());
+    assert_eq!(rig.state("r", "n"), EVENTS.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deploys_under_load_lose_and_double_nothing_in_memory() {
-    deploys_under_load(Arc::new(MemoryStore::new(256))).await;
+    deploys_under_load(Rig::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deploys_under_load_lose_and_double_nothing_on_disk() {
     let dir = tempfile::TempDir::new().expect("a folder");
-    deploys_under_load(Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(64)).expect("a store"))).await;
+    let store = SqliteOwner::own(dir.path(), &OpenOptions::owner(64)).expect("a store");
+    deploys_under_load(Rig::on_disk(Arc::new(store))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -221,19 +105,20 @@ async fn a_removed_reactor_keeps_its_waiting_retries_until_it_is_back() {
     );
     let both = format!("{CHANNEL}{r}{s}");
     let done = || guest("done", always(Outcome::Done));
-    let guests = vec![("r", guest("failing", always(retry()))), ("s", done())];
-    let world = World::start(Arc::new(MemoryStore::new(256)), &both, guests).await;
-    world.publish(0..5).await;
-    world.until("they wait", |world| world.counts("r").waiting == 5 && world.counts("s").done == 5).await;
-    world.deploy(&format!("{CHANNEL}{s}"), vec![("s", done())]).await;
-    world.publish(5..8).await;
-    world.until("the other goes on", |world| world.counts("s").done == 8).await;
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!(world.counts("r").active, 5, "nobody ran them when they were due, and nobody lost them");
-    world.deploy(&both, vec![("r", done()), ("s", done())]).await;
-    world.until("it is back", |world| world.counts("r").done == 5).await;
-    let store = world.until_idle().await;
-    let counts = &store.stats().expect("counts").reactors;
+    let guests = vec![("r", guest("failing", always(retry(None)))), ("s", done())];
+    let rig = Rig::new();
+    let host = rig.start(&both, guests).await;
+    publish(&rig, 0..5).await;
+    host.until("they wait", || rig.counts("r").waiting == 5 && rig.counts("s").done == 5).await;
+    host.deploy(&format!("{CHANNEL}{s}"), vec![("s", done())]).await;
+    publish(&rig, 5..8).await;
+    host.until("the other goes on", || rig.counts("s").done == 8).await;
+    rig.time.wait("they are due", rig.time.clock().sleep(Duration::from_millis(1_200))).await;
+    assert_eq!(rig.counts("r").active, 5, "nobody ran them when they were due, and nobody lost them");
+    host.deploy(&both, vec![("r", done()), ("s", done())]).await;
+    host.until("it is back", || rig.counts("r").done == 5).await;
+    host.until_idle().await;
+    let counts = &rig.store.stats().expect("counts").reactors;
     assert_eq!(counts.iter().map(|counts| counts.delivered).sum::<u64>(), 13);
 }
 
@@ -241,14 +126,13 @@ async fn a_removed_reactor_keeps_its_waiting_retries_until_it_is_back() {
 async fn a_stop_while_connections_change_is_a_stop() {
     let text =
         |on: &str| format!("[runtime]\ndrain = \"100ms\"\n{CHANNEL}{}", reactor("r", &format!("on = [\"{on}\"]\n")));
-    let stuck: Behaviour = Arc::new(|_| Box::pin(std::future::pending()));
-    let world = World::start(Arc::new(MemoryStore::new(256)), &text("t"), vec![("r", guest("one", stuck))]).await;
-    world.publish(0..1).await;
-    world.until("it runs", |world| world.counts("r").active == 1).await;
-    world.deploy(&text("**"), vec![("r", guest("two", always(Outcome::Done)))]).await;
-    world.tell(Control::Drain).await;
-    world.host.await.expect("no panic").expect("no error");
-    let counts = world.store.stats().expect("counts").reactors.remove(0);
+    let rig = Rig::new();
+    let host = rig.start(&text("t"), vec![("r", guest("one", stuck()))]).await;
+    publish(&rig, 0..1).await;
+    host.until("it runs", || rig.counts("r").active == 1).await;
+    host.deploy(&text("**"), vec![("r", guest("two", always(Outcome::Done)))]).await;
+    host.drain().await;
+    let counts = rig.store.stats().expect("counts").reactors.remove(0);
     assert_eq!((counts.active, counts.done), (1, 0), "the new one has not run");
 }
 
@@ -264,13 +148,9 @@ impl Outage {
     }
 
     fn guest(&self) -> Arc<dyn Guest> {
-        let (down, runs) = (Arc::clone(&self.down), Arc::clone(&self.runs));
-        let run = move |_| -> BoxFuture<'static, Run> {
-            runs.fetch_add(1, Ordering::SeqCst);
-            let outcome = if down.load(Ordering::SeqCst) { retry() } else { Outcome::Done };
-            Box::pin(async move { Run::ended(outcome) })
-        };
-        guest("outage", Arc::new(run))
+        let down = Arc::clone(&self.down);
+        let run = answering(move |_| if down.load(Ordering::SeqCst) { retry(None) } else { Outcome::Done });
+        guest("outage", counting(&self.runs, run))
     }
 }
 
@@ -279,16 +159,17 @@ async fn outage(extra: &str) {
     let policy = "retry = { initial = \"5ms\", max-attempts = 3 }\nconcurrency = 4\n";
     let text = format!("{CHANNEL}{}", reactor("r", &format!("on = [\"t\"]\n{breaker}{policy}{extra}")));
     let outage = Outage::new();
-    let world = World::start(Arc::new(MemoryStore::new(256)), &text, vec![("r", outage.guest())]).await;
-    world.publish(0..200).await;
+    let rig = Rig::new();
+    let host = rig.start(&text, vec![("r", outage.guest())]).await;
+    publish(&rig, 0..200).await;
     // Without a breaker, three attempts of each would be used up in a few milliseconds.
-    world.until("it has been probed a while", |_| outage.runs.load(Ordering::SeqCst) >= 30).await;
-    let counts = world.counts("r");
+    host.until("it has been probed a while", || outage.runs.load(Ordering::SeqCst) >= 30).await;
+    let counts = rig.counts("r");
     assert_eq!(counts.dead, 0, "probes use up no attempts");
     assert!(counts.retried <= 5 + 4, "only what ran before it opened counts: {}", counts.retried);
     outage.down.store(false, Ordering::SeqCst);
-    let store = world.until_idle().await;
-    let counts = store.stats().expect("counts").reactors.remove(0);
+    host.until_idle().await;
+    let counts = rig.store.stats().expect("counts").reactors.remove(0);
     assert_eq!((counts.done, counts.dead), (200, 0));
 }
 
@@ -306,11 +187,12 @@ async fn a_breaker_spares_the_attempts_of_an_outage_in_lanes() {
 async fn an_event_that_is_too_old_ends_although_the_breaker_is_open() {
     let policy = "breaker = { failures = 2, initial = \"10ms\", max = \"20ms\" }\nretry = { initial = \"5ms\", max-age = \"1s\", max-attempts = 1000 }\n";
     let text = format!("{CHANNEL}{}", reactor("r", &format!("on = [\"t\"]\n{policy}")));
-    let guests = vec![("r", guest("failing", always(retry())))];
-    let world = World::start(Arc::new(MemoryStore::new(256)), &text, guests).await;
-    world.publish(0..4).await;
-    let store = world.until_idle().await;
-    let letters = store.dead_letters(&DeadFilter::default()).expect("letters");
+    let guests = vec![("r", guest("failing", always(retry(None))))];
+    let rig = Rig::new();
+    let host = rig.start(&text, guests).await;
+    publish(&rig, 0..4).await;
+    host.until_idle().await;
+    let letters = rig.store.dead_letters(&DeadFilter::default()).expect("letters");
     let reasons: Vec<_> = letters.iter().map(|dead| dead.letter.reason.as_str()).collect();
     assert_eq!(reasons, ["too-old"; 4]);
 }
@@ -321,7 +203,7 @@ async fn no_more_run_at_once_than_may() {
     let text = format!("{CHANNEL}{}", reactor("r", "on = [\"t\"]\nconcurrency = 3\n"));
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (running, seen) = (Arc::clone(&now), Arc::clone(&most));
-    let counting: Behaviour = Arc::new(move |_| {
+    let watched: Behaviour = Arc::new(move |_| {
         let (running, seen) = (Arc::clone(&running), Arc::clone(&seen));
         Box::pin(async move {
             seen.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -330,9 +212,10 @@ async fn no_more_run_at_once_than_may() {
             Run::ended(Outcome::Done)
         })
     });
-    let world = World::start(Arc::new(MemoryStore::new(256)), &text, vec![("r", guest("counting", counting))]).await;
-    world.publish(0..2_000).await;
-    let store = world.until_idle().await;
-    assert_eq!(store.stats().expect("counts").reactors.remove(0).done, 2_000);
+    let rig = Rig::new();
+    let host = rig.start(&text, vec![("r", guest("watched", watched))]).await;
+    publish(&rig, 0..2_000).await;
+    host.until_idle().await;
+    assert_eq!(rig.store.stats().expect("counts").reactors.remove(0).done, 2_000);
     assert_eq!((now.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (0, 3));
 }

@@ -1,0 +1,10 @@
+//! The host on channels outside, with a queue in memory in their place.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod world;
+
+mod leases;
+mod outbox;
+mod settling;
