@@ -221,7 +221,7 @@ fn poison_goes_out_and_comes_back() {
     dead.wait_until_depth("all of them are there", |depth| depth.visible + depth.in_flight == 4);
     wait_until("nothing is leased", || dead.depth().visible == 4);
     let said = sandbox.run(&["dead", "redrive", "--from", "dead"]).ok();
-    assert_eq!(said.stdout, "3 to be redriven when `reactor up` runs, 0 sent back, 1 left in `dead`\n");
+    assert_eq!(said.stdout, "3 to be redriven at the next `reactor up`, 0 sent back, 1 left in `dead`\n");
     assert_eq!(dead.depth().total(), 1);
     sandbox.until_idle();
     assert_eq!(sandbox.dead(&[]).len(), 3);
