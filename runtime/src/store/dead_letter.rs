@@ -72,7 +72,7 @@ impl DeadLetter {
         self
     }
 
-    /// Of a message that is no event.
+    /// Of a message that cannot be decoded as an event.
     pub fn undecodable(origin: Origin, message: Message, detail: String, at: Timestamp) -> Self {
         Self::new(origin, message, INVALID_EVENT, detail, at)
     }

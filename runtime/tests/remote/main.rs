@@ -1,4 +1,4 @@
-//! The host on channels outside, with a queue in memory in their place.
+//! The host on remote channels, with a queue in memory in their place.
 
 #[path = "../support/mod.rs"]
 mod support;

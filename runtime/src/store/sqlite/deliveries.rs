@@ -141,7 +141,7 @@ pub(super) fn recover(group: &mut Group<'_>, claims: &[Claim], leased: &[Channel
             .execute(params![int(claim.delivery.0), claim.attempt])?;
     }
     group.conn.execute("UPDATE deliveries SET place = 1 WHERE place = 0", [])?;
-    // Before anything else is put away: what was away already stood in nobody's way.
+    // Before anything else goes away: what was away already stood in nobody's way.
     let ahead = void_claims(group)?;
     set_leased(group, leased)?;
     put_lanes_in_order(group.conn)?;

@@ -197,7 +197,7 @@ LEFT JOIN reactors r ON r.id = json_extract(one.value, '$[3]')
 LEFT JOIN channels c ON c.id = json_extract(one.value, '$[0]')
 LEFT JOIN modules m ON m.id = json_extract(one.value, '$[10]');
 
--- Messages on their way to channels outside; a row goes when its message has been sent.
+-- Messages on their way to remote channels; a row goes when its message has been sent.
 CREATE TABLE outbox (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     channel    INTEGER NOT NULL,
