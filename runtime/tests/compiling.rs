@@ -109,7 +109,7 @@ fn a_child_compiles_within_its_limits_and_leaves_nothing() {
         }
         bench.compiler.stop();
         let stopped = loading.join().expect("it ends").expect_err("it was stopped").to_string();
-        assert!(stopped.contains("told to stop"), "{stopped}");
+        assert!(stopped.contains("the program is stopping"), "{stopped}");
     });
     assert_eq!(children(), 0);
     let missing = Compiler::by(Path::new("/nothing/here").to_owned(), usual);
