@@ -18,7 +18,7 @@ impl Host {
             let (index, lane) = (delivery.reactor(), delivery.lane());
             let reactor = &mut self.topology.reactors[index];
             let applied = answer == Committed::Applied;
-            reactor.state.answered(committing.written.iter(), committing.number, applied);
+            reactor.world.state.answered(committing.written.iter(), committing.number, applied);
             match answer {
                 Committed::Conflict => {
                     tracing::debug!(delivery = id.0, "another commit changed what the run had read; repeating the run");

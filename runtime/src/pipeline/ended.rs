@@ -47,7 +47,7 @@ impl Host {
         let Some(delivery) = self.deliveries.get_mut(id) else { return Ok(()) };
         let index = delivery.reactor();
         let reactor = &mut self.topology.reactors[index];
-        if !reactor.state.is_current(&run.reads) {
+        if !reactor.world.state.is_current(&run.reads) {
             self.runs.repeated += 1;
             reactor.signals.repeated();
             reactor.pace.repeated();
@@ -80,7 +80,7 @@ impl Host {
         let from = self.topology.channel_name(delivery.origin.channel);
         let Conclusion { commit, committing, lane } =
             conclude(delivery, reactor, from, run, at, || self.original(delivery))?;
-        reactor.state.publish(&commit.effects, number);
+        reactor.world.state.publish(&commit.effects, number);
         self.deliveries.commits(id, committing, lane);
         self.runs.commit(commit);
         Ok(())

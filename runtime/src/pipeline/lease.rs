@@ -296,7 +296,7 @@ impl Leases {
         ids.into_iter().filter_map(|id| self.close(id).map(|closed| closed.back_after(Duration::ZERO))).collect()
     }
 
-    /// How many messages of an poller are in hand.
+    /// How many messages of a poller are in hand.
     pub(super) fn in_hand(&self, poller: usize) -> usize {
         self.counts.get(&poller).map_or(0, |(all, _)| *all)
     }
@@ -306,7 +306,7 @@ impl Leases {
         self.counts.get(&poller).map_or(0, |(_, busy)| *busy)
     }
 
-    /// When the oldest message in hand of an poller was sent.
+    /// When the oldest message in hand of a poller was sent.
     pub(super) fn oldest(&self, poller: usize) -> Option<Timestamp> {
         self.leases.values().filter(|lease| lease.poller == poller).filter_map(|lease| lease.sent).min()
     }

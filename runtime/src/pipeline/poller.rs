@@ -105,7 +105,7 @@ pub(super) struct Arrived {
     pub(super) message: Message,
 }
 
-/// What an poller is made of.
+/// What a poller is made of.
 pub(super) struct Opening {
     pub(super) name: String,
     pub(super) id: ChannelId,

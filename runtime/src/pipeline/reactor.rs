@@ -29,7 +29,6 @@ pub(super) struct Reactor {
     pub(super) guest: Arc<dyn Guest>,
     /// The digest of its module.
     pub(super) module: Arc<str>,
-    pub(super) state: Arc<ReactorState>,
     pub(super) world: Arc<ReactorWorld>,
     pub(super) signals: ReactorSignals,
     pub(super) pace: Pace,
@@ -55,7 +54,6 @@ impl Reactor {
             config,
             module: guest.digest().into(),
             guest,
-            state: Arc::clone(&world.state),
             world: Arc::new(world),
             signals,
             pace: Pace::default(),

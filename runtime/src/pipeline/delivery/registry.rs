@@ -349,17 +349,17 @@ impl Deliveries {
         bare
     }
 
-    /// How many messages of an poller are in hand; how many of them something runs under; and when the oldest was sent.
+    /// How many messages of a poller are in hand.
     pub(in super::super) fn in_hand(&self, poller: usize) -> usize {
         self.leases.in_hand(poller)
     }
 
-    /// How many messages of an poller something runs under, or will as soon as it can.
+    /// How many messages of a poller something runs under, or will as soon as it can.
     pub(in super::super) fn busy(&self, poller: usize) -> usize {
         self.leases.busy(poller)
     }
 
-    /// When the oldest message in hand of an poller was sent.
+    /// When the oldest message in hand of a poller was sent.
     pub(in super::super) fn oldest(&self, poller: usize) -> Option<jiff::Timestamp> {
         self.leases.oldest(poller)
     }
