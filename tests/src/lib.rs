@@ -57,7 +57,7 @@ fn cargo(args: &[&str]) {
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        cargo(&["build", "--quiet", "--package", "reactor-runtime", "--bin", "reactor"]);
+        cargo(&["build", "--quiet", "--package", "reactor-cli", "--bin", "reactor"]);
         target_dir().join("debug/reactor")
     })
 }

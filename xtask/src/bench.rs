@@ -32,7 +32,7 @@ pub(crate) fn bench(options: &[&str]) -> Result<()> {
     say("building the guests");
     toolchain::build_guests()?;
     say("building the benches (some minutes at the first time), then measuring");
-    let mut what = vec!["bench", "--package", "reactor-runtime"];
+    let mut what = vec!["bench", "--package", "reactor-cli"];
     what.extend(smoke.then_some(DEV).into_iter().flatten());
     let selected: Vec<&str> = names.iter().flat_map(|name| ["--bench", name]).collect();
     cargo(&[what.as_slice(), &selected, &["--no-run"]].concat())?;
@@ -79,7 +79,7 @@ pub(crate) fn sqs(options: &[&str]) -> Result<()> {
     let smoke = options.contains(&"--smoke");
     let start: fn() -> Result<Emulator> =
         if own.contains(&"--localstack") { || localstack::start(0) } else { fauxqs::start };
-    let mut what = vec!["bench", "--package", "reactor-runtime", "--bench", "sqs"];
+    let mut what = vec!["bench", "--package", "reactor-cli", "--bench", "sqs"];
     what.extend(smoke.then_some(DEV).into_iter().flatten());
     let emulator = std::thread::scope(|scope| {
         let emulator = scope.spawn(start);

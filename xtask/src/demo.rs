@@ -31,7 +31,7 @@ fn clear() -> Result<()> {
 pub(crate) fn demo() -> Result<()> {
     toolchain::ready()?;
     say("building the host (the first build takes some minutes)");
-    cargo(&["build", "--package", "reactor-runtime"])?;
+    cargo(&["build", "--package", "reactor-cli"])?;
     clear()?;
     let program = target_dir().join("debug").join("reactor");
     let reactor = |args: &[&str]| {

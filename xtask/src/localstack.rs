@@ -22,7 +22,7 @@ pub(crate) fn localstack() -> Result<()> {
     let localstack = std::thread::scope(|scope| {
         let localstack = scope.spawn(|| start(USUAL_PORT));
         say("building the host (the first build takes some minutes)");
-        cargo(&["build", "--package", "reactor-runtime"])?;
+        cargo(&["build", "--package", "reactor-cli"])?;
         say("building the example consumers");
         run(Command::new(&program).args(["--config", CONFIG, "build"]).env("CARGO_TARGET_DIR", &target))?;
         joined(localstack)

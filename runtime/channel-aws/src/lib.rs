@@ -1,0 +1,11 @@
+//! SQS queues and SNS topics as channels of Reactor. Nothing else knows of the AWS SDK.
+
+#![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
+
+pub mod aws;
+pub mod sns;
+pub mod sqs;
+
+/// The kinds of channels that tests write of.
+#[cfg(test)]
+const KINDS: &[reactor_channel::kind::Kind] = &[reactor_channel::local::KIND, sqs::KIND, sns::KIND];

@@ -1,0 +1,36 @@
+//! SQS: queues.
+
+mod config;
+mod connect;
+pub(crate) mod inspect;
+mod queue;
+
+use std::time::Duration;
+
+use reactor_channel::kind::Kind;
+use reactor_core::channel::Limits;
+
+use super::aws::LONGEST_WAIT;
+
+pub use config::SqsSettings;
+pub use queue::SqsQueue;
+
+/// The kind `sqs`.
+pub const KIND: Kind = Kind { file: config::FILE, outside: Some(&connect::Sqs) };
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What SQS allows.
+pub const LIMITS: Limits = Limits {
+    batch: 10,
+    bytes: 1 << 20,
+    wait: LONGEST_WAIT,
+    lease: Duration::from_secs(12 * HOUR.as_secs()),
+    // Its limit counts from when the message was received.
+    delay: Duration::from_secs(11 * HOUR.as_secs()),
+    // Of a FIFO queue, nobody can have many more.
+    waiting: 10_000,
+    kept: Duration::from_secs(14 * DAY.as_secs()),
+    kept_by: "SQS",
+};

@@ -1,0 +1,5 @@
+//! The `reactor` program.
+
+fn main() -> std::process::ExitCode {
+    reactor_cli::main()
+}

@@ -1,0 +1,17 @@
+//! Deliveries whose reactor is not configured any more.
+
+use reactor_config::model::Config;
+use reactor_core::store::{StoreClient, StoreError};
+
+/// Says which deliveries will not be run, because their reactor is not in the configuration any more.
+pub(super) fn say_orphans(config: &Config, store: &dyn StoreClient) -> Result<(), StoreError> {
+    for reactor in store.stats()?.reactors {
+        if reactor.active > 0 && !config.reactors.contains_key(&reactor.name) {
+            let (name, active) = (&reactor.name, reactor.active);
+            tracing::warn!(
+                "reactor `{name}` is not in the configuration; its {active} unfinished deliveries are kept until it is added again"
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! What a reactor reads, as other keys are compared with it.
+
+use reactor_core::subscription::TypePattern;
+
+use super::text::Text;
+
+/// What a reactor reads, with places.
+pub(super) struct Route {
+    pub(super) from: Vec<Text>,
+    pub(super) on: Vec<(Text, TypePattern)>,
+    /// Whether all of `on` could be read.
+    pub(super) on_is_whole: bool,
+}

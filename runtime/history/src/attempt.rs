@@ -1,0 +1,114 @@
+//! An attempt, put together from what is known of it in two places.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use reactor_core::event::AttemptRecord;
+use reactor_core::store::KeptAttempt;
+
+/// An attempt that has ended. The record of one that failed stays with its delivery or dead letter, with its error; every
+/// one is kept for the configured time, with what it took.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// Outcome or fault code.
+    pub code: String,
+    /// What the guest or the sandbox said; nothing of one that is done, or whose letter was dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Wall-clock time at which it ended.
+    pub at: Timestamp,
+    /// blake3 of the module that ran, in hex.
+    pub module: String,
+    /// How long the run took; nothing if the attempt is not kept.
+    #[serde(rename = "tookMs", serialize_with = "millis", skip_serializing_if = "Option::is_none")]
+    pub took: Option<Duration>,
+    /// Which host ran it: how many owners the store had had by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<u64>,
+}
+
+#[expect(clippy::ref_option, reason = "as serde calls it")]
+fn millis<S: Serializer>(took: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    took.map(|took| took.as_micros() as f64 / 1_000.0).serialize(to)
+}
+
+impl Attempt {
+    /// The attempts at one event by one reactor, oldest first: those that have a record, and those that are kept.
+    pub fn all(records: &[AttemptRecord], kept: &[KeptAttempt]) -> Vec<Self> {
+        let mut unmatched: Vec<&KeptAttempt> = kept.iter().collect();
+        let of_record = |record: &AttemptRecord| {
+            let is_it = |kept: &&KeptAttempt| {
+                (kept.number, &kept.code, kept.at.as_millisecond())
+                    == (record.number, &record.code, record.at.as_millisecond())
+            };
+            let kept = unmatched.iter().position(is_it).map(|at| unmatched.remove(at));
+            Self {
+                number: record.number,
+                code: record.code.clone(),
+                error: Some(record.error.clone()),
+                at: record.at,
+                module: record.module.clone(),
+                took: kept.map(|kept| kept.took),
+                worker: kept.map(|kept| kept.worker),
+            }
+        };
+        let mut all: Vec<Self> = records.iter().map(of_record).collect();
+        all.extend(unmatched.into_iter().map(|kept| Self {
+            number: kept.number,
+            code: kept.code.clone(),
+            error: None,
+            at: kept.at,
+            module: kept.module.clone(),
+            took: Some(kept.took),
+            worker: Some(kept.worker),
+        }));
+        all.sort_by_key(|attempt| attempt.at);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reactor_core::event::{ChannelId, DeliveryId, Offset, Origin, ReactorId};
+    use reactor_core::store::AttemptEnd;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_failed_is_told_once_with_its_error_and_its_duration() {
+        let at = |millis: i64| Timestamp::from_microsecond(millis * 1_000 + 7).expect("a time");
+        let record = |number, millis| AttemptRecord {
+            number,
+            code: "retry".into(),
+            error: "out of stock".into(),
+            at: at(millis),
+            module: "ab".into(),
+        };
+        let kept = |number, code: &str, millis: i64| KeptAttempt {
+            delivery: DeliveryId(1),
+            reactor: ReactorId(1),
+            origin: Origin { channel: ChannelId(1), offset: Offset(1), part: 0 },
+            number,
+            end: AttemptEnd::Retry,
+            code: code.into(),
+            at: Timestamp::from_millisecond(millis).expect("a time"),
+            took: Duration::from_micros(1_500),
+            module: "ab".into(),
+            worker: 3,
+            event_id: String::new(),
+            event_type: String::new(),
+            correlation_id: String::new(),
+        };
+        // The first has been forgotten, the second is in both places, and the third is done. After a redrive, numbers begin
+        // again.
+        let all = Attempt::all(&[record(1, 10), record(2, 20)], &[kept(2, "retry", 20), kept(1, "done", 30)]);
+        let told: Vec<_> = all.iter().map(|one| (one.number, &*one.code, one.error.is_some(), one.worker)).collect();
+        assert_eq!(told, [(1, "retry", true, None), (2, "retry", true, Some(3)), (1, "done", false, Some(3))]);
+        let json = serde_json::to_value(&all[2]).expect("JSON");
+        assert_eq!((&json["tookMs"], json.get("error")), (&1.5.into(), None));
+    }
+}

@@ -1,0 +1,108 @@
+//! Which deliveries that are only in the store are to come into memory, and when: spilled, due and held ones.
+
+use std::cmp::Reverse;
+
+use reactor_core::event::{HostTime, LaneKey};
+
+use super::Scheduler;
+use super::action::{Action, Load, Loaded};
+
+impl Scheduler {
+    /// A [`Load`] has been carried out and what it found has been offered.
+    pub fn loaded(&mut self, reactor: usize, loaded: Loaded) {
+        let queue = &mut self.reactors[reactor];
+        match loaded {
+            Loaded::Spilled(last, more) => {
+                queue.loading_spilled = false;
+                queue.spilled_after = last.unwrap_or(queue.spilled_after);
+                queue.spilled = more;
+                self.freed(reactor);
+            }
+            Loaded::Due(last, next) => {
+                queue.loading_due = false;
+                queue.due_after = last.unwrap_or(queue.due_after);
+                queue.next_due = None;
+                if let Some(next) = next {
+                    self.set_due(reactor, next);
+                }
+            }
+            Loaded::Lane(key, last, more) => {
+                if let Some(lane) = queue.lanes.get_mut(&key) {
+                    lane.held.loading = false;
+                    lane.held.after = last.unwrap_or(lane.held.after);
+                    lane.held.more = more;
+                }
+                self.refresh(reactor, key);
+                self.freed(reactor);
+            }
+        }
+    }
+
+    pub(super) fn freed(&mut self, reactor: usize) {
+        let queue = &mut self.reactors[reactor];
+        if !queue.freed {
+            queue.freed = true;
+            self.freed.push_back(reactor);
+        }
+    }
+
+    /// Asks for deliveries that are only in the store, where a reactor has room for them.
+    pub(super) fn refill(&mut self, reactor: usize, now: HostTime) {
+        let queue = &mut self.reactors[reactor];
+        queue.freed = false;
+        if queue.spilled && queue.needs_refill(&self.common) && !queue.loading_spilled && !self.draining {
+            queue.loading_spilled = true;
+            self.actions.push(Action::Load(Load::Spilled { reactor, after: queue.spilled_after }));
+        }
+        self.refill_due(reactor, now);
+        self.feed_starved(reactor);
+    }
+
+    /// Loads held deliveries of the next lane that found no room for them; the others follow as room is left.
+    fn feed_starved(&mut self, reactor: usize) {
+        let queue = &mut self.reactors[reactor];
+        while queue.has_room(&self.common)
+            && let Some(key) = queue.starved.pop_front()
+        {
+            let Some(lane) = queue.lanes.get_mut(&key) else { continue };
+            lane.held.starved = false;
+            if lane.wants_held() {
+                return self.refill_lane(reactor, key);
+            }
+        }
+    }
+
+    pub(super) fn refill_due(&mut self, reactor: usize, now: HostTime) {
+        let queue = &mut self.reactors[reactor];
+        if queue.next_due.is_some_and(|due| due <= now)
+            && queue.has_room(&self.common)
+            && !queue.loading_due
+            && !self.draining
+        {
+            queue.loading_due = true;
+            self.actions.push(Action::Load(Load::Due { reactor, after: queue.due_after }));
+        }
+    }
+
+    pub(super) fn refill_lane(&mut self, reactor: usize, key: LaneKey) {
+        let queue = &mut self.reactors[reactor];
+        let has_room = queue.has_room(&self.common);
+        let Some(lane) = queue.lanes.get_mut(&key).filter(|lane| lane.wants_held()) else { return };
+        if has_room {
+            lane.held.loading = true;
+            let load = Load::Lane { reactor, lane: key, after: lane.held.after };
+            self.actions.push(Action::Load(load));
+        } else if !lane.held.starved {
+            lane.held.starved = true;
+            queue.starved.push_back(key);
+        }
+    }
+
+    pub(super) fn set_due(&mut self, reactor: usize, due: HostTime) {
+        let queue = &mut self.reactors[reactor];
+        if queue.next_due.is_none_or(|next| due < next) {
+            queue.next_due = Some(due);
+            self.timers.push(Reverse((due, reactor)));
+        }
+    }
+}

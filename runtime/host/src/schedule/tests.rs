@@ -1,0 +1,465 @@
+//! The scheduler against a model store, with a tape of random choices as its environment.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use proptest::prelude::*;
+
+use reactor_core::event::{Identity, Version};
+
+use super::*;
+
+const PERMITS: usize = 4;
+const CONCURRENCY: usize = 3;
+const BYTES: usize = 10;
+
+/// A row of the model store.
+#[derive(Clone, Debug)]
+struct Row {
+    lane: Option<LaneKey>,
+    place: Place,
+    due: HostTime,
+}
+
+/// A commit that the model store has not answered yet.
+#[derive(Debug)]
+struct Sent {
+    id: DeliveryId,
+    number: Version,
+    after: Option<Version>,
+    ending: Ending,
+    followers: Vec<DeliveryId>,
+    due: HostTime,
+}
+
+/// One reactor, its scheduler, and the world around it.
+struct World {
+    scheduler: Scheduler,
+    rows: BTreeMap<DeliveryId, Row>,
+    memory: HashSet<DeliveryId>,
+    running: HashMap<DeliveryId, Option<Version>>,
+    sent: Vec<Sent>,
+    refused: HashSet<Version>,
+    done: Vec<(Option<LaneKey>, DeliveryId)>,
+    parked: BTreeSet<(LaneKey, DeliveryId)>,
+    holds: Vec<(LaneKey, DeliveryId)>,
+    /// Run ahead when a host died; each with its lane.
+    ahead: BTreeSet<(LaneKey, DeliveryId)>,
+    now: HostTime,
+    next_id: u64,
+    next_number: u64,
+    most_memory: usize,
+    tape: std::vec::IntoIter<u8>,
+}
+
+impl World {
+    fn new(memory: usize, tape: Vec<u8>) -> Self {
+        let spec = ReactorSpec { concurrency: CONCURRENCY, rate: None, breaker: None };
+        let mut world = Self {
+            scheduler: Scheduler::new(&[spec], PERMITS, memory),
+            rows: BTreeMap::new(),
+            memory: HashSet::new(),
+            running: HashMap::new(),
+            sent: Vec::new(),
+            refused: HashSet::new(),
+            done: Vec::new(),
+            parked: BTreeSet::new(),
+            holds: Vec::new(),
+            ahead: BTreeSet::new(),
+            now: HostTime(1_000),
+            next_id: 1,
+            next_number: 1,
+            most_memory: memory,
+            tape: tape.into_iter(),
+        };
+        world.scheduler.recovered(0, &[], &[], None);
+        world.act();
+        world
+    }
+
+    fn ticket(&self, delivery: DeliveryId) -> Ticket {
+        Ticket { delivery, reactor: 0, lane: self.rows[&delivery].lane, bytes: BYTES }
+    }
+
+    fn give_back(&mut self, delivery: DeliveryId, how: Return) {
+        self.scheduler.gave_back(self.ticket(delivery), how);
+    }
+
+    /// Alone in one of so many cases.
+    fn again(&mut self, among: usize) -> Again {
+        if self.choose(among) == 0 { Again::Alone } else { Again::Among }
+    }
+
+    fn choose(&mut self, below: usize) -> usize {
+        self.tape.next().map_or(0, |byte| byte as usize % below.max(1))
+    }
+
+    fn act(&mut self) {
+        loop {
+            let actions = self.scheduler.tick(self.now);
+            if actions.is_empty() {
+                break;
+            }
+            for action in actions {
+                match action {
+                    Action::Start { delivery, after } => self.started(delivery, after),
+                    Action::Load(load) => self.load(load),
+                    Action::Hold { lane, delivery, .. } => {
+                        assert!(self.memory.remove(&delivery));
+                        self.give_back(delivery, Return::Forgotten);
+                        self.holds.push((lane, delivery));
+                    }
+                    Action::Forget(gone) => {
+                        for id in gone {
+                            assert!(self.memory.remove(&id));
+                            assert_eq!(self.rows[&id].place, Place::Held, "forgotten but not held in the store");
+                            self.give_back(id, Return::Forgotten);
+                        }
+                    }
+                }
+            }
+        }
+        assert!(self.running.len() <= CONCURRENCY.min(PERMITS));
+        self.check_idle();
+    }
+
+    /// Who says that nothing is left to do has nothing left that could be done without a person.
+    fn check_idle(&self) {
+        if self.scheduler.is_idle() && !self.scheduler.is_waiting() {
+            let left = self.rows.iter().filter(|(_, row)| !self.parked.iter().any(|(lane, _)| row.lane == Some(*lane)));
+            let left: Vec<_> = left.collect();
+            assert!(left.is_empty(), "idle, and left are {left:?}: {:#?}", self.scheduler);
+        }
+    }
+
+    /// D6: everything before it in the lane has ended, or has run and its commit is what this run builds on.
+    fn started(&mut self, id: DeliveryId, after: Option<Version>) {
+        assert!(self.memory.contains(&id), "started what is not in memory");
+        let lane = self.rows[&id].lane;
+        if let Some(key) = lane {
+            if self.ahead.iter().any(|(careful, until)| *careful == key && id <= *until) {
+                let open = self.sent.iter().any(|sent| self.rows[&sent.id].lane == lane);
+                assert!(!open, "{id} runs ahead although it had, when a host died");
+            }
+            let redriven = self.parked.iter().any(|(key, head)| Some(*key) == lane && *head == id);
+            for (earlier, row) in self.rows.range(..id) {
+                if row.lane == lane && !redriven {
+                    let sent = self.sent.iter().find(|sent| sent.id == *earlier);
+                    let sent = sent.unwrap_or_else(|| panic!("{id} started before {earlier} had run"));
+                    assert_eq!(sent.ending, Ending::Release);
+                    assert!(after >= Some(sent.number), "{id} does not depend on {earlier}");
+                }
+            }
+        }
+        assert!(self.running.insert(id, after).is_none());
+    }
+
+    fn load(&mut self, load: Load) {
+        const LIMIT: usize = 3;
+        let pick = |rows: &BTreeMap<DeliveryId, Row>, wanted: &dyn Fn(&DeliveryId, &Row) -> bool| -> Vec<DeliveryId> {
+            rows.iter().filter(|(id, row)| wanted(id, row)).map(|(id, _)| *id).take(LIMIT).collect()
+        };
+        match load {
+            Load::Spilled { after, .. } => {
+                let found = pick(&self.rows, &|id, row| row.place == Place::Spilled && *id > after);
+                let (last, more) = self.offer_some(&found, Arrival::Fresh);
+                self.scheduler.loaded(0, Loaded::Spilled(last, more || found.len() == LIMIT));
+            }
+            Load::Lane { lane, after, .. } => {
+                let held =
+                    |id: &DeliveryId, row: &Row| row.place == Place::Held && row.lane == Some(lane) && *id > after;
+                let found = pick(&self.rows, &held);
+                let (last, more) = self.offer_some(&found, Arrival::Held);
+                self.scheduler.loaded(0, Loaded::Lane(lane, last, more || found.len() == LIMIT));
+            }
+            Load::Due { after, .. } => {
+                let mut due: Vec<_> = self
+                    .rows
+                    .iter()
+                    .filter(|(id, row)| row.place == Place::Waiting && (row.due, **id) > after)
+                    .map(|(id, row)| (row.due, *id))
+                    .collect();
+                due.sort();
+                let ready: Vec<_> = due.iter().copied().filter(|(at, _)| *at <= self.now).take(LIMIT).collect();
+                let (last, _) = self.offer_some(&ready.iter().map(|(_, id)| *id).collect::<Vec<_>>(), Arrival::Due);
+                let last = ready.iter().copied().find(|(_, id)| Some(*id) == last);
+                let next = due.iter().find(|at| last.is_none_or(|last| **at > last)).map(|(at, _)| *at);
+                self.scheduler.loaded(0, Loaded::Due(last, next));
+            }
+        }
+    }
+
+    /// Offers as many as there is room for; answers the last, and whether any are left.
+    fn offer_some(&mut self, ids: &[DeliveryId], arrival: Arrival) -> (Option<DeliveryId>, bool) {
+        for (index, id) in ids.iter().enumerate() {
+            if !self.scheduler.has_room(0) {
+                return (index.checked_sub(1).map(|before| ids[before]), true);
+            }
+            if self.memory.insert(*id) {
+                let redriven = arrival == Arrival::Fresh && self.is_parking(self.rows[id].lane, *id);
+                let arrival = if redriven { Arrival::Redriven } else { arrival };
+                self.scheduler.offer(self.ticket(*id), arrival);
+            }
+        }
+        // Letters that run again come into memory whether there is room or not.
+        let most = self.most_memory / 2 + BYTES * (1 + self.parked.len());
+        assert!(self.memory.len() * BYTES <= most, "{} deliveries in memory", self.memory.len());
+        (ids.last().copied(), false)
+    }
+
+    fn is_parking(&self, lane: Option<LaneKey>, id: DeliveryId) -> bool {
+        self.parked.iter().any(|(key, head)| Some(*key) == lane && *head == id)
+    }
+
+    fn admit(&mut self) {
+        let lane = match self.choose(4) {
+            0 => None,
+            n => Some(Identity::of(&[&[n as u8]])),
+        };
+        let place = self.scheduler.place(0, lane);
+        let id = DeliveryId(self.next_id);
+        self.next_id += 1;
+        self.rows.insert(id, Row { lane, place, due: HostTime(0) });
+        if place == Place::Memory {
+            self.memory.insert(id);
+            self.scheduler.offer(self.ticket(id), Arrival::Fresh);
+        } else {
+            self.scheduler.stored(0, lane, place);
+        }
+    }
+
+    fn end_a_run(&mut self, only_release: bool) {
+        let mut running: Vec<_> = self.running.keys().copied().collect();
+        running.sort();
+        if running.is_empty() {
+            return;
+        }
+        let id = running[self.choose(running.len())];
+        let after = self.running.remove(&id).expect("it runs");
+        if !only_release && self.choose(8) == 0 {
+            let again = self.again(2);
+            return self.give_back(id, Return::Outdated(again));
+        }
+        let ending = match self.choose(6) {
+            0 | 1 if !only_release => Ending::Wait,
+            2 if !only_release && self.rows[&id].lane.is_some() => Ending::Park,
+            _ => Ending::Release,
+        };
+        let number = Version(self.next_number);
+        self.next_number += 1;
+        let lane = self.rows[&id].lane;
+        let followers = self.scheduler.followers(0, lane);
+        let due = HostTime(self.now.0 + self.choose(50) as u64);
+        self.give_back(id, Return::Ran(number, ending));
+        self.sent.push(Sent { id, number, after, ending, followers, due });
+    }
+
+    fn answer(&mut self, may_refuse: bool) {
+        if self.sent.is_empty() {
+            return;
+        }
+        let sent = self.sent.remove(0);
+        let lane = self.rows[&sent.id].lane;
+        let built_on_refused = sent.after.is_some_and(|after| self.refused.contains(&after));
+        if built_on_refused || (may_refuse && self.choose(4) == 0) {
+            self.refused.insert(sent.number);
+            let again = self.again(3);
+            self.give_back(sent.id, Return::Refused(again));
+            return;
+        }
+        self.memory.remove(&sent.id);
+        let ticket = self.ticket(sent.id);
+        let mut due = None;
+        match sent.ending {
+            Ending::Release => {
+                self.parked.retain(|(_, head)| *head != sent.id);
+                self.rows.remove(&sent.id);
+                self.done.push((lane, sent.id));
+            }
+            Ending::Wait => {
+                due = Some(sent.due);
+                let row = self.rows.get_mut(&sent.id).expect("the row of a delivery");
+                (row.place, row.due) = (Place::Waiting, sent.due);
+            }
+            Ending::Park => {
+                self.rows.remove(&sent.id);
+                self.parked.retain(|(_, head)| *head != sent.id);
+                self.parked.insert((lane.expect("only lanes are parked"), sent.id));
+            }
+        }
+        if sent.ending != Ending::Release {
+            for id in &sent.followers {
+                self.rows.get_mut(id).expect("a follower's row").place = Place::Held;
+            }
+        }
+        self.scheduler.gave_back(ticket, Return::Committed(due));
+    }
+
+    fn write_holds(&mut self) {
+        for (lane, id) in std::mem::take(&mut self.holds) {
+            self.rows.get_mut(&id).expect("a held row").place = Place::Held;
+            self.scheduler.held_written(0, lane);
+        }
+    }
+
+    /// The host dies, and another one takes over: what was in memory is gone, and what had begun is known.
+    fn crash(&mut self) {
+        let claimed: BTreeSet<_> = self.running.keys().copied().collect();
+        (self.memory, self.running, self.sent) = (HashSet::new(), HashMap::new(), Vec::new());
+        (self.holds, self.refused) = (Vec::new(), HashSet::new());
+        self.ahead.clear();
+        let mut lanes: BTreeMap<LaneKey, Vec<DeliveryId>> = BTreeMap::new();
+        for (id, row) in &self.rows {
+            row.lane.iter().for_each(|lane| lanes.entry(*lane).or_default().push(*id));
+        }
+        let mut found = Vec::new();
+        for (lane, ids) in &lanes {
+            let parking = self.parked.iter().find(|(key, _)| key == lane).map(|(_, head)| *head);
+            let waiting = ids.iter().find(|id| self.rows[id].place == Place::Waiting);
+            let head = parking.or(waiting.copied()).unwrap_or(ids[0]);
+            let begun = ids.iter().filter(|id| claimed.contains(id));
+            self.ahead.extend(begun.filter(|id| **id != head).map(|id| (*lane, *id)));
+            if claimed.contains(&head) {
+                let row = self.rows.get_mut(&head).expect("the head's row");
+                (row.place, row.due) = (Place::Waiting, self.now.after(std::time::Duration::from_millis(7)));
+            }
+            let blocked = ids.iter().any(|id| matches!(self.rows[id].place, Place::Held | Place::Waiting));
+            for id in ids {
+                let row = self.rows.get_mut(id).expect("a row");
+                let is_held = (blocked || parking.is_some()) && parking != Some(*id);
+                row.place = match row.place {
+                    Place::Waiting => Place::Waiting,
+                    _ if is_held => Place::Held,
+                    _ => Place::Spilled,
+                };
+            }
+            let waits = ids.iter().any(|id| self.rows[id].place == Place::Waiting);
+            let is_held = ids.iter().any(|id| self.rows[id].place == Place::Held);
+            let blocked = if waits { Some(LaneState::Waiting) } else { is_held.then_some(LaneState::Free) };
+            found.extend(blocked.filter(|_| parking.is_none()).map(|state| (*lane, state)));
+        }
+        found.extend(self.parked.iter().map(|(lane, _)| (*lane, LaneState::Parked)));
+        for row in self.rows.values_mut().filter(|row| row.lane.is_none() && row.place == Place::Memory) {
+            row.place = Place::Spilled;
+        }
+        let next = self.rows.values().filter(|row| row.place == Place::Waiting).map(|row| row.due).min();
+        let ahead: Vec<_> = self.ahead.iter().copied().collect();
+        let spec = ReactorSpec { concurrency: CONCURRENCY, rate: None, breaker: None };
+        self.scheduler = Scheduler::new(&[spec], PERMITS, self.most_memory);
+        self.scheduler.recovered(0, &found, &ahead, next);
+        self.act();
+    }
+
+    /// Redrives or drops a parked head.
+    fn unpark(&mut self) {
+        let Some(&(lane, id)) = self.parked.iter().next() else { return };
+        if self.rows.contains_key(&id) {
+            return;
+        }
+        if self.choose(2) == 0 {
+            self.parked.remove(&(lane, id));
+            self.done.push((None, id));
+            self.scheduler.release_lane(0, lane);
+        } else {
+            let place = Place::Memory;
+            self.rows.insert(id, Row { lane: Some(lane), place, due: HostTime(0) });
+            self.memory.insert(id);
+            self.scheduler.offer(self.ticket(id), Arrival::Redriven);
+        }
+    }
+
+    fn step(&mut self, calm: bool) {
+        match self.choose(64) {
+            0 if !calm => self.crash(),
+            n => self.small_step(n % 7, calm),
+        }
+        self.act();
+    }
+
+    fn small_step(&mut self, which: usize, calm: bool) {
+        match which {
+            0 | 1 if !calm => self.admit(),
+            2 => self.now.0 += self.choose(40) as u64,
+            3 | 4 => self.end_a_run(calm),
+            5 => self.answer(!calm),
+            _ => {
+                self.write_holds();
+                self.unpark();
+            }
+        }
+    }
+
+    /// Lets everything end.
+    fn wind_down(&mut self) {
+        for _ in 0..20_000 {
+            if self.rows.is_empty() && self.sent.is_empty() && self.parked.is_empty() {
+                return;
+            }
+            self.now.0 += 10;
+            self.write_holds();
+            self.unpark();
+            self.act();
+            self.end_a_run(true);
+            self.act();
+            self.answer(false);
+            self.act();
+        }
+        panic!("stuck: rows {:?}, running {:?}, {:#?}", self.rows, self.running, self.scheduler);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Nothing is lost, nothing runs twice at once, nothing overtakes within its lane, and memory stays bounded.
+    #[test]
+    fn every_delivery_ends_once_and_in_the_order_of_its_lane(
+        memory in 1usize..200,
+        tape in proptest::collection::vec(any::<u8>(), 0..1_500),
+    ) {
+        let mut world = World::new(memory, tape);
+        while world.tape.len() > 0 {
+            world.step(false);
+        }
+        world.wind_down();
+        let ended: BTreeSet<_> = world.done.iter().map(|(_, id)| *id).collect();
+        prop_assert_eq!(ended.len(), world.done.len(), "something ended twice");
+        prop_assert_eq!(ended.len() as u64, world.next_id - 1, "something was lost");
+        prop_assert!(world.memory.is_empty());
+        prop_assert!(world.scheduler.is_idle() && world.scheduler.reactors[0].lanes.is_empty());
+    }
+}
+
+#[test]
+fn a_lane_in_back_off_holds_no_permit_and_stops_no_other_lane() {
+    let mut world = World::new(1 << 20, vec![1, 1, 2]);
+    (0..3).for_each(|_| world.admit());
+    world.act();
+    let first = DeliveryId(1);
+    assert!(world.running.contains_key(&first) && world.running.contains_key(&DeliveryId(3)));
+    assert!(!world.running.contains_key(&DeliveryId(2)), "the second of the lane waits for the first");
+    world.running.remove(&first);
+    world.give_back(first, Return::Ran(Version(1), Ending::Wait));
+    world.act();
+    assert!(!world.running.contains_key(&DeliveryId(2)), "the first is in back-off");
+    assert_eq!(world.scheduler.reactors[0].running, 1);
+}
+
+#[test]
+fn a_reactor_with_a_full_queue_does_not_starve_another() {
+    let ticket = |reactor, id| Ticket { delivery: DeliveryId(id), reactor, lane: None, bytes: BYTES };
+    let spec = ReactorSpec { concurrency: 1, rate: None, breaker: None };
+    let mut scheduler = Scheduler::new(&[spec.clone(), spec], 8, 100);
+    for reactor in 0..2 {
+        scheduler.loaded(reactor, Loaded::Spilled(None, false));
+    }
+    for id in 0..10 {
+        if scheduler.place(0, None) == Place::Memory {
+            scheduler.offer(ticket(0, id), Arrival::Fresh);
+        }
+    }
+    assert_eq!(scheduler.place(0, None), Place::Spilled);
+    assert!(!scheduler.needs_refill(0) && scheduler.needs_refill(1));
+    scheduler.offer(ticket(1, 99), Arrival::Fresh);
+    let started = scheduler.tick(HostTime(0));
+    assert!(started.contains(&Action::Start { delivery: DeliveryId(99), after: None }), "{started:?}");
+}

@@ -1,5 +1,0 @@
-//! The `reactor` program.
-
-fn main() -> std::process::ExitCode {
-    reactor_runtime::cli::main()
-}

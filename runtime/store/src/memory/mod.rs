@@ -1,0 +1,75 @@
+//! The model store: plain maps under one lock, to compare other stores with and to run tests on.
+
+#![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
+
+mod client;
+mod fates;
+mod history;
+mod inner;
+mod owner;
+mod upkeep;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use reactor_core::event::HostTime;
+use reactor_core::store::rejected::Rejected;
+use reactor_core::store::{Result, StoreError};
+
+use self::inner::Inner;
+
+/// A store that lives as long as its last handle. Whoever has one is its owner.
+#[derive(Debug)]
+pub struct MemoryStore {
+    inner: Arc<Mutex<Inner>>,
+    epoch: u64,
+    slots: usize,
+    rejected: Mutex<Rejected>,
+    next_commit: AtomicU64,
+    bell: Arc<Notify>,
+}
+
+impl MemoryStore {
+    /// An empty store for up to `slots` attempts at once.
+    pub fn new(slots: usize) -> Self {
+        let host = HostTime(u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0));
+        let inner = Inner { epoch: 1, host, ..Inner::default() };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            epoch: 1,
+            slots,
+            rejected: Mutex::default(),
+            next_commit: AtomicU64::new(1),
+            bell: Arc::default(),
+        }
+    }
+
+    /// The same store as the next owner finds it: this handle is fenced off.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.epoch += 1;
+        let (epoch, next_commit) = (inner.epoch, AtomicU64::new(inner.last_commit + 1));
+        drop(inner);
+        Self {
+            inner: self.inner.clone(),
+            epoch,
+            slots: self.slots,
+            rejected: Mutex::default(),
+            next_commit,
+            bell: self.bell.clone(),
+        }
+    }
+
+    fn read(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> Result<MutexGuard<'_, Inner>> {
+        let inner = self.read();
+        if inner.epoch == self.epoch { Ok(inner) } else { Err(StoreError::Fenced) }
+    }
+}
