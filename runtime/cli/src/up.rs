@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use reactor_core::clock::SystemClock;
 use reactor_core::store::StoreClient;
 use reactor_host::host::{Control, Host, Parts};
+use reactor_host::reads::Reads;
 use reactor_observe::admin::Admin;
 use reactor_observe::otlp::Exporter;
 use reactor_sandbox::Compiler;
@@ -98,6 +99,7 @@ impl Up {
             guests: modules.guests(),
             guest_threads: guests.handle().clone(),
             signals: Arc::new(Signals::traced(exporter.as_ref().map(Exporter::tracer))),
+            reads: Reads::default(),
         };
         let told = (told, compiler.clone());
         let ended = control.block_on(self.until_told(global, &project, modules, parts, told));

@@ -48,15 +48,19 @@ pub mod emit;
 pub mod outbox;
 
 mod memory;
+pub mod reads;
 mod room;
 
 use reactor_core::channel::{self, Depth, Receipt, Received};
 use reactor_core::clock::Moment;
 use reactor_core::event::{DeliveryId, LaneKey};
-use reactor_core::store::{Committed, Entered, Request, StoreError};
+use reactor_core::store::{Committed, Entered, LogRecord, Request, StoreError};
 
 use host::enter::Entering;
+use host::requested::Step;
+use host::restore::{Found, FoundOf};
 use run::claim;
+use schedule::Load;
 use sources::lease::LeaseId;
 
 /// What reaches the host's task.
@@ -67,8 +71,12 @@ enum Input {
     Committed(Vec<(DeliveryId, Committed)>),
     /// A remote channel answered, or did not.
     Received { poller: usize, asked: usize, started: Moment, at: Moment, answer: channel::Result<Vec<Received>> },
-    /// The store has entered what was taken in from a channel.
-    Entered(Entering, Entered),
+    /// The log of a channel, by its place, has been read from its cursor.
+    LogRead(usize, Vec<LogRecord>),
+    /// The store has entered what was taken in from a channel; these deliveries go on with it.
+    Entered(Entering, Entered, Vec<Found>),
+    /// Loads have been carried out; the others are left.
+    Loaded(Vec<FoundOf>, Vec<Load>),
     /// The store has copies of received messages.
     Stored { poller: usize, receipts: Vec<Receipt> },
     /// A lease was renewed by a call made at that time, or not.
@@ -79,6 +87,12 @@ enum Input {
     Depth { poller: usize, answer: channel::Result<Depth> },
     /// A dead letter, that somebody asked to be redriven, was sent to its queue again, or not.
     Resent { request: u64, dead: u64, answer: channel::Result<()> },
+    /// Requests have been looked for.
+    Requests(Vec<(u64, Request)>),
+    /// A request that is being carried out has gone on.
+    Request(u64, Request, Step),
+    /// What the store says of other processes' writes.
+    ForeignChanges(u64),
     /// A request that could not be carried out is to be tried again.
     AskedAgain(u64, Request),
     /// The store has noted that a delivery is away.

@@ -17,6 +17,7 @@ use reactor_core::guest::Guest;
 use reactor_core::store::StoreOwner;
 use reactor_core::world::NoHttp;
 use reactor_host::host::{Control, Host, Parts};
+use reactor_host::reads::Reads;
 use reactor_signal::Signals;
 use reactor_store_sqlite::{OpenOptions, SqliteOwner, make_directory};
 
@@ -73,6 +74,7 @@ impl Rig {
             remotes: BTreeMap::new(),
             guest_threads: threads.handle().clone(),
             signals: Arc::default(),
+            reads: Reads::default(),
         };
         Ok(Self { dir, store, parts, guests: threads })
     }

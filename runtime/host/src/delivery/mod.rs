@@ -35,6 +35,8 @@ pub(super) struct Delivery {
     pub(super) redrive_of: Option<u64>,
     /// It was received under a lease, and runs only under one.
     pub(super) leased: bool,
+    /// It was in the store only before, and may still be found there as one that is to be loaded.
+    restored: bool,
     /// How often a run of it was void because another came between.
     conflicts: u32,
     pub(super) stage: Stage,
@@ -88,6 +90,7 @@ impl Delivery {
             history: Vec::new(),
             redrive_of: None,
             leased,
+            restored: false,
             conflicts: 0,
             stage: Stage::Queued,
         }
@@ -111,6 +114,7 @@ impl Delivery {
             history: stored.history,
             redrive_of: stored.redrive_of,
             leased: stored.leased,
+            restored: true,
             conflicts: 0,
             stage: Stage::Queued,
         }

@@ -24,12 +24,15 @@ pub(in super::super) struct Deliveries {
     left: HashSet<DeliveryId>,
     /// How many are being made held ones.
     holding: usize,
+    /// Those that had been loaded and left memory while a load was under way, which may have seen them as they were before.
+    /// Nothing if none is.
+    departed: Option<HashSet<DeliveryId>>,
 }
 
 impl Deliveries {
     pub(in super::super) fn new(scheduler: Scheduler) -> Self {
         let (all, leases) = (HashMap::new(), Leases::default());
-        Self { all, scheduler, leases, leaving: HashSet::new(), left: HashSet::new(), holding: 0 }
+        Self { all, scheduler, leases, leaving: HashSet::new(), left: HashSet::new(), holding: 0, departed: None }
     }
 
     /// How many are in memory.
@@ -71,6 +74,35 @@ impl Deliveries {
         !self.all.contains_key(&id) && !self.leaving.contains(&id)
     }
 
+    /// A load begins: what it finds is judged when its answer comes.
+    pub(in super::super) fn load_begins(&mut self) {
+        self.departed = Some(HashSet::new());
+    }
+
+    /// What a load has found has been judged.
+    pub(in super::super) fn load_ended(&mut self) {
+        self.departed = None;
+    }
+
+    /// Whether a load may have found a delivery as it was before it left memory.
+    pub(in super::super) fn has_departed(&self, id: DeliveryId) -> bool {
+        self.departed.as_ref().is_some_and(|departed| departed.contains(&id))
+    }
+
+    /// Takes a delivery out of memory.
+    fn remove(&mut self, id: DeliveryId) -> Option<Delivery> {
+        let delivery = self.all.remove(&id)?;
+        if let Some(departed) = self.departed.as_mut().filter(|_| delivery.restored) {
+            departed.insert(id);
+        }
+        Some(delivery)
+    }
+
+    /// Whether what a load of a lane has found may come into memory.
+    pub(in super::super) fn takes_held(&self, reactor: usize, lane: LaneKey) -> bool {
+        self.scheduler.takes_held(reactor, lane)
+    }
+
     pub(in super::super) fn has_room(&self, reactor: usize) -> bool {
         self.scheduler.has_room(reactor)
     }
@@ -93,7 +125,7 @@ impl Deliveries {
 
     /// It leaves memory, and keeps its lease: the store knows that it is held.
     pub(in super::super) fn forget(&mut self, id: DeliveryId) {
-        if let Some(delivery) = self.all.remove(&id) {
+        if let Some(delivery) = self.remove(id) {
             debug_assert!(matches!(delivery.stage, Stage::Queued), "{id} was forgotten while it ran");
             self.scheduler.gave_back(delivery.ticket, Return::Forgotten);
         }
@@ -102,7 +134,7 @@ impl Deliveries {
 
     /// It was started, has no lease any more, and leaves memory to be away. Whether it was in memory.
     pub(in super::super) fn withdraw(&mut self, id: DeliveryId) -> bool {
-        let Some(delivery) = self.all.remove(&id) else { return false };
+        let Some(delivery) = self.remove(id) else { return false };
         self.scheduler.gave_back(delivery.ticket, Return::Withdrawn);
         true
     }
@@ -192,7 +224,7 @@ impl Deliveries {
 
     /// The commit is durable: it leaves memory, for good or until it is due.
     pub(in super::super) fn ended(&mut self, id: DeliveryId, due: Option<HostTime>) -> Option<Delivery> {
-        let delivery = self.all.remove(&id)?;
+        let delivery = self.remove(id)?;
         self.scheduler.gave_back(delivery.ticket, Return::Committed(due));
         Some(delivery)
     }

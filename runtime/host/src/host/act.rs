@@ -15,7 +15,7 @@ impl Host {
     pub(crate) fn act(&mut self, action: Action) -> Result<(), StoreError> {
         match action {
             Action::Start { delivery, after } => self.start(delivery, after)?,
-            Action::Load(load) => self.load(load)?,
+            Action::Load(load) => self.loads.ask(load),
             Action::Hold { reactor, lane, delivery } => {
                 self.deliveries.hold(delivery);
                 self.ports

@@ -6,15 +6,16 @@ use std::time::Duration;
 use reactor_config::model::{Config, Unrouted};
 use reactor_core::clock::Moment;
 use reactor_core::event::{ChannelId, Offset};
-use reactor_core::store::{Batch, Place, StoreClient, StoreError};
+use reactor_core::store::{Batch, LogRecord, Place, StoreClient, StoreError};
 use reactor_signal::Signals;
 
 use super::enter::{Offer, Way};
+use crate::Input;
 use crate::emit::Destination;
 use crate::emit::forward::Forwarding;
 use crate::host::Host;
 use crate::intake::reading::Reading;
-use crate::intake::{Channel, Intake};
+use crate::intake::{Admission, Channel, Intake};
 use crate::reactor::Reactor;
 
 /// Most records, and most bytes, read from a log at a time.
@@ -28,33 +29,45 @@ const REST: Duration = Duration::from_millis(20);
 
 impl Host {
     /// Reads ahead in every log whose readers would run dry, or which nobody reads.
-    pub(crate) fn read_logs(&mut self, now: Moment) -> Result<(), StoreError> {
+    pub(crate) fn read_logs(&mut self, now: Moment) {
         for index in 0..self.topology.channels.len() {
             let intake = &self.topology.channels[index];
             let hungry = intake.readers.is_empty() || intake.readers.iter().any(|r| self.deliveries.needs_refill(*r));
             let rests = intake.resting.is_some_and(|until| now < until);
-            if intake.pending && !intake.busy && !rests && hungry && !self.senders.are_full() {
-                self.read_log(index)?;
+            if intake.pending && !intake.is_busy() && !rests && hungry && !self.senders.are_full() {
+                self.read_log(index);
             }
         }
-        Ok(())
     }
 
     /// When a log that rests is to be read again.
     pub(crate) fn next_read(&self, now: Moment) -> Option<Moment> {
-        let resting = self.topology.channels.iter().filter(|intake| intake.pending && !intake.busy);
+        let resting = self.topology.channels.iter().filter(|intake| intake.pending && !intake.is_busy());
         resting.filter_map(|intake| intake.resting).filter(|until| *until > now).min()
     }
 
-    fn read_log(&mut self, index: usize) -> Result<(), StoreError> {
+    fn read_log(&mut self, index: usize) {
         let intake = &mut self.topology.channels[index];
-        let records = self.ports.store.read_log(intake.channel.id, intake.cursor, READ_RECORDS, READ_BYTES)?;
+        intake.admission = Admission::Reading;
+        // The read sees what has rung by now; it may miss what rings while it is under way.
+        intake.pending = false;
+        let (channel, from) = (intake.channel.id, intake.cursor);
+        self.ports.read(
+            move |store| store.read_log(channel, from, READ_RECORDS, READ_BYTES),
+            move |records| Input::LogRead(index, records),
+        );
+    }
+
+    /// A log has been read from its cursor.
+    pub(crate) fn log_read(&mut self, index: usize, records: Vec<LogRecord>) {
+        let intake = &mut self.topology.channels[index];
         // Only an empty answer says that there is no more: the limits may cut a read anywhere.
-        intake.pending = !records.is_empty();
-        if records.is_empty() {
-            return Ok(());
+        intake.pending |= !records.is_empty();
+        if records.is_empty() || self.life.is_draining() {
+            intake.admission = Admission::None;
+            return;
         }
-        intake.busy = true;
+        intake.admission = Admission::Entering;
         let (channel, drops) = (intake.channel.id, intake.channel.unrouted == Unrouted::Drop);
         let (mut cursor, count, at) = (intake.cursor, records.len(), self.ports.clock.wall());
         let (mut offer, mut drop) = (Offer::default(), Vec::new());
@@ -74,7 +87,6 @@ impl Host {
         }
         let batch = Batch { cursor: Some(cursor), drop, ..Batch::new(channel, self.ports.now()) };
         self.enter(index, batch, offer, Vec::new());
-        Ok(())
     }
 }
 
@@ -108,7 +120,7 @@ pub(crate) fn intakes(
             },
             readers,
             pending: true,
-            busy: false,
+            admission: Admission::None,
             resting: None,
             ended: 0,
             signals: signals.channel(name),

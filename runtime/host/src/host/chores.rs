@@ -9,6 +9,8 @@ use reactor_core::clock::Moment;
 pub(crate) struct Chores {
     /// What the store said last of other processes' writes.
     pub(crate) foreign_seen: Option<u64>,
+    /// It is being asked.
+    pub(crate) looking: bool,
     /// When the gauges were set last.
     pub(crate) shown: Option<Moment>,
     /// Housekeeping of the store that is under way.

@@ -5,13 +5,14 @@ use jiff::Timestamp;
 
 use reactor_core::event::{DeliveryId, HostTime, Message, Offset};
 use reactor_core::store::{
-    Admitted, Batch, DeadLetter, Entered, LogRecord, NewDelivery, Place, StoreError, StoredDelivery, Target,
+    Admitted, Batch, DeadLetter, Entered, LogRecord, NewDelivery, Place, StoreOwner, StoredDelivery, Target,
 };
 
+use super::restore::{self, Found};
 use crate::Input;
 use crate::delivery::Delivery;
 use crate::host::Host;
-use crate::intake::Candidate;
+use crate::intake::{Admission, Candidate};
 use crate::schedule::Arrival;
 use crate::sources::lease::LeaseId;
 
@@ -54,7 +55,7 @@ pub(crate) struct Awaited {
     /// Those of them that wait behind others.
     pub(crate) held: Vec<DeliveryId>,
     /// Those of them that go on in memory.
-    pub(crate) resumed: Vec<StoredDelivery>,
+    pub(crate) resumed: Vec<Found>,
     /// One of them is just being parked.
     pub(crate) too_early: bool,
     /// Its record, if something new came of it.
@@ -98,32 +99,46 @@ impl Host {
         let Offer { deliveries, candidates, dead, forward, unrouted } = offer;
         let entering = Entering { channel, leases, candidates, fed: sizes(&forward) };
         let batch = Batch { deliveries, dead, forward, unrouted, ..batch };
-        self.ports.write(move |store| store.enter(batch.clone()), move |entered| Input::Entered(entering, entered));
+        let ports = self.ports.clone();
+        self.ports.spawn(async move {
+            let entered = ports.written(|store| store.enter(batch.clone())).await?;
+            let resumed = resumed(&entered);
+            // They come into memory together with what is new, so that each lane keeps its order.
+            let resumed = if resumed.is_empty() {
+                Vec::new()
+            } else {
+                let find = |store: &dyn StoreOwner| resumed.into_iter().map(|one| restore::find(store, one)).collect();
+                ports.made(find).await?
+            };
+            Ok(Input::Entered(entering, entered, resumed))
+        });
     }
 
     /// The store has entered a batch.
-    pub(crate) fn entered(&mut self, batch: Entering, entered: Entered) -> Result<(), StoreError> {
+    pub(crate) fn entered(&mut self, batch: Entering, entered: Entered, resumed: Vec<Found>) {
         let Entering { channel, leases, candidates, fed } = batch;
         let intake = &mut self.topology.channels[channel];
-        intake.busy = false;
+        intake.admission = Admission::None;
         intake.cursor = entered.cursor;
         self.wake_readers(&fed);
         let now = self.ports.now();
         let mut answered = candidates.into_iter().zip(entered.answers);
+        let mut resumed = resumed.into_iter();
         for ((lease, count), record) in leases.into_iter().zip(entered.records) {
             let mut awaited = Awaited::default();
             for (candidate, answer) in answered.by_ref().take(count) {
+                let found = matches!(answer, Admitted::Resumed(_)).then(|| resumed.next()).flatten();
+                awaited.resumed.extend(found);
                 self.delivery_entered(candidate, answer, now, Some((&mut awaited, record)));
             }
-            self.message_entered(lease, awaited)?;
+            self.message_entered(lease, awaited);
         }
         for (candidate, answer) in answered {
             self.delivery_entered(candidate, answer, now, None);
         }
-        if self.queues.pollers.iter().all(|poller| !self.topology.channels[poller.intake].busy) {
+        if self.queues.pollers.iter().all(|poller| !self.topology.channels[poller.intake].is_entering()) {
             self.deliveries.nothing_is_received();
         }
-        Ok(())
     }
 
     /// The store has answered for a delivery. Of a message that was received under a lease, it may have to be awaited, and
@@ -153,7 +168,6 @@ impl Host {
             }
             (Admitted::Resumed(stored), Some((awaited, _))) => {
                 awaited.open.push(stored.id);
-                awaited.resumed.push(*stored);
             }
             // Of a record of the log, the ledger has it already, whatever became of it.
             (Admitted::Duplicate | Admitted::Active(_) | Admitted::Resumed(_), _) => {
@@ -180,6 +194,13 @@ impl Host {
             self.deliveries.stored(reactor, lane, place);
         }
     }
+}
+
+/// The deliveries that go on in memory.
+fn resumed(entered: &Entered) -> Vec<StoredDelivery> {
+    let resumed =
+        |answer: &Admitted| if let Admitted::Resumed(stored) = answer { Some((**stored).clone()) } else { None };
+    entered.answers.iter().filter_map(resumed).collect()
 }
 
 /// Where messages go, and how many bytes of bodies.

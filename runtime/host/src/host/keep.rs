@@ -85,7 +85,7 @@ impl Host {
 
     /// The store has noted it. An answer that is on its way may not know of it.
     pub(crate) fn went_away(&mut self, delivery: DeliveryId) {
-        let is_receiving = self.queues.pollers.iter().any(|poller| self.topology.channels[poller.intake].busy);
+        let is_receiving = self.queues.pollers.iter().any(|poller| self.topology.channels[poller.intake].is_entering());
         self.deliveries.went_away(delivery, is_receiving);
     }
 

@@ -2,72 +2,96 @@
 
 use std::collections::HashMap;
 
-use reactor_core::event::{DeliveryId, HostTime, LaneKey, Message, Origin};
+use reactor_core::event::{DeliveryId, HostTime, LaneKey, Message};
 use reactor_core::guest::Run;
-use reactor_core::store::{
-    Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, StoreError, StoredDead, StoredDelivery,
-};
+use reactor_core::store::{Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, StoreError, StoredDelivery};
 
+use super::restore::{self, Found, FoundOf};
+use crate::Input;
 use crate::delivery::Delivery;
 use crate::host::Host;
 use crate::judge;
 use crate::outcome::conclude::{Circumstances, Conclusion, conclude};
-use crate::room::until_there_is_room;
 use crate::schedule::{Arrival, Load, Loaded};
 
-/// Most deliveries read from the store at a time.
-const BATCH: usize = 256;
-
 impl Host {
-    /// Carries out a load that the scheduler asked for.
-    pub(crate) fn load(&mut self, load: Load) -> Result<(), StoreError> {
-        match load {
-            Load::Spilled { reactor, after } => {
-                let found = self.ports.store.spilled(self.topology.reactors[reactor].id, after, BATCH)?;
-                let (last, more) = self.activate_some(reactor, found, Arrival::Fresh)?;
-                self.deliveries.loaded(reactor, Loaded::Spilled(last.map(|(_, id)| id), more));
-            }
-            Load::Due { reactor, after } => {
-                let id = self.topology.reactors[reactor].id;
-                let found = self.ports.store.due(id, after, self.ports.now(), BATCH)?;
-                let (last, _) = self.activate_some(reactor, found, Arrival::Due)?;
-                let next = self.ports.store.next_due(id, last.unwrap_or(after))?;
-                self.deliveries.loaded(reactor, Loaded::Due(last, next));
-            }
-            Load::Lane { reactor, lane, after } => {
-                let found = self.ports.store.held(self.topology.reactors[reactor].id, lane, after, BATCH)?;
-                let (last, more) = self.activate_some(reactor, found, Arrival::Held)?;
-                self.deliveries.loaded(reactor, Loaded::Lane(lane, last.map(|(_, id)| id), more));
+    /// Has what the scheduler asked for read from the store.
+    pub(crate) fn read_loads(&mut self) {
+        let mut loads = Vec::new();
+        for load in self.loads.begin() {
+            match load {
+                // Of many lanes, the first may fill the memory. The others ask again when there is room.
+                Load::Lane { reactor, lane, .. } if !self.deliveries.has_room(reactor) => {
+                    self.deliveries.loaded(reactor, Loaded::Lane(lane, None, true));
+                }
+                load => {
+                    let id = self.topology.reactors[load.reactor()].id;
+                    loads.push((load, id));
+                }
             }
         }
-        Ok(())
+        if loads.is_empty() {
+            return self.loads.ended(Vec::new());
+        }
+        self.deliveries.load_begins();
+        let now = self.ports.now();
+        self.ports.read(move |store| restore::carry_out(store, loads, now), |(found, left)| Input::Loaded(found, left));
+    }
+
+    /// Puts what loads have found into memory.
+    pub(crate) fn loaded(&mut self, found: Vec<FoundOf>, left: Vec<Load>) {
+        for FoundOf { load, deliveries, more, next } in found {
+            match load {
+                Load::Spilled { reactor, .. } => {
+                    let (last, first_left) = self.activate_some(reactor, deliveries, Arrival::Fresh);
+                    let more = more || first_left.is_some();
+                    self.deliveries.loaded(reactor, Loaded::Spilled(last.map(|(_, id)| id), more));
+                }
+                Load::Due { reactor, .. } => {
+                    let (last, first_left) = self.activate_some(reactor, deliveries, Arrival::Due);
+                    self.deliveries.loaded(reactor, Loaded::Due(last, first_left.or(next)));
+                }
+                Load::Lane { reactor, lane, .. } if !self.deliveries.takes_held(reactor, lane) => {
+                    self.deliveries.loaded(reactor, Loaded::Lane(lane, None, true));
+                }
+                Load::Lane { reactor, lane, .. } => {
+                    let (last, first_left) = self.activate_some(reactor, deliveries, Arrival::Held);
+                    let more = more || first_left.is_some();
+                    self.deliveries.loaded(reactor, Loaded::Lane(lane, last.map(|(_, id)| id), more));
+                }
+            }
+        }
+        self.deliveries.load_ended();
+        self.loads.ended(left);
     }
 
     /// Puts as many of a batch into memory as there is room for, by number and bytes. Answers the last one that has been
-    /// dealt with, and whether there may be more.
+    /// dealt with, and when the first that is left is due.
     fn activate_some(
         &mut self,
         reactor: usize,
-        found: Vec<StoredDelivery>,
+        found: Vec<Found>,
         arrival: Arrival,
-    ) -> Result<(Option<(HostTime, DeliveryId)>, bool), StoreError> {
-        let (mut last, mut more) = (None, found.len() == BATCH);
-        for stored in found {
+    ) -> (Option<(HostTime, DeliveryId)>, Option<HostTime>) {
+        let mut last = None;
+        for found in found {
             if !self.deliveries.has_room(reactor) {
-                more = true;
-                break;
+                return (last, Some(found.stored.due));
             }
-            last = Some((stored.due, stored.id));
-            self.activate(stored, arrival)?;
+            last = Some((found.stored.due, found.stored.id));
+            if !self.deliveries.has_departed(found.stored.id) {
+                self.activate(found, arrival);
+            }
         }
-        Ok((last, more))
+        (last, None)
     }
 
     /// Puts a delivery into memory, unless it is there already.
-    pub(crate) fn activate(&mut self, stored: StoredDelivery, arrival: Arrival) -> Result<(), StoreError> {
-        let Some(&reactor) = self.topology.by_id.get(&stored.reactor) else { return Ok(()) };
+    pub(crate) fn activate(&mut self, found: Found, arrival: Arrival) {
+        let Found { stored, record } = found;
+        let Some(&reactor) = self.topology.by_id.get(&stored.reactor) else { return };
         if !self.deliveries.is_absent(stored.id) {
-            return Ok(());
+            return;
         }
         let (id, lane) = (stored.id, stored.lane);
         if !self.may_run(id, stored.leased) {
@@ -75,22 +99,21 @@ impl Host {
             if let Some(lane) = lane.filter(|_| arrival == Arrival::Due) {
                 self.deliveries.release_lane(reactor, lane);
             }
-            return Ok(());
+            return;
         }
         self.deliveries.wakes(id);
         let redriven = arrival == Arrival::Fresh && stored.redrive_of.is_some();
         let arrival = if redriven { Arrival::Redriven } else { arrival };
-        if let Some(delivery) = self.restore(reactor, stored)? {
+        if let Some(delivery) = self.restore(reactor, stored, record) {
             self.deliveries.enter(delivery, arrival);
         }
-        Ok(())
     }
 
-    /// Reads a delivery's event again. `None`: it cannot be, and stays in the store or has become a dead letter.
-    fn restore(&mut self, reactor: usize, stored: StoredDelivery) -> Result<Option<Delivery>, StoreError> {
-        let Some(record) = self.record(stored.origin, stored.redrive_of)? else {
+    /// Decodes a delivery's event again. `None`: it cannot be, and stays in the store or has become a dead letter.
+    fn restore(&mut self, reactor: usize, stored: StoredDelivery, record: Option<LogRecord>) -> Option<Delivery> {
+        let Some(record) = record else {
             self.bury(&stored, Message::default(), "the log no longer has its message".into());
-            return Ok(None);
+            return None;
         };
         let intake = self.topology.channels.iter().find(|intake| intake.channel.id == stored.origin.channel);
         let Some(intake) = intake else {
@@ -100,7 +123,7 @@ impl Host {
                 delivery = stored.id.0,
                 "keeping a delivery whose channel is no longer in the configuration"
             );
-            return Ok(None);
+            return None;
         };
         let message = record.message.clone();
         let decoded = match intake.channel.event(record, stored.origin.part) {
@@ -108,10 +131,10 @@ impl Host {
             Err(error) => {
                 let why = format!("{error}; was the channel's `format` changed?");
                 self.bury(&stored, message, why);
-                return Ok(None);
+                return None;
             }
         };
-        Ok(Some(Delivery::restored(reactor, stored, decoded.event, decoded.identity)))
+        Some(Delivery::restored(reactor, stored, decoded.event, decoded.identity))
     }
 
     /// Ends a delivery whose event cannot be read again.
@@ -138,30 +161,16 @@ impl Host {
         }
     }
 
-    /// The original message of a delivery in memory.
+    /// The original message of a delivery in memory. Reads, and blocks: once for each dead letter.
     pub(crate) fn original(&self, delivery: &Delivery) -> Result<Message, StoreError> {
-        Ok(self.record(delivery.origin, delivery.redrive_of)?.map(|record| record.message).unwrap_or_default())
-    }
-
-    fn record(&self, origin: Origin, redrive_of: Option<u64>) -> Result<Option<LogRecord>, StoreError> {
-        let mut found = self.ports.store.read_log(origin.channel, origin.offset, 1, usize::MAX)?;
-        if let Some(record) = found.pop().filter(|record| record.offset == origin.offset) {
-            return Ok(Some(record));
-        }
-        // The log has forgotten it; a dead letter keeps its own copy.
-        let letter = redrive_of.map(|id| self.ports.store.dead_letter(id)).transpose()?.flatten();
-        Ok(letter.map(|StoredDead { letter, .. }| LogRecord {
-            offset: origin.offset,
-            accepted: letter.at,
-            message: letter.message,
-        }))
+        let record = restore::record(&*self.ports.store, delivery.origin, delivery.redrive_of)?;
+        Ok(record.map(|record| record.message).unwrap_or_default())
     }
 
     /// Takes over what the last owner left: attempts that had begun count, blocked lanes stay blocked.
     pub(crate) async fn recover(&mut self) -> Result<(), StoreError> {
         let leased = self.topology.leased();
-        let recovered =
-            until_there_is_room(&self.ports.signals, &*self.ports.clock, || self.ports.store.recover(&leased)).await?;
+        let recovered = self.ports.written(|store| store.recover(&leased)).await?;
         let mut lanes: HashMap<usize, HashMap<LaneKey, LaneState>> = HashMap::new();
         for (reactor, lane, state) in recovered.lanes {
             if let Some(index) = self.topology.by_id.get(&reactor) {
@@ -174,8 +183,7 @@ impl Host {
             let state = self.count_interrupted(stored).await?;
             if needs_lease && state != Some(LaneState::Parked) {
                 // Its message comes again, and with it the next attempt.
-                until_there_is_room(&self.ports.signals, &*self.ports.clock, || self.ports.store.away(vec![id]))
-                    .await?;
+                self.ports.written(|store| store.away(vec![id])).await?;
                 continue;
             }
             if let (Some(index), Some(lane), Some(state)) = (reactor, lane, state) {
@@ -190,7 +198,8 @@ impl Host {
         }
         for index in 0..self.topology.reactors.len() {
             let lanes: Vec<_> = lanes.remove(&index).unwrap_or_default().into_iter().collect();
-            let next = self.ports.store.next_due(self.topology.reactors[index].id, (HostTime(0), DeliveryId(0)))?;
+            let reactor = self.topology.reactors[index].id;
+            let next = self.ports.made(move |store| store.next_due(reactor, (HostTime(0), DeliveryId(0)))).await?;
             self.deliveries.recovered(index, &lanes, &ahead.remove(&index).unwrap_or_default(), next);
         }
         Ok(())
@@ -201,7 +210,8 @@ impl Host {
     async fn count_interrupted(&mut self, stored: StoredDelivery) -> Result<Option<LaneState>, StoreError> {
         let Some(&index) = self.topology.by_id.get(&stored.reactor) else { return Ok(None) };
         let (id, channel) = (stored.id, stored.origin.channel);
-        let Some(delivery) = self.restore(index, stored)? else {
+        let Found { stored, record } = self.ports.made(|store| restore::find(store, stored)).await?;
+        let Some(delivery) = self.restore(index, stored, record) else {
             // With its channel there, it could not be read, and has become a dead letter.
             let is_configured = self.topology.channels.iter().any(|intake| intake.channel.id == channel);
             return Ok(is_configured.then_some(LaneState::Free));
@@ -216,9 +226,7 @@ impl Host {
         let (attempt, age) = (commit.attempt, now.since(delivery.since));
         committing.report.announce(&delivery.event, attempt, &reactor.signals, age);
         let sent = vec![commit];
-        let answers =
-            until_there_is_room(&self.ports.signals, &*self.ports.clock, || self.ports.store.commit(sent.clone()))
-                .await?;
+        let answers = self.ports.written(|store| store.commit(sent.clone())).await?;
         if answers.first() == Some(&Committed::Applied) {
             self.wake_readers(&committing.fed);
         } else {

@@ -19,11 +19,13 @@ pub mod deploy;
 pub mod deployment;
 mod load;
 mod requests;
+pub(crate) mod restore;
 
 mod chores;
 mod life;
+mod loads;
 mod ports;
-mod requested;
+pub(crate) mod requested;
 mod topology;
 
 use std::collections::BTreeMap;
@@ -48,10 +50,13 @@ use crate::Input;
 use crate::host::chores::Chores;
 use crate::host::deployment::{Deployment, End};
 use crate::host::life::Life;
+use crate::host::loads::Loads;
 use crate::host::ports::Ports;
 use crate::host::requested::Requests;
 use crate::host::topology::Topology;
+use crate::intake::Intake;
 use crate::outbox::senders::Senders;
+use crate::reads::Reads;
 use crate::run::runs::Runs;
 use crate::sources::poller::SHORT_POLL;
 use crate::sources::queues::Queues;
@@ -94,6 +99,8 @@ pub struct Parts {
     pub guest_threads: Handle,
     /// What is counted and traced.
     pub signals: Arc<Signals>,
+    /// How many reads are under way.
+    pub reads: Reads,
 }
 
 /// What a person or a signal asks of a running host.
@@ -114,6 +121,7 @@ pub struct Host {
     pub(super) senders: Senders,
     pub(super) deliveries: Deliveries,
     pub(super) runs: Runs,
+    pub(super) loads: Loads,
     pub(super) requests: Requests,
     pub(super) life: Life,
     pub(super) chores: Chores,
@@ -130,7 +138,7 @@ impl Host {
         let mut alarm = Alarm::new(Arc::clone(&clock));
         let (mut poll, mut upkeep) = (clock.sleep(Duration::ZERO), clock.sleep(Duration::ZERO));
         let mut rung = store.rung();
-        self.carry_out_requests().await?;
+        self.look_for_requests();
         self.ports.signals.enter(Phase::Running);
         loop {
             self.advance()?;
@@ -147,10 +155,10 @@ impl Host {
                 Some(asked) = control.recv() => self.obey(asked),
                 () = &mut rung => {
                     rung = store.rung();
-                    self.look_around().await?;
+                    self.look_around();
                 }
                 () = &mut poll => {
-                    self.poll_foreign().await?;
+                    self.poll_foreign();
                     poll = clock.sleep(POLL);
                 }
                 () = alarm.until(wake_at) => {}
@@ -239,12 +247,13 @@ impl Host {
             return given_up
                 || self.runs.slots.running() == 0
                     && !self.deliveries.is_committing()
-                    && self.topology.channels.iter().all(|intake| !intake.busy)
+                    && !self.topology.channels.iter().any(Intake::is_entering)
+                    && !self.requests.is_writing()
                     && (self.life.is_stopping() || self.has_nothing_to_write());
         }
         self.life.until_idle
             && self.deliveries.is_idle()
-            && self.topology.channels.iter().all(|intake| !intake.busy && !intake.pending)
+            && self.topology.channels.iter().all(|intake| !intake.is_busy() && !intake.pending)
             && self
                 .queues
                 .pollers
@@ -257,7 +266,7 @@ impl Host {
 
     /// Whether no write is under way that the next host could miss.
     fn has_nothing_to_write(&self) -> bool {
-        !self.deliveries.is_writing() && self.requests.is_idle() && !self.queues.are_storing()
+        !self.deliveries.is_writing() && !self.requests.is_resending() && !self.queues.are_storing()
     }
 
     fn wake_at(&self) -> Moment {
@@ -271,12 +280,18 @@ impl Host {
     }
 
     /// Looks whether another process has written something without ringing.
-    async fn poll_foreign(&mut self) -> Result<(), StoreError> {
-        let seen = self.ports.store.foreign_changes()?;
-        if self.chores.foreign_seen.replace(seen) == Some(seen) {
-            return Ok(());
+    fn poll_foreign(&mut self) {
+        if !std::mem::replace(&mut self.chores.looking, true) {
+            self.ports.read(|store| store.foreign_changes(), Input::ForeignChanges);
         }
-        self.look_around().await
+    }
+
+    /// What the store says of other processes' writes.
+    fn foreign_changes(&mut self, seen: u64) {
+        self.chores.looking = false;
+        if self.chores.foreign_seen.replace(seen) != Some(seen) {
+            self.look_around();
+        }
     }
 
     /// What is in the store is looked at again with the next look, as if another process had written.
@@ -285,12 +300,11 @@ impl Host {
     }
 
     /// Something was appended or requested.
-    async fn look_around(&mut self) -> Result<(), StoreError> {
-        if self.life.is_draining() {
-            return Ok(());
+    fn look_around(&mut self) {
+        if !self.life.is_draining() {
+            self.topology.wake_readers();
+            self.look_for_requests();
         }
-        self.topology.wake_readers();
-        self.carry_out_requests().await
     }
 
     fn take(&mut self, input: Input) -> Result<(), StoreError> {
@@ -301,12 +315,17 @@ impl Host {
             Input::Received { poller, asked, started, at, answer } => {
                 self.received(poller, asked, (started, at), answer);
             }
-            Input::Entered(batch, entered) => self.entered(batch, entered)?,
+            Input::LogRead(channel, records) => self.log_read(channel, records),
+            Input::Entered(batch, entered, resumed) => self.entered(batch, entered, resumed),
+            Input::Loaded(found, left) => self.loaded(found, left),
             Input::Stored { poller, receipts } => self.stored(poller, receipts),
             Input::Renewed { lease, sent, answer } => self.renewed(lease, sent, answer),
             Input::Deleted { poller, answer } => self.deleted(poller, answer),
             Input::Depth { poller, answer } => self.looked(poller, answer),
             Input::Resent { request, dead, answer } => self.resent(request, dead, answer),
+            Input::Requests(new) => self.requests_found(new),
+            Input::Request(number, request, step) => self.request_went_on(number, request, step),
+            Input::ForeignChanges(seen) => self.foreign_changes(seen),
             Input::AskedAgain(number, request) => self.put_off(number, request),
             Input::AwayWritten(delivery) => self.went_away(delivery),
             Input::LeftOutbox(messages, bytes) => {
@@ -328,13 +347,14 @@ impl Host {
         self.keep_leases(now);
         self.show(now);
         if !self.life.is_draining() {
-            self.read_logs(now)?;
+            self.read_logs(now);
             self.enter_arrived();
             self.poll_channels(now);
         }
         loop {
             let actions = self.deliveries.tick(self.ports.now());
             if actions.is_empty() {
+                self.read_loads();
                 self.runs.speculative.clear();
                 self.runs.in_memory.store(self.deliveries.count(), Relaxed);
                 self.deliveries.assert_agreed(self.runs.slots.running());

@@ -12,11 +12,14 @@ use reactor_core::world::HttpClient;
 use reactor_signal::Signals;
 
 use crate::Input;
+use crate::reads::Reads;
 use crate::room::until_there_is_room;
 
 /// See the module.
+#[derive(Clone)]
 pub(crate) struct Ports {
     pub(crate) store: Arc<dyn StoreOwner>,
+    pub(crate) reads: Reads,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) http: Arc<dyn HttpClient>,
     pub(crate) signals: Arc<Signals>,
@@ -43,12 +46,46 @@ impl Ports {
         T: Send + 'static,
         W: Fn(&dyn StoreOwner) -> BoxFuture<'_, Result<T, StoreError>> + Send + Sync + 'static,
     {
-        let (store, inputs) = (Arc::clone(&self.store), self.to_self.clone());
-        let (signals, clock) = (Arc::clone(&self.signals), Arc::clone(&self.clock));
+        let ports = self.clone();
+        self.spawn(async move { ports.written(write).await.map(answer) });
+    }
+
+    /// Has the store read something while the walk goes on; its answer comes as an input.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&dyn StoreOwner) -> Result<T, StoreError> + Send + 'static,
+        answer: impl FnOnce(T) -> Input + Send + 'static,
+    ) {
+        let inputs = self.to_self.clone();
+        drop(self.reads.begin(&self.store, read, move |read| {
+            // Fails only when the host's task is gone.
+            let _ = inputs.send(read.map_or_else(Input::Fatal, answer));
+        }));
+    }
+
+    /// Has a task do something while the walk goes on; what it comes to is an input.
+    pub(crate) fn spawn(&self, task: impl Future<Output = Result<Input, StoreError>> + Send + 'static) {
+        let inputs = self.to_self.clone();
         tokio::spawn(async move {
-            let written = until_there_is_room(&signals, &*clock, || write(&*store)).await;
-            // Fails only when the host's task is gone, and then nobody is left to tell.
-            let _ = inputs.send(written.map_or_else(Input::Fatal, answer));
+            let input = task.await.unwrap_or_else(Input::Fatal);
+            // Fails only when the host's task is gone.
+            let _ = inputs.send(input);
         });
+    }
+
+    /// Waits for a write, which is repeated for as long as the disk is full.
+    pub(crate) async fn written<T, W>(&self, write: W) -> Result<T, StoreError>
+    where
+        W: Fn(&dyn StoreOwner) -> BoxFuture<'_, Result<T, StoreError>>,
+    {
+        until_there_is_room(&self.signals, &*self.clock, || write(&*self.store)).await
+    }
+
+    /// Waits for a read.
+    pub(crate) async fn made<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn StoreOwner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.reads.made(&self.store, read).await
     }
 }

@@ -10,12 +10,12 @@ use reactor_config::model::{Settle, Unrouted};
 use reactor_core::channel::{ChannelError, Depth, Lease, Receipt, Received};
 use reactor_core::clock::Moment;
 use reactor_core::event::Offset;
-use reactor_core::store::{Batch, Incoming, LogRecord, StoreError};
+use reactor_core::store::{Batch, Incoming, LogRecord};
 
 use super::enter::{Awaited, Offer, Way};
 use crate::Input;
 use crate::host::Host;
-use crate::intake::group_lane;
+use crate::intake::{Admission, group_lane};
 use crate::schedule::Arrival;
 use crate::sources::lease::{LeaseId, NewLease};
 use crate::sources::poller::{Arrived, SHORT_POLL};
@@ -128,7 +128,7 @@ impl Host {
     pub(crate) fn enter_arrived(&mut self) {
         for number in 0..self.queues.pollers.len() {
             let intake = &self.topology.channels[self.queues.pollers[number].intake];
-            if !self.queues.pollers[number].arrived.is_empty() && !intake.busy && !intake.pending {
+            if !self.queues.pollers[number].arrived.is_empty() && !intake.is_busy() && !intake.pending {
                 self.enter_received(number);
             }
         }
@@ -141,7 +141,7 @@ impl Host {
         let arrived: Vec<Arrived> = poller.arrived.drain(..count).collect();
         let (channel, index, drop) = (poller.id, poller.intake, std::mem::take(&mut poller.drop));
         let intake = &mut self.topology.channels[index];
-        intake.busy = true;
+        intake.admission = Admission::Entering;
         let keeps = intake.channel.unrouted == Unrouted::Keep;
         let (mut offer, mut leases, mut messages) =
             (Offer::default(), Vec::with_capacity(count), Vec::with_capacity(count));
@@ -158,22 +158,21 @@ impl Host {
     }
 
     /// A received message has been entered: what came of it is awaited before it is settled.
-    pub(crate) fn message_entered(&mut self, lease: LeaseId, awaited: Awaited) -> Result<(), StoreError> {
+    pub(crate) fn message_entered(&mut self, lease: LeaseId, awaited: Awaited) {
         let Awaited { open, held, resumed, too_early, record } = awaited;
         // A record is known to be needed by nobody else only if all that came of it is awaited here.
         if let Some(closed) = self.deliveries.awaits(lease, &open, record) {
             self.close(closed);
         }
         held.into_iter().for_each(|delivery| self.deliveries.rests(delivery));
-        for stored in resumed {
-            self.activate(stored, Arrival::Fresh)?;
+        for found in resumed {
+            self.activate(found, Arrival::Fresh);
         }
         if too_early {
             let (bare, closed) = self.deliveries.release(lease, SOON);
             closed.into_iter().for_each(|closed| self.close(closed));
             bare.into_iter().for_each(|delivery| self.runs.slots.cancel(delivery));
         }
-        Ok(())
     }
 
     /// Asks for the depth of a queue from time to time.

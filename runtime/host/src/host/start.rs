@@ -19,6 +19,7 @@ use reactor_signal::{Phase, Signals};
 use super::admit;
 use super::chores::Chores;
 use super::life::Life;
+use super::loads::Loads;
 use super::ports::Ports;
 use super::requested::Requests;
 use super::topology::Topology;
@@ -40,7 +41,7 @@ use crate::sources::queues::Queues;
 impl Host {
     /// Takes the store over from its last owner and gets ready to run.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { config, store, clock, http, remotes, guests, guest_threads, signals } = parts;
+        let Parts { config, store, clock, http, remotes, guests, guest_threads, signals, reads } = parts;
         signals.enter(Phase::Starting);
         let (to_self, inputs) = mpsc::unbounded_channel();
         let (commits, queue) = mpsc::unbounded_channel();
@@ -72,10 +73,11 @@ impl Host {
             senders: Senders::default(),
             deliveries: Deliveries::new(Scheduler::new(&specs, permits, config.runtime.queue_memory)),
             runs: Runs { slots, speculative: HashMap::new(), commits, in_memory, ended: 0, repeated: 0 },
+            loads: Loads::default(),
             requests: Requests::default(),
             life: Life::new(false),
             chores: Chores { foreign_seen, ..Chores::default() },
-            ports: Ports { store, clock, http, signals, to_self, epoch },
+            ports: Ports { store, reads, clock, http, signals, to_self, epoch },
             inputs,
         };
         host.connect(&remotes)?;
@@ -94,6 +96,7 @@ impl Host {
             guests: BTreeMap::new(),
             guest_threads: self.runs.slots.guest_threads(),
             signals: Arc::clone(&self.ports.signals),
+            reads: self.ports.reads.clone(),
         }
     }
 
@@ -110,7 +113,8 @@ impl Host {
                 (Arc::clone(&self.ports.store), Arc::clone(&self.ports.clock), Arc::clone(&remote.sink));
             let inputs = self.ports.to_self.clone();
             let (signals, woken) = (Arc::clone(&self.ports.signals), Arc::clone(&wake));
-            let sender = Sender { name: name.clone(), id, sink, store, clock, wake: woken, inputs, signals };
+            let reads = self.ports.reads.clone();
+            let sender = Sender { name: name.clone(), id, sink, store, reads, clock, wake: woken, inputs, signals };
             self.senders.open(id, wake, size, sender.run());
             let Some(intake) = self.topology.channels.iter().position(|intake| intake.channel.id == id) else {
                 continue;

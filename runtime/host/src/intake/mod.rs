@@ -34,13 +34,34 @@ pub(super) struct Intake {
     pub(super) cursor: Offset,
     /// There may be unread records.
     pub(super) pending: bool,
-    /// An admission is under way.
-    pub(super) busy: bool,
+    pub(super) admission: Admission,
     /// Not to be read before then.
     pub(super) resting: Option<Moment>,
     /// How many runs had ended at the last read that brought nothing to run.
     pub(super) ended: u64,
     pub(super) signals: ChannelSignals,
+}
+
+/// What is under way of a channel's admission. There is one at a time, and the cursor stays where it is until it is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    None,
+    /// Its log is being read.
+    Reading,
+    /// The store enters what was read or received.
+    Entering,
+}
+
+impl Intake {
+    /// Whether an admission is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.admission != Admission::None
+    }
+
+    /// Whether the store enters something.
+    pub(super) fn is_entering(&self) -> bool {
+        self.admission == Admission::Entering
+    }
 }
 
 /// A delivery that is not admitted yet.

@@ -20,6 +20,7 @@ use reactor_signal::Signals;
 
 use super::room::until_there_is_room;
 use crate::Input;
+use crate::reads::Reads;
 
 /// Most messages, and bytes, taken from the outbox at a time.
 const WINDOW: usize = 512;
@@ -39,6 +40,7 @@ pub(super) struct Sender {
     pub(super) id: ChannelId,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) store: Arc<dyn StoreOwner>,
+    pub(super) reads: Reads,
     pub(super) clock: Arc<dyn Clock>,
     /// Told when there may be something to send.
     pub(super) wake: Arc<Notify>,
@@ -57,7 +59,9 @@ impl Sender {
     async fn send_all(&self) -> Result<(), StoreError> {
         let mut failure: Option<(Trouble, u32)> = None;
         loop {
-            let window = self.store.outbox(self.id, 0, WINDOW, WINDOW_BYTES)?;
+            let id = self.id;
+            let outbox = move |store: &dyn StoreOwner| store.outbox(id, 0, WINDOW, WINDOW_BYTES);
+            let window = self.reads.made(&self.store, outbox).await?;
             if window.is_empty() {
                 self.wake.notified().await;
                 continue;

@@ -33,7 +33,7 @@ pub enum Action {
         /// The uncommitted commit of the same lane that the run builds on.
         after: Option<Version>,
     },
-    /// Read deliveries from the store, offer them, then say [`super::Scheduler::loaded`].
+    /// Read deliveries from the store, offer them, then say [`super::Scheduler::loaded`]. Other things may happen meanwhile.
     Load(Load),
     /// Make these deliveries held ones in the store and forget them, then say [`super::Scheduler::held_written`].
     Hold {
@@ -74,6 +74,15 @@ pub enum Load {
         /// Not these again.
         after: DeliveryId,
     },
+}
+
+impl Load {
+    /// Whose.
+    pub fn reactor(&self) -> usize {
+        match self {
+            Self::Spilled { reactor, .. } | Self::Due { reactor, .. } | Self::Lane { reactor, .. } => *reactor,
+        }
+    }
 }
 
 /// What a [`Load`] found.

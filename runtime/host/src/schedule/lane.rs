@@ -53,10 +53,52 @@ pub(super) struct Held {
     pub(super) after: DeliveryId,
     /// A load has been asked for and not answered yet.
     pub(super) loading: bool,
+    /// Meanwhile others came behind those that it has seen.
+    came_meanwhile: bool,
+    /// Meanwhile others came between those that it has seen: what it found must not be used.
+    stale: bool,
     /// Writes under way that turn deliveries into held ones; loading before they are done would miss them.
     pub(super) writing: usize,
     /// The lane stands in its reactor's list of lanes that wait for room in memory.
     pub(super) starved: bool,
+}
+
+impl Held {
+    /// Another has been admitted as held: behind all others.
+    pub(super) fn came(&mut self) {
+        self.more = true;
+        self.came_meanwhile = self.loading;
+    }
+
+    /// One that was in memory is being made a held one, and may belong between others.
+    pub(super) fn is_being_written(&mut self) {
+        self.more = true;
+        self.writing += 1;
+        self.stale = self.loading;
+    }
+
+    /// That is in the store.
+    pub(super) fn written(&mut self) {
+        self.writing -= 1;
+        self.from_the_first();
+    }
+
+    /// They are to be loaded from the first one on.
+    fn from_the_first(&mut self) {
+        self.more = true;
+        self.after = DeliveryId(0);
+        self.stale = self.loading;
+    }
+
+    /// A load has been answered, as far as the last one that was dealt with; there may be more.
+    pub(super) fn loaded(&mut self, last: Option<DeliveryId>, more: bool) {
+        self.loading = false;
+        let came = std::mem::take(&mut self.came_meanwhile);
+        if !std::mem::take(&mut self.stale) {
+            self.after = last.unwrap_or(self.after);
+            self.more = more || came;
+        }
+    }
 }
 
 impl Lane {
@@ -102,8 +144,7 @@ impl Lane {
     /// Nothing waits at the head any more.
     pub(super) fn unblock(&mut self) {
         self.block = Block::default();
-        self.held.more = true;
-        self.held.after = DeliveryId(0);
+        self.held.from_the_first();
     }
 
     /// What may start now.
@@ -145,6 +186,12 @@ impl Lane {
             && !self.held.loading
             && self.held.writing == 0
             && self.queue.len() < super::LANE_WINDOW / 2
+    }
+
+    /// Whether what a load has found may come into memory: nothing has happened since that keeps it in the store, or that
+    /// belongs before it.
+    pub(super) fn takes_held(&self) -> bool {
+        self.block.state.is_none() && self.held.writing == 0 && !self.held.stale
     }
 
     /// Whether deliveries that are only in the store, or on their way there, can go on without a person or a due time.
@@ -196,8 +243,7 @@ impl Lane {
         if !entry.blocks {
             return Vec::new();
         }
-        self.held.more = true;
-        self.held.after = DeliveryId(0);
+        self.held.from_the_first();
         std::mem::take(&mut self.queue).into_iter().collect()
     }
 

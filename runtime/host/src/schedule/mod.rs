@@ -148,10 +148,11 @@ impl Scheduler {
         match (place, lane) {
             (Place::Spilled, _) => {
                 queue.spilled = true;
+                queue.spilled_meanwhile = queue.loading_spilled;
                 self.freed(reactor);
             }
             (Place::Held, Some(key)) => {
-                queue.lanes.entry(key).or_default().held.more = true;
+                queue.lanes.entry(key).or_default().held.came();
                 self.refill_lane(reactor, key);
             }
             _ => {}
@@ -179,8 +180,7 @@ impl Scheduler {
         if is_head {
             lane.push_head(id);
         } else if arrival != Arrival::Held && lane.must_hold() {
-            lane.held.more = true;
-            lane.held.writing += 1;
+            lane.held.is_being_written();
             self.actions.push(Action::Hold { reactor, lane: key, delivery: id });
             return;
         } else {
@@ -192,10 +192,7 @@ impl Scheduler {
     /// An [`Action::Hold`] is in the store.
     pub fn held_written(&mut self, reactor: usize, key: LaneKey) {
         if let Some(lane) = self.reactors[reactor].lanes.get_mut(&key) {
-            lane.held.writing -= 1;
-            lane.held.after = DeliveryId(0);
-            // A load that was on its way meanwhile has not seen it.
-            lane.held.more = true;
+            lane.held.written();
         }
         self.refill_lane(reactor, key);
     }
@@ -360,6 +357,9 @@ impl Scheduler {
     fn waits(&mut self, reactor: usize, due: HostTime) {
         let queue = &mut self.reactors[reactor];
         queue.due_after = queue.due_after.min((due, DeliveryId(0)));
+        if queue.loading_due {
+            queue.due_meanwhile = Some(queue.due_meanwhile.map_or(due, |other| other.min(due)));
+        }
         self.set_due(reactor, due);
     }
 

@@ -27,6 +27,10 @@ pub(super) struct Queue {
     /// A load of spilled or of due deliveries has been asked for and not answered yet.
     pub(super) loading_spilled: bool,
     pub(super) loading_due: bool,
+    /// Meanwhile one more was spilled, which that load may not have seen.
+    pub(super) spilled_meanwhile: bool,
+    /// Meanwhile one began to wait that is due then, which that load may not have seen.
+    pub(super) due_meanwhile: Option<HostTime>,
     /// When the first waiting delivery in the store is due, and the last one that was loaded.
     pub(super) next_due: Option<HostTime>,
     pub(super) due_after: (HostTime, DeliveryId),
@@ -59,6 +63,8 @@ impl Queue {
             spilled_after: DeliveryId(0),
             loading_spilled: false,
             loading_due: false,
+            spilled_meanwhile: false,
+            due_meanwhile: None,
             next_due: None,
             due_after: (HostTime(0), DeliveryId(0)),
             freed: true,

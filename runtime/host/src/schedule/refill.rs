@@ -2,35 +2,44 @@
 
 use std::cmp::Reverse;
 
-use reactor_core::event::{HostTime, LaneKey};
+use reactor_core::event::{DeliveryId, HostTime, LaneKey};
 
 use super::Scheduler;
 use super::action::{Action, Load, Loaded};
+use super::lane::Lane;
 
 impl Scheduler {
-    /// A [`Load`] has been carried out and what it found has been offered.
+    /// Whether what a [`Load`] of a lane found may be offered. If not, it is to be forgotten, and said that there is more.
+    pub fn takes_held(&self, reactor: usize, lane: LaneKey) -> bool {
+        self.reactors[reactor].lanes.get(&lane).is_some_and(Lane::takes_held)
+    }
+
+    /// A [`Load`] has been carried out and what it found has been offered. What has happened since it was asked for is taken
+    /// into account.
     pub fn loaded(&mut self, reactor: usize, loaded: Loaded) {
         let queue = &mut self.reactors[reactor];
         match loaded {
             Loaded::Spilled(last, more) => {
                 queue.loading_spilled = false;
                 queue.spilled_after = last.unwrap_or(queue.spilled_after);
-                queue.spilled = more;
+                queue.spilled = std::mem::take(&mut queue.spilled_meanwhile) || more;
                 self.freed(reactor);
             }
             Loaded::Due(last, next) => {
                 queue.loading_due = false;
                 queue.due_after = last.unwrap_or(queue.due_after);
                 queue.next_due = None;
-                if let Some(next) = next {
-                    self.set_due(reactor, next);
+                let meanwhile = queue.due_meanwhile.take();
+                if let Some(due) = meanwhile {
+                    queue.due_after = queue.due_after.min((due, DeliveryId(0)));
+                }
+                for due in next.into_iter().chain(meanwhile) {
+                    self.set_due(reactor, due);
                 }
             }
             Loaded::Lane(key, last, more) => {
                 if let Some(lane) = queue.lanes.get_mut(&key) {
-                    lane.held.loading = false;
-                    lane.held.after = last.unwrap_or(lane.held.after);
-                    lane.held.more = more;
+                    lane.held.loaded(last, more);
                 }
                 self.refresh(reactor, key);
                 self.freed(reactor);

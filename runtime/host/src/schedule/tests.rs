@@ -31,6 +31,23 @@ struct Sent {
     due: HostTime,
 }
 
+/// A load that is being carried out, and what it has seen of the model store, once it has.
+#[derive(Debug)]
+struct Reading {
+    load: Load,
+    seen: Option<Seen>,
+    /// What had been loaded and has left memory since.
+    departed: HashSet<DeliveryId>,
+}
+
+/// What a load has seen of the model store.
+#[derive(Debug)]
+struct Seen {
+    found: Vec<(HostTime, DeliveryId)>,
+    more: bool,
+    next: Option<HostTime>,
+}
+
 /// One reactor, its scheduler, and the world around it.
 struct World {
     scheduler: Scheduler,
@@ -42,6 +59,11 @@ struct World {
     done: Vec<(Option<LaneKey>, DeliveryId)>,
     parked: BTreeSet<(LaneKey, DeliveryId)>,
     holds: Vec<(LaneKey, DeliveryId)>,
+    /// Loads that have been asked for, and the one that is being carried out.
+    loads: VecDeque<Load>,
+    reading: Option<Reading>,
+    /// What is in memory because it was loaded.
+    restored: HashSet<DeliveryId>,
     /// Run ahead when a host died; each with its lane.
     ahead: BTreeSet<(LaneKey, DeliveryId)>,
     now: HostTime,
@@ -64,6 +86,9 @@ impl World {
             done: Vec::new(),
             parked: BTreeSet::new(),
             holds: Vec::new(),
+            loads: VecDeque::new(),
+            reading: None,
+            restored: HashSet::new(),
             ahead: BTreeSet::new(),
             now: HostTime(1_000),
             next_id: 1,
@@ -73,6 +98,7 @@ impl World {
         };
         world.scheduler.recovered(0, &[], &[], None);
         world.act();
+        world.finish_loads();
         world
     }
 
@@ -102,15 +128,15 @@ impl World {
             for action in actions {
                 match action {
                     Action::Start { delivery, after } => self.started(delivery, after),
-                    Action::Load(load) => self.load(load),
+                    Action::Load(load) => self.loads.push_back(load),
                     Action::Hold { lane, delivery, .. } => {
-                        assert!(self.memory.remove(&delivery));
+                        self.leave(delivery);
                         self.give_back(delivery, Return::Forgotten);
                         self.holds.push((lane, delivery));
                     }
                     Action::Forget(gone) => {
                         for id in gone {
-                            assert!(self.memory.remove(&id));
+                            self.leave(id);
                             assert_eq!(self.rows[&id].place, Place::Held, "forgotten but not held in the store");
                             self.give_back(id, Return::Forgotten);
                         }
@@ -153,57 +179,112 @@ impl World {
         assert!(self.running.insert(id, after).is_none());
     }
 
-    fn load(&mut self, load: Load) {
+    fn leave(&mut self, id: DeliveryId) {
+        assert!(self.memory.remove(&id));
+        if self.restored.remove(&id)
+            && let Some(reading) = &mut self.reading
+        {
+            reading.departed.insert(id);
+        }
+    }
+
+    /// Begins a load, has it look at the store, or takes what it has found: whichever comes next.
+    fn step_load(&mut self) {
+        match self.reading.take() {
+            None => {
+                let load = self.loads.pop_front();
+                self.reading = load.map(|load| Reading { load, seen: None, departed: HashSet::new() });
+            }
+            Some(Reading { load, seen: None, departed }) => {
+                let seen = Some(self.look(&load));
+                self.reading = Some(Reading { load, seen, departed });
+            }
+            Some(Reading { load, seen: Some(seen), departed }) => self.loaded(&load, &seen, &departed),
+        }
+    }
+
+    fn finish_loads(&mut self) {
+        while self.reading.is_some() || !self.loads.is_empty() {
+            self.step_load();
+            self.act();
+        }
+    }
+
+    fn look(&self, load: &Load) -> Seen {
         const LIMIT: usize = 3;
-        let pick = |rows: &BTreeMap<DeliveryId, Row>, wanted: &dyn Fn(&DeliveryId, &Row) -> bool| -> Vec<DeliveryId> {
-            rows.iter().filter(|(id, row)| wanted(id, row)).map(|(id, _)| *id).take(LIMIT).collect()
+        let now = self.now;
+        let rows = self.rows.iter().map(|(id, row)| (*id, row));
+        let mut found: Vec<(HostTime, DeliveryId)> = match *load {
+            Load::Spilled { after, .. } => rows
+                .filter(|(id, row)| row.place == Place::Spilled && *id > after)
+                .map(|(id, row)| (row.due, id))
+                .collect(),
+            Load::Lane { lane, after, .. } => rows
+                .filter(|(id, row)| row.place == Place::Held && row.lane == Some(lane) && *id > after)
+                .map(|(id, row)| (row.due, id))
+                .collect(),
+            Load::Due { after, .. } => rows
+                .filter(|(id, row)| row.place == Place::Waiting && (row.due, *id) > after)
+                .map(|(id, row)| (row.due, id))
+                .collect(),
         };
-        match load {
-            Load::Spilled { after, .. } => {
-                let found = pick(&self.rows, &|id, row| row.place == Place::Spilled && *id > after);
-                let (last, more) = self.offer_some(&found, Arrival::Fresh);
-                self.scheduler.loaded(0, Loaded::Spilled(last, more || found.len() == LIMIT));
+        if !matches!(load, Load::Due { .. }) {
+            let more = found.len() >= LIMIT;
+            found.truncate(LIMIT);
+            return Seen { found, more, next: None };
+        }
+        found.sort();
+        let ready = found.iter().take(LIMIT).filter(|(due, _)| *due <= now).count();
+        let next = found.get(ready).map(|(due, _)| *due);
+        found.truncate(ready);
+        Seen { found, more: false, next }
+    }
+
+    fn loaded(&mut self, load: &Load, seen: &Seen, departed: &HashSet<DeliveryId>) {
+        match *load {
+            Load::Spilled { .. } => {
+                let (last, left) = self.offer_some(seen, departed, Arrival::Fresh);
+                self.scheduler.loaded(0, Loaded::Spilled(last.map(|(_, id)| id), seen.more || left.is_some()));
             }
-            Load::Lane { lane, after, .. } => {
-                let held =
-                    |id: &DeliveryId, row: &Row| row.place == Place::Held && row.lane == Some(lane) && *id > after;
-                let found = pick(&self.rows, &held);
-                let (last, more) = self.offer_some(&found, Arrival::Held);
-                self.scheduler.loaded(0, Loaded::Lane(lane, last, more || found.len() == LIMIT));
+            Load::Lane { lane, .. } if !self.scheduler.takes_held(0, lane) => {
+                self.scheduler.loaded(0, Loaded::Lane(lane, None, true));
             }
-            Load::Due { after, .. } => {
-                let mut due: Vec<_> = self
-                    .rows
-                    .iter()
-                    .filter(|(id, row)| row.place == Place::Waiting && (row.due, **id) > after)
-                    .map(|(id, row)| (row.due, *id))
-                    .collect();
-                due.sort();
-                let ready: Vec<_> = due.iter().copied().filter(|(at, _)| *at <= self.now).take(LIMIT).collect();
-                let (last, _) = self.offer_some(&ready.iter().map(|(_, id)| *id).collect::<Vec<_>>(), Arrival::Due);
-                let last = ready.iter().copied().find(|(_, id)| Some(*id) == last);
-                let next = due.iter().find(|at| last.is_none_or(|last| **at > last)).map(|(at, _)| *at);
-                self.scheduler.loaded(0, Loaded::Due(last, next));
+            Load::Lane { lane, .. } => {
+                let (last, left) = self.offer_some(seen, departed, Arrival::Held);
+                self.scheduler.loaded(0, Loaded::Lane(lane, last.map(|(_, id)| id), seen.more || left.is_some()));
+            }
+            Load::Due { .. } => {
+                let (last, left) = self.offer_some(seen, departed, Arrival::Due);
+                self.scheduler.loaded(0, Loaded::Due(last, left.or(seen.next)));
             }
         }
     }
 
-    /// Offers as many as there is room for; answers the last, and whether any are left.
-    fn offer_some(&mut self, ids: &[DeliveryId], arrival: Arrival) -> (Option<DeliveryId>, bool) {
-        for (index, id) in ids.iter().enumerate() {
+    /// Offers as many as there is room for; answers the last, and when the first that is left is due.
+    fn offer_some(
+        &mut self,
+        seen: &Seen,
+        departed: &HashSet<DeliveryId>,
+        arrival: Arrival,
+    ) -> (Option<(HostTime, DeliveryId)>, Option<HostTime>) {
+        let (mut last, mut left) = (None, None);
+        for &(due, id) in &seen.found {
             if !self.scheduler.has_room(0) {
-                return (index.checked_sub(1).map(|before| ids[before]), true);
+                left = Some(due);
+                break;
             }
-            if self.memory.insert(*id) {
-                let redriven = arrival == Arrival::Fresh && self.is_parking(self.rows[id].lane, *id);
+            last = Some((due, id));
+            if !departed.contains(&id) && self.memory.insert(id) {
+                self.restored.insert(id);
+                let redriven = arrival == Arrival::Fresh && self.is_parking(self.rows[&id].lane, id);
                 let arrival = if redriven { Arrival::Redriven } else { arrival };
-                self.scheduler.offer(self.ticket(*id), arrival);
+                self.scheduler.offer(self.ticket(id), arrival);
             }
         }
         // Letters that run again come into memory whether there is room or not.
         let most = self.most_memory / 2 + BYTES * (1 + self.parked.len());
         assert!(self.memory.len() * BYTES <= most, "{} deliveries in memory", self.memory.len());
-        (ids.last().copied(), false)
+        (last, left)
     }
 
     fn is_parking(&self, lane: Option<LaneKey>, id: DeliveryId) -> bool {
@@ -266,7 +347,7 @@ impl World {
             self.give_back(sent.id, Return::Refused(again));
             return;
         }
-        self.memory.remove(&sent.id);
+        self.leave(sent.id);
         let ticket = self.ticket(sent.id);
         let mut due = None;
         match sent.ending {
@@ -306,6 +387,7 @@ impl World {
         let claimed: BTreeSet<_> = self.running.keys().copied().collect();
         (self.memory, self.running, self.sent) = (HashSet::new(), HashMap::new(), Vec::new());
         (self.holds, self.refused) = (Vec::new(), HashSet::new());
+        (self.loads, self.reading, self.restored) = (VecDeque::new(), None, HashSet::new());
         self.ahead.clear();
         let mut lanes: BTreeMap<LaneKey, Vec<DeliveryId>> = BTreeMap::new();
         for (id, row) in &self.rows {
@@ -370,7 +452,7 @@ impl World {
     fn step(&mut self, calm: bool) {
         match self.choose(64) {
             0 if !calm => self.crash(),
-            n => self.small_step(n % 7, calm),
+            n => self.small_step(n % 10, calm),
         }
         self.act();
     }
@@ -381,6 +463,7 @@ impl World {
             2 => self.now.0 += self.choose(40) as u64,
             3 | 4 => self.end_a_run(calm),
             5 => self.answer(!calm),
+            6..=8 => self.step_load(),
             _ => {
                 self.write_holds();
                 self.unpark();
@@ -391,6 +474,7 @@ impl World {
     /// Lets everything end.
     fn wind_down(&mut self) {
         for _ in 0..20_000 {
+            self.finish_loads();
             if self.rows.is_empty() && self.sent.is_empty() && self.parked.is_empty() {
                 return;
             }

@@ -26,6 +26,7 @@ use reactor_core::guest::{Call, Effect, Emit, Guest, Run};
 use reactor_core::store::StoreClient;
 use reactor_core::world::NoHttp;
 use reactor_host::host::{Control, Host, Parts};
+use reactor_host::reads::Reads;
 use reactor_store::memory::MemoryStore;
 
 use shelf::Shelves;
@@ -117,6 +118,7 @@ async fn host(config: Config, with: &Connections, store: &MemoryStore) -> Result
         guests: BTreeMap::from([("r".to_owned(), Arc::new(Echo) as Arc<dyn Guest>)]),
         guest_threads: tokio::runtime::Handle::current(),
         signals: Arc::default(),
+        reads: Reads::default(),
     };
     Host::new(parts).await.map_err(|error| error.to_string())
 }

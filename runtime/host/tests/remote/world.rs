@@ -51,7 +51,7 @@ impl World {
         );
         let (clock, store) = (DrivenClock::default(), MemoryStore::new(256));
         let (source, sink) = (Queue::new(&clock, fifo), Queue::new(&clock, fifo));
-        let mut rig = Rig::on(Arc::new(store.reopen()), Time::Driven(clock.clone()));
+        let mut rig = Rig::on(Arc::new(store.reopen()), Time::driven(clock.clone()));
         let received: Arc<dyn Source> = Arc::clone(&source) as _;
         rig.remotes.insert("in".to_owned(), Remote { source: Some(received), sink: Arc::clone(&source) as _ });
         rig.remotes.insert("out".to_owned(), Remote { source: None, sink: Arc::clone(&sink) as _ });

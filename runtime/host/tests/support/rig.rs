@@ -20,6 +20,7 @@ use reactor_core::store::{ReactorStats, StoreError, StoreOwner};
 use reactor_core::world::NoHttp;
 use reactor_host::host::deployment::Deployment;
 use reactor_host::host::{Control, Host, Parts};
+use reactor_host::reads::Reads;
 use reactor_store::memory::MemoryStore;
 
 use super::KINDS;
@@ -53,8 +54,9 @@ pub(crate) struct Running {
 /// By which clock the host goes.
 #[derive(Clone)]
 pub(crate) enum Time {
-    /// By one that goes on only while the test waits for something and every thread has nothing to do.
-    Driven(DrivenClock),
+    /// By one that goes on only while the test waits for something, every thread has nothing to do, and no read of the store
+    /// is under way.
+    Driven(DrivenClock, Reads),
     /// By the machine's, for a store on its disk.
     Machine(Arc<SystemClock>),
 }
@@ -62,23 +64,32 @@ pub(crate) enum Time {
 impl Time {
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         match self {
-            Self::Driven(clock) => Arc::new(clock.clone()),
+            Self::Driven(clock, _) => Arc::new(clock.clone()),
             Self::Machine(clock) => Arc::clone(clock) as _,
         }
+    }
+
+    /// By one that is driven.
+    pub(crate) fn driven(clock: DrivenClock) -> Self {
+        Self::Driven(clock, Reads::default())
+    }
+
+    fn reads(&self) -> Reads {
+        if let Self::Driven(_, reads) = self { reads.clone() } else { Reads::default() }
     }
 
     /// Lets time pass until the future has an answer. `what` says what it waits for.
     pub(crate) async fn wait<F: Future>(&self, what: &str, answer: F) -> F::Output {
         let mut answer = pin!(answer);
-        let Self::Driven(clock) = self else { return answer.await };
+        let Self::Driven(clock, reads) = self else { return answer.await };
         let (start, mut stuck) = (clock.now(), 0);
         loop {
-            let before = quiet();
+            let before = quiet(reads);
             if let Poll::Ready(answer) = poll!(answer.as_mut()) {
                 return answer;
             }
             // What was asked may have set a thread to work.
-            if before.is_some() && before == quiet() {
+            if before.is_some() && before == quiet(reads) {
                 stuck = if clock.advance() { 0 } else { stuck + 1 };
                 let passed = clock.now().since(start);
                 assert!(passed < PATIENCE && stuck < MOST_LOOKS, "gave up waiting until {what}");
@@ -102,8 +113,12 @@ impl Time {
     }
 }
 
-/// How often each thread of this runtime has gone to sleep and woken, if all of them sleep and nothing waits for them.
-fn quiet() -> Option<Vec<u64>> {
+/// How often each thread of this runtime has gone to sleep and woken, if all of them sleep and nothing waits for them: no
+/// task, and no read, whose answer wakes one before the read counts no more.
+fn quiet(reads: &Reads) -> Option<Vec<u64>> {
+    if reads.under_way() > 0 {
+        return None;
+    }
     let metrics = Handle::current().metrics();
     // Odd while the thread sleeps.
     let parked = || (0..metrics.num_workers()).map(|n| metrics.worker_park_unpark_count(n)).collect::<Vec<_>>();
@@ -115,7 +130,7 @@ fn quiet() -> Option<Vec<u64>> {
 impl Rig {
     /// A store in memory, and a driven clock.
     pub(crate) fn new() -> Self {
-        Self::on(Arc::new(MemoryStore::new(256)), Time::Driven(DrivenClock::default()))
+        Self::on(Arc::new(MemoryStore::new(256)), Time::driven(DrivenClock::default()))
     }
 
     pub(crate) fn on(store: Arc<dyn StoreOwner>, time: Time) -> Self {
@@ -147,6 +162,7 @@ impl Rig {
             guests,
             guest_threads: Handle::current(),
             signals: Arc::default(),
+            reads: self.time.reads(),
         };
         let (tell, told) = mpsc::channel(2);
         let host = self.time.wait("the host is ready", Host::new(parts)).await.expect("a host");

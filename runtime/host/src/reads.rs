@@ -1,0 +1,62 @@
+//! Reads of the store block, so they are made on threads that may wait.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::task::JoinHandle;
+
+use reactor_core::store::{StoreError, StoreOwner};
+
+/// Makes reads, and counts those that are under way: a clock that a test drives must stand still meanwhile. Copies count
+/// together.
+#[derive(Clone, Debug, Default)]
+pub struct Reads(Arc<AtomicUsize>);
+
+/// A read counts until this is dropped.
+pub(crate) struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Reads {
+    /// How many are under way: they have been asked for, and their answers have not been sent yet.
+    pub fn under_way(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Makes a read and hands its answer on, from a thread that may wait.
+    pub(crate) fn begin<T, A>(
+        &self,
+        store: &Arc<dyn StoreOwner>,
+        read: impl FnOnce(&dyn StoreOwner) -> Result<T, StoreError> + Send + 'static,
+        answer: impl FnOnce(Result<T, StoreError>) -> A + Send + 'static,
+    ) -> JoinHandle<(A, UnderWay)>
+    where
+        A: Send + 'static,
+    {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let (store, under_way) = (Arc::clone(store), UnderWay(Arc::clone(&self.0)));
+        tokio::task::spawn_blocking(move || {
+            // Without an answer the host would wait for ever.
+            let read = catch_unwind(AssertUnwindSafe(|| read(&*store)));
+            let read = read.unwrap_or_else(|_| Err(StoreError::Other("a read panicked".into())));
+            (answer(read), under_way)
+        })
+    }
+
+    /// Makes a read and waits for its answer.
+    pub(crate) async fn made<T: Send + 'static>(
+        &self,
+        store: &Arc<dyn StoreOwner>,
+        read: impl FnOnce(&dyn StoreOwner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.begin(store, read, |answer| answer).await {
+            Ok((answer, _under_way)) => answer,
+            Err(ended) => Err(StoreError::Other(format!("a read ended: {ended}"))),
+        }
+    }
+}
