@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod guest;
 pub(crate) mod queue;
 pub(crate) mod rig;
+pub(crate) mod slow;
 
 use reactor_channel::kind::Kind;
 use reactor_channel::local;

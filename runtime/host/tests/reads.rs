@@ -1,0 +1,156 @@
+//! The host goes on while the store takes its time: no read keeps it from anything that it can do meanwhile.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use reactor_core::event::{Offset, Outcome};
+use reactor_core::guest::Run;
+use reactor_core::store::{DeadFilter, Request, StoreClient};
+use reactor_store::memory::MemoryStore;
+
+use support::guest::{Behaviour, always, answering, counting, guest, retry};
+use support::rig::{Rig, Time};
+use support::slow::Slow;
+
+const CONFIG: &str = r#"
+[channels.in]
+kind = "local"
+[reactors.r]
+module = "r.wasm"
+from = ["in"]
+on = ["t"]
+"#;
+
+/// A rig on a store in memory whose answers can be kept back.
+fn rig() -> (Rig, Arc<Slow>) {
+    let slow = Slow::new(Arc::new(MemoryStore::new(256)));
+    (Rig::on(slow.clone(), Time::driven(Default::default())), slow)
+}
+
+async fn publish(rig: &Rig, ids: std::ops::Range<usize>) {
+    rig.publish(ids.map(|id| format!(r#"{{"eventId":"e{id}","eventType":"t","source":"s","data":{id}}}"#))).await;
+}
+
+/// Ends a run as soon as it is told to.
+fn when_told(release: &Arc<Notify>) -> Behaviour {
+    let release = Arc::clone(release);
+    Arc::new(move |_| {
+        let release = Arc::clone(&release);
+        Box::pin(async move {
+            release.notified().await;
+            Run::ended(Outcome::Done)
+        })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_log_is_being_read_commits_go_on_and_a_drain_ends() {
+    let (rig, slow) = rig();
+    let (release, runs) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let host = rig.start(CONFIG, vec![("r", guest("one", counting(&runs, when_told(&release))))]).await;
+    publish(&rig, 0..1).await;
+    host.until("it runs", || runs.load(Ordering::SeqCst) == 1).await;
+    slow.keep("read_log");
+    publish(&rig, 1..2).await;
+    host.until("the log is being read", || slow.kept("read_log") == 1).await;
+    release.notify_one();
+    host.until("its commit is taken", || rig.counts("r").done == 1).await;
+    host.deploy(CONFIG, vec![("r", guest("two", always(Outcome::Done)))]).await;
+    host.drain().await;
+    assert_eq!(slow.kept("read_log"), 1, "the read has not ended");
+    slow.let_go();
+    rig.run(CONFIG, vec![("r", guest("two", always(Outcome::Done)))]).await;
+    assert_eq!(rig.counts("r").done, 2);
+}
+
+/// Every kind of read hangs in its turn. A host asks for foreign changes once before it runs, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_being_read_a_drain_ends() {
+    for method in ["spilled", "due", "held", "requests", "foreign_changes", "dead_letter"] {
+        let (rig, slow) = rig();
+        let text = format!("{CONFIG}order-by = \"/data\"\nretry = {{ initial = \"20ms\", max-attempts = 2 }}\n");
+        let failing = || vec![("r", guest("failing", always(retry(None))))];
+        publish(&rig, 0..1).await;
+        rig.run(&text, failing()).await;
+        let dead = rig.store.dead_letters(&DeadFilter::default()).expect("letters").remove(0).id;
+        if method != "foreign_changes" {
+            slow.keep(method);
+        }
+        let host = rig.start(&text, failing()).await;
+        slow.keep(method);
+        rig.store.request(Request::Redrive(dead)).await.expect("asked");
+        publish(&rig, 1..3).await;
+        host.until(method, || slow.kept(method) > 0).await;
+        host.drain().await;
+        assert!(slow.kept(method) > 0, "{method} has not ended");
+        slow.let_go();
+        rig.run(&text, vec![("r", guest("done", always(Outcome::Done)))]).await;
+        let counts = rig.counts("r");
+        assert_eq!((counts.active, counts.done + counts.dead), (0, 3), "{method}: {counts:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_while_the_log_is_being_read_is_not_missed() {
+    let (rig, slow) = rig();
+    let host = rig.start(CONFIG, vec![("r", guest("one", always(Outcome::Done)))]).await;
+    for round in 0..100 {
+        slow.keep("read_log");
+        publish(&rig, 2 * round..2 * round + 1).await;
+        host.until("the event is being read", || slow.kept("read_log") == 1).await;
+        slow.let_one_go("read_log");
+        let done = 2 * round as u64 + 1;
+        host.until("it is done", || rig.counts("r").done == done && slow.kept("read_log") == 1).await;
+        // This read has found nothing, and its answer is on its way.
+        publish(&rig, 2 * round + 1..2 * round + 2).await;
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        slow.let_go();
+        host.until("the next one is done", || rig.counts("r").done == done + 1).await;
+    }
+    host.until_idle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_request_is_carried_out_once_though_the_disk_is_full_meanwhile() {
+    let (rig, slow) = rig();
+    rig.publish(["{".to_owned()]).await;
+    publish(&rig, 0..20).await;
+    let reject = answering(|_| Outcome::Reject { reason: "no".into() });
+    rig.run(CONFIG, vec![("r", guest("one", reject))]).await;
+    let letters = rig.store.dead_letters(&DeadFilter::default()).expect("letters");
+    assert_eq!(letters.len(), 21);
+    for (index, dead) in letters.iter().enumerate() {
+        let is_dropped = index % 4 == 3 && dead.letter.reactor.is_some();
+        let request = if is_dropped { Request::Drop(dead.id) } else { Request::Redrive(dead.id) };
+        rig.store.request(request).await.expect("asked");
+    }
+    let dropped = letters.iter().enumerate().filter(|(index, dead)| index % 4 == 3 && dead.letter.reactor.is_some());
+    let dropped = dropped.count();
+    for method in ["append", "redrive", "drop_dead"] {
+        slow.fill(method, 7);
+    }
+    let runs = Arc::new(std::sync::Mutex::new(BTreeMap::<String, usize>::new()));
+    let seen = Arc::clone(&runs);
+    let counted = answering(move |call| {
+        *seen.lock().expect("no panic").entry(call.event.id.clone()).or_default() += 1;
+        Outcome::Done
+    });
+    let host = rig.start(CONFIG, vec![("r", guest("two", counted))]).await;
+    host.until("all are carried out", || slow.requests(0).expect("requests").is_empty()).await;
+    host.until_idle().await;
+    assert_eq!(["append", "redrive", "drop_dead"].map(|method| slow.left_full(method)), [0; 3]);
+    let runs = runs.lock().expect("no panic");
+    assert!(runs.len() == 20 - dropped && runs.values().all(|runs| *runs == 1), "{runs:?}");
+    let channel = rig.store.channel_id("in").expect("a channel");
+    let log = rig.store.read_log(channel, Offset(1), 100, usize::MAX).expect("the log");
+    assert_eq!(log.iter().filter(|record| &record.message.body[..] == b"{").count(), 2, "published again once");
+    let letters = rig.store.dead_letters(&DeadFilter::default()).expect("letters");
+    assert_eq!(letters.len(), 1, "what is no event is none the second time either");
+}
