@@ -126,16 +126,16 @@ async fn each_request_is_carried_out_once_though_the_disk_is_full_meanwhile() {
     rig.run(CONFIG, vec![("r", guest("one", reject))]).await;
     let letters = rig.store.dead_letters(&DeadFilter::default()).expect("letters");
     assert_eq!(letters.len(), 21);
-    for (index, dead) in letters.iter().enumerate() {
-        let is_dropped = index % 4 == 3 && dead.letter.reactor.is_some();
-        let request = if is_dropped { Request::Drop(dead.id) } else { Request::Redrive(dead.id) };
+    // The one that is no event comes first: its message is published again, and then there is no room to drop the letter.
+    let undecodable = letters.iter().find(|dead| dead.letter.reactor.is_none()).expect("it is no event").id;
+    rig.store.request(Request::Redrive(undecodable)).await.expect("asked");
+    let others = letters.iter().map(|dead| dead.id).filter(|id| *id != undecodable);
+    for (index, id) in others.enumerate() {
+        let request = if index % 4 == 0 { Request::Drop(id) } else { Request::Redrive(id) };
         rig.store.request(request).await.expect("asked");
     }
-    let dropped = letters.iter().enumerate().filter(|(index, dead)| index % 4 == 3 && dead.letter.reactor.is_some());
-    let dropped = dropped.count();
-    for method in ["append", "redrive", "drop_dead"] {
-        slow.fill(method, 7);
-    }
+    slow.fill("redrive", 7);
+    slow.fill("drop_dead", 7);
     let runs = Arc::new(std::sync::Mutex::new(BTreeMap::<String, usize>::new()));
     let seen = Arc::clone(&runs);
     let counted = answering(move |call| {
@@ -145,9 +145,9 @@ async fn each_request_is_carried_out_once_though_the_disk_is_full_meanwhile() {
     let host = rig.start(CONFIG, vec![("r", guest("two", counted))]).await;
     host.until("all are carried out", || slow.requests(0).expect("requests").is_empty()).await;
     host.until_idle().await;
-    assert_eq!(["append", "redrive", "drop_dead"].map(|method| slow.left_full(method)), [0; 3]);
+    assert_eq!(["redrive", "drop_dead"].map(|method| slow.left_full(method)), [0; 2]);
     let runs = runs.lock().expect("no panic");
-    assert!(runs.len() == 20 - dropped && runs.values().all(|runs| *runs == 1), "{runs:?}");
+    assert!(runs.len() == 15 && runs.values().all(|runs| *runs == 1), "{runs:?}");
     let channel = rig.store.channel_id("in").expect("a channel");
     let log = rig.store.read_log(channel, Offset(1), 100, usize::MAX).expect("the log");
     assert_eq!(log.iter().filter(|record| &record.message.body[..] == b"{").count(), 2, "published again once");

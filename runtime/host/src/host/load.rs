@@ -40,6 +40,10 @@ impl Host {
 
     /// Puts what loads have found into memory.
     pub(crate) fn loaded(&mut self, found: Vec<FoundOf>, left: Vec<Load>) {
+        if self.life.is_draining() {
+            // Nothing of it would be started.
+            return;
+        }
         for FoundOf { load, deliveries, more, next } in found {
             match load {
                 Load::Spilled { reactor, .. } => {

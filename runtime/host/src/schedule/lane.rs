@@ -56,7 +56,7 @@ pub(super) struct Held {
     /// Meanwhile others came behind those that it has seen.
     came_meanwhile: bool,
     /// Meanwhile others came between those that it has seen: what it found must not be used.
-    stale: bool,
+    pub(super) stale: bool,
     /// Writes under way that turn deliveries into held ones; loading before they are done would miss them.
     pub(super) writing: usize,
     /// The lane stands in its reactor's list of lanes that wait for room in memory.
@@ -92,12 +92,9 @@ impl Held {
 
     /// A load has been answered, as far as the last one that was dealt with; there may be more.
     pub(super) fn loaded(&mut self, last: Option<DeliveryId>, more: bool) {
-        self.loading = false;
-        let came = std::mem::take(&mut self.came_meanwhile);
-        if !std::mem::take(&mut self.stale) {
-            self.after = last.unwrap_or(self.after);
-            self.more = more || came;
-        }
+        (self.loading, self.stale) = (false, false);
+        self.after = last.unwrap_or(self.after);
+        self.more = std::mem::take(&mut self.came_meanwhile) || more;
     }
 }
 
@@ -186,12 +183,6 @@ impl Lane {
             && !self.held.loading
             && self.held.writing == 0
             && self.queue.len() < super::LANE_WINDOW / 2
-    }
-
-    /// Whether what a load has found may come into memory: nothing has happened since that keeps it in the store, or that
-    /// belongs before it.
-    pub(super) fn takes_held(&self) -> bool {
-        self.block.state.is_none() && self.held.writing == 0 && !self.held.stale
     }
 
     /// Whether deliveries that are only in the store, or on their way there, can go on without a person or a due time.

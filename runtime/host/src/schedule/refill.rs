@@ -6,12 +6,11 @@ use reactor_core::event::{DeliveryId, HostTime, LaneKey};
 
 use super::Scheduler;
 use super::action::{Action, Load, Loaded};
-use super::lane::Lane;
 
 impl Scheduler {
     /// Whether what a [`Load`] of a lane found may be offered. If not, it is to be forgotten, and said that there is more.
     pub fn takes_held(&self, reactor: usize, lane: LaneKey) -> bool {
-        self.reactors[reactor].lanes.get(&lane).is_some_and(Lane::takes_held)
+        self.reactors[reactor].lanes.get(&lane).is_some_and(|lane| !lane.held.stale)
     }
 
     /// A [`Load`] has been carried out and what it found has been offered. What has happened since it was asked for is taken

@@ -128,6 +128,7 @@ impl StoreClient for Slow {
     pass! {
         reactor_id(name: &str) -> Result<ReactorId>;
         channel_id(name: &str) -> Result<ChannelId>;
+        append(channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<Offset>>;
         reactor_names() -> Result<Vec<(ReactorId, String)>>;
         channel_names() -> Result<Vec<(ChannelId, String)>>;
         cursor(channel: ChannelId) -> Result<Offset>;
@@ -153,9 +154,6 @@ impl StoreClient for Slow {
         dead_letter(id: u64) -> Result<Option<StoredDead>>;
         requests(after: u64) -> Result<Vec<(u64, Request)>>;
         foreign_changes() -> Result<u64>;
-    }
-    fill! {
-        append(channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<Offset>>;
     }
 }
 
