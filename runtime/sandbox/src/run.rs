@@ -19,7 +19,7 @@ use super::bindings::reactor::guest::types;
 use super::host::{Host, clip};
 use super::limits::HostFault;
 use super::meter::{CpuMeter, Metered};
-use super::module::Shared;
+use super::shared::Shared;
 use super::previous;
 
 /// Bytes kept of a guest's reason and of a fault's detail; both end up in dead letters.

@@ -115,7 +115,7 @@ impl Claims {
 }
 
 fn broken(path: &Path, error: &std::io::Error) -> StoreError {
-    if room::means_full(error) {
+    if disk::means_full(error) {
         return StoreError::Full;
     }
     StoreError::Broken { detail: format!("{}: {error}", path.display()) }

@@ -43,7 +43,7 @@ fn can_be_read_still(dir: &Path) -> bool {
 
 /// The index of the log cannot be made.
 fn cannot_be_read_otherwise(dir: &Path) -> bool {
-    !dir.join("reactor.db-shm").exists() && (!folder::is_writable(dir) || room::is_full(&dir.join(DATABASE)))
+    !dir.join("reactor.db-shm").exists() && (!folder::is_writable(dir) || disk::is_full(&dir.join(DATABASE)))
 }
 
 /// A store of an older version cannot be read as it is, and is not brought up to date by a look; a damaged one must not

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use wasmtime_wasi::p2::Pollable;
 
 /// What it waits for.
-pub(super) enum Pause {
+pub(crate) enum Pause {
     /// Nothing. A guest that asks over and over whether something has happened gives the thread away once each time, or
     /// nothing would ever happen.
     None { yielded: bool },
