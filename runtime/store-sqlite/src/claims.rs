@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use reactor_core::event::DeliveryId;
 use reactor_core::store::{Mark, Result, StoreError};
 
-use super::{folder, room};
+use super::{disk, folder};
 
 /// Bytes of a record: epoch, delivery, attempt, check.
 const RECORD: usize = 24;

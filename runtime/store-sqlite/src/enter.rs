@@ -7,13 +7,13 @@ use rusqlite::{OptionalExtension, params};
 
 use reactor_core::event::{ChannelId, DeliveryId, HostTime, Offset, Origin};
 use reactor_core::store::{
-    Admitted, Batch, DeadLetter, Entered, Incoming, NewDelivery, Place, StoredDelivery, UNROUTED,
+    Admitted, Batch, DeadLetter, Entered, Incoming, NewDelivery, StoredDelivery, UNROUTED,
 };
 
 use super::fault::{Fault, Sql};
 use super::group::Group;
-use super::rows::{DELIVERY, delivery_of, int, num, place_code};
-use super::{dead, log, outbox, traces};
+use super::rows::{DELIVERY, delivery_of, int, num};
+use super::{dead, deliveries, log, outbox, traces};
 
 /// Applies a batch.
 pub(super) fn apply(group: &mut Group<'_>, batch: &Batch) -> Sql<Entered> {

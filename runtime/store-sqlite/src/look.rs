@@ -11,7 +11,7 @@ use super::folder::{self, DATABASE};
 use super::guard::{self, First};
 use super::patience::Patience;
 use super::readers::{self, How};
-use super::{OpenOptions, PATIENCE, SqliteStore, create, lock, room};
+use super::{OpenOptions, PATIENCE, SqliteStore, create, disk, lock};
 
 /// The database of a directory, and how it can be read.
 pub(super) fn at(dir: &Path) -> Result<(PathBuf, How)> {

@@ -5,27 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use reactor_core::event::{ChannelId, DeliveryId, HostTime, Offset, Origin, ReactorId};
+use reactor_core::event::{ChannelId, DeliveryId, Offset, Origin, ReactorId};
 use reactor_core::store::{
     AttemptEnd, AttemptNote, AttemptsOf, Commit, Ending, Fate, KeptAttempt, NewDelivery, Trace, Traces, Upkeep,
 };
 
 use super::inner::Inner;
-
-/// An event for a reactor.
-type At = (Origin, ReactorId);
-
-/// What was noted for those who ask later.
-#[derive(Debug, Default)]
-pub(super) struct Past {
-    /// When and as what each event was last entered; a redrive enters it again.
-    pub(super) entered: BTreeMap<At, (HostTime, DeliveryId)>,
-    /// When each was suppressed, and the one before it.
-    duplicates: BTreeMap<At, (HostTime, DeliveryId, Option<Origin>)>,
-    attempts: Vec<(HostTime, KeptAttempt)>,
-    /// Of what was admitted until then, not all is known any more.
-    told: HostTime,
-}
+use super::past::At;
 
 impl Inner {
     pub(super) fn note_duplicate(&mut self, new: &NewDelivery, origin: Origin, first: DeliveryId) {
