@@ -128,11 +128,7 @@ impl Engine {
         let http = (is_wasi && grants.http).then(|| Arc::new(Http::new(&spec)));
         let ready = linker.instantiate_pre(component).and_then(|pre| {
             let previous = imports.iter().any(|import| is_previous(import));
-            Ok(if previous {
-                Ready::Previous(PreviousPre::new(pre)?)
-            } else {
-                Ready::Present(ReactorPre::new(pre)?)
-            })
+            Ok(if previous { Ready::Previous(PreviousPre::new(pre)?) } else { Ready::Present(ReactorPre::new(pre)?) })
         });
         let ready = ready.map_err(mismatch)?;
         let digest = content.to_hex().to_string();

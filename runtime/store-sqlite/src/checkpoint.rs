@@ -8,10 +8,10 @@ use rusqlite::Connection;
 
 use reactor_core::store::{Result, StoreError};
 
+use super::create;
 use super::fault::{self, Fault};
 use super::identity::Files;
 use super::note::Note;
-use super::create;
 
 /// Frames (4 KiB pages) at which the checkpointer starts: 16 MiB.
 pub(super) const START: u32 = 4_096;

@@ -6,9 +6,7 @@ use std::slice::Iter;
 use rusqlite::{OptionalExtension, params};
 
 use reactor_core::event::{ChannelId, DeliveryId, HostTime, Offset, Origin};
-use reactor_core::store::{
-    Admitted, Batch, DeadLetter, Entered, Incoming, NewDelivery, StoredDelivery, UNROUTED,
-};
+use reactor_core::store::{Admitted, Batch, DeadLetter, Entered, Incoming, NewDelivery, StoredDelivery, UNROUTED};
 
 use super::fault::{Fault, Sql};
 use super::group::Group;
