@@ -1,4 +1,4 @@
-//! What the expansion of `#[reactor]` refers to. Not part of the API.
+//! Items that the expansion of `#[reactor]` refers to. Not part of the API.
 
 #[cfg(target_arch = "wasm32")]
 use crate::attribute::Attribute;
@@ -14,13 +14,13 @@ use crate::outcome::Outcome;
 #[cfg(target_arch = "wasm32")]
 pub use crate::host::bindings::{self, Guest};
 
-/// Runs a handler on the event that the host handed over: the body of the export `handle`.
+/// Runs a handler on the event from the host: the body of the export `handle`.
 #[cfg(target_arch = "wasm32")]
 pub fn run<T: FromData>(
     handler: fn(Event<T>, &Context) -> Outcome,
     mut event: types::Event,
 ) -> Result<(), types::Failure> {
-    // A trap carries no message, so the panic says it through the log before.
+    // A trap carries no message, so the panic hook logs it first.
     std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
     let attributes = std::mem::take(&mut event.attributes).into_iter().map(Attribute::from).collect();
     let outcome = Event::from(event).into_typed().and_then(|event| handler(event, &Context::new(Host, attributes)));
@@ -33,7 +33,7 @@ pub fn run<T: FromData>(
     label = "make it `Event<{Self}>`"
 )]
 pub trait IsEvent {
-    /// What its data is read as.
+    /// The type that its data is read as.
     type Data;
 }
 
@@ -59,11 +59,11 @@ impl IsOutcome for Outcome {}
 /// Fails to compile, at the type, if it is not an event.
 pub const fn check_event<T: IsEvent>() {}
 
-/// Fails to compile, at the type, if an event's data cannot be read as it.
+/// Fails to compile, at the type, if an event's data cannot be read as this type.
 pub const fn check_data<T: FromData>() {}
 
-/// Fails to compile, at the type, if it is no context.
+/// Fails to compile, at the type, if it is not a context.
 pub const fn check_context<T: IsContext>() {}
 
-/// Fails to compile, at the type, if it is no outcome.
+/// Fails to compile, at the type, if it is not an outcome.
 pub const fn check_outcome<T: IsOutcome>() {}

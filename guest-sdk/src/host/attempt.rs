@@ -1,6 +1,6 @@
 //! Which run it is.
 
-/// The run that is under way, as the host tells it.
+/// The current run, as the host describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) reactor: String,

@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use crate::outcome::{Failure, reject, retry};
 
-/// What is sent.
+/// The content of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// In upper case.
     pub method: String,
-    /// The whole of it.
+    /// The full URL.
     pub url: String,
     /// As the handler set them.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// How long to wait for the answer, if less than the host's limit.
+    /// How long to wait for the response, if less than the host's limit.
     pub timeout: Option<Duration>,
 }
 
-/// What came back.
+/// The response from the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -28,14 +28,14 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Why there is no answer. (No `std::error::Error`, or `?` could not tell what is to be tried again.)
+/// Why there is no response. (Not a `std::error::Error`, or `?` could not tell which errors to retry.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpError {
     /// The reactor's table does not grant the origin, or its name leads to a private address: a rejection.
     Denied(String),
     /// The request cannot be sent as it is: a rejection.
     Invalid(String),
-    /// There was no answer, or not all of it: to be tried again.
+    /// There was no response, or only part of it: a retry.
     Failed(String),
 }
 

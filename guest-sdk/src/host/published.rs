@@ -1,6 +1,6 @@
 //! An event on its way to the host.
 
-/// What goes to the host.
+/// The event as passed to the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Published {
     pub(crate) event_type: String,

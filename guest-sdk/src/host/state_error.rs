@@ -6,11 +6,11 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The key is empty or too long; says which, and why.
+    /// The key is empty or too long; says which key, and why.
     InvalidKey(String),
     /// The value has this many bytes, which is too many.
     ValueTooLarge(u64),
-    /// What is stored is not what was asked for.
+    /// The stored value does not have the requested type.
     Decode {
         /// The key.
         key: String,

@@ -1,4 +1,4 @@
-//! The host, as the guest's imports.
+//! The host, through the guest's imports.
 
 use super::attempt::Attempt;
 use super::bindings::reactor::guest::{attempt, clock, config, emit, log, random, state, types};
@@ -12,7 +12,7 @@ use crate::log::Level;
 use crate::outcome::Failure;
 use crate::timestamp::Timestamp;
 
-/// Stands for the imports; holds nothing.
+/// Represents the imports; holds no data.
 #[derive(Debug)]
 pub(crate) struct Host;
 

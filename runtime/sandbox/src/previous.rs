@@ -1,4 +1,5 @@
-//! Contract 0.1.0: modules that were built for it run as they did. Their event has no attributes; all else is what it is today.
+//! Contract 0.1.0: modules built for it still run. Their event has no attributes; everything else is as in the current
+//! contract.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
@@ -13,7 +14,7 @@ use super::host::Host;
 
 type Caller<'c> = StoreContextMut<'c, Host>;
 
-/// Links what is granted, and nothing else.
+/// Links the granted interfaces only.
 pub(super) fn link(linker: &mut Linker<Host>, grants: Grants) -> wasmtime::Result<()> {
     let name = |interface: &str| format!("reactor:guest/{interface}{PREVIOUS_VERSION}");
     linker.instance(&name("types"))?;
@@ -56,7 +57,7 @@ pub(super) fn link(linker: &mut Linker<Host>, grants: Grants) -> wasmtime::Resul
     Ok(())
 }
 
-/// The event as this contract has it.
+/// The event in the form of this contract.
 pub(super) fn guest_event(event: &Event) -> previous::Event<'_> {
     previous::Event {
         id: &event.id,
@@ -73,7 +74,7 @@ pub(super) fn guest_event(event: &Event) -> previous::Event<'_> {
     }
 }
 
-/// How a run ended, in the terms of today.
+/// How a run ended, in terms of the current contract.
 pub(super) fn failure(failure: previous::Failure) -> types::Failure {
     match failure {
         previous::Failure::Retry(previous::Retry { reason, after }) => {

@@ -15,7 +15,7 @@ pub(super) fn config() -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK)
-        // The same bits on every machine, so that a run can be repeated.
+        // The same bits on every machine, so that a run is repeatable.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .wasm_memory64(false)

@@ -16,7 +16,7 @@ pub(super) struct Shared {
     pub(super) wasi: bool,
     /// For modules that import wasi:http.
     pub(super) http: Option<Arc<Http>>,
-    /// Keeps it for others of the same content.
+    /// Keeps the code for other modules with the same content.
     #[cfg_attr(not(test), expect(dead_code, reason = "it is kept, not read"))]
     pub(super) code: Arc<Code>,
 }

@@ -31,7 +31,7 @@ pub struct GuestSpec {
 }
 
 impl GuestSpec {
-    /// What a configuration says of a reactor.
+    /// The spec of a reactor in the configuration.
     pub fn of(config: &Config, reactor: &ReactorConfig) -> Self {
         Self {
             reactor: reactor.name.clone(),

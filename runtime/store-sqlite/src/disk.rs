@@ -5,22 +5,22 @@ use std::path::Path;
 
 use rustix::fs::statvfs;
 
-/// With less than this a disk is full.
+/// A disk with less free space than this is full.
 const LITTLE: u64 = 256 << 10;
 
-/// Bytes that are free on the disk of a file, if the system says.
+/// Free bytes on the disk of a file, if the system reports them.
 pub(super) fn free(path: &Path) -> Option<u64> {
     let disk = statvfs(path.parent()?).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Whether the disk of a file is full, bytes or files: SQLite does not always say so.
+/// Whether the disk of a file is out of bytes or inodes: SQLite does not always report it.
 pub(super) fn is_full(path: &Path) -> bool {
     let Some(disk) = path.parent().and_then(|dir| statvfs(dir).ok()) else { return false };
     disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE || (disk.f_files > 0 && disk.f_favail == 0)
 }
 
-/// Whether an error of the system means that there is no room.
+/// Whether a system error means that the disk is full.
 pub(super) fn means_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

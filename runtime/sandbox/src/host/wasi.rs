@@ -1,5 +1,5 @@
-//! What of WASI the run's world answers: clocks, randomness, environment. wasmtime's own implementation of these is linked
-//! over, so that it is never asked.
+//! The WASI interfaces that the run's world answers: clocks, randomness, environment. They replace wasmtime's own
+//! implementation of these, so that it is never called.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::wasi::Pause;
 
 /// Random bytes in one call.
 const MAX_RANDOM: u64 = 64 << 10;
-/// Only what is imported is linked, and what is linked has this: see `Host::new`.
+/// Only imported interfaces are linked, and a linked one has this data: see `Host::new`.
 const LINKED: &str = "a module that imports WASI has its part of the host";
 
-/// Links it over what is there.
+/// Links them over the existing ones.
 pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     type Own = HasSelf<Host>;
     linker.allow_shadowing(true);
@@ -82,7 +82,7 @@ impl Host {
         u64::try_from(self.call.world.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Bytes of the world's, eight to a question.
+    /// The world's random bytes, eight per question.
     fn random_bytes(&self, length: u64) -> wasmtime::Result<Vec<u8>> {
         if length > MAX_RANDOM {
             return Err(wasmtime::Error::msg(format!("more than {MAX_RANDOM} random bytes at once")));

@@ -1,6 +1,6 @@
-//! WASI 0.2 for modules that import it: clocks, randomness and environment are those of the run's world (`host/wasi.rs`),
-//! standard streams go to the log. There are folders and files in name only, as the C library asks for them: none is opened. Sockets are
-//! refused at load.
+//! WASI 0.2 for modules that import it: clocks, randomness and environment come from the run's world (`host/wasi.rs`),
+//! standard streams go to the log. Folders and files exist in name only, because the C library asks for them: none is
+//! opened. Modules that import sockets are rejected when they are loaded.
 
 mod pause;
 mod stdio;
@@ -18,12 +18,12 @@ use reactor_core::guest::Call;
 use super::http::Requests;
 use super::shared::Shared;
 
-/// Handles of a run at once: streams, requests, fields and the like.
+/// Open handles of a run: streams, requests, fields and the like.
 const MAX_HANDLES: usize = 1_000;
 /// Bytes of the names and values of one request's or response's headers.
 const MAX_FIELDS: usize = 64 << 10;
 
-/// What a run has of WASI; made only for modules that import some of it.
+/// A run's WASI data; created only for modules that import WASI.
 pub(super) struct Wasi {
     pub(super) table: ResourceTable,
     pub(super) wasi: WasiCtx,

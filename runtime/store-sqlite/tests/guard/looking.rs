@@ -50,7 +50,7 @@ fn looking_makes_nothing_and_changes_nothing() {
     assert_eq!(store.stats().unwrap().published, [("shop".to_owned(), 4)], "beside a host");
 }
 
-/// For root no folder is closed, so there this shows only that a mode does not matter.
+/// No folder is read-only for root, so as root this shows only that the mode does not matter.
 #[test]
 fn looking_works_in_a_folder_that_cannot_be_written() {
     let dir = sample();

@@ -11,7 +11,7 @@ use reactor_core::store::{Result, StoreClient};
 
 use crate::support::{SHORT, fixture, mode, own, owned};
 
-/// A process of its own that does what it is told by name, until it is dropped.
+/// A separate process that does what it is told by name, until it is dropped.
 pub(crate) struct Other(Child);
 
 impl Other {

@@ -49,7 +49,7 @@ fn what_was_open_to_others_is_closed() {
     }
 }
 
-/// What a name in the data directory may be made to lead to.
+/// The content of a file that a name in the data directory is made to lead to.
 const THESIS: &str = "chapter one\n";
 
 #[track_caller]
@@ -95,7 +95,7 @@ fn a_database_with_a_second_name_is_refused_until_it_has_one() {
     assert_eq!(fixture(&own(dir.path(), &owned())).bodies(), ["a", "b", "c"]);
 }
 
-/// Only root can give a directory away; elsewhere, one of root's is looked at.
+/// Only root can give a directory away; without root, the test uses one of root's.
 #[test]
 fn a_directory_of_another_user_is_refused() {
     let dir = sample();

@@ -11,7 +11,7 @@ use reactor_store::conformance::{at, message, wait};
 
 use crate::support::{fixture, guest, open, open_as, own, owned, sample, until, upkeep};
 
-/// Waits until the clock of the file system has moved on since the database was written last.
+/// Waits until the file system's clock has advanced since the database was last written.
 fn tick(dir: &Path) {
     let changed = |name: &str| fs::metadata(dir.join(name)).unwrap().modified().unwrap();
     until("time goes on", || {
@@ -20,7 +20,7 @@ fn tick(dir: &Path) {
     });
 }
 
-/// Ways in which a store goes away, and whether a client can tell, too.
+/// Ways in which a store disappears, and whether a client can detect it, too.
 type Way = (&'static str, bool, fn(&Path));
 
 const WAYS: [Way; 9] = [
@@ -72,7 +72,7 @@ fn a_store_that_goes_away_under_its_owner_ends_it() {
     }
 }
 
-/// Between two looks, too, nothing is told as done that is in files without a name.
+/// Even between two checks, a write to files without a name is never reported as done.
 #[test]
 fn what_is_written_into_a_store_that_went_away_is_not_told_as_written() {
     for (what, clients_see_it, go) in WAYS {
@@ -84,7 +84,7 @@ fn what_is_written_into_a_store_that_went_away_is_not_told_as_written() {
             let channel = store.channel_id("shop").unwrap();
             wait(store.append(channel, vec![message("a")])).unwrap();
             go(&dir);
-            // What is written into the files themselves is found by the owner's look.
+            // A write into the files themselves is found by the owner's check.
             if owner && what == "the lock is removed" || clients_see_it {
                 let told = wait(store.append(channel, vec![message("b")]));
                 assert!(matches!(told, Err(StoreError::Gone { .. })), "{what}, owner: {owner}: {told:?}");
@@ -120,7 +120,7 @@ fn a_checkpoint_by_another_program_is_no_replacement() {
         for round in 0..3 {
             match wait(f.store.append(f.channel, vec![message(how)])) {
                 Ok(_) => accepted += 1,
-                // It moves pages without their checksums, which is seen when one of them is read again.
+                // It moves pages without their checksums, which is detected when one of them is read again.
                 Err(StoreError::Damaged { detail, .. }) if detail.contains("lost its checksum") => break 'all,
                 Err(error) => panic!("{how}, {round}: {error}"),
             }

@@ -77,7 +77,7 @@ fn a_client_without_a_host_looks_for_room_itself() {
     let client = open(dir.path(), &OpenOptions { size_limit: small, ..guest() });
     assert!(matches!(wait(client.append(channel, vec![message("y")])), Err(StoreError::Full)), "there is no room");
     drop(client);
-    // The same on a disk that has some.
+    // The same on a disk with some room.
     let client = open(dir.path(), &guest());
     wait(client.append(channel, vec![message("y")])).unwrap();
     assert_eq!(fs::metadata(dir.path().join("reserve")).unwrap().len(), RESERVE);
@@ -97,7 +97,7 @@ fn clients_alone_leave_the_reserve_alone() {
     wait(store.recover(&[])).expect("a host starts with what is left");
 }
 
-/// A real disk that is full to the last byte. Needs to be root, to mount it:
+/// A real disk that is full to the last byte. Mounting it requires root:
 /// `cargo test -p reactor-store-sqlite --test guard -- --ignored`
 #[test]
 #[ignore = "mounts a file system, which only root can do"]
@@ -120,7 +120,7 @@ fn an_owner_opens_a_store_on_a_full_disk() {
     store.reactor_id("inventory").expect("there is room to write");
     assert!(matches!(wait(store.append(channel, vec![message("y")])), Err(StoreError::Full)));
     drop(store);
-    // Now even what was the reserve is taken.
+    // Now even the space of the reserve is taken.
     rest.seek(SeekFrom::End(0)).unwrap();
     while rest.write(&[7; 4096]).is_ok_and(|written| written > 0) {}
     assert!(matches!(SqliteOwner::own(&dir, &options), Err(StoreError::Full) | Ok(_)));

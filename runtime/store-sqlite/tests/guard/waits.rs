@@ -100,15 +100,15 @@ fn a_store_that_is_closed_while_it_waits_is_closed() {
     let store = own(dir.path(), &owned());
     let f = fixture(&store);
     let other = Other::that("writes", dir.path());
-    // Asked, and not waited for.
+    // Requested, and not awaited.
     drop(store.append(f.channel, vec![message("d")]));
     drop(store);
     drop(other);
     assert_eq!(fixture(&open(dir.path(), &guest())).bodies(), ["a", "b", "c"], "it was given up");
 }
 
-/// 256 MiB of log are written while another process keeps an old state: nothing waits for it, neither the owner nor a
-/// client, and when it has gone the log starts over.
+/// Writes 256 MiB of log while another process keeps an old snapshot: neither the owner nor a client waits for it, and
+/// when it has gone the log starts over.
 #[test]
 fn a_reader_that_keeps_its_state_stops_nobody() {
     let dir = sample();

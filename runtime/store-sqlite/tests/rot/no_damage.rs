@@ -15,7 +15,7 @@ use reactor_store_sqlite::{OpenOptions, SqliteOwner, SqliteStore, verify};
 
 use crate::support::{copy, fixture, killed, options, outcome, seed, times, upkeep};
 
-/// What other programs do with a store: read, make a back-up, and move the log when they close it last.
+/// What other programs do with a store: read it, back it up, and move the log into it when they close it last.
 #[test]
 fn what_sqlite3_moved_out_of_the_log_is_taken_over() {
     let (left, content) = killed(3);
@@ -64,15 +64,15 @@ fn child_that_works_until_killed() {
     };
     for number in 0.. {
         publish(&store, number);
-        // Not durable, so that the log goes on behind what is noted.
+        // Not durable, so the log continues behind the noted part.
         let f = fixture(&store);
         f.admit_one(f.new_delivery(rand::random(), Place::Spilled));
         store.maintain(&upkeep()).unwrap();
     }
 }
 
-/// Hosts and clients are killed at any moment, together or one after the other, while checkpoints run: whatever they
-/// leave opens, with all that was answered; and without its log, it opens only if nothing is missing.
+/// Hosts and clients are killed at any moment, together or in turn, while checkpoints run: the store that remains opens
+/// with everything that was answered; without its log, it opens only if nothing is missing.
 #[test]
 fn what_kills_leave_is_no_damage() {
     use std::io::{BufRead, BufReader};

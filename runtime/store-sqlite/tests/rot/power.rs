@@ -15,7 +15,7 @@ use reactor_store_sqlite::{OpenOptions, SqliteOwner, SqliteStore};
 
 use crate::support::{copy, fixture, options, outcome, read, seed, times, upkeep, work};
 
-/// After a power cut the log ends anywhere behind what was synced, and the note may be an older one.
+/// After a power cut the log ends anywhere behind the synced part, and the note may be older.
 #[test]
 fn a_power_cut_loses_nothing_that_was_answered() {
     let mut random = StdRng::seed_from_u64(seed());
@@ -72,7 +72,7 @@ fn a_torn_checkpoint_loses_nothing() {
     while fs::metadata(&database).unwrap().len() as usize == old.len() {
         std::thread::yield_now();
     }
-    // The checkpointer is done with one turn when the next transaction has been through with it.
+    // The checkpointer has finished one run when it has handled the next transaction.
     store.maintain(&upkeep()).unwrap();
     drop(store);
     let new = fs::read(&database).unwrap();

@@ -13,7 +13,7 @@ use reactor_store_sqlite::{OpenOptions, SqliteOwner, SqliteStore, accept_loss, v
 
 use crate::support::{Content, copy, killed, options, outcome, read, seed, times, work};
 
-/// Does something to a copy of a killed store's file, several times, and counts outcomes.
+/// Alters copies of a killed store's file several times, and counts the outcomes.
 fn damage(
     file: &str,
     kind: &str,
@@ -120,7 +120,7 @@ fn damage_names_file_place_and_what_is_behind() {
     }
 }
 
-/// A page of the log that goes bad while the store is open is found before it gets into the database.
+/// A page of the log that is damaged while the store is open is found before it reaches the database.
 #[test]
 fn a_log_that_changes_under_an_open_store_ends_it() {
     let dir = tempdir().unwrap();
@@ -142,7 +142,7 @@ fn a_log_that_changes_under_an_open_store_ends_it() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 }
 
-/// A restored copy of the database beside the log, or the note, of another state.
+/// A restored copy of the database beside a log or note of another state.
 #[test]
 fn an_older_copy_of_the_database_is_noticed() {
     let dir = tempdir().unwrap();

@@ -12,7 +12,7 @@ use reactor_core::store::{Commit, Committed, DeadFilter, Effect, Place, StoreCli
 use reactor_store::conformance::{DAY, Fixture, at, message, wait};
 use reactor_store_sqlite::{OpenOptions, SqliteOwner, SqliteStore};
 
-/// What a program does that a store serves.
+/// The content of a store, as a program sees it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) bodies: Vec<String>,
@@ -49,7 +49,7 @@ pub(crate) fn read(store: &impl StoreClient) -> Result<Content, StoreError> {
     })
 }
 
-/// Some work: events of all sizes, state, dead letters, deliveries that have not ended.
+/// Some work: events of all sizes, state, dead letters, unfinished deliveries.
 pub(crate) fn work(store: &SqliteOwner, from: u64, count: u64, random: &mut StdRng) {
     let f = fixture(store);
     for number in from..from + count {
@@ -69,20 +69,21 @@ pub(crate) fn work(store: &SqliteOwner, from: u64, count: u64, random: &mut StdR
         assert_eq!(f.commit(Commit { effects, ..commit }), Committed::Applied);
         store.mark(&[(0, None)]).unwrap();
     }
-    // An admission is not durable; all that comes before something durable is.
+    // An admission is not durable by itself, but everything before a durable write is.
     f.publish(&["the end"]);
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        // What is shared between processes does not outlast them; a pipe has no content.
+        // Memory shared between processes does not outlast them; a pipe has no content.
         if entry.file_type().unwrap().is_file() && !entry.file_name().to_string_lossy().ends_with("-shm") {
             fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
 }
 
-/// The files of a store whose host was killed: some of its content in the database, some in the log; and the content.
+/// The files of a store whose host was killed, with its content partly in the database and partly in the log; and the
+/// content.
 pub(crate) fn killed(seed: u64) -> (TempDir, Content) {
     let (dir, left) = (tempdir().unwrap(), tempdir().unwrap());
     let mut random = StdRng::seed_from_u64(seed);
@@ -102,7 +103,7 @@ pub(crate) fn times() -> usize {
     std::env::var("REACTOR_FLIPS").map_or(8, |flips| flips.parse().unwrap())
 }
 
-/// Looks at a store that something has happened to, opens it, and says what came of that; anything but a loss.
+/// Looks at a store that has been tampered with, opens it, and returns the outcome, which must not be a loss.
 pub(crate) fn outcome(dir: &Path, content: &Content, what: &str) -> &'static str {
     let looked = outcome_of(SqliteStore::look(dir), dir, content, &format!("{what}, looked at"));
     let opened = outcome_of(SqliteOwner::own(dir, &options()), dir, content, what);

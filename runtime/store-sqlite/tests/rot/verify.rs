@@ -56,7 +56,8 @@ fn verify_works_beside_a_host() {
                 store.maintain(&upkeep()).unwrap();
             }
         });
-        // In a process of its own, as the command is: a descriptor that is closed gives up the locks of all others.
+        // In a separate process, as the command is: closing a descriptor releases all locks of this process on the
+        // file.
         while !writer.is_finished() {
             let child = std::process::Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "verify::child_that_verifies", "--nocapture"])
@@ -68,7 +69,7 @@ fn verify_works_beside_a_host() {
     });
 }
 
-/// Not a test of its own: the process that looks at another's store.
+/// Not a test of its own: the process that verifies another's store.
 #[test]
 fn child_that_verifies() {
     let Ok(dir) = std::env::var("ROT_VERIFY_DIR") else { return };

@@ -13,7 +13,7 @@ use reactor_store_sqlite::{OpenOptions, SqliteOwner, SqliteStore};
 
 use crate::support::{fixture, options, read, seed, times};
 
-/// A store of version 2, which knew nothing of checksums.
+/// A store of version 2, which had no checksums.
 fn version_2(dir: &Path) {
     let schema = include_str!("../../src/schema.sql").replace("('group', 0), ", "");
     let newer = include_str!("../before_version_5.sql");
@@ -55,7 +55,7 @@ fn a_store_of_version_2_gets_checksums() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 }
 
-/// Not a test of its own: the process that is killed while it brings a store up to date.
+/// Not a test of its own: the process that is killed while it migrates a store.
 #[test]
 fn child_that_migrates() {
     let Ok(dir) = std::env::var("ROT_CHILD_DIR") else { return };

@@ -1,4 +1,4 @@
-//! What the model store tells of the past.
+//! What the model store reports of the past.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Inner {
         Traces { all: all.collect(), complete_from: self.complete_from(channel, first, last) }
     }
 
-    /// What became of an event that was entered.
+    /// The fate of an event that was entered.
     fn fate_at(&self, (origin, reactor): At) -> Option<Fate> {
         let mut dropped = self.dropped.iter().filter(|(_, it)| (it.of.origin, it.of.reactor) == (origin, reactor));
         if let Some((letter, dropped)) = dropped.next_back() {
@@ -94,7 +94,7 @@ impl Inner {
         complete.next().map_or(Offset(last.0.saturating_add(1)), |(offset, _)| *offset)
     }
 
-    /// `kept` is for how long what is noted can be asked for.
+    /// `kept`: for how long notes can be read.
     pub(super) fn expire_past(&mut self, upkeep: &Upkeep, kept: Duration) {
         let past = &mut self.past;
         past.attempts.retain(|(ended, _)| upkeep.now.since(*ended) <= upkeep.history);

@@ -8,14 +8,14 @@ use reactor_core::store::KeptAttempt;
 /// An event for a reactor.
 pub(super) type At = (Origin, ReactorId);
 
-/// What was noted for those who ask later.
+/// What is noted for later questions.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// When and as what each event was last entered; a redrive enters it again.
+    /// When each event was last entered, and as which delivery; a redrive enters it again.
     pub(super) entered: BTreeMap<At, (HostTime, DeliveryId)>,
-    /// When each was suppressed, and the one before it.
+    /// When each duplicate was suppressed, with the first delivery of its key and the origin of that one.
     pub(super) duplicates: BTreeMap<At, (HostTime, DeliveryId, Option<Origin>)>,
     pub(super) attempts: Vec<(HostTime, KeptAttempt)>,
-    /// Of what was admitted until then, not all is known any more.
+    /// The notes about what was admitted until this time are no longer complete.
     pub(super) told: HostTime,
 }
