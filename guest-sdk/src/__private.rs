@@ -1,11 +1,31 @@
 //! Items that the expansion of `#[reactor]` refers to. Not part of the API.
 
+#[cfg(target_arch = "wasm32")]
+use crate::attribute::Attribute;
 use crate::context::Context;
 use crate::event::{Event, FromData};
+#[cfg(target_arch = "wasm32")]
+use crate::host::{
+    Host,
+    bindings::reactor::guest::{log, types},
+};
 use crate::outcome::Outcome;
 
 #[cfg(target_arch = "wasm32")]
-pub use crate::host::{Guest, bindings, run};
+pub use crate::host::bindings::{self, Guest};
+
+/// Runs a handler on the event from the host: the body of the export `handle`.
+#[cfg(target_arch = "wasm32")]
+pub fn run<T: FromData>(
+    handler: fn(Event<T>, &Context) -> Outcome,
+    mut event: types::Event,
+) -> Result<(), types::Failure> {
+    // A trap carries no message, so the panic hook logs it first.
+    std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
+    let attributes = std::mem::take(&mut event.attributes).into_iter().map(Attribute::from).collect();
+    let outcome = Event::from(event).into_typed().and_then(|event| handler(event, &Context::new(Host, attributes)));
+    outcome.map_err(types::Failure::from)
+}
 
 /// The first argument of a handler.
 #[diagnostic::on_unimplemented(

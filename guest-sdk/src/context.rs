@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::attribute::Attribute;
 use crate::config::{self, ConfigError};
 use crate::emit::NewEvent;
-use crate::host::Host;
+use crate::host::{Attempt, Host};
 use crate::http::Http;
 use crate::log::Level;
 use crate::outcome::Outcome;
@@ -26,15 +26,6 @@ pub struct Context {
     host: Host,
     attributes: Vec<Attribute>,
     attempt: OnceCell<Attempt>,
-}
-
-/// The current run, as the host describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Attempt {
-    pub(crate) reactor: String,
-    pub(crate) number: u32,
-    pub(crate) max_attempts: u32,
-    pub(crate) idempotency_key: String,
 }
 
 impl Context {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::host::Host;
+use crate::host::{Host, Published};
 use crate::outcome::{Failure, retry};
 
 /// An event to be published, from [`Context::new_event`](crate::Context::new_event).
@@ -21,17 +21,6 @@ use crate::outcome::{Failure, retry};
 pub struct NewEvent<'a> {
     host: &'a Host,
     event: Published,
-}
-
-/// The event as passed to the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Published {
-    pub(crate) event_type: String,
-    pub(crate) version: u32,
-    pub(crate) subject: Option<String>,
-    pub(crate) partition_key: Option<String>,
-    pub(crate) content_type: String,
-    pub(crate) data: Vec<u8>,
 }
 
 impl<'a> NewEvent<'a> {

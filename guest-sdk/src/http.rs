@@ -2,13 +2,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::host::Host;
+use crate::host::{Answer, Host, HttpError, Sent};
 use crate::outcome::{Failure, reject, retry, retry_after};
 
 /// Sends requests. Created by [`Context::http`](crate::Context::http).
@@ -85,21 +84,6 @@ pub struct Request<'c> {
     error: Option<String>,
 }
 
-/// The content of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// In upper case.
-    pub method: String,
-    /// The full URL.
-    pub url: String,
-    /// As the handler set them.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Vec<u8>,
-    /// How long to wait for the response, if less than the host's limit.
-    pub timeout: Option<Duration>,
-}
-
 impl Request<'_> {
     /// Adds a header. The host sets `Host` and the connection headers; they cannot be set here.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -141,14 +125,6 @@ impl Request<'_> {
         let name = format!("{} {}", sent.method, sent.url);
         host.send(sent).map(|answer| Response { request: name, answer })
     }
-}
-
-/// The response from the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
 }
 
 /// A response of any status.
@@ -211,32 +187,5 @@ impl Response {
             Some(seconds) => retry_after(Duration::from_secs(seconds), reason),
             None => retry(reason),
         })
-    }
-}
-
-/// Why there is no response. (Not a `std::error::Error`, or `?` could not tell which errors to retry.)
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HttpError {
-    /// The reactor's table does not grant the origin, or its name leads to a private address: a rejection.
-    Denied(String),
-    /// The request cannot be sent as it is: a rejection.
-    Invalid(String),
-    /// There was no response, or only part of it: a retry.
-    Failed(String),
-}
-
-impl fmt::Display for HttpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Denied(why) | Self::Invalid(why) | Self::Failed(why)) = self;
-        f.write_str(why)
-    }
-}
-
-impl From<HttpError> for Failure {
-    fn from(error: HttpError) -> Self {
-        match error {
-            HttpError::Denied(why) | HttpError::Invalid(why) => reject(why),
-            HttpError::Failed(why) => retry(why),
-        }
     }
 }

@@ -132,10 +132,11 @@ pub use config::ConfigError;
 pub use context::Context;
 pub use emit::NewEvent;
 pub use event::{Event, FromData, Raw};
-pub use http::{Http, HttpError, Request, Response, Sent};
+pub use host::{HttpError, Sent, StateError};
+pub use http::{Http, Request, Response};
 pub use log::Level;
 pub use outcome::{Failure, OrFail, Outcome, reject, retry, retry_after};
-pub use state::{State, StateError};
+pub use state::State;
 pub use timestamp::Timestamp;
 
 /// Makes a function the handler of this module, which the host calls with each event.

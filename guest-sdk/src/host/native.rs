@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::context::Attempt;
-use crate::emit::Published;
-use crate::http::{Answer, HttpError, Sent};
+use super::attempt::Attempt;
+use super::exchange::{Answer, HttpError, Sent};
+use super::published::Published;
+use super::state_error::StateError;
 use crate::log::Level;
-use crate::state::StateError;
 use crate::timestamp::Timestamp;
 
 /// The limits of the WIT contract, so that a handler hits them in its unit tests.

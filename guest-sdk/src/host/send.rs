@@ -1,11 +1,11 @@
 //! Sends a request through the standard interface wasi:http.
 
-use super::wasm::bindings::wasi::http::outgoing_handler::handle;
-use super::wasm::bindings::wasi::http::types::{
+use super::bindings::wasi::http::outgoing_handler::handle;
+use super::bindings::wasi::http::types::{
     ErrorCode, Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
 };
-use super::wasm::bindings::wasi::io::streams::StreamError;
-use crate::http::{Answer, HttpError, Sent};
+use super::bindings::wasi::io::streams::StreamError;
+use super::exchange::{Answer, HttpError, Sent};
 
 /// Maximum bytes in one write.
 const PIECE: usize = 4_096;

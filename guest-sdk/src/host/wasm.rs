@@ -1,46 +1,16 @@
 //! The host, through the guest's imports.
 
+use super::attempt::Attempt;
+use super::bindings::reactor::guest::{attempt, clock, config, emit, log, random, state, types};
+use super::exchange::{Answer, HttpError, Sent};
+use super::published::Published;
+use super::send::send;
+use super::state_error::StateError;
 use crate::attribute::{Attribute, AttributeValue};
-use crate::context::{Attempt, Context};
-use crate::emit::Published;
-use crate::event::{Event, FromData, Raw};
-use crate::http::{Answer, HttpError, Sent};
+use crate::event::{Event, Raw};
 use crate::log::Level;
-use crate::outcome::{Failure, Outcome};
-use crate::state::StateError;
+use crate::outcome::Failure;
 use crate::timestamp::Timestamp;
-
-#[doc(hidden)]
-#[allow(missing_docs, unreachable_pub, clippy::all)]
-pub mod bindings {
-    wit_bindgen::generate!({
-        path: "wit",
-        world: "reactor-with-http",
-        generate_all,
-        pub_export_macro: true,
-        export_macro_name: "export",
-        default_bindings_module: "reactor_guest::__private::bindings",
-    });
-}
-
-use bindings::reactor::guest::types;
-use bindings::reactor::guest::{attempt, clock, config, emit, log, random, state};
-
-#[doc(hidden)]
-pub use bindings::Guest;
-
-/// Runs a handler on the event from the host: the body of the export `handle`.
-#[doc(hidden)]
-pub fn run<T: FromData>(
-    handler: fn(Event<T>, &Context) -> Outcome,
-    mut event: types::Event,
-) -> Result<(), types::Failure> {
-    // A trap carries no message, so the panic hook logs it first.
-    std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
-    let attributes = std::mem::take(&mut event.attributes).into_iter().map(Attribute::from).collect();
-    let outcome = Event::from(event).into_typed().and_then(|event| handler(event, &Context::new(Host, attributes)));
-    outcome.map_err(types::Failure::from)
-}
 
 /// Represents the imports; holds no data.
 #[derive(Debug)]
@@ -71,7 +41,7 @@ impl Host {
     }
 
     pub(crate) fn send(&self, request: Sent) -> Result<Answer, HttpError> {
-        super::send::send(request)
+        send(request)
     }
 
     pub(crate) fn config(&self, key: &str) -> Option<String> {

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::emit::Published;
 use crate::event::{Event, Raw};
-use crate::http::Sent;
+use crate::host::{Published, Sent};
 use crate::log::Level;
 
 /// How a run ended.

@@ -31,7 +31,7 @@ mod run;
 
 pub use serde_json::{Value, json};
 
-pub use crate::http::Sent;
+pub use crate::host::Sent;
 
 pub use ended::{Emitted, Ended, Ending};
 pub use run::Run;

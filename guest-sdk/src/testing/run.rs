@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 
 use super::ended::{Emitted, Ended, Ending};
 use crate::attribute::{Attribute, AttributeValue};
-use crate::context::{Attempt, Context};
+use crate::context::Context;
 use crate::event::{Event, FromData, Raw};
 use crate::host::native::{Canned, Host, World};
-use crate::http::{Answer, HttpError};
+use crate::host::{Answer, Attempt, HttpError};
 use crate::outcome::{Failure, Outcome};
 use crate::timestamp::Timestamp;
 

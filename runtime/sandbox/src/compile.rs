@@ -11,20 +11,12 @@ use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use wasmtime::Engine;
 
 use super::cache::engine_key;
-use super::engine::config;
+use super::error::Refusal;
 use super::format::encoded;
+use super::settings::config;
 
 /// The first argument that makes a program compile.
 pub(super) const ASKED: &str = "__compile";
-
-/// Why there is no machine code.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// The file breaks the rules of the format.
-    Invalid(String),
-    /// The file does not match the contract.
-    Mismatch(String),
-}
 
 pub(super) const CODE: u8 = 0;
 pub(super) const INVALID: u8 = 1;

@@ -10,8 +10,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use super::cache::engine_key;
-use super::compile::{ASKED, CODE, INVALID, MISMATCH, Refusal, compile};
-use super::error::LoadError;
+use super::compile::{ASKED, CODE, INVALID, MISMATCH, compile};
+use super::error::{LoadError, Refusal};
 
 /// How often to check for a stop.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

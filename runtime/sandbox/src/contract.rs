@@ -1,16 +1,17 @@
-//! The contract as text, and as the section that tells the encoder what component to make of a core module.
+//! The contract and the one before it: as text, in the names of imports, and as the section that tells the encoder
+//! what component to make of a core module.
 
 use anyhow::Context;
 use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
-use super::previous;
-
 /// The contract that this host was built with.
 pub(super) const CONTRACT: &str = include_str!("../../../guest-sdk/wit/reactor.wit");
 /// The previous contract, for which modules may have been built.
 const PREVIOUS: &str = include_str!("contract/reactor-0.1.0.wit");
+/// Its version in the names of imports.
+pub(super) const PREVIOUS_VERSION: &str = "@0.1.0";
 /// The standard packages that it uses, each after the ones that it uses itself.
 const STANDARD: [(&str, &str); 3] = [
     ("io.wit", include_str!("../../../guest-sdk/wit/deps/io/io.wit")),
@@ -37,13 +38,18 @@ fn imports_previous(core: &[u8]) -> bool {
         match payload {
             Ok(Payload::ImportSection(section)) => {
                 let mut imports = section.into_imports();
-                return imports.any(|import| import.is_ok_and(|import| previous::is_import(import.module)));
+                return imports.any(|import| import.is_ok_and(|import| is_previous(import.module)));
             }
             Ok(_) => {}
             Err(_) => return false,
         }
     }
     false
+}
+
+/// Whether an import is from the previous contract.
+pub(super) fn is_previous(import: &str) -> bool {
+    import.starts_with("reactor:guest/") && import.ends_with(PREVIOUS_VERSION)
 }
 
 /// Makes a component of a core module, which must have no component-type section. Interfaces that it does not import

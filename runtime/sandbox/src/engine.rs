@@ -6,20 +6,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::Semaphore;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::Cache;
+use super::code::Compiled;
 use super::compiler::Compiler;
-use super::shared::Compiled;
+use super::settings::config;
 
 /// How often guest code yields to others and its budget is checked.
 pub(super) const TICK: Duration = Duration::from_millis(5);
-
-/// Bytes of the stack that WebAssembly code may use; the rest of the fiber's stack is for host calls.
-const WASM_STACK: usize = 512 << 10;
-const FIBER_STACK: usize = 2 << 20;
-/// Frames that a backtrace shows.
-const FRAMES: usize = 20;
 
 /// Bounds of one component; a component beyond them is rejected when it is loaded. A core module wrapped by the
 /// component encoder has one memory, two tables and three core instances.
@@ -98,24 +93,6 @@ impl Engine {
         let compiled = Compiled::default();
         Ok(Self { inner: Arc::new(Inner { wasm, cache, slots, max_memory, compiler, compiled }) })
     }
-}
-
-pub(super) fn config() -> Config {
-    let mut config = Config::new();
-    config
-        .epoch_interruption(true)
-        .max_wasm_stack(WASM_STACK)
-        .async_stack_size(FIBER_STACK)
-        // The same bits on every machine, so that a run is repeatable.
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true)
-        .wasm_memory64(false)
-        .shared_memory(false)
-        .gc_support(false)
-        .concurrency_support(false)
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES))
-        .wasm_backtrace_details(WasmBacktraceDetails::Enable);
-    config
 }
 
 fn pool(instances: usize, max_memory: usize) -> PoolingAllocationConfig {

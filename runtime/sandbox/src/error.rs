@@ -63,6 +63,15 @@ pub enum LoadError {
     Host(PathBuf, String),
 }
 
+/// Why there is no machine code.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The file breaks the rules of the format.
+    Invalid(String),
+    /// The file does not match the contract.
+    Mismatch(String),
+}
+
 fn list(denied: &[DeniedImport]) -> String {
     denied.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use wasmparser::{BinaryReaderError, Chunk, Encoding, Imports, Parser, Payload, Validator};
 
-use super::compile::Refusal;
 use super::contract;
 use super::cost::{Meter, TooCostly, name_of};
-use super::error::LoadError;
+use super::error::{LoadError, Refusal};
 use super::grants::Grants;
 
 /// Maximum number of functions in all modules of a file; more take longer to compile than a start may last.

@@ -3,6 +3,7 @@
 mod emit;
 mod log;
 mod state;
+pub(super) mod wasi;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use reactor_core::guest::{Call, Effect};
 use super::bindings::reactor::guest::{attempt, clock, config, random, types};
 use super::http::Requests;
 use super::limits::{HostFault, Limits, MemoryMeter};
-use super::module::Shared;
+use super::shared::Shared;
 use super::wasi::Wasi;
 
 /// The data of a run's wasmtime store: what the run has and what it has done.

@@ -5,6 +5,7 @@
 
 mod bindings;
 mod cache;
+mod code;
 mod compile;
 mod compiler;
 mod contract;
@@ -21,7 +22,9 @@ mod meter;
 mod module;
 mod previous;
 mod run;
+mod settings;
 mod shared;
+mod spec;
 #[doc(hidden)]
 pub mod testing;
 #[cfg(test)]
@@ -33,6 +36,6 @@ pub use compiler::{CompileLimits, Compiler};
 pub use engine::{Engine, EngineOptions};
 pub use error::LoadError;
 pub use grants::DeniedImport;
-pub use http::HttpLimits;
-pub use limits::Limits;
-pub use module::{GuestSpec, LoadedModule, MAX_MODULE};
+pub use limits::{HttpLimits, Limits};
+pub use module::{LoadedModule, MAX_MODULE};
+pub use spec::GuestSpec;

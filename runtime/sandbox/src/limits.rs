@@ -4,8 +4,6 @@ use wasmtime::ResourceLimiter;
 
 use reactor_core::event::Fault;
 
-use super::http::HttpLimits;
-
 /// What a run may use of the host, besides time and memory. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -48,6 +46,23 @@ impl Default for Limits {
             state_reads: 64 << 20,
             http: HttpLimits::default(),
         }
+    }
+}
+
+/// What a run may send and receive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Number of requests.
+    pub requests: u32,
+    /// Bytes of all bodies sent.
+    pub sent: usize,
+    /// Bytes of all bodies received.
+    pub received: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self { requests: 32, sent: 1 << 20, received: 4 << 20 }
     }
 }
 

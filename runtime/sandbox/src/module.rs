@@ -6,70 +6,29 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rustix::fs::OFlags;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use reactor_config::model::{Config, ReactorConfig};
 use reactor_core::guest::{Call, Guest};
-use reactor_core::subscription::TypePattern;
 
 use super::bindings::{ReactorPre, previous::ReactorPre as PreviousPre, reactor::guest as wit};
 use super::cache::fresh;
+use super::code::Code;
+use super::contract::is_previous;
 use super::engine::{Engine, Inner};
 use super::error::LoadError;
 use super::format::{MAX_IMPORTS, inspect, too_many_imports};
 use super::grants::{Grants, is_wasi};
 use super::host::Host;
 use super::http::Http;
-use super::limits::Limits;
 use super::run::{Module, Ready, make_instance};
-use super::shared::Code;
-use super::{previous, wasi};
+use super::shared::Shared;
+use super::spec::GuestSpec;
+use super::{host, previous};
 
 /// Maximum size of a module file, in bytes.
 pub const MAX_MODULE: u64 = 16 << 20;
-
-/// What a module's runs may do; from the reactor's table.
-#[derive(Clone)]
-pub struct GuestSpec {
-    /// The reactor's name.
-    pub reactor: String,
-    /// Wall-clock limit of a run.
-    pub timeout: Duration,
-    /// CPU limit of a run.
-    pub cpu: Duration,
-    /// Sum of memories and tables, in bytes.
-    pub memory: usize,
-    /// Whether the state interface is granted.
-    pub allow_state: bool,
-    /// Origins that requests may be sent to, such as `https://api.example.com`.
-    pub allow_http: Vec<String>,
-    /// Which types may be emitted and the channels they go to; the first match counts.
-    pub emit: Vec<(TypePattern, String)>,
-    /// Longest chain of emitted events.
-    pub hop_limit: u32,
-    /// The other limits.
-    pub limits: Limits,
-}
-
-impl GuestSpec {
-    /// The spec of a reactor in the configuration.
-    pub fn of(config: &Config, reactor: &ReactorConfig) -> Self {
-        Self {
-            reactor: reactor.name.clone(),
-            timeout: reactor.timeout,
-            cpu: reactor.cpu,
-            memory: reactor.memory,
-            allow_state: reactor.allow.state,
-            allow_http: reactor.allow.http.iter().map(|origin| origin.meaning().to_owned()).collect(),
-            emit: reactor.emit.clone(),
-            hop_limit: config.runtime.hop_limit,
-            limits: Limits::default(),
-        }
-    }
-}
 
 /// A module that is ready to run.
 pub struct LoadedModule {
@@ -109,20 +68,6 @@ impl std::fmt::Debug for LoadedModule {
             .field("imports", &self.imports)
             .finish_non_exhaustive()
     }
-}
-
-/// What all runs of a module share.
-pub(super) struct Shared {
-    pub(super) spec: GuestSpec,
-    pub(super) digest: String,
-    pub(super) engine: Arc<Inner>,
-    /// Whether the module imports WASI.
-    pub(super) wasi: bool,
-    /// For modules that import wasi:http.
-    pub(super) http: Option<Arc<Http>>,
-    /// Keeps the code for other modules with the same content.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is kept, not read"))]
-    pub(super) code: Arc<Code>,
 }
 
 impl Engine {
@@ -183,12 +128,8 @@ impl Engine {
             linker(wasm, grants, is_wasi).map_err(|error| LoadError::Host(path.to_owned(), format!("{error:#}")))?;
         let http = (is_wasi && grants.http).then(|| Arc::new(Http::new(&spec)));
         let ready = linker.instantiate_pre(component).and_then(|pre| {
-            let is_previous = imports.iter().any(|import| previous::is_import(import));
-            Ok(if is_previous {
-                Ready::Previous(PreviousPre::new(pre)?)
-            } else {
-                Ready::Present(ReactorPre::new(pre)?)
-            })
+            let previous = imports.iter().any(|import| is_previous(import));
+            Ok(if previous { Ready::Previous(PreviousPre::new(pre)?) } else { Ready::Present(ReactorPre::new(pre)?) })
         });
         let ready = ready.map_err(mismatch)?;
         let digest = content.to_hex().to_string();
@@ -284,7 +225,7 @@ fn linker(wasm: &wasmtime::Engine, grants: Grants, is_wasi: bool) -> wasmtime::R
     if is_wasi {
         // Links all of it, even denied interfaces: a module that imports those never gets here.
         wasmtime_wasi::p2::add_to_linker_async(link)?;
-        wasi::link(link)?;
+        host::wasi::link(link)?;
     }
     if is_wasi && grants.http {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(link)?;

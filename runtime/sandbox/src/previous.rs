@@ -8,22 +8,15 @@ use reactor_core::event::Event;
 
 use super::bindings::previous::reactor::guest::types as previous;
 use super::bindings::reactor::guest::{attempt, clock, config, emit, log, random, state, types};
+use super::contract::PREVIOUS_VERSION;
 use super::grants::Grants;
 use super::host::Host;
-
-/// The version in the names of imports.
-const VERSION: &str = "@0.1.0";
-
-/// Whether an import is from this contract.
-pub(super) fn is_import(import: &str) -> bool {
-    import.starts_with("reactor:guest/") && import.ends_with(VERSION)
-}
 
 type Caller<'c> = StoreContextMut<'c, Host>;
 
 /// Links the granted interfaces only.
 pub(super) fn link(linker: &mut Linker<Host>, grants: Grants) -> wasmtime::Result<()> {
-    let name = |interface: &str| format!("reactor:guest/{interface}{VERSION}");
+    let name = |interface: &str| format!("reactor:guest/{interface}{PREVIOUS_VERSION}");
     linker.instance(&name("types"))?;
     linker
         .instance(&name("attempt"))?

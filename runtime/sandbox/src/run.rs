@@ -19,8 +19,8 @@ use super::bindings::reactor::guest::types;
 use super::host::{Host, clip};
 use super::limits::HostFault;
 use super::meter::{CpuMeter, Metered};
-use super::module::Shared;
 use super::previous;
+use super::shared::Shared;
 
 /// Bytes kept of a guest's reason and of a fault's detail; both end up in dead letters.
 const MAX_REASON: usize = 4 << 10;

@@ -9,9 +9,10 @@ use rusqlite::Connection;
 
 use reactor_core::store::Result;
 
+use super::fault::broken;
 use super::frames::Position;
 use super::note::{Durable, Note};
-use super::{guard, vfs};
+use super::vfs;
 
 /// What the writer needs to make its answers durable.
 pub(super) struct Assurance {
@@ -45,7 +46,7 @@ impl Assurance {
                 written => written,
             }
         };
-        done().map_err(|e| guard::broken(&self.dir, &e))
+        done().map_err(|e| broken(&self.dir, &e))
     }
 }
 

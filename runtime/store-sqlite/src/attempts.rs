@@ -14,7 +14,6 @@ use reactor_core::event::{ChannelId, DeliveryId, HostTime, Offset, Origin, React
 use reactor_core::store::{AttemptEnd, AttemptNote, AttemptsOf, Commit, Ending, KeptAttempt};
 
 use super::fault::{Fault, Sql};
-use super::group::Group;
 use super::rows::{int, num, wall_of};
 
 /// Bytes at which a row is full, which keeps each removal small.
@@ -36,6 +35,61 @@ impl Attempts {
         self.last = None;
         self.modules.clear();
     }
+
+    /// Keeps the attempt of an applied commit, if the commit asks for it.
+    pub(super) fn keep(&mut self, conn: &Connection, host: HostTime, epoch: Option<u64>, commit: &Commit) -> Sql<()> {
+        let Some(note) = &commit.note else { return Ok(()) };
+        let module = self.module(conn, &note.module)?;
+        let text = &mut self.text;
+        text.push(if text.is_empty() { b'[' } else { b',' });
+        serde_json::to_writer(&mut *text, &entry(commit, note, module))
+            .map_err(|error| Fault::other(error.to_string()))?;
+        if text.len() >= ROW { self.write(conn, host, epoch) } else { Ok(()) }
+    }
+
+    /// Writes what has accumulated since the last row.
+    pub(super) fn write(&mut self, conn: &Connection, host: HostTime, epoch: Option<u64>) -> Sql<()> {
+        let text = &mut self.text;
+        if text.is_empty() {
+            return Ok(());
+        }
+        text.push(b']');
+        let (host, worker) = (int(host.0), int(epoch.unwrap_or(0)));
+        let attempts = ToSqlOutput::Borrowed(ValueRef::Text(text));
+        conn.prepare_cached("INSERT INTO attempts (ended_host, worker, attempts) VALUES (?1, ?2, ?3)")?
+            .execute(params![host, worker, attempts])?;
+        text.clear();
+        Ok(())
+    }
+
+    /// The number of a module, assigned with its first attempt.
+    fn module(&mut self, conn: &Connection, digest: &Arc<str>) -> Sql<u64> {
+        match &self.last {
+            Some((last, number)) if Arc::ptr_eq(last, digest) => return Ok(*number),
+            _ => {}
+        }
+        let number = match self.modules.get(digest) {
+            Some(number) => *number,
+            None => self.number(conn, digest)?,
+        };
+        self.last = Some((Arc::clone(digest), number));
+        Ok(number)
+    }
+
+    fn number(&mut self, conn: &Connection, digest: &Arc<str>) -> Sql<u64> {
+        let known = conn
+            .prepare_cached("SELECT id FROM modules WHERE digest = ?1")?
+            .query_row([&**digest], |row| num(row, 0))
+            .optional()?;
+        let number = match known {
+            Some(number) => number,
+            None => conn
+                .prepare_cached("INSERT INTO modules (digest) VALUES (?1) RETURNING id")?
+                .query_row([&**digest], |row| num(row, 0))?,
+        };
+        self.modules.insert(Arc::clone(digest), number);
+        Ok(number)
+    }
 }
 
 /// An attempt as stored in a row; `schema.sql` names the members.
@@ -56,16 +110,6 @@ struct Entry<'e>(
     #[serde(borrow)] Cow<'e, str>,
     #[serde(borrow)] Cow<'e, str>,
 );
-
-/// Keeps the attempt of an applied commit, if the commit asks for it.
-pub(super) fn keep(group: &mut Group<'_>, commit: &Commit) -> Sql<()> {
-    let Some(note) = &commit.note else { return Ok(()) };
-    let module = module(group, &note.module)?;
-    let text = &mut group.live.attempts.text;
-    text.push(if text.is_empty() { b'[' } else { b',' });
-    serde_json::to_writer(&mut *text, &entry(commit, note, module)).map_err(|error| Fault::other(error.to_string()))?;
-    if text.len() >= ROW { write(group) } else { Ok(()) }
-}
 
 fn entry<'e>(commit: &Commit, note: &'e AttemptNote, module: u64) -> Entry<'e> {
     let AttemptNote { event, origin, code, at, took, .. } = note;
@@ -90,54 +134,6 @@ fn entry<'e>(commit: &Commit, note: &'e AttemptNote, module: u64) -> Entry<'e> {
         Cow::Borrowed(&event.event_type),
         Cow::Borrowed(&event.correlation_id),
     )
-}
-
-/// Writes what has accumulated since the last row.
-pub(super) fn write(group: &mut Group<'_>) -> Sql<()> {
-    let (host, worker) = (int(group.live.host.0), int(group.live.epoch.unwrap_or(0)));
-    let text = &mut group.live.attempts.text;
-    if text.is_empty() {
-        return Ok(());
-    }
-    text.push(b']');
-    let attempts = ToSqlOutput::Borrowed(ValueRef::Text(text));
-    group
-        .conn
-        .prepare_cached("INSERT INTO attempts (ended_host, worker, attempts) VALUES (?1, ?2, ?3)")?
-        .execute(params![host, worker, attempts])?;
-    text.clear();
-    Ok(())
-}
-
-/// The number of a module, assigned with its first attempt.
-fn module(group: &mut Group<'_>, digest: &Arc<str>) -> Sql<u64> {
-    match &group.live.attempts.last {
-        Some((last, number)) if Arc::ptr_eq(last, digest) => return Ok(*number),
-        _ => {}
-    }
-    let number = match group.live.attempts.modules.get(digest) {
-        Some(number) => *number,
-        None => number(group, digest)?,
-    };
-    group.live.attempts.last = Some((Arc::clone(digest), number));
-    Ok(number)
-}
-
-fn number(group: &mut Group<'_>, digest: &Arc<str>) -> Sql<u64> {
-    let known = group
-        .conn
-        .prepare_cached("SELECT id FROM modules WHERE digest = ?1")?
-        .query_row([&**digest], |row| num(row, 0))
-        .optional()?;
-    let number = match known {
-        Some(number) => number,
-        None => group
-            .conn
-            .prepare_cached("INSERT INTO modules (digest) VALUES (?1) RETURNING id")?
-            .query_row([&**digest], |row| num(row, 0))?,
-    };
-    group.live.attempts.modules.insert(Arc::clone(digest), number);
-    Ok(number)
 }
 
 /// See [`reactor_core::store::Store::attempts`].
@@ -211,9 +207,8 @@ fn kept(entry: Entry<'_>, worker: u64, modules: &HashMap<u64, String>) -> Sql<Ke
 }
 
 /// Removes some of the rows written before `cutoff`; returns whether there may be more.
-pub(super) fn expire(group: &Group<'_>, cutoff: HostTime, limit: u32) -> Sql<bool> {
-    let gone = group
-        .conn
+pub(super) fn expire(conn: &Connection, cutoff: HostTime, limit: u32) -> Sql<bool> {
+    let gone = conn
         .prepare_cached(
             "DELETE FROM attempts WHERE ended_host < ?1 AND id IN (SELECT id FROM attempts ORDER BY id LIMIT ?2)",
         )?

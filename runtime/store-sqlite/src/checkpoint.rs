@@ -8,10 +8,10 @@ use rusqlite::Connection;
 
 use reactor_core::store::{Result, StoreError};
 
-use super::fault::Fault;
+use super::create;
+use super::fault::{self, Fault};
 use super::identity::Files;
 use super::note::Note;
-use super::{create, guard};
 
 /// Frames (4 KiB pages) at which the checkpointer starts: 16 MiB.
 pub(super) const START: u32 = 4_096;
@@ -36,7 +36,7 @@ pub(super) fn serve(
         if broken.get().is_some() {
             continue;
         }
-        let done = run(conn, file, files).and_then(|()| note.sync().map_err(|e| guard::broken(file, &e)));
+        let done = run(conn, file, files).and_then(|()| note.sync().map_err(|e| fault::broken(file, &e)));
         if let Err(error) = done
             && is_fatal(&error, file)
         {

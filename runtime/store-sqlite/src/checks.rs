@@ -1,6 +1,6 @@
 //! Checks of the pages that are read from the database and its write-ahead log, and what they learn from writes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use super::seal::{self, Look, PAGE, Page};
 
 thread_local! {
     static LENIENT: Cell<Lenience> = const { Cell::new(Lenience::None) };
+    static FOUND: RefCell<Option<Damage>> = const { RefCell::new(None) };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,23 @@ impl Drop for Lenient {
 /// Whether this thread accepts database pages unchecked.
 pub(super) fn everything_passes() -> bool {
     LENIENT.get() == Lenience::Everything
+}
+
+/// The place of a page whose content is not what was written.
+#[derive(Clone, Debug)]
+pub(super) struct Damage {
+    pub(super) file: PathBuf,
+    pub(super) detail: String,
+}
+
+/// The damage that made the last read of this thread fail.
+pub(super) fn found() -> Option<Damage> {
+    FOUND.take()
+}
+
+/// Says so to [`found`].
+pub(super) fn tell(damage: Damage) {
+    FOUND.set(Some(damage));
 }
 
 /// What this process has written to a log, while one of its connections has the log open.

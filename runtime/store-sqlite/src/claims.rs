@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use reactor_core::event::DeliveryId;
 use reactor_core::store::{Mark, Result, StoreError};
 
-use super::{folder, room};
+use super::{disk, folder};
 
 /// Bytes of a record: epoch, delivery, attempt, check.
 const RECORD: usize = 24;
@@ -115,7 +115,7 @@ impl Claims {
 }
 
 fn broken(path: &Path, error: &std::io::Error) -> StoreError {
-    if room::means_full(error) {
+    if disk::means_full(error) {
         return StoreError::Full;
     }
     StoreError::Broken { detail: format!("{}: {error}", path.display()) }

@@ -8,7 +8,7 @@ use reactor_core::store::{Commit, Committed, DeadLetter, Effect, Ending};
 use super::fault::Sql;
 use super::group::Group;
 use super::rows::{history_of, history_text, int, maybe, num};
-use super::{attempts, dead, deliveries, outbox};
+use super::{dead, deliveries, outbox};
 
 /// What the store knows about the delivery of a commit.
 struct Current {
@@ -33,7 +33,7 @@ pub(super) fn apply(group: &mut Group<'_>, commit: &Commit) -> Sql<Committed> {
     take_effect(group, commit)?;
     group.count("emitted", commit.reactor, i64::try_from(commit.emitted()).unwrap_or(i64::MAX));
     end(group, commit, &current)?;
-    attempts::keep(group, commit)?;
+    group.live.attempts.keep(group.conn, group.live.host, group.live.epoch, commit)?;
     group.live.rejected.applied(commit.number);
     Ok(Committed::Applied)
 }

@@ -9,12 +9,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use reactor_core::store::{Result, StoreError};
 
-use super::fault::{Fault, Sql};
+use super::fault::{Fault, Sql, broken};
 use super::folder::{self, Kind};
 use super::lock::Turn;
 use super::note::{self, Reading};
 use super::patience::Patience;
-use super::{guard, room, vfs};
+use super::{disk, room, vfs};
 
 /// `SQLite`'s application id: "RctR".
 const APPLICATION: u32 = 0x5263_7452;
@@ -119,7 +119,7 @@ fn make(file: &Path, reserve: u64) -> Result<()> {
     let dir = file.parent().unwrap_or(Path::new("."));
     never_was(dir, file)?;
     let failed = |e: std::io::Error| match e {
-        e if room::means_full(&e) => StoreError::Full,
+        e if disk::means_full(&e) => StoreError::Full,
         e => StoreError::Other(format!("cannot make a store in {} ({e})", dir.display())),
     };
     // Only one process is here at a time, so files left by another one are garbage.
@@ -145,7 +145,7 @@ pub(super) fn never_was(dir: &Path, file: &Path) -> Result<()> {
     if fs::symlink_metadata(dir.join("reactor.db-wal")).is_ok() {
         return damaged("it is gone, but its write-ahead log is there".to_owned());
     }
-    match note::read(dir).map_err(|e| guard::broken(dir, &e))? {
+    match note::read(dir).map_err(|e| broken(dir, &e))? {
         Reading::Sound(noted) if noted.durable.group > 0 => damaged(format!(
             "it is gone, and transaction {} of it was durable; to begin with an empty store, remove the file `durable` beside it",
             noted.durable.group

@@ -10,7 +10,7 @@ use super::group::Group;
 use super::rows::{
     DEAD, DELIVERY, dead_of, delivery_of, history_of, history_text, int, maybe, message_texts, nanos, num,
 };
-use super::{enter, traces};
+use super::{deliveries, traces};
 
 /// Adds a dead letter.
 pub(super) fn insert(
@@ -174,7 +174,7 @@ pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDeli
         place: Place::Memory,
         redrive: true,
     };
-    enter::insert(group, delivery, &new, now, Some(id), false)?;
+    deliveries::insert(group, delivery, &new, now, Some(id), false)?;
     traces::note_redriven(group, delivery, &new)?;
     group.count("dead", reactor, -1);
     let mut select = group.conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE id = ?1"))?;

@@ -1,11 +1,12 @@
-//! Deliveries that are only in the store, and what a crash leaves of those that were in memory.
+//! Deliveries in their table: new ones, those that are only in the store, and what a crash leaves of those that were in
+//! memory.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use reactor_core::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, ReactorId};
-use reactor_core::store::{LaneState, Place, Recovered, StoredDelivery};
+use reactor_core::store::{LaneState, NewDelivery, Place, Recovered, StoredDelivery};
 
 use super::claims::Claim;
 use super::fault::{Fault, Sql};
@@ -20,6 +21,41 @@ fn select(conn: &Connection, tail: &str, params: impl Params) -> Sql<Vec<StoredD
         found.push(delivery_of(row)?);
     }
     Ok(found)
+}
+
+/// Adds a delivery without attempts.
+pub(super) fn insert(
+    group: &mut Group<'_>,
+    id: DeliveryId,
+    new: &NewDelivery,
+    now: HostTime,
+    redrive: Option<u64>,
+    leased: bool,
+) -> Sql<()> {
+    let waiting = new.place == Place::Waiting;
+    group
+        .statements
+        .of(
+            "INSERT INTO deliveries (id, reactor, place, attempts, since, channel, record, part, key, lane, due, redrive, leased)
+             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .execute(params![
+            int(id.0),
+            new.reactor.0,
+            place_code(new.place),
+            int(now.0),
+            new.origin.channel.0,
+            int(new.origin.offset.0),
+            new.origin.part,
+            new.key.0,
+            new.lane.map(|lane| lane.0),
+            waiting.then_some(int(now.0)),
+            redrive.map(int),
+            leased,
+        ])?;
+    group.count("active", new.reactor, 1);
+    group.count("waiting", new.reactor, i64::from(waiting));
+    Ok(())
 }
 
 /// See [`reactor_core::store::StoreClient::spilled`].

@@ -6,14 +6,12 @@ use std::slice::Iter;
 use rusqlite::{OptionalExtension, params};
 
 use reactor_core::event::{ChannelId, DeliveryId, HostTime, Offset, Origin};
-use reactor_core::store::{
-    Admitted, Batch, DeadLetter, Entered, Incoming, NewDelivery, Place, StoredDelivery, UNROUTED,
-};
+use reactor_core::store::{Admitted, Batch, DeadLetter, Entered, Incoming, NewDelivery, StoredDelivery, UNROUTED};
 
 use super::fault::{Fault, Sql};
 use super::group::Group;
-use super::rows::{DELIVERY, delivery_of, int, num, place_code};
-use super::{dead, log, outbox, traces};
+use super::rows::{DELIVERY, delivery_of, int, num};
+use super::{dead, deliveries, log, outbox, traces};
 
 /// Applies a batch.
 pub(super) fn apply(group: &mut Group<'_>, batch: &Batch) -> Sql<Entered> {
@@ -177,42 +175,7 @@ fn enter(group: &mut Group<'_>, new: &NewDelivery, now: HostTime, leased: bool) 
     let id = DeliveryId(group.live.next_delivery);
     group.live.next_delivery += 1;
     group.live.ledger.enter(&mut group.statements, key, new.origin, id, now)?;
-    insert(group, id, new, now, None, leased)?;
+    deliveries::insert(group, id, new, now, None, leased)?;
     group.count("delivered", new.reactor, 1);
     Ok(Admitted::New(id))
-}
-
-/// Adds a delivery without attempts.
-pub(super) fn insert(
-    group: &mut Group<'_>,
-    id: DeliveryId,
-    new: &NewDelivery,
-    now: HostTime,
-    redrive: Option<u64>,
-    leased: bool,
-) -> Sql<()> {
-    let waiting = new.place == Place::Waiting;
-    group
-        .statements
-        .of(
-            "INSERT INTO deliveries (id, reactor, place, attempts, since, channel, record, part, key, lane, due, redrive, leased)
-             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        )?
-        .execute(params![
-            int(id.0),
-            new.reactor.0,
-            place_code(new.place),
-            int(now.0),
-            new.origin.channel.0,
-            int(new.origin.offset.0),
-            new.origin.part,
-            new.key.0,
-            new.lane.map(|lane| lane.0),
-            waiting.then_some(int(now.0)),
-            redrive.map(int),
-            leased,
-        ])?;
-    group.count("active", new.reactor, 1);
-    group.count("waiting", new.reactor, i64::from(waiting));
-    Ok(())
 }

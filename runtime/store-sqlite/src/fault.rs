@@ -1,4 +1,4 @@
-//! Translates `SQLite`'s errors into the store's.
+//! Translates errors of `SQLite` and of the system into the store's.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use rusqlite::{ErrorCode, ffi};
 
 use reactor_core::store::StoreError;
 
-use super::{holder, room, vfs};
+use super::{checks, disk, holder};
 
 /// An error on its way out of the tables; the file's name is added at the edge.
 #[derive(Debug)]
@@ -58,12 +58,12 @@ fn translate(error: &rusqlite::Error, file: &Path) -> StoreError {
             // SQLite reports a full disk for its own writes, but not when it creates files or the log's index.
             ErrorCode::SystemIoFailure
                 if matches!(code.extended_code, ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMOPEN)
-                    && room::is_full(file) =>
+                    && disk::is_full(file) =>
             {
                 StoreError::Full
             }
-            ErrorCode::CannotOpen if room::is_full(file) => StoreError::Full,
-            ErrorCode::SystemIoFailure if code.extended_code == ffi::SQLITE_IOERR_DATA => match vfs::found() {
+            ErrorCode::CannotOpen if disk::is_full(file) => StoreError::Full,
+            ErrorCode::SystemIoFailure if code.extended_code == ffi::SQLITE_IOERR_DATA => match checks::found() {
                 Some(found) => StoreError::Damaged { path: found.file.display().to_string(), detail: found.detail },
                 None => damaged(),
             },
@@ -85,4 +85,9 @@ fn translate(error: &rusqlite::Error, file: &Path) -> StoreError {
         | rusqlite::Error::InvalidColumnType(..) => damaged(),
         _ => StoreError::Other(error.to_string()),
     }
+}
+
+/// A file that cannot be read or written.
+pub(super) fn broken(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Broken { detail: format!("{}: {error}", path.display()) }
 }

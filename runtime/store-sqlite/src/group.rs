@@ -8,7 +8,7 @@ use reactor_core::event::{ChannelId, HostTime, ReactorId};
 use reactor_core::store::StoreError;
 use reactor_core::store::rejected::Rejected;
 
-use super::attempts::{self, Attempts};
+use super::attempts::Attempts;
 use super::fault::{Fault, Sql};
 use super::ledger::Ledger;
 use super::room;
@@ -100,7 +100,7 @@ impl<'a> Group<'a> {
 
     /// Writes what has accumulated, and commits.
     pub(super) fn commit(mut self) -> Sql<()> {
-        attempts::write(&mut self)?;
+        self.live.attempts.write(self.conn, self.live.host, self.live.epoch)?;
         for ((name, id), delta) in self.counts.drain().filter(|(_, delta)| *delta != 0) {
             self.conn
                 .prepare_cached(

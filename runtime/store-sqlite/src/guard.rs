@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 use reactor_core::store::{Result, StoreError};
 
 use super::checks::Lenient;
-use super::fault::{Fault, Sql};
+use super::fault::{Fault, Sql, broken};
 use super::frames::{self, Position, Survey};
 use super::lock::{OwnerLock, Turn};
 use super::note::{self, Loss, Note, Noted, Reading};
@@ -291,9 +291,4 @@ fn put_seals(file: &Path) -> io::Result<()> {
         number += 1;
     }
     open.sync_all()
-}
-
-/// A file that cannot be read or written.
-pub(super) fn broken(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Broken { detail: format!("{}: {error}", path.display()) }
 }

@@ -10,10 +10,10 @@ use rusqlite::Connection;
 use reactor_core::store::{Result, StoreError};
 
 use super::checks::Lenient;
-use super::fault::{Fault, Sql};
+use super::fault::{Fault, Sql, broken};
 use super::folder::{self, DATABASE};
 use super::frames::Survey;
-use super::guard::{self, broken, log_of, read_page};
+use super::guard::{self, log_of, read_page};
 use super::lock::{OwnerLock, Turn};
 use super::note::{self, Note, Noted, Reading};
 use super::patience::Patience;

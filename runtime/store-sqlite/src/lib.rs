@@ -22,6 +22,7 @@ mod commit;
 mod create;
 mod dead;
 mod deliveries;
+mod disk;
 mod enter;
 mod fates;
 mod fault;

@@ -11,7 +11,7 @@ use super::folder::{self, DATABASE};
 use super::guard::{self, First};
 use super::patience::Patience;
 use super::readers::{self, How};
-use super::{OpenOptions, PATIENCE, SqliteStore, create, lock, room};
+use super::{OpenOptions, PATIENCE, SqliteStore, create, disk, lock};
 
 /// The database of a directory, and how to read it.
 pub(super) fn at(dir: &Path) -> Result<(PathBuf, How)> {
@@ -43,7 +43,7 @@ fn can_be_read_still(dir: &Path) -> bool {
 
 /// Whether the index of the log cannot be created.
 fn cannot_be_read_otherwise(dir: &Path) -> bool {
-    !dir.join("reactor.db-shm").exists() && (!folder::is_writable(dir) || room::is_full(&dir.join(DATABASE)))
+    !dir.join("reactor.db-shm").exists() && (!folder::is_writable(dir) || disk::is_full(&dir.join(DATABASE)))
 }
 
 /// A store of an older version cannot be read as it is, and looking does not migrate it; a damaged store must not look

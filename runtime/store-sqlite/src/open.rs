@@ -11,7 +11,7 @@ use reactor_core::store::{Result, StoreError};
 use super::assure::Assurance;
 use super::bell::Bell;
 use super::claims::Claims;
-use super::fault::Sql;
+use super::fault::{Sql, broken};
 use super::folder::{self, DATABASE};
 use super::group::{Live, meta, set_meta};
 use super::identity::Files;
@@ -90,7 +90,7 @@ fn open(dir: &Path, options: &OpenOptions, owner: bool) -> Result<(SqliteStore, 
     let turn = Turn::open(dir, owner, patience.clone())?;
     create::database(&file, &turn, options.reserve)?;
     let mut conn = guard::open(dir, &file, &turn, owner, &patience)?;
-    let note = Arc::new(Note::open(dir, None).map_err(|e| guard::broken(dir, &e))?);
+    let note = Arc::new(Note::open(dir, None).map_err(|e| broken(dir, &e))?);
 
     let mut live = Live::default();
     live.ledger.segment_rows = options.segment_rows;

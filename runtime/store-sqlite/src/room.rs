@@ -6,22 +6,21 @@
 //! its own transaction. Without an owner, a client that finds the row looks for room itself.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use reactor_core::store::Result;
 
+use super::disk::free;
 use super::fault::Sql;
 use super::folder::{self, Kind};
 use super::rows::num;
 
 /// The file's name.
 const NAME: &str = "reserve";
-/// A disk with less free space than this is full.
-const LITTLE: u64 = 256 << 10;
 
 /// A file that takes up room until it is needed.
 #[derive(Debug)]
@@ -145,23 +144,6 @@ fn write_out(file: &mut fs::File, bytes: u64) -> std::io::Result<()> {
         left -= part as u64;
     }
     file.set_len(bytes)
-}
-
-/// Free bytes on the disk of a file, if the system reports them.
-fn free(path: &Path) -> Option<u64> {
-    let disk = statvfs(path.parent()?).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
-/// Whether the disk of a file is out of bytes or inodes: SQLite does not always report it.
-pub(super) fn is_full(path: &Path) -> bool {
-    let Some(disk) = path.parent().and_then(|dir| statvfs(dir).ok()) else { return false };
-    disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE || (disk.f_files > 0 && disk.f_favail == 0)
-}
-
-/// Whether a system error means that the disk is full.
-pub(super) fn means_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn used_bytes(conn: &Connection) -> u64 {

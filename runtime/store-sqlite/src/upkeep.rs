@@ -39,8 +39,9 @@ pub(super) fn run(queue: &Queue, upkeep: &Upkeep) -> Result<()> {
     while Instant::now() < end && queue.wait(Terms::SOON, move |group| dead::forget_dropped(group, cutoff, CHUNK))? {}
     while Instant::now() < end && queue.wait(Terms::SOON, move |group| traces::forget(group, cutoff, CHUNK))? {}
     let cutoff = before(now, upkeep.history);
-    while Instant::now() < end && queue.wait(Terms::SOON, move |group| attempts::expire(group, cutoff, ATTEMPT_ROWS))? {
-    }
+    while Instant::now() < end
+        && queue.wait(Terms::SOON, move |group| attempts::expire(group.conn, cutoff, ATTEMPT_ROWS))?
+    {}
     for (channel, retention) in upkeep.retention.clone() {
         let cutoff = before(now, retention);
         while Instant::now() < end && queue.wait(Terms::SOON, move |group| expire_log(group, channel, cutoff))? {}

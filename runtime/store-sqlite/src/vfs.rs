@@ -6,7 +6,6 @@
 //! read in part except for the header, which `SQLite` only takes as a hint.
 #![allow(unsafe_code, reason = "SQLite's interface to file systems is one of C")]
 
-use std::cell::RefCell;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -17,7 +16,7 @@ use std::sync::OnceLock;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs};
 use rusqlite::{Connection, OpenFlags};
 
-use super::checks::{self, State};
+use super::checks::{self, Damage, State};
 use super::fault::Sql;
 use super::frames::{Position, Salts};
 use super::index::Index;
@@ -29,22 +28,6 @@ const OFFSET: usize = size_of::<Shim>();
 const INDEX: c_int = 0x5263_0002;
 /// Bytes of a region of the wal-index.
 const REGION: c_int = 32_768;
-
-/// The place of a page whose content is not what was written.
-#[derive(Clone, Debug)]
-pub(super) struct Damage {
-    pub(super) file: PathBuf,
-    pub(super) detail: String,
-}
-
-thread_local! {
-    static FOUND: RefCell<Option<Damage>> = const { RefCell::new(None) };
-}
-
-/// The damage that made the last read of this thread fail.
-pub(super) fn found() -> Option<Damage> {
-    FOUND.take()
-}
 
 /// Opens a database with these checks.
 pub(super) fn open(file: &Path, flags: OpenFlags) -> Sql<Connection> {
@@ -291,7 +274,7 @@ unsafe extern "C" fn x_read(file: *mut sqlite3_file, buffer: *mut c_void, bytes:
             _ => None,
         };
         let Some(detail) = wrong else { return code };
-        FOUND.set(Some(Damage { file: state.path.clone(), detail }));
+        checks::tell(Damage { file: state.path.clone(), detail });
         ffi::SQLITE_IOERR_DATA
     }
 }

@@ -23,7 +23,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 use reactor_core::event::Identity;
 use reactor_core::world::{HttpError, HttpHead, World};
 
-use super::module::GuestSpec;
+use super::limits::HttpLimits;
+use super::spec::GuestSpec;
 use body::{Received, Sent, Used};
 use error::error;
 use origin::Origin;
@@ -33,23 +34,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const AT_ONCE: usize = 6;
 /// How long a response's head, or the next piece of its body, may take; a guest may set a lower limit.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What a run may send and receive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpLimits {
-    /// Number of requests.
-    pub requests: u32,
-    /// Bytes of all bodies sent.
-    pub sent: usize,
-    /// Bytes of all bodies received.
-    pub received: usize,
-}
-
-impl Default for HttpLimits {
-    fn default() -> Self {
-        Self { requests: 32, sent: 1 << 20, received: 4 << 20 }
-    }
-}
 
 /// What all runs of a module share.
 pub(super) struct Http {

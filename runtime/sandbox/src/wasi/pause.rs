@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use wasmtime_wasi::p2::Pollable;
 
 /// What the guest waits for.
-pub(super) enum Pause {
+pub(crate) enum Pause {
     /// Nothing. A guest that polls in a loop yields the thread once per poll; otherwise nothing could ever happen.
     None { yielded: bool },
     /// The world's timer.

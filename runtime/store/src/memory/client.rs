@@ -14,7 +14,7 @@ use reactor_core::store::{
 };
 
 use super::MemoryStore;
-use super::inner::Log;
+use super::rows::Log;
 
 impl StoreClient for MemoryStore {
     fn reactor_id(&self, name: &str) -> Result<ReactorId> {

@@ -2,18 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reactor_core::event::{DeliveryId, HostTime, LaneKey, Origin, ReactorId};
+use reactor_core::event::{DeliveryId, LaneKey, Origin, ReactorId};
 use reactor_core::store::{Asked, Behind, Blocked, Fate, Place, StoredDead, StoredDelivery};
 
-use super::inner::{Dead, Inner, Row};
-
-/// A letter that was dropped.
-#[derive(Debug)]
-pub(super) struct Dropped {
-    pub(super) at: HostTime,
-    pub(super) of: Asked,
-    pub(super) reason: String,
-}
+use super::inner::Inner;
+use super::rows::{Dead, Dropped, Row};
 
 impl Inner {
     pub(super) fn drop_dead(&mut self, id: u64) -> Option<(ReactorId, LaneKey)> {

@@ -5,27 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use reactor_core::event::{ChannelId, DeliveryId, HostTime, Offset, Origin, ReactorId};
+use reactor_core::event::{ChannelId, DeliveryId, Offset, Origin, ReactorId};
 use reactor_core::store::{
     AttemptEnd, AttemptNote, AttemptsOf, Commit, Ending, Fate, KeptAttempt, NewDelivery, Trace, Traces, Upkeep,
 };
 
 use super::inner::Inner;
-
-/// An event for a reactor.
-type At = (Origin, ReactorId);
-
-/// What is noted for later questions.
-#[derive(Debug, Default)]
-pub(super) struct Past {
-    /// When each event was last entered, and as which delivery; a redrive enters it again.
-    pub(super) entered: BTreeMap<At, (HostTime, DeliveryId)>,
-    /// When each duplicate was suppressed, with the first delivery of its key and the origin of that one.
-    duplicates: BTreeMap<At, (HostTime, DeliveryId, Option<Origin>)>,
-    attempts: Vec<(HostTime, KeptAttempt)>,
-    /// The notes about what was admitted until this time are no longer complete.
-    told: HostTime,
-}
+use super::past::At;
 
 impl Inner {
     pub(super) fn note_duplicate(&mut self, new: &NewDelivery, origin: Origin, first: DeliveryId) {

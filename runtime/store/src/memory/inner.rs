@@ -16,8 +16,8 @@ use reactor_core::store::{
     Target, UNROUTED,
 };
 
-use super::fates::Dropped;
-use super::history::Past;
+use super::past::Past;
+use super::rows::{Dead, Dropped, Log, Row};
 
 #[derive(Debug, Default)]
 pub(super) struct Inner {
@@ -42,28 +42,6 @@ pub(super) struct Inner {
     pub(super) claims: BTreeMap<usize, (u64, DeliveryId, u32)>,
     pub(super) unrouted: u64,
     pub(super) invalid: u64,
-}
-
-#[derive(Debug)]
-pub(super) struct Log {
-    pub(super) name: String,
-    pub(super) records: BTreeMap<Offset, (HostTime, LogRecord)>,
-    pub(super) next: u64,
-    pub(super) cursor: Offset,
-}
-
-#[derive(Debug)]
-pub(super) struct Dead {
-    pub(super) stored: StoredDead,
-    pub(super) lane: Option<LaneKey>,
-    pub(super) delivery: Option<DeliveryId>,
-}
-
-#[derive(Debug)]
-pub(super) struct Row {
-    pub(super) stored: StoredDelivery,
-    pub(super) attempts: u32,
-    pub(super) started: Option<u32>,
 }
 
 impl Inner {

@@ -7,6 +7,8 @@ mod fates;
 mod history;
 mod inner;
 mod owner;
+mod past;
+mod rows;
 mod upkeep;
 
 use std::sync::atomic::AtomicU64;

@@ -8,10 +8,16 @@ use wasmtime_wasi::p2::bindings::cli::environment;
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 use wasmtime_wasi::p2::{DynPollable, subscribe};
+use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use super::pause::Pause;
-use super::{LINKED, MAX_RANDOM};
-use crate::host::Host;
+use super::Host;
+use crate::wasi::Pause;
+
+/// Random bytes in one call.
+const MAX_RANDOM: u64 = 64 << 10;
+/// Only imported interfaces are linked, and a linked one has this data: see `Host::new`.
+const LINKED: &str = "a module that imports WASI has its part of the host";
 
 /// Links them over the existing ones.
 pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
@@ -25,6 +31,21 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     insecure_seed::add_to_linker::<Host, Own>(linker, |host| host)?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let own = self.wasi.as_mut().expect(LINKED);
+        WasiCtxView { ctx: &mut own.wasi, table: &mut own.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let own = self.wasi.as_mut().expect(LINKED);
+        let hooks = own.requests.as_mut().expect(LINKED);
+        WasiHttpCtxView { hooks, table: &mut own.table, ctx: &mut own.http }
+    }
 }
 
 impl environment::Host for Host {
