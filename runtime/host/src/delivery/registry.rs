@@ -76,6 +76,7 @@ impl Deliveries {
 
     /// A load begins: what it finds is judged when its answer comes.
     pub(in super::super) fn load_begins(&mut self) {
+        debug_assert!(self.departed.is_none(), "a load is under way");
         self.departed = Some(HashSet::new());
     }
 

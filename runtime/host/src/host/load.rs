@@ -18,20 +18,26 @@ impl Host {
     /// Has what the scheduler asked for read from the store.
     pub(crate) fn read_loads(&mut self) {
         let mut loads = Vec::new();
-        for load in self.loads.begin() {
-            match load {
-                // Of many lanes, the first may fill the memory. The others ask again when there is room.
-                Load::Lane { reactor, lane, .. } if !self.deliveries.has_room(reactor) => {
-                    self.deliveries.loaded(reactor, Loaded::Lane(lane, None, true));
-                }
-                load => {
-                    let id = self.topology.reactors[load.reactor()].id;
-                    loads.push((load, id));
+        while loads.is_empty() {
+            let begun = self.loads.begin();
+            if begun.is_empty() {
+                return;
+            }
+            for load in begun {
+                match load {
+                    // Of many lanes, the first may fill the memory. The others ask again when there is room.
+                    Load::Lane { reactor, lane, .. } if !self.deliveries.has_room(reactor) => {
+                        self.deliveries.loaded(reactor, Loaded::Lane(lane, None, true));
+                    }
+                    load => {
+                        let id = self.topology.reactors[load.reactor()].id;
+                        loads.push((load, id));
+                    }
                 }
             }
-        }
-        if loads.is_empty() {
-            return self.loads.ended(Vec::new());
+            if loads.is_empty() {
+                self.loads.ended(Vec::new());
+            }
         }
         self.deliveries.load_begins();
         let now = self.ports.now();

@@ -80,11 +80,11 @@ impl Held {
     /// That is in the store.
     pub(super) fn written(&mut self) {
         self.writing -= 1;
-        self.from_the_first();
+        self.start_over();
     }
 
     /// They are to be loaded from the first one on.
-    fn from_the_first(&mut self) {
+    fn start_over(&mut self) {
         self.more = true;
         self.after = DeliveryId(0);
         self.stale = self.loading;
@@ -141,7 +141,7 @@ impl Lane {
     /// Nothing waits at the head any more.
     pub(super) fn unblock(&mut self) {
         self.block = Block::default();
-        self.held.from_the_first();
+        self.held.start_over();
     }
 
     /// What may start now.
@@ -234,7 +234,7 @@ impl Lane {
         if !entry.blocks {
             return Vec::new();
         }
-        self.held.from_the_first();
+        self.held.start_over();
         std::mem::take(&mut self.queue).into_iter().collect()
     }
 
