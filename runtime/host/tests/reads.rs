@@ -154,3 +154,44 @@ async fn each_request_is_carried_out_once_though_the_disk_is_full_meanwhile() {
     let letters = rig.store.dead_letters(&DeadFilter::default()).expect("letters");
     assert_eq!(letters.len(), 1, "what is no event is none the second time either");
 }
+
+/// While a load is under way, what it has found runs, ends and waits again. It must not come into memory as it was before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_attempt_is_made_once_however_long_loads_take() {
+    const EVENTS: usize = 300;
+    // With a breaker, nothing is run ahead of its turn.
+    let policy = "breaker = { failures = 100000 }\nretry = { initial = \"3ms\", max-attempts = 5, max = \"9ms\" }\n";
+    let order = "order-by = \"/data/lane\"\n";
+    for text in [format!("{CONFIG}{policy}"), format!("{CONFIG}{order}{policy}")] {
+        let (rig, slow) = rig();
+        let event = |id| {
+            let data = serde_json::json!({ "n": id, "lane": id % 90 });
+            serde_json::json!({ "eventId": format!("e{id}"), "eventType": "t", "source": "s", "data": data })
+                .to_string()
+        };
+        rig.publish((0..EVENTS).map(event)).await;
+        let runs = Arc::new(std::sync::Mutex::new(BTreeMap::<(String, u32), usize>::new()));
+        let seen = Arc::clone(&runs);
+        let failing = answering(move |call| {
+            *seen.lock().expect("no panic").entry((call.event.id.clone(), call.attempt)).or_default() += 1;
+            if call.attempt < 4 { retry(None) } else { Outcome::Done }
+        });
+        let loads = ["spilled", "due", "held"];
+        loads.iter().for_each(|method| slow.keep(method));
+        let host = rig.start(&text, vec![("r", guest("failing", failing))]).await;
+        let mut looks = 0;
+        host.until("all are done", || {
+            looks += 1;
+            for method in loads.iter().filter(|method| looks % 7 == 0 && slow.kept(method) > 0) {
+                slow.let_one_go(method);
+            }
+            rig.counts("r").done == EVENTS as u64
+        })
+        .await;
+        slow.let_go();
+        host.until_idle().await;
+        let runs = runs.lock().expect("no panic");
+        let often: Vec<_> = runs.iter().filter(|(_, runs)| **runs != 1).collect();
+        assert!(runs.len() == 4 * EVENTS && often.is_empty(), "{} attempts, {often:?}", runs.len());
+    }
+}
