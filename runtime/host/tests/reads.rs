@@ -160,7 +160,7 @@ async fn each_request_is_carried_out_once_though_the_disk_is_full_meanwhile() {
 async fn each_attempt_is_made_once_however_long_loads_take() {
     const EVENTS: usize = 300;
     // With a breaker, nothing is run ahead of its turn.
-    let policy = "breaker = { failures = 100000 }\nretry = { initial = \"3ms\", max-attempts = 5, max = \"9ms\" }\n";
+    let policy = "breaker = { failures = 10000 }\nretry = { initial = \"3ms\", max-attempts = 5, max = \"9ms\" }\n";
     let order = "order-by = \"/data/lane\"\n";
     for text in [format!("{CONFIG}{policy}"), format!("{CONFIG}{order}{policy}")] {
         let (rig, slow) = rig();
