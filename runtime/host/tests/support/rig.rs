@@ -1,4 +1,4 @@
-//! What a host is started on, and the host while it runs.
+//! What a host runs on, and the running host.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,8 +28,8 @@ use super::clock::DrivenClock;
 /// How much time may pass on the driven clock before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a test looks at a host whose threads all sleep, without a time at which one wakes, before it gives up. The
-/// store's housekeeping is on none of them: time may pass meanwhile, up to the end of a drain.
+/// How many times a test looks at a host whose threads all sleep without a timer before it gives up. The store's
+/// housekeeping runs on none of these threads, so real time may pass, up to the end of a drain.
 const MOST_LOOKS: u32 = 20_000_000;
 
 /// The guests of a configuration, by the names of their reactors.
@@ -50,12 +50,12 @@ pub(crate) struct Running {
     rig: Rig,
 }
 
-/// By which clock the host goes.
+/// The clock of a host.
 #[derive(Clone)]
 pub(crate) enum Time {
-    /// By one that goes on only while the test waits for something and every thread has nothing to do.
+    /// A clock that advances only while the test waits for something and all threads are idle.
     Driven(DrivenClock),
-    /// By the machine's, for a store on its disk.
+    /// The machine's clock, for a store on disk.
     Machine(Arc<SystemClock>),
 }
 
@@ -67,7 +67,7 @@ impl Time {
         }
     }
 
-    /// Lets time pass until the future has an answer. `what` says what it waits for.
+    /// Lets time pass until the future completes. `what` names it in messages.
     pub(crate) async fn wait<F: Future>(&self, what: &str, answer: F) -> F::Output {
         let mut answer = pin!(answer);
         let Self::Driven(clock) = self else { return answer.await };
@@ -77,13 +77,13 @@ impl Time {
             if let Poll::Ready(answer) = poll!(answer.as_mut()) {
                 return answer;
             }
-            // What was asked may have set a thread to work.
+            // The last poll may have woken a thread.
             if before.is_some() && before == quiet() {
                 stuck = if clock.advance() { 0 } else { stuck + 1 };
                 let passed = clock.now().since(start);
                 assert!(passed < PATIENCE && stuck < MOST_LOOKS, "gave up waiting until {what}");
             }
-            // Gives the threads of the host the processor.
+            // Yields the processor to the host's threads.
             std::thread::yield_now();
             tokio::task::yield_now().await;
         }
@@ -191,7 +191,7 @@ impl Running {
         self.rig.time.wait("the host listens", self.tell(Control::Deploy(next))).await;
     }
 
-    /// Lets time pass until something holds, which the host has to live to see.
+    /// Lets time pass until something holds, while the host keeps running.
     pub(crate) async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let holds = || {
             let is_over = self.host.is_finished();
@@ -216,7 +216,7 @@ impl Running {
         self.end().await;
     }
 
-    /// As a crash would: nothing is said to anybody.
+    /// Ends it as a crash would, without notice.
     pub(crate) async fn kill(self) {
         self.host.abort();
         drop(self.host.await);
