@@ -1,4 +1,4 @@
-//! What the expansion of `#[reactor]` refers to. Not part of the API.
+//! Items that the expansion of `#[reactor]` refers to. Not part of the API.
 
 use crate::context::Context;
 use crate::event::{Event, FromData};
@@ -13,7 +13,7 @@ pub use crate::host::{Guest, bindings, run};
     label = "make it `Event<{Self}>`"
 )]
 pub trait IsEvent {
-    /// What its data is read as.
+    /// The type that its data is read as.
     type Data;
 }
 
@@ -39,11 +39,11 @@ impl IsOutcome for Outcome {}
 /// Fails to compile, at the type, if it is not an event.
 pub const fn check_event<T: IsEvent>() {}
 
-/// Fails to compile, at the type, if an event's data cannot be read as it.
+/// Fails to compile, at the type, if an event's data cannot be read as this type.
 pub const fn check_data<T: FromData>() {}
 
-/// Fails to compile, at the type, if it is no context.
+/// Fails to compile, at the type, if it is not a context.
 pub const fn check_context<T: IsContext>() {}
 
-/// Fails to compile, at the type, if it is no outcome.
+/// Fails to compile, at the type, if it is not an outcome.
 pub const fn check_outcome<T: IsOutcome>() {}

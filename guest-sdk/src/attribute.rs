@@ -1,14 +1,16 @@
-//! What a message carries beside the event's own fields.
+//! What a message carries besides the event's own fields.
 
 use std::fmt;
 
-/// A name with a typed value that came with an event: a message attribute of SQS or SNS, an extension of a `CloudEvent`, account
-/// or region of an EventBridge event. [`Context::attribute`](crate::Context::attribute) finds one.
+/// A name with a typed value that came with an event: a message attribute of SQS or SNS, an extension of a
+/// `CloudEvent`, or the account or region of an EventBridge event. [`Context::attribute`](crate::Context::attribute)
+/// finds one by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribute {
     /// Its name, as it was sent.
     pub name: String,
-    /// Its type in full, as SQS and SNS write it, such as `String`, `Number.float`, `Binary` or `String.Array`; or `Boolean`.
+    /// Its full type, as SQS and SNS write it, such as `String`, `Number.float`, `Binary` or `String.Array`; or
+    /// `Boolean`.
     pub type_name: String,
     /// Its value.
     pub value: AttributeValue,
@@ -28,7 +30,7 @@ pub enum AttributeValue {
 }
 
 impl Attribute {
-    /// An attribute whose type follows from its value.
+    /// Creates an attribute whose type follows from its value.
     pub fn new(name: impl Into<String>, value: impl Into<AttributeValue>) -> Self {
         let value = value.into();
         let type_name = match &value {
@@ -40,7 +42,7 @@ impl Attribute {
         Self { name: name.into(), type_name: type_name.to_owned(), value }
     }
 
-    /// The same with a type of one's own: `Attribute::new("policy", "{}").of_type("String.Json")`.
+    /// Sets a custom type: `Attribute::new("policy", "{}").of_type("String.Json")`.
     #[must_use]
     pub fn of_type(mut self, type_name: impl Into<String>) -> Self {
         self.type_name = type_name.into();
@@ -55,12 +57,12 @@ impl Attribute {
         }
     }
 
-    /// Its text or digits read as something else: `attribute.parse::<u32>()`.
+    /// Its text or digits, parsed: `attribute.parse::<u32>()`.
     pub fn parse<T: std::str::FromStr>(&self) -> Option<T> {
         self.as_str()?.parse().ok()
     }
 
-    /// Whether it is true, if it is a boolean.
+    /// Its value, if it is a boolean.
     pub fn as_bool(&self) -> Option<bool> {
         if let AttributeValue::Boolean(value) = self.value { Some(value) } else { None }
     }
@@ -72,7 +74,7 @@ impl Attribute {
 }
 
 impl fmt::Display for Attribute {
-    /// Its value; of bytes only how many they are.
+    /// Shows its value; for bytes, only their number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
             AttributeValue::Text(text) | AttributeValue::Number(text) => f.write_str(text),

@@ -1,13 +1,13 @@
 //! An allocator that never frees, since an instance lives for one event.
 //!
-//! Beside the default allocator it halves the CPU time of a small handler. It suits no module that outlives an event:
-//! such a crate depends on this one with `default-features = false`.
+//! Compared with the default allocator, it halves the CPU time of a small handler. It does not suit a module that
+//! outlives an event: such a crate depends on this one with `default-features = false`.
 
 #[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown", feature = "bump-allocator")))]
 mod region {
     /// Bytes of a WebAssembly page.
     pub(super) const PAGE: usize = 64 * 1024;
-    /// Pages asked for at once: a `memory.grow` costs as much as hundreds of small allocations.
+    /// Pages requested at once: a `memory.grow` costs as much as hundreds of small allocations.
     const CHUNK: usize = 4;
 
     /// The free part of the linear memory, as addresses.
@@ -21,7 +21,7 @@ mod region {
 
     impl Region {
         /// Takes `size` bytes, aligned to `align` (a power of two). `grow` adds pages to the memory and returns the
-        /// address where they start. `None` when the memory has its limit; nothing is taken then.
+        /// address where they start. `None` if the memory has reached its limit; nothing is taken then.
         pub(super) fn take(
             &mut self,
             size: usize,
@@ -34,7 +34,7 @@ mod region {
                 self.next = stop;
                 return Some(start);
             }
-            // Room for the worst alignment, because the new pages may not follow on the old ones.
+            // Room for the worst alignment, because the new pages may not be contiguous with the old ones.
             let pages = size.checked_add(align)?.div_ceil(PAGE);
             self.add(pages, grow)?;
             let start = self.next.checked_next_multiple_of(align)?;
@@ -42,7 +42,8 @@ mod region {
             Some(start)
         }
 
-        /// Makes the block that was taken last longer, in place. `false` if it was not the last, or there is no room.
+        /// Extends the most recent block in place. `false` if this is not the most recent block, or if there is no
+        /// room.
         pub(super) fn extend(
             &mut self,
             start: usize,
@@ -104,7 +105,7 @@ mod global {
         }
     }
 
-    /// What the linker left free in the initial memory.
+    /// The part of the initial memory that the linker left free.
     fn initial() -> Region {
         unsafe extern "C" {
             static __heap_base: u8;
@@ -117,8 +118,8 @@ mod global {
         (before != usize::MAX).then(|| before * PAGE)
     }
 
-    // SAFETY: a block lies in memory that the linker or `memory.grow` gave to nobody else, and `next` only rises past
-    // it, so blocks never overlap; `take` aligns; failure is null. Nothing here allocates or unwinds.
+    // SAFETY: a block lies in memory that the linker or `memory.grow` gave only to us, and `next` only rises past it,
+    // so blocks never overlap; `take` aligns; failure is null. Nothing here allocates or unwinds.
     unsafe impl GlobalAlloc for Bump {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             let mut region = self.region();
@@ -144,8 +145,8 @@ mod global {
             if extended {
                 return block;
             }
-            // SAFETY: the caller vouches for `size` with this alignment, and `block` is one of ours of the old size;
-            // a new block never overlaps an old one.
+            // SAFETY: the caller guarantees that `size` is valid for this alignment, and `block` is one of ours of the
+            // old size; a new block never overlaps an old one.
             unsafe {
                 let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
                 if !moved.is_null() {
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(region.take(3 * PAGE, 1, &grow), None);
         assert_eq!(region.take(usize::MAX, 8, &grow), None);
         assert_eq!(region.take(4, 1, &grow), Some(PAGE - 10));
-        // A whole chunk is too much here, so just what is needed is asked for.
+        // A whole chunk is too large here, so only the needed pages are requested.
         assert_eq!(region.take(100, 1, &grow), Some(PAGE - 6));
         assert_eq!(region.end, 2 * PAGE);
     }

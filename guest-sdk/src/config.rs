@@ -7,9 +7,9 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::place;
 
-/// A value of the `config` table that is not of the type the code asked for.
+/// A value of the `config` table that does not have the requested type.
 ///
-/// The value itself is left out: it may be a secret, and errors end up in logs and dead letters.
+/// The value itself is omitted: it may be a secret, and errors end up in logs and dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     key: String,
@@ -24,7 +24,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Reads a value: as JSON, or else as a plain string, since strings arrive without quotes.
+/// Parses a value as JSON, or else takes it as a plain string, since strings arrive without quotes.
 pub(crate) fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, ConfigError> {
     serde_json::from_str(text).or_else(|_| {
         let plain: StrDeserializer<'_, StrError> = text.into_deserializer();

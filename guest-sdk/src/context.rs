@@ -1,4 +1,4 @@
-//! What a handler can do.
+//! The operations available to a handler.
 
 use std::cell::OnceCell;
 use std::fmt::Display;
@@ -16,11 +16,11 @@ use crate::outcome::Outcome;
 use crate::state::State;
 use crate::timestamp::Timestamp;
 
-/// What a handler can do besides computing: everything that reaches beyond its own memory goes through here.
+/// The operations of a handler besides computing: everything that reaches beyond its own memory goes through here.
 ///
-/// Each group of methods is an import of the finished module, and only what is used is imported: a handler that never
+/// Each group of methods is an import of the finished module, and only groups in use are imported: a handler that never
 /// calls [`state`](Self::state) needs no grant for it. Effects (state and emitted events) happen when the run commits;
-/// until then they are visible to no one, and if the run fails they never will be.
+/// until then they are invisible, and if the run fails they never happen.
 #[derive(Debug)]
 pub struct Context {
     host: Host,
@@ -28,7 +28,7 @@ pub struct Context {
     attempt: OnceCell<Attempt>,
 }
 
-/// The run that is under way, as the host tells it.
+/// The current run, as the host describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) reactor: String,
@@ -42,13 +42,13 @@ impl Context {
         Self { host, attributes, attempt: OnceCell::new() }
     }
 
-    /// What came with the event beside its own fields, by its name: a message attribute of SQS or SNS, an extension of a
+    /// What came with the event besides its own fields, by name: a message attribute of SQS or SNS, an extension of a
     /// `CloudEvent`, `account`, `region` or `resources` of an EventBridge event. Names are compared exactly.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|attribute| attribute.name == name)
     }
 
-    /// All that came with the event beside its own fields. Of several with one name the first counts.
+    /// Everything that came with the event besides its own fields. If several have the same name, the first one counts.
     pub fn attributes(&self) -> &[Attribute] {
         &self.attributes
     }
@@ -58,15 +58,15 @@ impl Context {
         State { host: &self.host }
     }
 
-    /// Requests by HTTP, to the origins that `allow = { http = [...] }` grants.
+    /// HTTP requests to the origins that `allow = { http = [...] }` grants.
     pub fn http(&self) -> Http<'_> {
         Http { host: &self.host }
     }
 
     /// Publishes an event with this data, as JSON, when the run commits. Its type must match a line of the reactor's
-    /// `emit` table, or the run ends there as `emit-denied`.
+    /// `emit` table; otherwise the run ends there as `emit-denied`.
     ///
-    /// What it returns is an [`Outcome`], so that it can be the last expression of a handler.
+    /// Returns an [`Outcome`], so that it can be the last expression of a handler.
     pub fn emit<T: Serialize + ?Sized>(&self, event_type: impl Into<String>, data: &T) -> Outcome {
         self.new_event(event_type).publish(data).map(drop)
     }
@@ -76,7 +76,7 @@ impl Context {
         NewEvent::new(&self.host, event_type.into())
     }
 
-    /// A value of the reactor's `config` table; those that are not strings in the file arrive as JSON.
+    /// A value of the reactor's `config` table; values that are not strings in the file arrive as JSON.
     pub fn config(&self, key: &str) -> Option<String> {
         self.host.config(key)
     }
@@ -98,7 +98,7 @@ impl Context {
         self.host.log(level, &message.to_string());
     }
 
-    /// Logs a detail of the code's way.
+    /// Logs a detail of the code path.
     pub fn trace(&self, message: impl Display) {
         self.log(Level::Trace, message);
     }
@@ -113,7 +113,7 @@ impl Context {
         self.log(Level::Info, message);
     }
 
-    /// Logs something odd.
+    /// Logs something unusual.
     pub fn warn(&self, message: impl Display) {
         self.log(Level::Warn, message);
     }
@@ -123,18 +123,18 @@ impl Context {
         self.log(Level::Error, message);
     }
 
-    /// Which attempt at this event this is, from 1.
+    /// The number of the current attempt at this event, from 1.
     pub fn attempt(&self) -> u32 {
         self.current().number
     }
 
-    /// How many attempts the retry policy allows in all.
+    /// The total number of attempts that the retry policy allows.
     pub fn max_attempts(&self) -> u32 {
         self.current().max_attempts
     }
 
-    /// The same for every attempt at this event by this reactor, and for no other: send it to systems that can
-    /// recognise a repeated request.
+    /// A key that is the same for every attempt at this event by this reactor, and different for all others: send it to
+    /// systems that can recognise a repeated request.
     pub fn idempotency_key(&self) -> &str {
         &self.current().idempotency_key
     }
@@ -154,7 +154,7 @@ impl Context {
         self.host.random()
     }
 
-    /// Asked for once, since each answer is a call into the host.
+    /// Requested once, since each request is a call into the host.
     fn current(&self) -> &Attempt {
         self.attempt.get_or_init(|| self.host.attempt())
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::host::Host;
 use crate::outcome::{Failure, retry};
 
-/// An event that is about to be published, from [`Context::new_event`](crate::Context::new_event).
+/// An event to be published, from [`Context::new_event`](crate::Context::new_event).
 ///
 /// ```
 /// # use reactor_guest::prelude::*;
@@ -23,7 +23,7 @@ pub struct NewEvent<'a> {
     event: Published,
 }
 
-/// What goes to the host.
+/// The event as passed to the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Published {
     pub(crate) event_type: String,
@@ -47,32 +47,32 @@ impl<'a> NewEvent<'a> {
         Self { host, event }
     }
 
-    /// Major version of the data's schema; 1 unless set.
+    /// Sets the major version of the data's schema; default 1.
     pub fn version(mut self, version: u32) -> Self {
         self.event.version = version;
         self
     }
 
-    /// What it is about.
+    /// Sets what the event is about.
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
         self.event.subject = Some(subject.into());
         self
     }
 
-    /// Ordering key; the incoming event's unless set.
+    /// Sets the ordering key; by default the incoming event's.
     pub fn partition_key(mut self, key: impl Into<String>) -> Self {
         self.event.partition_key = Some(key.into());
         self
     }
 
-    /// Publishes it with this data, as JSON, when the run commits. Returns the id that it will have; the same in every
-    /// attempt. Data that has no JSON form is a retry, as every error is.
+    /// Publishes the event with this data, as JSON, when the run commits. Returns its future id, which is the same in
+    /// every attempt. Data without a JSON form is a retry, like every error.
     pub fn publish<T: Serialize + ?Sized>(mut self, data: &T) -> Result<String, Failure> {
         self.event.data = serde_json::to_vec(data).map_err(|error| no_json(&self.event.event_type, &error))?;
         Ok(self.host.publish(self.event))
     }
 
-    /// Publishes it with these very bytes, when the run commits. Returns the id that it will have.
+    /// Publishes the event with exactly these bytes when the run commits. Returns its future id.
     pub fn publish_bytes(mut self, content_type: impl Into<String>, data: impl Into<Vec<u8>>) -> String {
         self.event.content_type = content_type.into();
         self.event.data = data.into();

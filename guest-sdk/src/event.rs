@@ -1,4 +1,4 @@
-//! What a handler is given: the envelope, and the data in the handler's own type.
+//! A handler's input: the envelope, and the data in the handler's own type.
 
 use serde::de::DeserializeOwned;
 
@@ -8,36 +8,36 @@ use crate::timestamp::Timestamp;
 
 /// An immutable record of something that happened, with its data as a `T`.
 ///
-/// `T` is any type that implements [`serde::Deserialize`]; it is read straight from the data's bytes, which is several
-/// times faster than going through a [`serde_json::Value`] (that works too). A handler that wants the bytes as they
-/// are, or that takes several types of event, asks for [`Event<Raw>`](Raw).
+/// `T` is any type that implements [`serde::Deserialize`]; it is read directly from the data's bytes, which is several
+/// times faster than going through a [`serde_json::Value`] (which works, too). A handler that wants the original bytes,
+/// or that takes several types of event, uses [`Event<Raw>`](Raw).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event<T> {
     /// The envelope's id; unique together with `source`.
     pub id: String,
     /// Dotted type, such as `order.placed`.
     pub event_type: String,
-    /// Major version of the data's schema; 1 where the envelope has none.
+    /// Major version of the data's schema; 1 if the envelope has none.
     pub version: u32,
-    /// Who published it.
+    /// The publisher.
     pub source: String,
-    /// When it happened, as the producer says.
+    /// When it happened, according to the producer.
     pub time: Option<Timestamp>,
     /// What it is about.
     pub subject: Option<String>,
-    /// Names the flow that this event belongs to.
+    /// The id of the flow that this event belongs to.
     pub correlation_id: String,
     /// The id of the event that caused this one.
     pub causation_id: Option<String>,
     /// The producer's ordering key.
     pub partition_key: Option<String>,
-    /// Media type of the data, `application/json` as a rule.
+    /// Media type of the data, usually `application/json`.
     pub content_type: String,
     /// The payload.
     pub data: T,
 }
 
-/// The data of an event as it was sent: JSON text for `application/json`, else bytes of any kind.
+/// The data of an event as it was sent: JSON text for `application/json`, otherwise bytes of any kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Raw(Vec<u8>);
 
@@ -64,13 +64,13 @@ impl AsRef<[u8]> for Raw {
     }
 }
 
-/// What the data of an event can be read as: [`Raw`], and every type that serde can deserialize.
+/// Types that an event's data can be read as: [`Raw`], and every type that serde can deserialize.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from the data of an event",
     note = "derive `serde::Deserialize` for it, or take `Event<Raw>`"
 )]
 pub trait FromData: Sized {
-    /// Reads the data, or says what is wrong with it and where.
+    /// Reads the data, or returns what is wrong with it and where.
     fn from_data(data: Vec<u8>) -> Result<Self, String>;
 }
 
@@ -87,8 +87,8 @@ impl<T: DeserializeOwned> FromData for T {
 }
 
 impl Event<Raw> {
-    /// The data read as a `T`, for a handler that takes several types of event. Data that is no `T` is a
-    /// [rejection](crate::reject), because it will be none the next time either.
+    /// The data read as a `T`, for a handler that takes several types of event. Data that is not a `T` is a
+    /// [rejection](crate::reject), because another attempt would fail the same way.
     ///
     /// ```
     /// use reactor_guest::prelude::*;
@@ -115,7 +115,7 @@ impl Event<Raw> {
         read(&self.data.0).map_err(|error| unreadable(&self.event_type, self.version, &self.content_type, &error))
     }
 
-    /// The same event with its data read as a `T`; rejected like by [`parse`](Self::parse) if that is not possible.
+    /// The same event with its data read as a `T`; rejected as by [`parse`](Self::parse) if that is not possible.
     pub fn into_typed<T: FromData>(self) -> Result<Event<T>, Failure> {
         match T::from_data(self.data.0) {
             Ok(data) => Ok(Event {
@@ -141,7 +141,7 @@ fn read<T: DeserializeOwned>(data: &[u8]) -> Result<T, String> {
         .map_err(|error| format!("it is not {}: {}", place::type_name::<T>(), place::describe(data, &error)))
 }
 
-/// Not generic, so that a guest with ten event types holds it once.
+/// Not generic, so that a guest with ten event types contains it once.
 #[cold]
 fn unreadable(event_type: &str, version: u32, content_type: &str, error: &str) -> Failure {
     let mut reason = format!("the data of {event_type} version {version} cannot be read: {error}");

@@ -1,4 +1,4 @@
-//! Requests by HTTP, to the origins that the reactor's table grants.
+//! HTTP requests to the origins that the reactor's table grants.
 
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::host::Host;
 use crate::outcome::{Failure, reject, retry, retry_after};
 
-/// Sends requests. Made by [`Context::http`](crate::Context::http).
+/// Sends requests. Created by [`Context::http`](crate::Context::http).
 ///
 /// ```
 /// use reactor_guest::prelude::*;
@@ -38,10 +38,10 @@ use crate::outcome::{Failure, reject, retry, retry_after};
 ///
 /// # What the host adds, and what it does not
 ///
-/// What is sent cannot be taken back: if the run fails later, the next attempt sends it again. The host sets the header
+/// A request cannot be taken back: if the run fails later, the next attempt sends it again. The host sets the header
 /// `Idempotency-Key` on every request that is not a GET, HEAD, OPTIONS or TRACE, unless the handler sets one. It is the
-/// same in every attempt at the event, and differs for every other request of the handler, as long as the handler sends its
-/// requests in the same order each time. Redirects are not followed.
+/// same in every attempt at the event, and differs for every other request of the handler, as long as the handler sends
+/// its requests in the same order each time. Redirects are not followed.
 #[derive(Debug)]
 pub struct Http<'c> {
     pub(crate) host: &'c Host,
@@ -76,7 +76,7 @@ impl<'c> Http<'c> {
     }
 }
 
-/// A request that is being made.
+/// A request under construction.
 #[derive(Debug)]
 #[must_use = "a request is made by `send`"]
 pub struct Request<'c> {
@@ -85,29 +85,29 @@ pub struct Request<'c> {
     error: Option<String>,
 }
 
-/// What is sent.
+/// The content of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// In upper case.
     pub method: String,
-    /// The whole of it.
+    /// The full URL.
     pub url: String,
     /// As the handler set them.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// How long to wait for the answer, if less than the host's limit.
+    /// How long to wait for the response, if less than the host's limit.
     pub timeout: Option<Duration>,
 }
 
 impl Request<'_> {
-    /// Adds a header. The host sets `Host` and those of the connection; they cannot be set here.
+    /// Adds a header. The host sets `Host` and the connection headers; they cannot be set here.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.sent.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sends a value as JSON, with its content type.
+    /// Sets a value as the JSON body, with its content type.
     pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => self.sent.body = body,
@@ -116,23 +116,23 @@ impl Request<'_> {
         self.header("content-type", "application/json")
     }
 
-    /// Sends these bytes.
+    /// Sets these bytes as the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.sent.body = body.into();
         self
     }
 
-    /// Waits for at most so long; the host waits for 5 s at most.
+    /// Limits the wait for the response; the host waits for 5 s at most.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.sent.timeout = Some(timeout);
         self
     }
 
-    /// Sends it and waits for the whole answer, whatever its status. Through `?`, an error means: try again; but a
-    /// request that is not granted, or is none, is a rejection.
+    /// Sends the request and waits for the whole response of any status. Through `?`, an error is a retry, except that
+    /// a request that is invalid or not granted is a rejection.
     ///
     /// # Errors
-    /// There is no answer; see [`HttpError`].
+    /// There is no response; see [`HttpError`].
     pub fn send(self) -> Result<Response, HttpError> {
         let Self { host, sent, error } = self;
         if let Some(why) = error {
@@ -143,7 +143,7 @@ impl Request<'_> {
     }
 }
 
-/// What came back.
+/// The response from the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -151,7 +151,7 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// An answer, whatever its status.
+/// A response of any status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// For messages.
@@ -160,12 +160,12 @@ pub struct Response {
 }
 
 impl Response {
-    /// Such as 200.
+    /// The status code, such as 200.
     pub fn status(&self) -> u16 {
         self.answer.status
     }
 
-    /// The first header of this name, in any case.
+    /// The first header with this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.answer.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
@@ -176,7 +176,7 @@ impl Response {
         &self.answer.body
     }
 
-    /// The body as text; what is not UTF-8 is replaced.
+    /// The body as text; bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.answer.body).into_owned()
     }
@@ -184,17 +184,17 @@ impl Response {
     /// The body, read as JSON.
     ///
     /// # Errors
-    /// It is something else: a retry, since the other side may answer better later.
+    /// The body cannot be read as a `T`: a retry, since a later response may be better.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.answer.body)
             .map_err(|error| retry(format_args!("the answer to {} is not understood: {error}", self.request)))
     }
 
-    /// The answer, if its status says that all went well.
+    /// The response, if its status is a success.
     ///
     /// # Errors
-    /// A status of 408, 429 or 5xx is a retry, not before the time that `Retry-After` says in seconds. Any other is a
-    /// rejection: the same request would be answered the same again.
+    /// A status of 408, 429 or 5xx is a retry, not before the time that `Retry-After` gives in seconds. Any other is a
+    /// rejection: the same request would get the same response.
     pub fn ok(self) -> Result<Self, Failure> {
         let status = self.status();
         if (200..300).contains(&status) {
@@ -214,14 +214,14 @@ impl Response {
     }
 }
 
-/// Why there is no answer. (No `std::error::Error`, or `?` could not tell what is to be tried again.)
+/// Why there is no response. (Not a `std::error::Error`, or `?` could not tell which errors to retry.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpError {
     /// The reactor's table does not grant the origin, or its name leads to a private address: a rejection.
     Denied(String),
     /// The request cannot be sent as it is: a rejection.
     Invalid(String),
-    /// There was no answer, or not all of it: to be tried again.
+    /// There was no response, or only part of it: a retry.
     Failed(String),
 }
 

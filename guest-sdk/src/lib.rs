@@ -33,10 +33,10 @@
 //!
 //! # What the host promises
 //!
-//! The host makes a fresh instance for every attempt and calls the handler once, with one event. If it returns `Ok`,
+//! The host creates a fresh instance for every attempt and calls the handler once, with one event. If it returns `Ok`,
 //! its state writes, its emitted events and the mark that this event is done commit in one transaction; if it fails in
-//! any way, nothing of it happened. Delivery is at least once; the effects commit at most once. Nothing else carries
-//! over from one event to the next: statics start over each time, and whatever has to last goes into the [`State`].
+//! any way, none of that happens. Delivery is at least once; the effects commit at most once. Nothing else carries over
+//! from one event to the next: statics start over each time, and data that has to last goes into the [`State`].
 //!
 //! # How a run ends
 //!
@@ -52,8 +52,8 @@
 //!
 //! # What else came with an event
 //!
-//! Message attributes of SQS and SNS, extensions of CloudEvents, and account, region and resources of EventBridge are
-//! [attributes](Context::attribute), with their types:
+//! Message attributes of SQS and SNS, extensions of CloudEvents, and the account, region and resources of EventBridge
+//! are [attributes](Context::attribute), with their types:
 //!
 //! ```
 //! use reactor_guest::prelude::*;
@@ -86,8 +86,8 @@
 //! panic = "abort"
 //! ```
 //!
-//! `cargo build --release --target wasm32-unknown-unknown` makes a module that the host loads as it is. A crate has one
-//! `#[reactor]`; one that takes several types of event asks for [`Event<Raw>`](Raw) and [parses](Event::parse) by type.
+//! `cargo build --release --target wasm32-unknown-unknown` builds a module that the host can load. A crate has one
+//! `#[reactor]`; one that takes several types of event uses [`Event<Raw>`](Raw) and [parses](Event::parse) by type.
 //!
 //! # Tests
 //!
@@ -95,11 +95,12 @@
 //!
 //! # Allocation
 //!
-//! On wasm32-unknown-unknown the feature `bump-allocator` (a default) installs an allocator that never frees, which is
-//! right for an instance that lives for one event; on WASI memory is shared with the C library, whose allocator stays. A crate that has its own allocator, or needs an enormous number of short-lived
-//! allocations within its memory limit, depends on this one with `default-features = false`.
+//! On wasm32-unknown-unknown the feature `bump-allocator` (a default) installs an allocator that never frees, which
+//! suits an instance that lives for one event; on WASI memory is shared with the C library, whose allocator stays. A
+//! crate that has its own allocator, or needs an enormous number of short-lived allocations within its memory limit,
+//! depends on this one with `default-features = false`.
 
-// The expansion of `#[reactor]` names this crate, also in its own tests.
+// The expansion of `#[reactor]` names this crate, even in its own tests.
 #[cfg(test)]
 extern crate self as reactor_guest;
 
@@ -137,7 +138,7 @@ pub use outcome::{Failure, OrFail, Outcome, reject, retry, retry_after};
 pub use state::{State, StateError};
 pub use timestamp::Timestamp;
 
-/// Makes a function the handler of this module: what the host calls with each event.
+/// Makes a function the handler of this module, which the host calls with each event.
 ///
 /// The function is `fn name(event: Event<T>, cx: &Context) -> Outcome`, where `T` is [`Raw`] or implements
 /// [`serde::Deserialize`]. It stays an ordinary function, so that tests can call it. A crate has one.

@@ -1,26 +1,26 @@
-//! How a run ends: well, to be tried again, or never to succeed.
+//! How a run ends: with success, a retry or a rejection.
 
 use std::error::Error;
 use std::fmt::Display;
 use std::time::Duration;
 
-/// What a handler returns. `Ok(())` commits what it did; a [`Failure`] drops all of it.
+/// What a handler returns. `Ok(())` commits its effects; a [`Failure`] drops all of them.
 pub type Outcome = Result<(), Failure>;
 
-/// Why a run did not end well, and whether it may the next time.
+/// Why a run failed, and whether another attempt may succeed.
 ///
-/// Every [`std::error::Error`] becomes a retry through `?`, with its chain of causes as the reason. (This type is no
-/// `Error` itself, or that conversion could not exist.)
+/// Every [`std::error::Error`] becomes a retry through `?`, with its chain of causes as the reason. (This type is not
+/// an `Error` itself, or that conversion could not exist.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It may go better next time; the reactor's retry policy decides when and how often.
+    /// Another attempt may succeed; the reactor's retry policy decides when and how often.
     Retry {
         /// Why, for people.
         reason: String,
-        /// Not before this much time has passed; at a resolution of milliseconds.
+        /// Minimum time before the next attempt, in whole milliseconds.
         after: Option<Duration>,
     },
-    /// It can never succeed: straight to the dead letters.
+    /// The event can never succeed: it goes straight to the dead letters.
     Reject {
         /// Why, for people.
         reason: String,
@@ -42,7 +42,7 @@ impl<E: Error> From<E> for Failure {
     }
 }
 
-/// An error and its causes, joined by colons. A cause that the text before already ends with is not repeated, since
+/// An error and its causes, joined by colons. A cause with which the text so far already ends is not repeated, since
 /// many errors show their source themselves. The error comes in two parts, because as a `dyn Error` it would bring its
 /// `Debug` into every guest.
 fn chain(mut text: String, mut source: Option<&(dyn Error + 'static)>) -> String {
@@ -72,7 +72,7 @@ pub fn retry_after(after: Duration, reason: impl Display) -> Failure {
     Failure::Retry { reason: reason.to_string(), after: Some(after) }
 }
 
-/// Says what the absence of a value, or an error, means for the run.
+/// Turns the absence of a value, or an error, into a failure of the run.
 ///
 /// For a `Result`, the error and its causes follow the reason given: `reason: error: cause`.
 ///

@@ -1,23 +1,23 @@
-//! Where in a JSON text serde stopped, as a JSON pointer.
+//! Where serde stopped in a JSON text, as a JSON pointer.
 //!
-//! serde knows the line and column only. The path is found by walking the text up to there, after the failure, so that
-//! data in order pays nothing for it.
+//! serde knows only line and column. The path is found by walking the text up to there, after the failure, so that
+//! valid data costs nothing extra.
 
 use serde_json::error::Error;
 
-/// A type's name, and those of its parameters, without their modules.
+/// A type's name and those of its parameters, without their modules.
 pub(crate) fn type_name<T>() -> String {
     without_modules(std::any::type_name::<T>())
 }
 
-/// Not generic, so that a guest holds it once; and without `str::split`, which costs a guest 3 kB.
+/// Not generic, so that a guest contains it once; and without `str::split`, which costs a guest 3 kB.
 #[cold]
 fn without_modules(path: &str) -> String {
     let mut name = Vec::with_capacity(path.len());
     let mut bytes = path.bytes().peekable();
     while let Some(byte) = bytes.next() {
         if byte == b':' && bytes.next_if_eq(&b':').is_some() {
-            // Bytes outside of ASCII are parts of names, too.
+            // Bytes outside ASCII are parts of names, too.
             let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
             let module = name.iter().rev().take_while(|byte| is_name(byte)).count();
             name.truncate(name.len() - module);
@@ -28,14 +28,14 @@ fn without_modules(path: &str) -> String {
     String::from_utf8(name).unwrap_or_else(|_| path.to_owned())
 }
 
-/// What serde says, and the JSON pointer of the place.
+/// serde's message and the JSON pointer of the place.
 #[cold]
 pub(crate) fn describe(text: &[u8], error: &Error) -> String {
     let pointer = pointer_at(&text[..offset(text, error.line(), error.column())]);
     if pointer.is_empty() { error.to_string() } else { format!("{error}, in {pointer}") }
 }
 
-/// Bytes before the place: `line` counts from 1, `column` is how many bytes of the line were read.
+/// Bytes before the place: `line` counts from 1, `column` is the number of bytes read of the line.
 fn offset(text: &[u8], line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive(|&byte| byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     start.saturating_add(column).min(text.len())
@@ -46,7 +46,7 @@ enum Container {
     Array(usize),
 }
 
-/// The pointer of the value that the text, cut off, ends in.
+/// The pointer of the value in which the truncated text ends.
 fn pointer_at(text: &[u8]) -> String {
     let mut open = Vec::new();
     let mut at = 0;
@@ -56,7 +56,7 @@ fn pointer_at(text: &[u8]) -> String {
             b'{' => open.push(Container::Object(None)),
             b'[' => open.push(Container::Array(0)),
             b'}' | b']' => drop(open.pop()),
-            // A comma at the very end is what stopped the reader after the value before it.
+            // A comma at the very end stopped the reader after the value before it.
             b',' if !last => match open.last_mut() {
                 Some(Container::Array(index)) => *index += 1,
                 Some(Container::Object(key)) => *key = None,

@@ -10,9 +10,9 @@ use crate::place;
 
 /// The reactor's own key-value state; needs `allow = { state = true }` in `reactors.toml`.
 ///
-/// Values are JSON unless the `_bytes` methods are used. Reads see what was committed and what this run has written.
-/// Writes take effect together with everything else the run did, or not at all. Runs of one reactor are serializable:
-/// if a value that was read has changed by the time of the commit, the host repeats the run.
+/// Values are JSON unless the `_bytes` methods are used. Reads see committed data and this run's own writes. Writes
+/// take effect together with all other effects of the run, or not at all. Runs of one reactor are serializable: if a
+/// value that was read has changed by the time of the commit, the host repeats the run.
 ///
 /// A key has 1 to 1,024 bytes, a value at most 1 MiB.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ impl State<'_> {
         self.host.state_set(key, bytes)
     }
 
-    /// Replaces the value of a key by what `change` makes of it, and returns the new value.
+    /// Replaces the value of a key with the result of `change`, and returns the new value.
     ///
     /// ```
     /// # use reactor_guest::prelude::*;
@@ -65,17 +65,17 @@ impl State<'_> {
         Ok(value)
     }
 
-    /// Removes a key; that it was absent is no error.
+    /// Removes a key; it may be absent.
     pub fn delete(&self, key: impl AsRef<str>) -> Result<(), StateError> {
         self.host.state_delete(key.as_ref())
     }
 
-    /// The value of a key as the bytes that are stored.
+    /// The value of a key as the stored bytes.
     pub fn get_bytes(&self, key: impl AsRef<str>) -> Result<Option<Vec<u8>>, StateError> {
         self.host.state_get(key.as_ref())
     }
 
-    /// Sets a key to these very bytes.
+    /// Sets a key to exactly these bytes.
     pub fn set_bytes(&self, key: impl AsRef<str>, value: impl Into<Vec<u8>>) -> Result<(), StateError> {
         self.host.state_set(key.as_ref(), value.into())
     }
@@ -85,11 +85,11 @@ impl State<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The key is empty or too long; says which, and why.
+    /// The key is empty or too long; says which key, and why.
     InvalidKey(String),
     /// The value has this many bytes, which is too many.
     ValueTooLarge(u64),
-    /// What is stored is not what was asked for.
+    /// The stored value does not have the requested type.
     Decode {
         /// The key.
         key: String,

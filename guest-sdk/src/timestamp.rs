@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// It is shown, and serialized, as RFC 3339 text in UTC.
+/// Displayed and serialized as RFC 3339 text in UTC.
 ///
 /// ```
 /// use reactor_guest::Timestamp;
@@ -34,7 +34,7 @@ impl Timestamp {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// How long ago `earlier` was; zero if it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -56,7 +56,8 @@ impl fmt::Display for Timestamp {
 }
 
 /// Year, month and day of a count of days since 1970, in the Gregorian calendar. The arithmetic counts from 1 March of
-/// year 0, so that the leap day is the last of its year (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+/// year 0, so that the leap day is the last of its year (Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms").
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;

@@ -1,11 +1,11 @@
-//! A plain HTTP request, and a server that keeps what it is sent.
+//! A plain HTTP request, and a server that keeps what it receives.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Sends a request with these header lines beside `Host`; answers with the status and the body.
+/// Sends a request with these header lines in addition to `Host`; returns the status and the body.
 pub fn request(address: &str, method: &str, path: &str, headers: &[&str]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(super::PATIENCE)).expect("a time-out");
@@ -27,7 +27,7 @@ pub fn request(address: &str, method: &str, path: &str, headers: &[&str]) -> (u1
 /// Paths and bodies.
 type Kept = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
-/// A server on the loopback that answers 200 to every POST and keeps the bodies.
+/// A server on a loopback port that answers 200 to every POST and keeps the bodies.
 #[derive(Debug)]
 pub struct Collector {
     address: String,
@@ -35,7 +35,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// On a free port; its thread ends with the test program.
+    /// Starts on a free port; its thread ends with the test program.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address").to_string();
@@ -59,7 +59,7 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
-    /// The paths and bodies it was sent.
+    /// The paths and bodies it received.
     pub fn got(&self) -> Vec<(String, Vec<u8>)> {
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

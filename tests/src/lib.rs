@@ -1,6 +1,6 @@
-//! What the end-to-end tests share: the built program, the built guests, and a folder of their own for each test.
+//! Shared by the end-to-end tests: the built program, the built guests, and a separate folder for each test.
 //!
-//! Everything here panics with a clear message where something is missing: a test that cannot run has to fail.
+//! Everything here panics with a clear message if something is missing: a test that cannot run has to fail.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is test code")]
 
@@ -21,7 +21,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything may take before the test gives up.
+/// How long to wait before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The repository's root.
@@ -53,7 +53,7 @@ fn cargo(args: &[&str]) {
     assert!(status.success(), "cargo {} failed", args.join(" "));
 }
 
-/// The `reactor` program, built now if it is not up to date.
+/// The `reactor` program, rebuilt if it is out of date.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -62,7 +62,7 @@ pub fn program() -> &'static Path {
     })
 }
 
-/// A guest of this workspace as a module, by its package name, built now if it is not up to date.
+/// A guest of this workspace as a module, by its package name, rebuilt if it is out of date.
 pub fn guest(package: &str) -> PathBuf {
     guest_for("wasm32-unknown-unknown", package)
 }
@@ -75,7 +75,7 @@ pub fn guest_for(target: &str, package: &str) -> PathBuf {
     module
 }
 
-/// A folder with a `reactors.toml`, in which the program is run.
+/// A folder with a `reactors.toml`, in which the program runs.
 #[derive(Debug)]
 pub struct Sandbox {
     dir: TempDir,
@@ -90,7 +90,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// A folder with one reactor, `tally`, that adds up amounts per account; `extra` goes into its table.
+    /// A folder with one reactor, `tally`, that sums up amounts per account; `extra` goes into its table.
     pub fn tally(extra: &str) -> Self {
         let sandbox = Self::new(&format!(
             "[channels.in]\nkind = \"local\"\n\n[reactors.tally]\nmodule = \"tally.wasm\"\nfrom = [\"in\"]\n\
@@ -100,7 +100,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// A folder with one reactor, `moody`, that does what an event says; `extra` goes into its table.
+    /// A folder with one reactor, `moody`, that does what each event says; `extra` goes into its table.
     pub fn moody(extra: &str) -> Self {
         let sandbox = Self::new(&format!(
             "[channels.in]\nkind = \"local\"\n\n[reactors.moody]\nmodule = \"moody.wasm\"\nfrom = [\"in\"]\n\
@@ -110,7 +110,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// A folder with this configuration, and `seen.wasm`, which writes down what it is given.
+    /// A folder with this configuration, and `seen.wasm`, which records its input.
     pub fn seen(config: &str) -> Self {
         let sandbox = Self::new(config);
         std::fs::copy(guest("guest-seen"), sandbox.path("seen.wasm")).expect("the module can be copied");
@@ -130,7 +130,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// Sets an environment variable for the program, after those that lead it to the emulator.
+    /// Sets an environment variable for the program, after those that point it to the emulator.
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
@@ -147,7 +147,7 @@ impl Sandbox {
         std::fs::write(self.path(name), text).expect("a file in a temporary folder");
     }
 
-    /// The program, to be run in the folder. What it does on AWS it does on the emulator, or nowhere.
+    /// The program, to be run in the folder. Its AWS calls go to the emulator, or nowhere.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).current_dir(self.dir.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
@@ -161,7 +161,7 @@ impl Sandbox {
         self.command(args).stdin(Stdio::null()).output().expect("the program can be run").into()
     }
 
-    /// Runs the program with this on its standard input.
+    /// Runs the program with this standard input.
     pub fn run_with(&self, args: &[&str], input: &[u8]) -> Ran {
         let mut command = self.command(args);
         let mut child = command
@@ -170,12 +170,12 @@ impl Sandbox {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program can be run");
-        // A program that refuses its input early closes the pipe, which is no fault of the test.
+        // A program that rejects its input early closes the pipe, which is no fault of the test.
         let _ = child.stdin.take().expect("its standard input").write_all(input);
         child.wait_with_output().expect("the program ends").into()
     }
 
-    /// The store, to look into beside the program.
+    /// The store, for inspection.
     pub fn store(&self) -> Connection {
         let store = Connection::open(self.path(".reactor/reactor.db")).expect("the store");
         store.busy_timeout(PATIENCE).expect("a time-out");
@@ -188,13 +188,13 @@ impl Sandbox {
         self.store().query_row(sql, [reactor, key], |row| row.get(0)).optional().expect("its state table")
     }
 
-    /// What a reactor whose module is `seen.wasm` was given, in order.
+    /// The inputs of a reactor whose module is `seen.wasm`, in order.
     pub fn given(&self, reactor: &str) -> Vec<Value> {
         let texts = (1..).map_while(|number: u32| self.state(reactor, &number.to_string()));
         texts.map(|text| serde_json::from_str(&text).expect("JSON")).collect()
     }
 
-    /// Publishes these events, one a line.
+    /// Publishes these events, one per line.
     pub fn publish(&self, channel: &str, events: &[String]) {
         self.run_with(&["publish", channel], events.join("\n").as_bytes()).ok();
     }
@@ -204,7 +204,7 @@ impl Sandbox {
         self.run(&[&["--json", "dead", "list"], select].concat()).ok().json_lines()
     }
 
-    /// Starts `reactor up` and waits until it says that it is up.
+    /// Starts `reactor up` and waits until it reports that it is up.
     pub fn up(&self, args: &[&str]) -> Up {
         let log = self.path("up.log");
         let file = std::fs::File::create(&log).expect("a log file");
@@ -223,7 +223,7 @@ impl Sandbox {
         up
     }
 
-    /// Runs everything that there is to its end, and answers with the counts.
+    /// Runs the host until it is idle, and returns the counts.
     pub fn until_idle(&self) -> Value {
         self.run(&["--json", "up", "--until-idle"]).ok().json()
     }
@@ -247,19 +247,19 @@ impl Up {
         self.child.id()
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
     }
 
-    /// SIGTERM; waits for the end.
+    /// Sends SIGTERM and waits for the end.
     pub fn terminate(self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
     }
 
-    /// SIGTERM; waits for the end, which has to be a good one, and answers with the counts. Needs `--json`.
+    /// Sends SIGTERM, waits for a successful end, and returns the counts. Needs `--json`.
     pub fn drain(mut self) -> Value {
         self.signal("TERM");
         let status = wait_for(&mut self.child);
@@ -270,7 +270,7 @@ impl Up {
         serde_json::from_str(&summary).unwrap_or_else(|error| panic!("{error}: {summary}"))
     }
 
-    /// Waits until it has logged this.
+    /// Waits until it has logged this text.
     pub fn wait_for_log(&self, text: &str) {
         wait_until(text, || self.log().contains(text));
     }
@@ -288,7 +288,7 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        // Fails if it has ended already, which is what is wanted.
+        // Fails if it has already ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -308,7 +308,7 @@ fn wait_for(child: &mut Child) -> ExitStatus {
     ended.expect("it has ended")
 }
 
-/// Waits until something holds, or panics.
+/// Waits until a condition holds, or panics.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
@@ -317,14 +317,14 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A program that has run.
+/// A program that has ended.
 #[derive(Debug)]
 pub struct Ran {
     /// Its exit code; -1 if a signal ended it.
     pub code: i32,
-    /// Its data.
+    /// Its standard output.
     pub stdout: String,
-    /// Its talk.
+    /// Its standard error.
     pub stderr: String,
 }
 
@@ -352,21 +352,21 @@ impl Ran {
         self
     }
 
-    /// Asserts that the talk contains this.
+    /// Asserts that its messages contain this text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "`{text}` is not in:\n{}", self.stderr);
         self
     }
 
-    /// The last line of the data, as JSON.
+    /// The last line of its output, as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         let line = self.stdout.lines().last().unwrap_or_default();
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 
-    /// Every line of the data, as JSON.
+    /// Every line of its output, as JSON.
     #[track_caller]
     pub fn json_lines(&self) -> Vec<Value> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -385,12 +385,12 @@ pub fn added(id: usize, account: &str, amount: usize) -> String {
     .to_string()
 }
 
-/// An event for the `moody` guest; `data` is what it is to do.
+/// An event for the `moody` guest; `data` says what to do.
 pub fn mood(id: &str, data: &Value) -> String {
     serde_json::json!({ "eventId": id, "eventType": "mood", "source": "test", "data": data }).to_string()
 }
 
-/// The counts of a reactor in what `up` printed.
+/// A reactor's counts in the output of `up`.
 #[track_caller]
 pub fn counts<'a>(summary: &'a Value, reactor: &str) -> &'a Value {
     let reactors = summary["reactors"].as_array().expect("a list of reactors");

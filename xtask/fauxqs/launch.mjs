@@ -1,7 +1,7 @@
 // Runs fauxqs on the loopback port that is its argument, until standard input ends.
 import { buildApp } from "fauxqs";
 
-// Whoever started this holds the other end of the pipe: its end means that they are gone, however they died.
+// The program that started this holds the other end of the pipe: when it closes, that program has ended, in any way.
 process.stdin.resume();
 process.stdin.on("end", () => process.exit(0));
 

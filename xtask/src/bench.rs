@@ -1,4 +1,4 @@
-//! The programs that print figures, and the page that they go into.
+//! Runs the benchmarks, and writes their figures into the page about them.
 
 use std::fs;
 use std::io::Write;
@@ -11,13 +11,13 @@ use crate::foreground::{self, Ended};
 use crate::run::{cargo, cargo_command, joined, root, say, show, target_dir};
 use crate::toolchain;
 
-/// Those that need nothing but this machine, in the order of the page.
+/// The benchmarks that need only this machine, in the order of the page.
 const BENCHES: &[&str] = &["end_to_end", "shapes", "growth", "density", "observe", "store", "decode", "route"];
-/// A smoke run is about whether they run: nobody should wait for an optimised build.
+/// A smoke run only checks that the benchmarks run, so it skips the wait for an optimised build.
 const DEV: [&str; 2] = ["--profile", "dev"];
 const PAGE: &str = "docs/PERFORMANCE.md";
 
-/// Runs some of them, or all. With `--write` what they print goes into the page.
+/// Runs some of the benchmarks, or all. With `--write` their output goes into the page.
 pub(crate) fn bench(options: &[&str]) -> Result<()> {
     let (flags, names): (Vec<&str>, Vec<&str>) = options.iter().copied().partition(|option| option.starts_with("--"));
     if let Some(unknown) = flags.iter().find(|flag| !["--smoke", "--write"].contains(flag)) {
@@ -44,7 +44,7 @@ pub(crate) fn bench(options: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Runs one, and shows what it has printed.
+/// Runs one benchmark and shows its output.
 fn measure(name: &str, bench: &mut Command, write: bool) -> Result<()> {
     let path = target_dir().join(format!("bench-{name}.txt"));
     let file = fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -59,7 +59,7 @@ fn measure(name: &str, bench: &mut Command, write: bool) -> Result<()> {
     if write { put(name, figures.trim()) } else { Ok(()) }
 }
 
-/// Puts figures into the page, in the block that follows the mark of this name.
+/// Writes figures into the page, in the block that follows the mark with this name.
 fn put(name: &str, figures: &str) -> Result<()> {
     let path = root().join(PAGE);
     let page = fs::read_to_string(&path).with_context(|| format!("cannot read {PAGE}"))?;
@@ -71,7 +71,7 @@ fn put(name: &str, figures: &str) -> Result<()> {
     fs::write(&path, page).with_context(|| format!("cannot write {PAGE}"))
 }
 
-/// The one that reads a queue.
+/// Runs the benchmark that reads a queue.
 pub(crate) fn sqs(options: &[&str]) -> Result<()> {
     toolchain::ready()?;
     let (own, options): (Vec<&str>, Vec<&str>) =

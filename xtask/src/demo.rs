@@ -1,4 +1,4 @@
-//! The order flow, from nothing to a table of what happened.
+//! Runs the order flow, from a fresh checkout to a table of what happened.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -9,12 +9,12 @@ use anyhow::{Context, Result, bail};
 use crate::run::{cargo, root, run, say, target_dir};
 use crate::toolchain;
 
-/// Where the commands of the README look for it.
+/// Where the README's commands look for the data.
 fn data() -> PathBuf {
     root().join(".reactor")
 }
 
-/// Removes the store of the last demo. One that something else has made is none of ours, and would spoil the numbers.
+/// Removes the store of the last demo. A store that something else created is not ours, and would spoil the numbers.
 fn clear() -> Result<()> {
     let (data, mark) = (data(), data().join("made-by-the-demo"));
     if data.exists() {

@@ -1,4 +1,4 @@
-//! The order flow on a topic and queues of LocalStack, to play with.
+//! Runs the order flow on a topic and queues of LocalStack, to try it out.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub(crate) fn localstack() -> Result<()> {
     Ok(())
 }
 
-/// LocalStack begins empty, so the store that remembers its messages does, too.
+/// LocalStack starts empty, so the store that remembers its messages must, too.
 fn forget_last_run() -> Result<()> {
     let data = root().join(CONFIG).with_file_name(".reactor");
     gone(&data, fs::remove_dir_all(&data))

@@ -1,4 +1,4 @@
-//! Running other programs, and saying so.
+//! Runs other programs, and reports it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,18 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::{Context, Result, bail};
 
-/// Tells what is being done.
+/// Reports the current step.
 pub(crate) fn say(what: &str) {
     eprintln!("xtask: {what}");
 }
 
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
-    // xtask lives one level below it.
+    // xtask is one level below it.
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Where cargo puts what it builds.
+/// Where cargo puts its output.
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
@@ -35,12 +35,12 @@ pub(crate) fn cargo_command(args: &[&str]) -> Command {
     command
 }
 
-/// What a thread answers.
+/// The result of a thread.
 pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Runs a command in the root; anything but success is an error that shows the command.
+/// Runs a command in the root; any failure is an error that shows the command.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     let status = command.current_dir(root()).status().with_context(|| format!("cannot run `{shown}`"))?;
@@ -50,20 +50,20 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// A command as one would type it.
+/// A command as a user would type it.
 pub(crate) fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// Sends a signal to a process or, with a minus before its id, to a process group. Whether it is still there does not
-/// matter to those who ask for its end.
+/// Sends a signal to a process or, with a minus before its id, to a process group. It does not matter whether the
+/// process still exists.
 pub(crate) fn signal(name: &str, id: &str) {
-    // The shell's own kill is everywhere.
+    // The shell's built-in kill is available everywhere.
     let _ = Command::new("sh").args(["-c", &format!("kill -s {name} -- {id}")]).stderr(Stdio::null()).status();
 }
 
-/// What a removal answered, where it does not matter whether anything was there.
+/// The result of a removal, ignoring that there was nothing to remove.
 pub(crate) fn gone(path: &Path, removed: std::io::Result<()>) -> Result<()> {
     match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => {

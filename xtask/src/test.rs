@@ -1,4 +1,4 @@
-//! Every test, with LocalStack for those that need it.
+//! Runs all tests, with LocalStack for those that need it.
 
 use std::process::Command;
 

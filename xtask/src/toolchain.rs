@@ -1,4 +1,4 @@
-//! The WebAssembly targets of the Rust toolchain, and the guests that are built with it.
+//! The WebAssembly targets of the Rust toolchain, and the guests built with them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::run::{cargo, say};
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// For a guest of the tests that uses the standard library as a program does.
+/// For the test guest that uses the standard library like an ordinary program.
 const WASI: &str = "wasm32-wasip2";
 /// Every guest of this repository.
 const GUESTS: [&str; 8] = [

@@ -1,4 +1,4 @@
-//! The function as it was, checks of its types, and on wasm32 the export.
+//! Expands to the function itself, checks of its types, and the export on wasm32.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -8,14 +8,14 @@ use crate::signature::Handler;
 
 pub(crate) fn expand(function: &TokenStream, handler: &Handler) -> TokenStream {
     let Handler { name, event, context, outcome } = handler;
-    // Every check has the place of the type that it is about. They run on every target, so that a native
-    // `cargo check` says what the Wasm build would.
+    // Each check has the span of the type that it checks. The checks run on every target, so that a native
+    // `cargo check` reports the same errors as the Wasm build.
     let check_event = quote_spanned!(event.span()=> check_event::<#event>());
     let check_data = quote_spanned!(event.span()=> check_data::<<#event as IsEvent>::Data>());
     let check_context = quote_spanned!(context.span()=> check_context::<#context>());
     let check_outcome = quote_spanned!(outcome.span()=> check_outcome::<#outcome>());
     quote! {
-        // The shape of the function is not its author's choice.
+        // The author has no choice about the function's signature.
         #[allow(clippy::needless_pass_by_value)]
         #function
 
@@ -25,7 +25,7 @@ pub(crate) fn expand(function: &TokenStream, handler: &Handler) -> TokenStream {
             #check_data;
             #check_context;
             #check_outcome;
-            // Keeps a private handler from being reported as unused where there is no export.
+            // Keeps a private handler from being reported as unused when there is no export.
             let _ = #name;
         };
 

@@ -5,16 +5,16 @@ mod signature;
 
 use proc_macro::TokenStream;
 
-/// Makes a function the handler of this module: what the host calls with each event.
+/// Makes a function the handler of this module, which the host calls with each event.
 ///
-/// It goes on `fn name(event: Event<T>, cx: &Context) -> Outcome` and takes no arguments.
+/// Use it on `fn name(event: Event<T>, cx: &Context) -> Outcome`; it takes no arguments.
 #[proc_macro_attribute]
 pub fn reactor(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = proc_macro2::TokenStream::from(item);
     match signature::check(arguments.into(), item.clone()) {
         Ok(signature) => expand::expand(&item, &signature).into(),
         Err(error) => {
-            // The item stays, so that what refers to it gives no further errors.
+            // Keep the item, so that references to it cause no further errors.
             let errors = error.into_compile_error();
             quote::quote!(#item #errors).into()
         }

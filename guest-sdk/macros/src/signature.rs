@@ -1,4 +1,4 @@
-//! Whether the attribute is on a function that can be a handler; each error points at the words it is about.
+//! Checks that the attribute is on a function that can be a handler; each error points at the words it is about.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -7,7 +7,7 @@ use syn::{Error, FnArg, Ident, ItemFn, Result, ReturnType, Signature, Type};
 
 const SHAPE: &str = "a reactor is `fn name(event: Event<T>, cx: &Context) -> Outcome`";
 
-/// The parts of a handler that the expansion names.
+/// The parts of a handler that the expansion uses.
 pub(crate) struct Handler {
     pub(crate) name: Ident,
     pub(crate) event: Type,
@@ -33,7 +33,7 @@ pub(crate) fn check(arguments: TokenStream, item: TokenStream) -> Result<Handler
     Ok(Handler { name: signature.ident, event, context, outcome })
 }
 
-/// An error inside a function is the function's own; anything else is no function.
+/// A syntax error inside a function is reported as it is; any other item is not a function.
 fn no_function(item: TokenStream, error: Error) -> Error {
     match syn::parse2::<syn::Item>(item) {
         Ok(syn::Item::Verbatim(_)) | Err(_) => error,
@@ -41,7 +41,7 @@ fn no_function(item: TokenStream, error: Error) -> Error {
     }
 }
 
-/// The item without its body, where it has one, so that the error underlines what it is and not all that is in it.
+/// The item without its body, if it has one, so that the error underlines only its head.
 fn first_line(item: &syn::Item) -> TokenStream {
     let is_body = |tree: &proc_macro2::TokenTree| matches!(tree, proc_macro2::TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace);
     item.to_token_stream().into_iter().take_while(|tree| !is_body(tree)).collect()

@@ -1,4 +1,4 @@
-//! The way to the host: the imports of the WIT contract in a guest, an in-memory stand-in everywhere else.
+//! Access to the host: the imports of the WIT contract in a guest, an in-memory stand-in everywhere else.
 //!
 //! Both have the same inherent methods instead of a shared trait object, because a vtable would make every guest import
 //! every interface, used or not.

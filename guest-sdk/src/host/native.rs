@@ -1,4 +1,4 @@
-//! The host, in memory: what `reactor_guest::testing` runs handlers against.
+//! The in-memory host that `reactor_guest::testing` runs handlers against.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::log::Level;
 use crate::state::StateError;
 use crate::timestamp::Timestamp;
 
-/// The limits of the WIT contract, so that a handler meets them in its unit tests.
+/// The limits of the WIT contract, so that a handler hits them in its unit tests.
 const MAX_KEY: usize = 1024;
 const MAX_VALUE: usize = 1024 * 1024;
 
@@ -19,7 +19,7 @@ const MAX_VALUE: usize = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Host(pub(crate) Rc<RefCell<World>>);
 
-/// What a run finds and what it did.
+/// What a run finds and what it does.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) attempt: Attempt,
@@ -31,12 +31,12 @@ pub(crate) struct World {
     pub(crate) writes: BTreeMap<String, Option<Vec<u8>>>,
     pub(crate) emits: Vec<Published>,
     pub(crate) logs: Vec<(Level, String)>,
-    /// What requests of a method to a URL are answered.
+    /// The responses to requests of a method to a URL.
     pub(crate) answers: Vec<Canned>,
     pub(crate) requests: Vec<Sent>,
 }
 
-/// A method, a URL, and the answer.
+/// A method, a URL, and the response.
 pub(crate) type Canned = (String, String, Result<Answer, HttpError>);
 
 impl Host {

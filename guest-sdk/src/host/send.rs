@@ -1,4 +1,4 @@
-//! A request, by the standard interface wasi:http.
+//! Sends a request through the standard interface wasi:http.
 
 use super::wasm::bindings::wasi::http::outgoing_handler::handle;
 use super::wasm::bindings::wasi::http::types::{
@@ -7,12 +7,12 @@ use super::wasm::bindings::wasi::http::types::{
 use super::wasm::bindings::wasi::io::streams::StreamError;
 use crate::http::{Answer, HttpError, Sent};
 
-/// Most bytes in one write.
+/// Maximum bytes in one write.
 const PIECE: usize = 4_096;
-/// Most bytes in one read.
+/// Maximum bytes in one read.
 const READ: u64 = 64 << 10;
 
-/// Sends a request and waits for the whole answer.
+/// Sends a request and waits for the whole response.
 pub(crate) fn send(sent: Sent) -> Result<Answer, HttpError> {
     let name = format!("{} {}", sent.method, sent.url);
     let invalid = |why: &str| HttpError::Invalid(format!("{name}: {why}"));
@@ -22,7 +22,7 @@ pub(crate) fn send(sent: Sent) -> Result<Answer, HttpError> {
     let options = RequestOptions::new();
     if let Some(timeout) = sent.timeout {
         let nanos = Some(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
-        // The host's own limits hold where it does not take these.
+        // If the host does not accept these, its own limits apply.
         let _ = (options.set_connect_timeout(nanos), options.set_first_byte_timeout(nanos));
         let _ = options.set_between_bytes_timeout(nanos);
     }
@@ -77,7 +77,7 @@ fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), String> {
     if !bytes.is_empty() {
         let stream = body.write().map_err(|()| "it is gone".to_owned())?;
         for piece in bytes.chunks(PIECE) {
-            // The other side may answer without reading all of it.
+            // The other side may respond without reading all of it.
             match stream.blocking_write_and_flush(piece) {
                 Ok(()) => {}
                 Err(StreamError::Closed) => break,
@@ -85,7 +85,7 @@ fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), String> {
             }
         }
     }
-    // An error comes again with the answer, and says more there.
+    // The response repeats an error and says more about it.
     let _ = OutgoingBody::finish(body, None);
     Ok(())
 }

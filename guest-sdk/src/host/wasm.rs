@@ -1,4 +1,4 @@
-//! The host, as the guest's imports.
+//! The host, through the guest's imports.
 
 use crate::attribute::{Attribute, AttributeValue};
 use crate::context::{Attempt, Context};
@@ -29,20 +29,20 @@ use bindings::reactor::guest::{attempt, clock, config, emit, log, random, state}
 #[doc(hidden)]
 pub use bindings::Guest;
 
-/// Runs a handler on the event that the host handed over: the body of the export `handle`.
+/// Runs a handler on the event from the host: the body of the export `handle`.
 #[doc(hidden)]
 pub fn run<T: FromData>(
     handler: fn(Event<T>, &Context) -> Outcome,
     mut event: types::Event,
 ) -> Result<(), types::Failure> {
-    // A trap carries no message, so the panic says it through the log before.
+    // A trap carries no message, so the panic hook logs it first.
     std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
     let attributes = std::mem::take(&mut event.attributes).into_iter().map(Attribute::from).collect();
     let outcome = Event::from(event).into_typed().and_then(|event| handler(event, &Context::new(Host, attributes)));
     outcome.map_err(types::Failure::from)
 }
 
-/// Stands for the imports; holds nothing.
+/// Represents the imports; holds no data.
 #[derive(Debug)]
 pub(crate) struct Host;
 

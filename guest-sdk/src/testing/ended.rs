@@ -1,4 +1,4 @@
-//! What came of one event.
+//! The result of one event.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::log::Level;
 /// How a run ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
-    /// Well.
+    /// With success.
     #[default]
     Done,
-    /// The handler, or an error that it let through with `?`, asks to run again.
+    /// The handler, or an error that it passed on with `?`, requests another attempt.
     Retried {
         /// Why.
         reason: String,
-        /// Not before this much time has passed.
+        /// Minimum time before the next attempt.
         after: Option<Duration>,
     },
     /// It can never succeed.
@@ -35,12 +35,12 @@ pub enum Ending {
     },
 }
 
-/// A run that ended, with what it did.
+/// A run that has ended, with its effects.
 ///
-/// What a failed run wrote and emitted never happened: it stands in `dropped_writes` and `dropped_emits`.
+/// The writes and events of a failed run never happened: they are in `dropped_writes` and `dropped_emits`.
 #[derive(Clone, Debug, Default)]
 pub struct Ended {
-    /// How.
+    /// How it ended.
     pub ending: Ending,
     /// The events that it published, in order.
     pub emits: Vec<Emitted>,
@@ -50,15 +50,15 @@ pub struct Ended {
     pub dropped_emits: Vec<Emitted>,
     /// The writes that were not applied.
     pub dropped_writes: BTreeMap<String, Option<Vec<u8>>>,
-    /// The lines that it logged, in order; kept also if it failed.
+    /// The lines that it logged, in order; kept even if it failed.
     pub logs: Vec<(Level, String)>,
-    /// The requests that it sent by HTTP, in order; they were sent also if it failed.
+    /// The HTTP requests that it sent, in order; they were sent even if it failed.
     pub requests: Vec<Sent>,
 }
 
 impl Ended {
     /// # Panics
-    /// If the run did not end well.
+    /// If the run did not succeed.
     #[track_caller]
     pub fn assert_done(self) -> Self {
         assert_eq!(self.ending, Ending::Done, "the run did not end well");
@@ -128,7 +128,7 @@ impl Ended {
 /// An event that a run published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emitted {
-    /// As the publishing call returned it.
+    /// Its id, as returned by the publishing call.
     pub id: String,
     /// Dotted type.
     pub event_type: String,
@@ -136,11 +136,11 @@ pub struct Emitted {
     pub version: u32,
     /// What it is about.
     pub subject: Option<String>,
-    /// Ordering key, the incoming event's if the handler gave none.
+    /// Ordering key; the incoming event's if the handler set none.
     pub partition_key: Option<String>,
     /// The id of the event that the handler ran on.
     pub causation_id: String,
-    /// The same as of the event that the handler ran on.
+    /// The correlation id of the event that the handler ran on.
     pub correlation_id: String,
     /// Media type of `data`.
     pub content_type: String,
@@ -166,13 +166,13 @@ impl Emitted {
     /// The payload, read as JSON.
     ///
     /// # Panics
-    /// If it is no `T`.
+    /// If it is not a `T`.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_slice(&self.data).unwrap_or_else(|error| panic!("data of {}: {error}", self.event_type))
     }
 
-    /// The event as those who take it get it; its source is `test`.
+    /// The event as its consumers get it; its source is `test`.
     pub fn into_event(self) -> Event<Raw> {
         Event {
             id: self.id,

@@ -1,7 +1,7 @@
 //! Runs handlers natively, under `cargo test`, without a Wasm build.
 //!
-//! A [`Run`] is a reactor with its state and config. Each event that it is given runs the handler once, as the host
-//! would, and commits what it did if it ended well, so that the next event finds it.
+//! A [`Run`] is a reactor with its state and config. For each event, it runs the handler once, as the host would, and
+//! commits the effects of a success, so that the next event sees them.
 //!
 //! ```
 //! use reactor_guest::prelude::*;

@@ -19,10 +19,10 @@ use crate::http::{Answer, HttpError};
 use crate::outcome::{Failure, Outcome};
 use crate::timestamp::Timestamp;
 
-/// A reactor under test: a handler with state, config, clock and the run's circumstances.
+/// A reactor under test: a handler with state, config, clock and the circumstances of its runs.
 ///
-/// Set it up with the methods that return `Self`, then give it events. The clock stands still at
-/// 2026-01-01T00:00:00Z and random numbers come from a fixed seed, unless set otherwise.
+/// Set it up with the methods that return `Self`, then give it events. The clock stands still at 2026-01-01T00:00:00Z
+/// and random numbers come from a fixed seed, unless you set them.
 #[derive(Clone, Debug)]
 pub struct Run<T, F> {
     handler: F,
@@ -72,7 +72,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         }
     }
 
-    /// Puts a value, as JSON, into the state.
+    /// Puts a value into the state, as JSON.
     ///
     /// # Panics
     /// If the value has no JSON form.
@@ -83,14 +83,14 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         self.state_bytes(key, bytes)
     }
 
-    /// Puts these very bytes into the state.
+    /// Puts exactly these bytes into the state.
     #[must_use]
     pub fn state_bytes(mut self, key: &str, value: impl Into<Vec<u8>>) -> Self {
         self.state.insert(key.to_owned(), value.into());
         self
     }
 
-    /// Sets a value of the config; what is not a string becomes JSON, as in the host.
+    /// Sets a value of the config; a value that is not a string becomes JSON, as in the host.
     #[must_use]
     pub fn config(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
         let text = match value.into() {
@@ -101,7 +101,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         self
     }
 
-    /// What requests of this method to this URL are answered: a status and a JSON body. A string is sent as it is.
+    /// Sets the response to requests of this method to this URL: a status and a JSON body. A string is sent as it is.
     #[must_use]
     pub fn answer(mut self, method: &str, url: &str, status: u16, body: impl Into<serde_json::Value>) -> Self {
         let body = match body.into() {
@@ -113,7 +113,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         self
     }
 
-    /// Requests of this method to this URL get no answer, but this error.
+    /// Makes requests of this method to this URL fail with this error.
     #[must_use]
     pub fn answer_error(mut self, method: &str, url: &str, error: HttpError) -> Self {
         self.put_answer(method, url, Err(error));
@@ -125,50 +125,50 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         self.answers.push((method.to_owned(), url.to_owned(), answer));
     }
 
-    /// Which attempt the next events are in, from 1.
+    /// Sets the attempt number of the next events, from 1.
     #[must_use]
     pub fn attempt(mut self, number: u32) -> Self {
         self.attempt = number;
         self
     }
 
-    /// How many attempts the retry policy allows; 5 unless set.
+    /// Sets how many attempts the retry policy allows; 5 by default.
     #[must_use]
     pub fn max_attempts(mut self, count: u32) -> Self {
         self.max_attempts = count;
         self
     }
 
-    /// The time that the handler sees.
+    /// Sets the time that the handler sees.
     #[must_use]
     pub fn now(mut self, now: Timestamp) -> Self {
         self.now = now;
         self
     }
 
-    /// Where the random numbers start: each seed gives its own fixed sequence, the same for every event.
+    /// Sets the seed of the random numbers: each seed gives its own fixed sequence, the same for every event.
     #[must_use]
     pub fn random(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Changes the envelope of the next events: `.envelope(|e| e.version = 2)`. An id that is left empty is made up,
-    /// a new one for each event.
+    /// Changes the envelope of the next events: `.envelope(|e| e.version = 2)`. An empty id is replaced by a new one
+    /// for each event.
     #[must_use]
     pub fn envelope(mut self, change: impl FnOnce(&mut Event<Raw>)) -> Self {
         change(&mut self.envelope);
         self
     }
 
-    /// What the next events carry beside their own fields: `.attribute("tenant", "acme")`, `.attribute("weight", 12)`.
+    /// Adds an attribute to the next events: `.attribute("tenant", "acme")`, `.attribute("weight", 12)`.
     #[must_use]
     pub fn attribute(self, name: &str, value: impl Into<AttributeValue>) -> Self {
         self.attributes([Attribute::new(name, value)])
     }
 
-    /// The same for several, with types of their own: `.attributes([Attribute::new("policy", "{}").of_type("String.Json")])`.
-    /// One of a known name replaces it.
+    /// The same for several, with custom types: `.attributes([Attribute::new("policy", "{}").of_type("String.Json")])`.
+    /// An attribute with a known name replaces the earlier one.
     #[must_use]
     pub fn attributes(mut self, attributes: impl IntoIterator<Item = Attribute>) -> Self {
         for attribute in attributes {
@@ -181,7 +181,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
     /// Runs the handler on an event with this data, as JSON.
     ///
     /// # Panics
-    /// If the data has no JSON form. A panic of the handler does not get here; it ends the run as
+    /// If the data has no JSON form. A panic of the handler does not reach the test; it ends the run as
     /// [`Ending::Trapped`].
     #[track_caller]
     pub fn event<D: Serialize>(&mut self, event_type: &str, data: D) -> Ended {
@@ -189,7 +189,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         self.event_bytes(event_type, data)
     }
 
-    /// Runs the handler on an event with these very bytes as its data.
+    /// Runs the handler on an event with exactly these bytes as its data.
     pub fn event_bytes(&mut self, event_type: &str, data: impl Into<Vec<u8>>) -> Ended {
         self.events += 1;
         let mut event = self.envelope.clone();
@@ -204,7 +204,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
     /// The committed value of a key, read as JSON; `None` if it has none.
     ///
     /// # Panics
-    /// If the value is no `V`.
+    /// If the value is not a `V`.
     #[track_caller]
     pub fn state_of<V: DeserializeOwned>(&self, key: &str) -> Option<V> {
         let bytes = self.state.get(key)?;
@@ -269,7 +269,7 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         ended
     }
 
-    /// Passes what a handler emitted on to this one, as the host would: without attributes.
+    /// Passes an event that a handler emitted to this one, as the host would: without attributes.
     pub fn emitted(&mut self, emitted: &Emitted) -> Ended {
         let attributes = std::mem::take(&mut self.attributes);
         let ended = self.run(&emitted.clone().into_event());
@@ -277,13 +277,13 @@ impl<T: FromData, F: Fn(Event<T>, &Context) -> Outcome> Run<T, F> {
         ended
     }
 
-    /// Runs the handler on a whole event, in an attempt of this number: for tests of several handlers together.
+    /// Runs the handler on a whole event, with this attempt number: for tests of several handlers together.
     pub fn deliver(&mut self, event: &Event<Raw>, attempt: u32) -> Ended {
         self.attempt = attempt;
         self.run(event)
     }
 
-    /// How long the clock advances before the next event.
+    /// Advances the clock before the next event.
     pub fn advance(&mut self, by: Duration) {
         self.now = self.now.after(by);
     }

@@ -1,4 +1,4 @@
-//! Prints what decoding costs: nanoseconds per event, by envelope.
+//! Prints the cost of decoding: nanoseconds per event, by envelope.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 

@@ -1,7 +1,7 @@
-//! Many modules and many reactors on one machine: 1,000 distinct modules loaded from the cache, 1,000 idle reactors, and
-//! how soon the example flow is up. Prints figures; asserts nothing.
+//! Many modules and many reactors on one machine: 1,000 distinct modules loaded from the cache, 1,000 idle reactors,
+//! and the start-up time of the example flow. Prints figures; asserts nothing.
 //!
-//! Options: `--modules N`; `--smoke` for a few, to see that it runs.
+//! Options: `--modules N`; `--smoke` for a few, to check that it runs.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
@@ -58,12 +58,12 @@ fn main() {
     example_flow();
 }
 
-/// A configuration of so many reactors, each with a module file of its own.
+/// A configuration of this many reactors, each with its own module file.
 fn many(dir: &Path, count: usize) -> Config {
     let module = host::tally();
     let mut text = "[channels.in]\nkind = \"local\"\n".to_owned();
     for n in 0..count {
-        // Another content is another module for everybody but its reader.
+        // Different content makes it a different module to all but the code that reads it.
         let section = [b"\x04note".as_slice(), &n.to_le_bytes()].concat();
         let length = u8::try_from(section.len()).expect("a short section");
         let bytes = [&module[..], &[0, length], &section].concat();
@@ -73,7 +73,7 @@ fn many(dir: &Path, count: usize) -> Config {
     reactor_config::parse(&text, &dir.join("reactors.toml"), &|_| None, KINDS).expect("a valid configuration").config
 }
 
-/// As the program loads them.
+/// Loads the modules as the program does.
 fn load(dir: &Path, config: &Config) -> BTreeMap<String, LoadedModule> {
     let (instances, cache_dir) = (config.runtime.concurrency, dir.join("cache"));
     let engine = Engine::new(EngineOptions { cache_dir, instances, max_memory: 64 << 20, compiler: Compiler::here() })
@@ -83,7 +83,7 @@ fn load(dir: &Path, config: &Config) -> BTreeMap<String, LoadedModule> {
     config.reactors.keys().cloned().zip(loaded.into_iter().map(|module| module.expect("a module"))).collect()
 }
 
-/// From the start of the program until it has nothing left to do, with modules in the cache.
+/// Measures from the program's start until it has nothing left to do, with cached modules.
 fn example_flow() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let config = root.join("reactors.toml");

@@ -1,9 +1,9 @@
-//! What an event costs end to end, and what it could cost at least, for the tally guest: every event durable before it is
-//! acknowledged and its effects before it is settled; JSON parsed by the guest, one state key read and written, a fresh
-//! instance for each event of about 500 bytes. Prints figures; asserts nothing.
+//! The end-to-end cost of an event, and its lower bounds, for the tally guest: every event is durable before it is
+//! acknowledged, and its effects before it is settled; the guest parses JSON, reads and writes one state key, and gets
+//! a fresh instance for each event of about 500 bytes. Prints figures; asserts nothing.
 //!
-//! `reactor bench` does the same for any reactor; here the guest's work is known as native code, too. Options:
-//! `--seconds N`, `--json`; `--no-history` to keep no ended attempts; `--smoke` to see that it runs.
+//! `reactor bench` does the same for any reactor; here the guest's work also exists as native code. Options:
+//! `--seconds N`, `--json`; `--no-history` to keep no ended attempts; `--smoke` to check that it runs.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
 #[allow(dead_code, reason = "each program uses its part of it")]
@@ -40,7 +40,7 @@ fn main() {
     }
 }
 
-/// What the guest does, without a sandbox.
+/// The guest's work, without a sandbox.
 struct Native {
     settings: Settings,
     state: HashMap<String, Vec<u8>>,

@@ -1,9 +1,9 @@
-//! What is there already must not count: the same events through a host with one subscription and with 10,000, with an
-//! empty ledger and with ten million entries, with an empty log and with ten million events, without and with a million
-//! retries that wait. Prints events/s and memory, each beside the small case of the same run; asserts nothing.
+//! Existing data must not slow a host down: the same events with one subscription and with 10,000, with an empty ledger
+//! and with ten million entries, with an empty log and with ten million events, without and with a million waiting
+//! retries. Prints events/s and memory, each beside the small case of the same run; asserts nothing.
 //!
 //! Options: `--events N`; `--of NAME` for one of `subscriptions`, `ledger`, `log`, `retries`; `--smoke` for a
-//! thousandth of everything, to see that it runs.
+//! thousandth of everything, to check that it runs.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
@@ -55,11 +55,11 @@ fn main() {
     }
 }
 
-/// Runs the events with little and with much, in turns.
+/// Runs the events with little and with much data, in turns.
 fn compare(what: &str, events: usize, much: usize, make: &dyn Fn(usize) -> Rig) {
     let mut results = [Vec::new(), Vec::new()];
     let mut preparing = Duration::ZERO;
-    // The large case is filled once only: what it has takes minutes to write.
+    // The large case is filled only once, because writing its data takes minutes.
     let counts = [1, much];
     for (count, results) in counts.iter().zip(&mut results) {
         let start = Instant::now();
@@ -107,14 +107,14 @@ fn compare(what: &str, events: usize, much: usize, make: &dyn Fn(usize) -> Rig) 
 struct Result {
     /// Events/s.
     rate: f64,
-    /// Seconds from the start of the host until it took events.
+    /// Seconds from the start of the host until it accepted events.
     ready: f64,
-    /// Bytes of memory, at most and at the end.
+    /// Bytes of memory: the peak, and at the end.
     peak: u64,
     now: u64,
 }
 
-/// So many reactors, each with a type of its own; all of them run the same module.
+/// This many reactors, each with its own event type; all of them run the same module.
 fn subscriptions(count: usize) -> Rig {
     let mut text = format!("{CHANNEL}{}", reactor("r", "added", ""));
     let (_, mut modules) = host::load(&text);
@@ -129,7 +129,7 @@ fn subscriptions(count: usize) -> Rig {
 
 const BATCH: usize = 4_096;
 
-/// Runs of ids, a batch each.
+/// Ranges of ids, one per batch.
 fn batches(count: usize) -> impl Iterator<Item = std::ops::Range<u64>> {
     (0..count).step_by(BATCH).map(move |first| first as u64..count.min(first + BATCH) as u64)
 }
@@ -182,7 +182,7 @@ fn ledger(store: &SqliteOwner, count: usize) {
     batches(count).for_each(|batch| end(store, batch, &Ending::Done));
 }
 
-/// Events that have been read, and that nobody wanted.
+/// Events that have been read and that no reactor wanted.
 fn log(store: &SqliteOwner, count: usize) {
     let (channel, _) = names(store);
     for batch in batches(count) {

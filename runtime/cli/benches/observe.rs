@@ -1,7 +1,7 @@
-//! What looking costs: the same events through a host that nobody watches, one whose metrics are read ten times a second,
-//! and one that sends a trace of every attempt, in turns in one run. Prints figures; asserts nothing.
+//! The cost of observability: the same events through an unobserved host, one whose metrics are read ten times a
+//! second, and one that sends a trace of every attempt, in turns in one run. Prints figures; asserts nothing.
 //!
-//! Options: `--events N`, `--rounds N`; `--smoke` for a few, to see that it runs.
+//! Options: `--events N`, `--rounds N`; `--smoke` for a few, to check that it runs.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
@@ -101,7 +101,7 @@ fn read(address: SocketAddr) {
     assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
 }
 
-/// Takes what it is sent, and counts it.
+/// Accepts and counts what it is sent.
 struct Collector {
     address: SocketAddr,
     counts: Arc<(AtomicUsize, AtomicUsize)>,
@@ -135,7 +135,7 @@ impl Collector {
     }
 }
 
-/// Answers every request on a connection.
+/// Responds to every request on a connection.
 fn take(mut stream: TcpStream, counts: &(AtomicUsize, AtomicUsize)) -> Option<()> {
     let (mut buffer, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
     loop {

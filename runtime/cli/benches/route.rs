@@ -1,4 +1,4 @@
-//! Prints what routing costs, beside the number of reactors: nanoseconds per event.
+//! Prints the cost of routing by number of reactors: nanoseconds per event.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 

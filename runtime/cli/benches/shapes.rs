@@ -1,7 +1,7 @@
-//! How the shape of the work counts: one event for ten reactors beside ten events for one, and one hot key in order beside
-//! no order at all, in turns in one run, from publishing on. Prints medians; asserts nothing.
+//! How the shape of the work matters: one event for ten reactors beside ten events for one, and one hot key in order
+//! beside no order at all, in turns in one run, from publishing on. Prints medians; asserts nothing.
 //!
-//! Options: `--events N`, `--rounds N`; `--smoke` for a few, to see that it runs.
+//! Options: `--events N`, `--rounds N`; `--smoke` for a few, to check that it runs.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
 #[allow(dead_code, reason = "each program uses its part of it")]
@@ -15,7 +15,7 @@ const CHANNEL: &str = "[channels.in]\nkind = \"local\"\n";
 struct Shape {
     name: &'static str,
     config: String,
-    /// One of so many accounts is written to.
+    /// The number of accounts that events write to.
     accounts: usize,
     /// Reactors that want each event.
     readers: usize,

@@ -1,13 +1,13 @@
-//! What it costs to empty a queue: `cargo xtask bench sqs`, which starts an emulator and says where it is.
+//! The cost of emptying a queue: `cargo xtask bench sqs`, which starts an emulator and passes its address.
 //!
-//! Each side empties a queue of its own of the same messages, one side after the other, several times over, so that a
-//! machine that is slow for a while is slow for all of them. Printed are medians of messages/s and of this process's CPU
+//! Each side empties its own queue of the same messages, one side after the other, several times over, so that a
+//! temporary slowdown of the machine affects all of them. The output is medians of messages/s and of this process's CPU
 //! time, and their ratio to the first side. CPU time is ours only; the emulator shares the machine, and the last column
-//! says how many cores both together kept busy: where that is all there are, a side is as fast as its CPU time lets it.
-//! Then all of it again as if the emulator were as far away as SQS is, where time goes by without anybody being busy.
+//! says how many cores both together kept busy: if that is all cores, a side is as fast as its CPU time allows. Then
+//! everything is repeated as if the emulator were as far away as SQS is, where waiting keeps no core busy.
 //!
-//! Options: `--messages N`, `--loops N` (receivers at once), `--rounds N`, `--away MS`; `--smoke` for a few messages, to
-//! see that it runs.
+//! Options: `--messages N`, `--loops N` (concurrent receivers), `--rounds N`, `--away MS`; `--smoke` for a few
+//! messages, to check that it runs.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints figures")]
 
@@ -35,27 +35,27 @@ use reactor_cli::bench::rig;
 use reactor_core::channel::{Remote, Sink, Source};
 use reactor_core::store::StoreClient;
 
-/// Most messages in one call.
+/// Maximum number of messages in one call.
 const BATCH: usize = 10;
 const SENDERS: usize = 16;
-/// Most seconds that a receive waits.
+/// Maximum seconds that a receive waits.
 const LONG_POLL: i32 = 20;
 
-/// A way to empty a queue. It is given one that has been filled, makes itself ready, and times only the rest.
+/// A way to empty a queue. It gets a filled queue, prepares itself, and times only the rest.
 struct Side {
     name: &'static str,
     empty: fn(&Setting, &str) -> Spent,
 }
 
-/// The first is what the others are compared with.
+/// The others are compared with the first.
 const SIDES: &[Side] = &[Side { name: "SDK loop", empty: sdk_loop }, Side { name: "Reactor", empty: reactor }];
 
-/// Where the server is.
+/// The server's address.
 const ENDPOINT: &str = "REACTOR_BENCH_ENDPOINT";
-/// What a program is started with that only measures: how long answers take on their way, in milliseconds.
+/// Set for a process that only measures: the delay of responses, in milliseconds.
 const AWAY: &str = "REACTOR_BENCH_AWAY";
 
-/// What is the same for all sides.
+/// The settings that all sides share.
 struct Setting {
     endpoint: String,
     away: String,
@@ -75,14 +75,14 @@ fn main() {
     }
 }
 
-/// Measures in a process of its own, so that the CPU time of forwarding is not in the figures.
+/// Measures in a separate process, so that the figures exclude the CPU time of forwarding.
 fn from_afar(endpoint: &str, away: usize) {
     let server = endpoint.strip_prefix("http://").and_then(|address| address.parse().ok());
     let forwarder = distance::forward(server.expect("an address"), Duration::from_millis(away as u64)).expect("a port");
     let endpoint = if away == 0 { endpoint.to_owned() } else { format!("http://{}", forwarder.address) };
     let mut program = Command::new(std::env::current_exe().expect("this program"));
     program.args(std::env::args().skip(1)).env(AWAY, away.to_string());
-    // The second is where the host looks, as it does when it is the program.
+    // The host reads the second variable, as it does in the program.
     let status = program.env(ENDPOINT, &endpoint).env("AWS_ENDPOINT_URL", &endpoint).status();
     assert!(status.expect("it can be started").success(), "measuring failed");
 }
@@ -132,7 +132,7 @@ fn print(setting: &Setting, spent: &[Vec<Spent>]) {
     }
 }
 
-/// What emptying a queue took.
+/// The cost of emptying a queue.
 struct Spent {
     wall: Duration,
     cpu: Duration,
@@ -140,7 +140,7 @@ struct Spent {
     emulator: Duration,
 }
 
-/// Measures from its making on.
+/// Measures from its creation on.
 struct Stopwatch {
     start: Instant,
     cpu: Duration,
@@ -162,7 +162,7 @@ fn emulator() -> Duration {
     std::env::var("REACTOR_BENCH_EMULATOR").map_or(Duration::ZERO, |process| cpu(&process))
 }
 
-/// User and system time of a process, from the kernel's own account (10 ms steps).
+/// User and system time of a process, from the kernel's accounting (10 ms steps).
 fn cpu(process: &str) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
@@ -170,7 +170,7 @@ fn cpu(process: &str) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// What the host asks for with each message, too: emulators at least are slower with it.
+/// System attributes that the host also requests with each message: at least emulators are slower with them.
 const SYSTEM: [MessageSystemAttributeName; 4] = [
     MessageSystemAttributeName::SentTimestamp,
     MessageSystemAttributeName::ApproximateReceiveCount,
@@ -178,7 +178,7 @@ const SYSTEM: [MessageSystemAttributeName; 4] = [
     MessageSystemAttributeName::MessageDeduplicationId,
 ];
 
-/// The least that a consumer can do: receive and delete, in as many loops as there are receivers.
+/// The minimal consumer: receive and delete, in one loop per receiver.
 fn sdk_loop(setting: &Setting, queue: &str) -> Spent {
     let runtime = rig::threads("sdk", 2).expect("threads");
     let client = client(setting);
@@ -195,8 +195,8 @@ fn sdk_loop(setting: &Setting, queue: &str) -> Spent {
     })
 }
 
-/// All that a host does: each event decoded, routed, entered in the ledger, run in a fresh sandbox that reads and writes
-/// its state, committed with an fsync, and deleted only then.
+/// All the work of a host: each event is decoded, routed, entered in the ledger, run in a fresh sandbox that reads and
+/// writes its state, committed with an fsync, and only then deleted.
 fn reactor(setting: &Setting, queue: &str) -> Spent {
     let config = format!(
         "[channels.in]\nkind = \"sqs\"\nqueue = \"{queue}\"\n\n[reactors.tally]\nmodule = \"tally.wasm\"\n\

@@ -1,4 +1,4 @@
-//! What an event costs the store: `cargo xtask bench store`. `--smoke`: little of it, to see that it runs.
+//! The store's cost of an event: `cargo xtask bench store`. `--smoke`: a small run, to check that it works.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, reason = "a bench prints")]
 #![allow(clippy::unwrap_used, reason = "a bench stops at the first error")]
@@ -19,7 +19,7 @@ const BATCH: usize = 256;
 const BODY: usize = 500;
 const KEYS: u64 = 10_000;
 
-/// User and system time of this process, from the kernel's own account (10 ms steps).
+/// User and system time of this process, from the kernel's accounting (10 ms steps).
 fn cpu() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! What there is to say of an attempt beside its outcome.
+//! Details of an attempt besides its outcome.
 
 use reactor_history::Attempt;
 
-/// What ran, and where and how long, as far as it is known, to be put behind something else.
+/// The module, the host and the duration, as far as they are known, to append to other text.
 pub(super) fn ran(attempt: &Attempt) -> String {
     let module = format!(", module {}", short(&attempt.module));
     let took = attempt.took.map(|took| format!(", {:.3} ms", took.as_secs_f64() * 1_000.0)).unwrap_or_default();
@@ -10,7 +10,7 @@ pub(super) fn ran(attempt: &Attempt) -> String {
     format!("{module}{took}{worker}")
 }
 
-/// Enough of a digest to tell modules apart.
+/// Enough of a digest to distinguish modules.
 fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }

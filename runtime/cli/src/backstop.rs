@@ -1,4 +1,4 @@
-//! The end of a host that was told to end and cannot: another process keeps the store busy, or its disk is full.
+//! Ends a host that was told to stop but cannot: another process keeps the store busy, or its disk is full.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::time::{sleep, timeout};
 use reactor_core::store::{StoreClient, StoreError};
 use reactor_signal::Signals;
 
-/// How much longer than the drain time a host may take to end by itself.
+/// How much longer than the drain time a host may take to stop.
 const GRACE: Duration = Duration::from_secs(4);
-/// How long a host may take that has not begun to run anything.
+/// How long a host may take to stop if it has not started to run anything.
 const AT_START: Duration = Duration::from_secs(1);
-/// How long it may take to end once nothing waits for the store any more.
+/// How long it may take to stop once nothing waits for the store any more.
 const LAST: Duration = Duration::from_secs(2);
 
-/// Sees to it that a host ends that was told to.
+/// Makes sure that a host that was told to stop does stop.
 pub(super) struct Backstop {
     drain: Duration,
     store: Arc<dyn StoreClient>,
@@ -30,14 +30,15 @@ impl Backstop {
         Arc::new(Self { drain, store, signals, over: Notify::new() })
     }
 
-    /// The host has been told to end.
+    /// Runs when the host has been told to stop.
     pub(super) async fn fall(&self) {
         sleep(if self.signals.is_starting() { AT_START } else { self.drain + GRACE }).await;
         self.store.give_up();
         self.over.notify_one();
     }
 
-    /// Waits until the host has ended, or is over. What is cut off then is a crash to the store, which loses nothing.
+    /// Waits until the host has ended or its time is over. To the store, work that is cut off is a crash, which loses
+    /// nothing.
     pub(super) async fn wait_for(&self, mut host: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreError> {
         let ended = tokio::select! {
             ended = &mut host => ended,

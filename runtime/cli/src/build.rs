@@ -41,7 +41,7 @@ impl Build {
     }
 }
 
-/// Builds the modules that are not there and can be built.
+/// Builds the modules that are missing and can be built.
 pub(super) fn build_missing(project: &Project) -> Result<(), Exit> {
     let reactors = project.config.reactors.values();
     let missing = reactors.filter(|reactor| reactor.build.is_some() && !reactor.module.path().exists());
@@ -84,30 +84,30 @@ fn run(command: &Written, root: &Path, name: &str) -> Result<(), Exit> {
     Err(Exit::new(exit::MODULE, anyhow!("the build of reactor `{name}` failed ({status}): {command}{hint}")))
 }
 
-/// Runs a command to its end. A build says on stdout what people want to see, and our stdout is for data.
+/// Runs a command to its end. A build prints messages for people on stdout, and our stdout is for data.
 fn print_through(command: &mut Command, has_variable: bool) -> io::Result<ExitStatus> {
     if !has_variable {
-        // Straight to the terminal, if it is one.
+        // Directly to the terminal, if there is one.
         return command.stdout(io::stderr()).status();
     }
     let (printed, end) = io::pipe()?;
     let child = command.stdout(end.try_clone()?).stderr(end).spawn();
-    // The command keeps its ends of the pipe, and its reader would wait for them.
+    // The command would keep its ends of the pipe open, and the reader would wait for them.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     wait(child?, printed)
 }
 
-/// Waits for the end of a command and of what it prints.
+/// Waits for the end of a command and of its output.
 fn wait(mut child: Child, printed: PipeReader) -> io::Result<ExitStatus> {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || tell.send(pass_on(printed, io::stderr())));
     let status = child.wait()?;
-    // What it has left running may hold the pipe open for ever.
+    // A process that it has left running may hold the pipe open for ever.
     let _ = told.recv_timeout(REST);
     Ok(status)
 }
 
-/// The target that a command builds for, if the toolchain does not have it: what fails most often, and says so worst.
+/// The target that a command builds for, if the toolchain lacks it: the most frequent failure, with the worst message.
 fn missing_target(command: &Written) -> Option<String> {
     let target = command.meaning().split_whitespace().skip_while(|word| *word != "--target").nth(1)?;
     let libdir = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output().ok()?;

@@ -73,7 +73,7 @@ impl Check {
     }
 }
 
-/// Which reactor takes which events from which channels.
+/// Prints which reactor takes which events from which channels.
 pub(super) fn print_topology(project: &Project, modules: &Modules) {
     let mut rows = table(&["reactor", "module", "from", "on", "emits", "limits"]);
     for (name, reactor) in &project.config.reactors {
@@ -87,7 +87,7 @@ pub(super) fn print_topology(project: &Project, modules: &Modules) {
     print_as_is(&rows.to_string());
 }
 
-/// How much of a reactor may run, in few words.
+/// A reactor's limits on runs (concurrency, rate, breaker), in few words.
 fn limits(reactor: &ReactorConfig) -> String {
     let mut limits = vec![format!("{} at once", reactor.concurrency)];
     if let Some(Rate { count, per }) = reactor.rate {

@@ -1,4 +1,4 @@
-//! The pages of `docs/codes`, one a code, as part of the program.
+//! The pages of `docs/codes`, one per code, as part of the program.
 
 macro_rules! pages {
     ($($code:literal,)*) => {
@@ -6,7 +6,7 @@ macro_rules! pages {
     };
 }
 
-/// Code and page, in the order of the codes.
+/// Each code with its page, in the order of the codes.
 pub(super) const PAGES: &[(&str, &str)] = pages![
     "bad-field",
     "bad-name",
@@ -80,12 +80,12 @@ pub(super) const PAGES: &[(&str, &str)] = pages![
     "wrong-type",
 ];
 
-/// What stands behind the code in a page's first line, `# CODE: summary`.
+/// The text after the code in a page's first line, `# CODE: summary`.
 pub(super) fn summary(page: &str) -> &str {
     page.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, summary)| summary)
 }
 
-/// The code that is most like this one.
+/// The known code most similar to this one.
 pub(super) fn nearest(code: &str) -> Option<&'static str> {
     let likeness = |known: &&str| strsim::jaro(known, code);
     PAGES.iter().map(|(known, _)| *known).max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// The second argument of a call, of which this is what stands behind its parenthesis, if it is a string.
+    /// The second argument of a call, if it is a string; `call` begins after the opening parenthesis.
     fn second_argument(call: &str) -> Option<&str> {
         let (mut depth, mut commas, mut start) = (0, 0, 0);
         for (at, c) in call.char_indices() {
@@ -119,13 +119,13 @@ mod tests {
         None
     }
 
-    /// Strings between two pieces of a text.
+    /// The strings between two marks in a text.
     fn strings<'t>(text: &'t str, from: &str, to: &str) -> Vec<&'t str> {
         let inside = text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).map(|(inside, _)| inside);
         inside.unwrap_or_else(|| panic!("no {from}")).split('"').skip(1).step_by(2).collect()
     }
 
-    /// Every code that a source file gives to people.
+    /// Every code in a source file that users see.
     fn collect(file: &Path, found: &mut BTreeSet<String>) {
         let text = fs::read_to_string(file).expect("a source file");
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();

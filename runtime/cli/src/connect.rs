@@ -1,4 +1,4 @@
-//! `reactor check --connect`: what the remote channels are like.
+//! `reactor check --connect`: checks the remote channels.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::kinds::KINDS;
 /// How long all channels together may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What was found out about a channel.
+/// The findings about a channel.
 #[derive(Debug, Serialize)]
 pub(super) struct Inspected {
     name: String,
@@ -30,7 +30,7 @@ impl Inspected {
     pub(super) fn print(&self) {
         for Finding { level, what, fix } in &self.findings {
             let fix = fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
-            // Some of the words are those of the other side, on any number of lines.
+            // Some of the text comes from the remote side, on any number of lines.
             let line = format!("{}: {level}: {what}{fix}", self.name);
             out!("{}", line.split_whitespace().collect::<Vec<_>>().join(" "));
         }
@@ -41,7 +41,7 @@ impl Inspected {
     }
 }
 
-/// Looks at every remote channel, at all of them at once.
+/// Inspects all remote channels concurrently.
 pub(super) fn connect(project: &Project) -> Result<Vec<Inspected>, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(async {
@@ -60,7 +60,7 @@ pub(super) fn connect(project: &Project) -> Result<Vec<Inspected>, Exit> {
     }))
 }
 
-/// Answers of AWS have names, types and policies in them, which the configuration may have from variables.
+/// Responses of AWS contain names, types and policies, which the configuration may get from variables.
 fn hidden(finding: Finding) -> Finding {
     let hide = |text: String| hide(&text).into_owned();
     Finding { what: hide(finding.what), fix: finding.fix.map(hide), ..finding }
@@ -71,7 +71,7 @@ fn unanswered() -> Finding {
     Finding::new(Level::Error, what).fix("check the network, AWS_REGION and AWS_ENDPOINT_URL")
 }
 
-/// An error if any of them has one.
+/// Returns an error if any channel has one.
 pub(super) fn verdict(inspected: &[Inspected]) -> Result<(), Exit> {
     let broken = inspected.iter().filter(|channel| channel.is_broken()).count();
     if broken == 0 {

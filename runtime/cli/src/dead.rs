@@ -88,12 +88,12 @@ pub(super) struct Select {
 impl Dead {
     pub(super) fn run(&self, global: &Global) -> Result<(), Exit> {
         let project = Project::load(global)?;
-        // Looking and choosing changes nothing; what is asked for then is written by another connection.
+        // Listing and selecting changes nothing; another connection then writes the requests.
         let store = match (self, project.look()) {
             // The dead letters are in the queue; the store only knows which of them are its own.
             (Self::Redrive { from: Some(_), .. }, Err(exit)) if exit.is_missing_store() => project.client()?,
             (_, Err(exit)) if exit.is_missing_store() => {
-                // None is made to look at: what scripts get is what an empty one says.
+                // Do not create a store only to look at it: scripts get the output of an empty one.
                 exit.error.iter().for_each(|error| say!("{error}"));
                 Arc::new(MemoryStore::new(0))
             }
@@ -123,7 +123,7 @@ impl Dead {
 }
 
 impl Select {
-    /// Hands over the dead letters that are meant, newest first, a page at a time; with their bodies, unless `brief`.
+    /// Passes on the selected dead letters, newest first, a page at a time; with their bodies, unless `brief`.
     fn each(
         &self,
         store: &dyn StoreClient,
@@ -172,7 +172,7 @@ impl Select {
         Ok(())
     }
 
-    /// The numbers of those that are meant; nothing is chosen by saying nothing.
+    /// The numbers of the selected dead letters; an empty selection is an error.
     fn chosen(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>) -> Result<Vec<u64>, Exit> {
         let narrowed = self.reactor.is_some() || self.reason.is_some() || self.since.is_some() || self.limit.is_some();
         if self.ids.is_empty() && !narrowed && !self.all {
@@ -189,7 +189,7 @@ fn no_such(id: u64) -> Exit {
     Exit::new(exit::FAILURE, anyhow!("there is no dead letter {id}; `reactor dead list` shows the existing ones"))
 }
 
-/// That a dead letter can have this reason: it is a code, or there is one that has it.
+/// Checks that a dead letter can have this reason: it is a code, or some letter has it.
 fn is_reason(store: &dyn StoreClient, reason: &str) -> Result<(), Exit> {
     let filter = DeadFilter { reason: Some(reason.to_owned()), limit: 1, brief: true, ..DeadFilter::default() };
     if PAGES.iter().any(|(code, _)| *code == reason) || !store.dead_letters(&filter)?.is_empty() {
@@ -199,7 +199,7 @@ fn is_reason(store: &dyn StoreClient, reason: &str) -> Result<(), Exit> {
     Err(Exit::new(exit::USAGE, anyhow!("no dead letter has the reason `{reason}`{hint}")))
 }
 
-/// What a person has asked for that no host has carried out yet, by the numbers of the letters.
+/// Requests that no host has carried out yet, by letter number.
 type Asked = BTreeMap<u64, &'static str>;
 
 fn asked(store: &dyn StoreClient) -> Result<Asked, Exit> {
@@ -210,7 +210,7 @@ fn asked(store: &dyn StoreClient) -> Result<Asked, Exit> {
     Ok(requests.collect())
 }
 
-/// What is under way with a letter, in words.
+/// The pending request for a letter, in words.
 fn under_way(dead: &StoredDead, asked: &Asked) -> Option<&'static str> {
     match asked.get(&dead.id) {
         _ if dead.redriving => Some("redriving"),
@@ -224,7 +224,7 @@ fn name(dead: &StoredDead, names: &BTreeMap<ReactorId, String>) -> String {
     dead.letter.reactor.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "-".into())
 }
 
-/// The heads of the list.
+/// The list's column heads.
 const HEADS: [&str; 7] = ["id", "ended", "reactor", "reason", "attempts", "type", "event"];
 
 fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) -> [String; 7] {
@@ -244,7 +244,7 @@ fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) ->
     ]
 }
 
-/// Every attempt at a dead letter, with what is kept of it.
+/// Every attempt at a dead letter, with the details that are kept.
 fn attempts(store: &dyn StoreClient, dead: &StoredDead) -> Result<Vec<Attempt>, Exit> {
     let (origin, reactor) = (dead.letter.origin, dead.letter.reactor);
     let mut kept = History::new(store).of_record(origin.channel, origin.offset)?;
@@ -314,7 +314,7 @@ fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked
     })
 }
 
-/// Asks for something to be done with each; a running host does it, and drops need none.
+/// Requests something for each letter; a running host carries it out, and drops do not need one.
 fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool) -> Result<(), Exit> {
     let dropping = request(0) == Request::Drop(0);
     if ids.is_empty() {
@@ -345,7 +345,7 @@ fn ask(project: &Project, ids: Vec<u64>, request: fn(u64) -> Request, json: bool
     told(&ids, dropping, done, json)
 }
 
-/// Says what became of the dead letters that were asked for.
+/// Reports the result of the request.
 fn told(ids: &[u64], dropping: bool, done: bool, json: bool) -> Result<(), Exit> {
     let (what, later) = if dropping { ("dropped", "to be dropped") } else { ("redriven", "to be redriven") };
     if json {

@@ -23,12 +23,12 @@ use crate::kinds::KINDS;
 
 /// How long messages are leased while they are examined.
 const LEASE: Duration = Duration::from_secs(120);
-/// How long an empty queue is waited for.
+/// How long to wait for an empty queue.
 const WAIT: Duration = Duration::from_secs(2);
-/// Empty answers in a row after which there is nothing more: a queue does not always show all it has.
+/// Consecutive empty responses after which the queue counts as empty: a queue does not always return all it has.
 const EMPTY_ENOUGH: usize = 2;
 
-/// What became of the queue's messages.
+/// The outcome for the queue's messages.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
@@ -36,11 +36,11 @@ struct Report {
     redriven: u64,
     /// Dead letters of another store, sent back to their channel.
     returned: u64,
-    /// Left where they were: not dead letters, or of a channel that is not in the configuration.
+    /// Left in the queue: not dead letters, or from a channel that is not in the configuration.
     skipped: u64,
 }
 
-/// Redrives what is in the queue of a channel.
+/// Redrives the dead letters in the queue of a channel.
 pub(super) fn redrive(
     project: &Project,
     store: &Arc<dyn StoreClient>,
@@ -125,7 +125,7 @@ impl Run<'_> {
         ended
     }
 
-    /// Deals with a message; whether it can be deleted.
+    /// Handles a message; returns whether it can be deleted.
     async fn one(&mut self, received: Message) -> Result<bool, Exit> {
         let (message, note) = sent_back(received.clone());
         let Some(note) = note else { return Ok(false) };
@@ -140,7 +140,7 @@ impl Run<'_> {
         Ok(sent)
     }
 
-    /// Sends another store's dead letter to the channel that it came through. Outside, it keeps its note, so that a host
+    /// Sends another store's dead letter to its original channel. In a remote channel it keeps its note, so that a host
     /// that knows it runs it again.
     async fn send_back(&self, note: &Note, noted: Message, plain: Message) -> Result<bool, Exit> {
         let Some(channel) = self.project.config.channels.get(&note.channel) else { return Ok(false) };

@@ -6,22 +6,22 @@ use reactor_core::store::StoreError;
 
 /// Done.
 pub const OK: u8 = 0;
-/// Something failed that no other code names.
+/// A failure without a more specific code.
 pub const FAILURE: u8 = 1;
-/// The command line is wrong; also what the argument parser itself exits with.
+/// The command line is wrong; the argument parser exits with this code, too.
 pub const USAGE: u8 = 2;
 /// `reactors.toml` is wrong or cannot be read.
 pub const CONFIG: u8 = 3;
 /// A module is missing, broken, or imports what it was not granted; or its build failed.
 pub const MODULE: u8 = 4;
-/// The data directory is locked, foreign, newer, damaged, not safe, not writable, or not there.
+/// The data directory is locked, foreign, newer, damaged, not safe, not writable, or missing.
 pub const STORE: u8 = 5;
-/// Some of the input was refused, and the rest was accepted; or nothing of it is an event.
+/// Some of the input was rejected and the rest accepted; or none of it is an event.
 pub const PARTIAL: u8 = 6;
 /// Dead letters are left, and `--fail-on-dead` was asked for.
 pub const DEAD: u8 = 7;
 
-/// An error and the code the program ends with.
+/// An error and the program's exit code.
 #[derive(Debug)]
 pub struct Exit {
     /// One of this module's constants.
@@ -36,7 +36,7 @@ impl Exit {
         Self { code, error: Some(error.into()) }
     }
 
-    /// Whether it is that there is no store yet.
+    /// Whether the error is that there is no store yet.
     pub fn is_missing_store(&self) -> bool {
         let store = self.error.as_ref().and_then(|error| error.downcast_ref());
         matches!(store, Some(StoreError::Missing { .. }))

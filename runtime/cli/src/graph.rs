@@ -43,11 +43,11 @@ struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Flow {
-    /// A reactor gets these types.
+    /// The types that a reactor gets.
     Gets,
-    /// It emits them.
+    /// The types that it emits.
     Emits,
-    /// Its dead letters go there.
+    /// Where its dead letters go.
     DeadLetters,
 }
 
@@ -119,7 +119,7 @@ fn edges(config: &Config) -> Vec<Edge> {
     edges.into_iter().collect()
 }
 
-/// A name of both languages: names have no letters but these, and `-` stands for an operator.
+/// An identifier in both languages: the only special character in a name is `-`, which is an operator there.
 fn id((kind, name): &(Kind, String)) -> String {
     let prefix = match kind {
         Kind::Channel => "channel",
@@ -129,7 +129,7 @@ fn id((kind, name): &(Kind, String)) -> String {
 }
 
 fn mermaid(nodes: &[Node], edges: &[Edge]) -> String {
-    // Entities, since a label ends at a quote and reads what looks like Markdown.
+    // Entities, since a quote ends a label, and Markdown in it would be interpreted.
     let quoted = |text: &str| {
         let escape = |c: char| match c {
             c if c.is_alphanumeric() || " ._-,()/:".contains(c) => c.to_string(),
@@ -153,7 +153,7 @@ fn mermaid(nodes: &[Node], edges: &[Edge]) -> String {
 }
 
 fn dot(nodes: &[Node], edges: &[Edge]) -> String {
-    // Graphviz reads entities in labels, too.
+    // Graphviz interprets entities in labels, too.
     let quoted = |text: &str| {
         let text = line(text).replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\"");
         format!("\"{text}\"")

@@ -1,8 +1,9 @@
-//! The last net before text leaves the program: values of the configuration's variables, which the words of others may
-//! have in them, are replaced by `${NAME}`.
+//! The last filter before text leaves the program: replaces values of the configuration's variables, which text from
+//! elsewhere may contain, with `${NAME}`.
 //!
-//! Everything on stderr goes through it: messages, log lines (those of modules, too), and what a `build` command with
-//! variables prints; on stdout, what errors and channels say. What events carry is data, and printed as it is.
+//! Everything on stderr passes through it: messages, log lines (including those of modules), and the output of `build`
+//! commands with variables; on stdout, the texts of errors and channels. The content of events is data, and is printed
+//! as it is.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,10 +13,10 @@ use reactor_config::Secrets;
 use reactor_core::event::AttemptRecord;
 use reactor_core::store::{DeadLetter, StoredDead};
 
-/// Of each configuration that was read: after a reload, what began before it may still be told of.
+/// The secrets of each configuration read so far: after a reload, messages may still refer to the earlier ones.
 static KNOWN: RwLock<Vec<Arc<Secrets>>> = RwLock::new(Vec::new());
 
-/// From now on these are hidden, too.
+/// Hides these, too, from now on.
 pub(super) fn learn(secrets: &Arc<Secrets>) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     if !secrets.is_empty() && !known.contains(secrets) {
@@ -32,13 +33,14 @@ pub(super) fn hide(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// The type or source of an event: as it was written, if a channel's `raw` format gives it to every event.
+/// The type or source of an event: as written in the configuration, if a channel's `raw` format sets it for every
+/// event.
 pub(super) fn name(text: &str) -> String {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     known.iter().find_map(|secrets| secrets.constant(text)).unwrap_or(text).to_owned()
 }
 
-/// A dead letter without the values of variables in what it says of itself; its message is as it came.
+/// A dead letter without the values of variables in its own texts; its message stays as it was received.
 pub(super) fn letter(mut dead: StoredDead) -> StoredDead {
     let DeadLetter { detail, history, event_type, .. } = &mut dead.letter;
     (*detail, *event_type) = (hide(detail).into_owned(), event_type.as_deref().map(name));
@@ -52,7 +54,7 @@ pub(super) fn attempts(mut history: Vec<AttemptRecord>) -> Vec<AttemptRecord> {
     history
 }
 
-/// The same for bytes, of which what is no text stays as it is.
+/// The same for bytes; parts that are not text stay as they are.
 pub(super) fn hide_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
     match std::str::from_utf8(bytes) {
         Ok(text) => match hide(text) {
@@ -67,7 +69,7 @@ pub(super) fn hide_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Copies what a child prints, a line at a time, until it ends.
+/// Copies the output of a child, a line at a time, until it ends.
 pub(super) fn pass_on(from: impl Read, mut to: impl io::Write) -> io::Result<()> {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();

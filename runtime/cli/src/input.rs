@@ -1,4 +1,4 @@
-//! Files of events: how they are opened, and what messages they hold. The same for every command that reads one.
+//! Files of events: how they are opened, and the messages in them. The same for every command that reads one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
@@ -13,10 +13,10 @@ use serde::de::IgnoredAny;
 
 use super::exit::{self, Exit};
 
-/// How long a named pipe is given to be written to, and how often it is looked at.
+/// How long to wait for a writer to a named pipe, and how often to check.
 const FOR_A_WRITER: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// What a text may begin with on other systems; no part of a line.
+/// A mark that some systems put at the beginning of a text; not part of a line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How an input is cut into messages.
@@ -35,25 +35,25 @@ pub(super) enum Cut {
 pub(super) struct Piece {
     /// Its line, from 1 on; `None` if it is the whole input.
     pub(super) line: Option<u64>,
-    /// Its bytes; only the first where there are more than the limit.
+    /// Its bytes; only the first ones if it exceeds the limit.
     pub(super) body: Vec<u8>,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub(super) size: usize,
 }
 
 impl Piece {
-    /// Where it is, in words.
+    /// Its place in the input, in words.
     pub(super) fn place(&self) -> String {
         place(self.line)
     }
 }
 
-/// Where a piece is, in words, by its line.
+/// The place of a piece, in words, by its line.
 pub(super) fn place(line: Option<u64>) -> String {
     line.map_or_else(|| "the input as a whole".to_owned(), |line| format!("line {line}"))
 }
 
-/// The messages of an input, read as they are asked for.
+/// The messages of an input, read on demand.
 pub(super) struct Pieces {
     input: Box<dyn BufRead>,
     cut: Cut,
@@ -63,13 +63,13 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Opens a file, a pipe, or standard input where the path is `-`. Of a message, no more is kept than a little over `limit`.
+    /// Opens a file, a pipe, or standard input if the path is `-`. Keeps little more of a message than `limit`.
     pub(super) fn open(path: &Path, cut: Cut, limit: usize) -> Result<Self, Exit> {
         let input = if path.as_os_str() == "-" { Box::new(io::stdin().lock()) } else { open(path)? };
         Ok(Self::new(input, cut, limit)?)
     }
 
-    /// Looks at the beginning of an input to see how it is to be cut.
+    /// Examines the beginning of an input to decide how to split it.
     fn new(mut input: Box<dyn BufRead>, cut: Cut, limit: usize) -> io::Result<Self> {
         let most = match cut {
             Cut::Auto => limit + BYTE_ORDER_MARK.len() + 1,
@@ -108,7 +108,7 @@ impl Pieces {
     fn next_line(&mut self) -> io::Result<Option<Piece>> {
         loop {
             let mut body = Vec::new();
-            // Its end may have two bytes.
+            // The line end may have two bytes.
             let most = self.limit + 3;
             let kept = self.input.by_ref().take(most as u64).read_until(b'\n', &mut body)?;
             if kept == 0 {
@@ -129,16 +129,16 @@ impl Pieces {
     }
 }
 
-/// A line without its end, which may be of two bytes.
+/// A line without its line end, which may have two bytes.
 fn without_end(line: &[u8]) -> &[u8] {
     let Some(line) = line.strip_suffix(b"\n") else { return line };
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Whether an input is lines, by its beginning, or `all` of it.
+/// Whether an input is lines, judged by its beginning, or by `all` of it.
 ///
-/// One broken line must not decide for the others, so any line may show it: by being JSON by itself, or, where none is, by all of
-/// them looking like objects. The lines of a document are parts of one.
+/// One broken line must not decide for the others, so any line can show it by being JSON by itself; if none is, then
+/// all of them must look like objects. The lines of a single document are only parts of it.
 fn has_lines(head: &[u8], all: bool) -> bool {
     let is_json = |text: &[u8]| serde_json::from_slice::<IgnoredAny>(text).map(|_| ());
     let mut lines: Vec<&[u8]> = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
@@ -146,11 +146,11 @@ fn has_lines(head: &[u8], all: bool) -> bool {
     lines.retain(|line| !line.is_empty());
     let whole = is_json(head);
     match (lines.as_slice(), &whole) {
-        // What is left of a long line when it is cut off is nothing.
+        // A long line that is cut off leaves nothing.
         ([], _) => return true,
         ([_], _) if cut_off.is_none() => return true,
         (_, Ok(())) => return false,
-        // A document above the limit, of which this is the beginning.
+        // The beginning of a document above the limit.
         (_, Err(error)) if !all && error.is_eof() => return false,
         _ => {}
     }
@@ -160,7 +160,7 @@ fn has_lines(head: &[u8], all: bool) -> bool {
     any || is_json(lines[0]).is_ok() || lines.iter().all(is_object) || cut_off.is_some_and(|line| is_object(&line))
 }
 
-/// Opens a file. A pipe that nothing writes to would keep the opening waiting for ever, so it is given a while.
+/// Opens a file. Opening a pipe without a writer would block for ever, so there is a time limit.
 fn open(path: &Path) -> Result<Box<dyn BufRead>, Exit> {
     let shown = path.display();
     let cannot = || format!("cannot read {shown}");
@@ -181,7 +181,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Exit> {
     Ok(Box::new(Cursor::new(first).chain(BufReader::with_capacity(1 << 20, file))))
 }
 
-/// The first bytes of a pipe; none if there was no writer in time. A writer that is there may take as long as it likes.
+/// The first bytes of a pipe; empty if there was no writer in time. An existing writer may take as long as it likes.
 fn first_of_pipe(mut pipe: &File) -> io::Result<Vec<u8>> {
     let mut first = vec![0; 4_096];
     let (start, mut has_writer) = (Instant::now(), false);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is done to one line, also to the first, and however long the file is, the others are what they were.
+        /// Damage to one line, even the first, does not change how the others are read, however long the file is.
         #[test]
         fn a_broken_line_decides_nothing_about_the_others(
             count in 2usize..40, at in any::<prop::sample::Index>(), keep in any::<prop::sample::Index>(),
@@ -285,7 +285,7 @@ mod tests {
         ) {
             let mut lines: Vec<String> = (0..count).map(event).collect();
             let at = at.index(count);
-            // The line breaks off, or is something else.
+            // The line is cut off, or is other text.
             lines[at] = if broken.is_empty() { lines[at][..keep.index(lines[at].len() - 1) + 1].to_owned() } else { broken };
             let text = format!("{}{}", if mark { "\u{feff}" } else { "" }, lines.join(end));
             let found = bodies(text.as_bytes(), Cut::Auto);

@@ -131,13 +131,13 @@ impl Invoke {
         Ok(message)
     }
 
-    /// A world with the state as it is, in which nothing is sent unless that is asked for.
+    /// A world with the current state, in which requests are sent only with `--http`.
     fn rehearsal(&self, reactor: &ReactorConfig, state: View) -> Arc<dyn World> {
         let http: Arc<dyn HttpClient> = if self.http { Arc::new(Client::default()) } else { Arc::new(NoHttp) };
         Arc::new(Live { state, clock: Arc::new(SystemClock::default()), config: reactor.values(), http })
     }
 
-    /// The state that the run sees. A store that is not there yet is not made.
+    /// The state that the run sees. A missing store is not created.
     fn view(&self, project: &Project, name: &str) -> Result<View, Exit> {
         let given = self.state.iter().map(|(key, value)| (key.clone(), Bytes::from(value.clone()))).collect();
         if self.fresh {
@@ -152,7 +152,7 @@ impl Invoke {
     }
 }
 
-/// What is in the store, under what was given.
+/// The state in the store, overridden by the given values.
 struct View {
     store: Option<(Arc<dyn StoreClient>, ReactorId)>,
     given: BTreeMap<String, Bytes>,
@@ -181,7 +181,7 @@ fn warn_unless_wanted(reading: &Reading, channel: &ChannelConfig, reactor: &Reac
     }
 }
 
-/// What a run did, as one object.
+/// The effects of a run, as one object.
 fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -> Value {
     let (code, error) = describe(&run.outcome);
     let writes = run.effects.iter().filter_map(Effect::write);
@@ -219,7 +219,7 @@ fn report(reactor: &str, event: &Event, run: &Run, id: impl Fn(u32) -> String) -
     report
 }
 
-/// Bytes as JSON, if that is what they are, else as text.
+/// Bytes as JSON if they are JSON, otherwise as text.
 fn shown(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into())
 }

@@ -4,11 +4,11 @@ use reactor_core::store::{DeadFilter, StoreClient, StoreError, StoredDead};
 
 use super::hidden;
 
-/// How many dead letters are read from the store at a time: a message has up to a mebibyte.
+/// Dead letters read from the store at a time: a message has up to a mebibyte.
 const PAGE: usize = 256;
 const PAGE_WITH_BODIES: usize = 8;
 
-/// Hands over dead letters, newest first, without ever holding more than a page of them.
+/// Passes on dead letters, newest first, without ever holding more than a page of them.
 pub(super) fn each(
     store: &dyn StoreClient,
     filter: &DeadFilter,

@@ -1,16 +1,16 @@
-//! The command line: one file a command, and the only place that wires the parts together.
+//! The command line: one file per command, and the only place that wires the parts together.
 //!
-//! Data goes to stdout, talk to stderr.
+//! Data goes to stdout, messages to stderr.
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 #![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
 
-/// Prints one line of data on stdout, whatever is in it.
+/// Prints one line of data on stdout, with everything in it escaped.
 macro_rules! out {
     ($($words:tt)*) => { $crate::print_as_is(&reactor_core::plain::line(&format!($($words)*))) };
 }
 
-/// Prints talk on stderr; further lines of what is in it stand behind a margin.
+/// Prints a message on stderr; further lines of its content get a margin.
 macro_rules! say {
     ($($words:tt)*) => { $crate::say_as_is(&reactor_core::plain::lines(&$crate::hidden::hide(&format!($($words)*)))) };
 }
@@ -145,7 +145,7 @@ enum Command {
     Completions(completions::Completions),
 }
 
-/// Runs the program and answers with its exit code.
+/// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
     if let Some(code) = reactor_sandbox::compiled_for_another() {
         return code;
@@ -179,35 +179,35 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Ends the program with what is wrong about its arguments, or with the help. The parser quotes the arguments as they are,
-/// so it is given escaped ones for its message.
+/// Ends the program with a message about its arguments, or with the help. The parser quotes arguments unescaped, so it
+/// gets escaped ones for its message.
 fn refuse(error: &clap::Error) -> ! {
     let plain = std::env::args_os().map(|argument| plain::line(&argument.to_string_lossy()).into_owned());
     match Cli::try_parse_from(plain) {
         Err(same) if same.kind() == error.kind() => same.exit(),
-        // Only the escapes made it another one, or none.
+        // The escaping changed the error, or removed it.
         _ => error.exit(),
     }
 }
 
-/// Prints on stdout what the program itself has put together, on any number of lines; text from outside in it is escaped.
+/// Prints the program's own text on stdout, on any number of lines; text from outside in it is escaped.
 ///
-/// A reader that has gone away, such as `head`, is no reason to stop what is being done.
+/// A reader that has gone away, such as `head`, does not stop the program.
 fn print_as_is(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// The same on stderr; the values of variables are hidden before text is escaped, since they could not be found afterwards.
+/// The same on stderr; variables' values are hidden before escaping, since they could not be found afterwards.
 fn say_as_is(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Prints JSON on stdout, with hidden characters in JSON's own escapes.
+/// Prints JSON on stdout, with hidden characters as JSON escapes.
 fn print_json(json: &impl std::fmt::Display) {
     print_as_is(&plain::json(&json.to_string()));
 }
 
-/// Prints a text from outside on stdout, every line of it behind a margin. JSON keeps its own escapes.
+/// Prints a text from outside on stdout, with a margin before every line. JSON keeps its own escapes.
 fn print_block(text: &str) {
     let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     for line in text.split('\n') {
@@ -216,7 +216,7 @@ fn print_block(text: &str) {
     }
 }
 
-/// The message of a panic may quote what an event had in it.
+/// A panic message may quote the content of an event.
 fn say_panic(panic: &PanicHookInfo<'_>) {
     say!("thread `{}` {panic}", std::thread::current().name().unwrap_or("?"));
     let backtrace = Backtrace::capture();

@@ -1,8 +1,8 @@
 //! Log lines: on stderr, as text or JSON.
 //!
-//! In a terminal a line begins with the local time of day, and each delivery that went well has a line, too, as far as they
-//! do not come faster than somebody could read them. Elsewhere a line begins with date and time in UTC, since it may be read
-//! long afterwards and beside others.
+//! In a terminal, a line begins with the local time of day, and each successful delivery gets a line, too, unless they
+//! come too fast to read. Elsewhere a line begins with date and time in UTC, since it may be read much later and beside
+//! others.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -25,14 +25,14 @@ use reactor_signal::DELIVERIES;
 use super::status::{Above, AboveJson};
 use super::{Global, LogFormat};
 
-/// What an operator needs: information and above. The SDK tells at length which places it looked for a region and
-/// credentials in; what comes of it is told at first use.
+/// The default for operators: information and above. The SDK logs at length where it looked for a region and
+/// credentials; the result is reported at first use.
 pub(super) const USUAL: &str = "info,aws_config=error,aws_smithy_runtime=error,aws_runtime=error";
 
-/// How many lines about what went well a terminal gets in a second.
+/// How many lines per second about successes a terminal gets.
 const READABLE: u64 = 20;
 
-/// Begins to log what `RUST_LOG` says, or else this.
+/// Starts logging with the filter in `RUST_LOG`, or this one.
 pub(super) fn start(global: &Global, filter: &str) {
     let is_terminal = global.log == LogFormat::Text && std::io::stderr().is_terminal();
     let (filter, is_asked_for) = match asked_for() {
@@ -56,7 +56,7 @@ pub(super) fn start(global: &Global, filter: &str) {
     }
 }
 
-/// What `RUST_LOG` says; empty, it says nothing.
+/// The filter in `RUST_LOG`; an empty value counts as unset.
 fn asked_for() -> Option<EnvFilter> {
     let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty())?;
     EnvFilter::try_new(&wanted)
@@ -75,7 +75,7 @@ impl FormatTime for DateAndTime {
     }
 }
 
-/// The time of day in this zone.
+/// The time of day in this time zone.
 struct TimeOfDay(TimeZone);
 
 impl FormatTime for TimeOfDay {
@@ -85,11 +85,11 @@ impl FormatTime for TimeOfDay {
     }
 }
 
-/// Writes at most [`READABLE`] lines a second below the level of information, and says so when it leaves some out.
+/// Writes at most [`READABLE`] lines a second below the level of information, and reports when it omits some.
 struct Sparing<F> {
     lines: F,
     start: Instant,
-    /// The second since the start, times 2^32, and how many lines it has had.
+    /// The second since the start, times 2^32, plus the number of lines in it.
     had: AtomicU64,
     said: OnceLock<()>,
 }

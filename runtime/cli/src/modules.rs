@@ -1,4 +1,4 @@
-//! Loading every reactor's module, off the runtime's threads, with all errors at once.
+//! Loads every reactor's module, off the runtime's threads, and reports all errors at once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,20 +20,19 @@ use super::project::{Project, print_problems};
 pub(super) struct Modules {
     /// Keeps the sandbox's clock ticking.
     engine: Engine,
-    /// The most that any run's memory may have in it.
+    /// The maximum memory of any run.
     max_memory: usize,
     compiler: Compiler,
     pub(super) loaded: BTreeMap<String, LoadedModule>,
 }
 
 impl Modules {
-    /// Compiles, or takes from the cache, every module, and checks what it imports against what it was granted. Prints what
-    /// is wrong, if anything is.
+    /// Compiles every module or takes it from the cache, and checks its imports against its grants. Prints any errors.
     pub(super) fn load(project: &Project, global: &Global) -> Result<Self, Exit> {
         Self::load_by(compiler()?, project, global)
     }
 
-    /// The same, by this compiler. If that is told to stop, the answer is a silent exit with code 0.
+    /// The same with this compiler. If it is stopped, the result is a silent exit with code 0.
     pub(super) fn load_by(compiler: Compiler, project: &Project, global: &Global) -> Result<Self, Exit> {
         let names: Vec<_> = project.config.reactors.keys().cloned().collect();
         Self::load_these(compiler, project, global, &names)
@@ -57,14 +56,14 @@ impl Modules {
         Ok(Self { engine, max_memory, compiler, loaded })
     }
 
-    /// Loads every module again, for a changed configuration or changed files. Says whether any is another one than before;
-    /// if any cannot be loaded, nothing has changed.
+    /// Loads every module again, for a changed configuration or changed files. Returns whether any module is different;
+    /// if one cannot be loaded, nothing has changed.
     pub(super) fn update(&mut self, project: &Project) -> Result<bool, Problems> {
         let needed = most_memory(&project.config);
         if needed > self.max_memory {
             match engine(&project.config, needed, &self.compiler) {
                 Ok(engine) => (self.engine, self.max_memory) = (engine, needed),
-                // Loading says which reactor wants more than the old one gives.
+                // Loading reports which reactor wants more than the old engine gives.
                 Err(error) => tracing::warn!("cannot give modules more memory: {error:#}"),
             }
         }
@@ -78,12 +77,12 @@ impl Modules {
         Ok(changed)
     }
 
-    /// Whether loading was told to stop.
+    /// Whether loading was stopped.
     pub(super) fn is_stopped(&self) -> bool {
         self.compiler.is_stopped()
     }
 
-    /// What the host runs.
+    /// The guests for the host.
     pub(super) fn guests(&self) -> BTreeMap<String, Arc<dyn Guest>> {
         self.loaded.iter().map(|(name, module)| (name.clone(), Arc::clone(&module.guest))).collect()
     }
@@ -98,7 +97,7 @@ fn engine(config: &Config, max_memory: usize, compiler: &Compiler) -> anyhow::Re
     Engine::new(EngineOptions { cache_dir, instances, max_memory, compiler: compiler.clone() })
 }
 
-/// Compiles in children of this program, within what the environment allows.
+/// Compiles in child processes of this program, within the limits from the environment.
 pub(super) fn compiler() -> Result<Compiler, Exit> {
     let usual = CompileLimits::default();
     let time = Duration::from_secs(number("REACTOR_COMPILE_SECONDS", usual.time.as_secs())?);
@@ -112,8 +111,8 @@ fn number(variable: &str, usual: u64) -> Result<u64, Exit> {
     number.ok_or_else(|| Exit::new(exit::USAGE, anyhow!("{variable} must be a number from 1 to 1000000")))
 }
 
-/// Where a module really is, if a link leads out of the configuration's folder and of those that `REACTOR_MODULE_DIRS`
-/// allows. One that is not there is reported when it is loaded.
+/// The real path of a module, if a link leads out of the configuration's folder and of those that `REACTOR_MODULE_DIRS`
+/// allows. A missing module is reported when it is loaded.
 fn escapes(config: &Config, module: &Path) -> Option<PathBuf> {
     let real = module.canonicalize().ok()?;
     let root = config.file.parent().filter(|root| !root.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,9 +1,9 @@
-//! Deliveries whose reactor is not configured any more.
+//! Deliveries whose reactor is no longer configured.
 
 use reactor_config::model::Config;
 use reactor_core::store::{StoreClient, StoreError};
 
-/// Says which deliveries will not be run, because their reactor is not in the configuration any more.
+/// Reports deliveries that will not run because their reactor is no longer in the configuration.
 pub(super) fn say_orphans(config: &Config, store: &dyn StoreClient) -> Result<(), StoreError> {
     for reactor in store.stats()?.reactors {
         if reactor.active > 0 && !config.reactors.contains_key(&reactor.name) {

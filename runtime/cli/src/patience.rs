@@ -1,4 +1,4 @@
-//! Waiting for a running host to do what it was asked to.
+//! Waits for a running host to carry out requests.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use reactor_core::store::StoreClient;
 
 use super::exit::Exit;
 
-/// How long a command waits for a running host to carry out what it asked for.
+/// How long a command waits for a running host to carry out its requests.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Waits until the running host has carried out every request. False if it has not within a few seconds.
+/// Waits until the running host has carried out all requests. False if it has not within a few seconds.
 pub(super) fn wait_for_host(store: &dyn StoreClient) -> Result<bool, Exit> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {

@@ -20,7 +20,7 @@ use crate::kinds::KINDS;
 /// Where the codes in brackets are explained.
 const SAYS_MORE: &str = "`reactor explain CODE` explains the code in brackets";
 
-/// How often it is looked whether there is room.
+/// How often to check for free disk space.
 const FOR_ROOM: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A checked configuration.
@@ -30,13 +30,13 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// Reads the configuration; prints what is wrong with it. What is only odd, `check` and `up` say: whoever looks at an
-    /// event has not asked for it.
+    /// Reads the configuration and prints its errors. Only `check` and `up` print warnings: a user who looks at an
+    /// event did not ask for them.
     pub(super) fn load(global: &Global) -> Result<Self, Exit> {
         Self::checked(global).map(|(project, _)| project)
     }
 
-    /// Reads the configuration; prints what is wrong or odd.
+    /// Reads the configuration and prints its errors and warnings.
     pub(super) fn load_with_warnings(global: &Global) -> Result<Self, Exit> {
         let (project, warnings) = Self::checked(global)?;
         if !warnings.is_empty() {
@@ -52,13 +52,13 @@ impl Project {
         })
     }
 
-    /// Reads the configuration; answers with its warnings, or else with its errors.
+    /// Reads the configuration; returns its warnings, or its errors.
     pub(super) fn read(global: &Global) -> Result<(Self, reactor_config::Problems), reactor_config::Problems> {
         let loaded = reactor_config::load(&global.config, &|name| std::env::var(name).ok(), KINDS)?;
         hidden::learn(&loaded.secrets);
         let mut config = loaded.config;
         if let Some(dir) = &global.data_dir {
-            // It is absolute already if there is no present folder to make it so.
+            // It is absolute already, unless the current folder cannot be determined.
             config.runtime.data_dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone()).into();
         }
         Ok((Self { config: Arc::new(config), places: loaded.places }, loaded.warnings))
@@ -72,10 +72,10 @@ impl Project {
         wanted.iter().map(|name| self.known(name, "reactor", self.config.reactors.keys())).collect()
     }
 
-    /// The numbers and names of reactors, those that have never run among them.
+    /// The numbers and names of reactors, including those that have never run.
     pub(super) fn numbered(&self, store: &dyn StoreClient) -> Result<BTreeMap<ReactorId, String>, Exit> {
         let mut names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
-        // One that has never run has no number yet; none that is given out will be as high as these.
+        // A reactor that has never run has no number yet; assigned numbers never get as high as these.
         let new = self.config.reactors.keys().filter(|name| !names.values().any(|known| known == *name));
         let new: Vec<_> = (0..).map(|index| ReactorId(u32::MAX - index)).zip(new.cloned()).collect();
         names.extend(new);
@@ -93,7 +93,7 @@ impl Project {
         self.config.reactors.values().filter(|reactor| reactor.from.iter().any(|from| from == channel)).collect()
     }
 
-    /// Whether reactors send to a channel, events or dead letters, or another channel does with its own.
+    /// Whether reactors send events or dead letters to a channel, or another channel its own dead letters.
     pub(super) fn is_written(&self, channel: &str) -> bool {
         let forwards = |other: &ChannelConfig| other.dead_letter.as_deref() == Some(channel);
         self.config.channels.values().any(forwards)
@@ -130,12 +130,13 @@ impl Project {
         Ok(Arc::new(SqliteStore::open(self.config.runtime.data_dir.path(), &OpenOptions::client())?))
     }
 
-    /// Opens the store only to look at it, if there is one.
+    /// Opens the store only to look at it, if it exists.
     pub(super) fn look(&self) -> Result<Arc<dyn StoreClient>, Exit> {
         Ok(Arc::new(SqliteStore::look(self.config.runtime.data_dir.path())?))
     }
 
-    /// Opens the store as its owner, for a host: waits for as long as other processes keep it busy, or its disk is full.
+    /// Opens the store as its owner, for a host: waits without a limit while other processes keep it busy or its disk
+    /// is full.
     pub(super) fn owner_when_there_is_room(&self) -> Result<Arc<dyn StoreOwner>, Exit> {
         let mut told = false;
         loop {
@@ -164,7 +165,7 @@ impl Project {
     }
 }
 
-/// Prints problems of the configuration: for people on stderr, or as JSON on stdout.
+/// Prints problems of the configuration: as text on stderr, or as JSON on stdout.
 pub(super) fn print_problems(global: &Global, problems: &reactor_config::Problems) {
     if global.json {
         super::print_json(&hidden::hide(&problems.to_json().to_string()));

@@ -23,10 +23,10 @@ use super::input::{Cut, Piece, Pieces, place};
 use super::project::Project;
 use super::publish_again::Again;
 
-/// Messages, and bytes, that share one durable write.
+/// Maximum messages, and bytes, that share one durable write.
 const BATCH: usize = 1_024;
 const BATCH_BYTES: usize = 4 << 20;
-/// How many rejected or doubtful lines are named one by one.
+/// How many rejected or doubtful lines are listed individually.
 const NAMED: u64 = 5;
 
 /// Publish events to a channel
@@ -56,7 +56,7 @@ pub(super) struct Publish {
     attribute: Vec<(String, String)>,
 }
 
-/// What became of the input.
+/// The outcome for the input.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
@@ -64,9 +64,9 @@ struct Report {
     accepted: u64,
     /// Above the size limit.
     refused: u64,
-    /// Accepted, but no events of the channel's format.
+    /// Accepted, but not decodable as events in the channel's format.
     undecodable: u64,
-    /// Accepted, but reactors have been given events that count as the same, as far as was looked.
+    /// Accepted, but duplicates of events that reactors were given, as far as was checked.
     duplicates: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_offset: Option<u64>,
@@ -118,7 +118,7 @@ impl Publish {
             progress: self.progress(),
         };
         let read = self.wake_readers(&mut pieces, &mut batch);
-        // What was read before an input error is valid, so it is published all the same.
+        // What was read before an input error is valid, so it is published anyway.
         batch.flush()?;
         batch.progress.finish_and_clear();
         let (report, events) = (batch.report, batch.events);
@@ -143,7 +143,7 @@ impl Publish {
         if report.refused > 0 { Err(Exit::printed(exit::PARTIAL)) } else { Ok(()) }
     }
 
-    /// A bar over the file's bytes in a terminal, nothing elsewhere.
+    /// A progress bar over the file's bytes in a terminal, otherwise hidden.
     fn progress(&self) -> ProgressBar {
         let bytes = std::fs::metadata(&self.file).map(|file| file.len()).ok();
         let target =
@@ -163,7 +163,7 @@ impl Publish {
     }
 }
 
-/// Where messages go.
+/// The destination of messages.
 enum To {
     /// To the log of a local channel.
     Log(Arc<dyn StoreClient>, ChannelId),
@@ -171,7 +171,7 @@ enum To {
     Outside(Arc<dyn Sink>),
 }
 
-/// Messages on their way.
+/// Messages to be sent together.
 struct Batch<'a> {
     to: To,
     again: Option<Again>,
@@ -182,7 +182,7 @@ struct Batch<'a> {
     /// The line of each message.
     lines: Vec<Option<u64>>,
     bytes: usize,
-    /// How many events there have been.
+    /// The number of events so far.
     events: usize,
     report: Report,
     progress: ProgressBar,
@@ -207,7 +207,7 @@ impl Batch<'_> {
             return Ok(());
         }
         if self.again.is_some() {
-            // As the log will: what has no id of its own is known by its place.
+            // The same as the log will do: a message without its own id is known by its place.
             message.system.message_id = Some(place(line));
         }
         match self.reading.decode(&message) {
@@ -225,7 +225,7 @@ impl Batch<'_> {
                     );
                     self.name(self.report.undecodable, &say);
                 }
-                // A FIFO channel knows events by their ids and orders them by their keys.
+                // A FIFO channel identifies events by their ids and orders them by their keys.
                 let event = contents.events.into_iter().next().map(|decoded| decoded.event);
                 message.system.group_id = event.as_ref().and_then(|event| event.partition_key.clone());
                 message.system.dedup_id = event.map(|event| event.id);
@@ -278,7 +278,7 @@ impl Batch<'_> {
         let before = self.report.accepted;
         match &self.to {
             To::Log(store, id) => {
-                // What the log knows of a message stands in its envelope.
+                // What the log knows about a message is in its envelope.
                 let plain =
                     messages.into_iter().map(|m| Message { system: SystemAttributes::default(), ..m }).collect();
                 let first = self.runtime.block_on(store.append(*id, plain)).map_err(|error| {

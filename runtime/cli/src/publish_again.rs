@@ -1,4 +1,4 @@
-//! What `publish` can know of duplicates: the newest deliveries are looked through, for the first events of its input.
+//! Duplicate detection in `publish`: looks up the first events of its input among the newest deliveries.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use reactor_host::intake::reading::Reading;
 use super::exit::Exit;
 use super::project::Project;
 
-/// Events that are looked up, of one input.
+/// Events of one input that are looked up.
 const EVENTS: usize = 1_000;
-/// Deliveries that are looked through for them.
+/// Deliveries that are searched for them.
 const DELIVERIES: usize = 10_000;
 
-/// Looks for events that reactors have been given before.
+/// Finds events that reactors were given before.
 pub(super) struct Again {
     store: Arc<dyn StoreClient>,
     names: BTreeMap<ReactorId, String>,
@@ -26,12 +26,12 @@ pub(super) struct Again {
     left: usize,
     seen: HashSet<(ReactorId, Identity)>,
     asked: Vec<(Option<u64>, ReactorId, Identity)>,
-    /// Found in the input itself.
+    /// Duplicates within the input itself.
     found: Vec<(Option<u64>, ReactorId)>,
 }
 
 impl Again {
-    /// Also returns how the channel is read, which [`Again::note`] needs.
+    /// Also returns how to read the channel, which [`Again::note`] needs.
     pub(super) fn new(
         project: &Project,
         store: &Arc<dyn StoreClient>,
@@ -47,7 +47,7 @@ impl Again {
         Ok((Self { store, names, windows, left: EVENTS, seen, asked, found }, reading))
     }
 
-    /// Notes the events of a line, which `message` stands for as the id of its message.
+    /// Notes the events of a line; `message` is the id of the line's message.
     pub(super) fn note(&mut self, line: Option<u64>, message: Option<&str>, events: &[Decoded], reading: &Reading) {
         let mut matches = Vec::new();
         for decoded in events.iter().take(self.left) {
@@ -64,7 +64,7 @@ impl Again {
         }
     }
 
-    /// Which of the lines noted since the last time hold what is a duplicate already, and for which reactors.
+    /// Which of the lines noted since the last call contain a known event, and for which reactors.
     pub(super) fn look(&mut self) -> Result<BTreeMap<Option<u64>, BTreeSet<String>>, Exit> {
         let asked = std::mem::take(&mut self.asked);
         let mut found = std::mem::take(&mut self.found);

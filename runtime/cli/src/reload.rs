@@ -1,5 +1,5 @@
-//! A changed configuration, or changed modules, under a running host: checked in the background, and taken over only if
-//! everything is in order.
+//! A changed configuration, or changed modules, for a running host: checked in the background, and taken over only if
+//! everything is valid.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use super::modules::Modules;
 use super::orphans::say_orphans;
 use super::project::Project;
 
-/// How often `--watch` looks at the files. A file counts as written when it has not changed between two looks.
+/// How often `--watch` checks the files. A file counts as written if it has not changed between two checks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// Loads what has changed and hands it to the host.
+/// Loads changes and passes them to the host.
 pub(super) struct Reloader {
     global: Global,
     modules: Modules,
@@ -32,7 +32,7 @@ pub(super) struct Reloader {
     tell: mpsc::Sender<Control>,
 }
 
-/// What is known of a file: when it was changed, and its size. `None`: it is not there.
+/// A file's modification time and size. `None` if it does not exist.
 type Print = Option<(SystemTime, u64)>;
 
 impl Reloader {
@@ -46,7 +46,7 @@ impl Reloader {
         Self { global: global.clone(), modules, current: Arc::clone(&project.config), store, tell }
     }
 
-    /// Reloads whenever asked, and, if told to watch, whenever a file has changed.
+    /// Reloads on request and, with `watch`, whenever a file has changed.
     pub(super) async fn run(mut self, mut asked: mpsc::Receiver<()>, watch: bool) {
         let mut loaded = self.look();
         let mut last = loaded.clone();
@@ -67,7 +67,7 @@ impl Reloader {
                 return;
             }
             loaded = self.look();
-            // Compiling takes its time, and the host must not wait for it.
+            // Compiling takes time, and the host must not wait for it.
             let Ok(back) = tokio::task::spawn_blocking(move || {
                 let deployment = self.load();
                 (self, deployment)
@@ -78,7 +78,7 @@ impl Reloader {
             };
             let deployment;
             (self, deployment) = back;
-            // Modules that are new here were loaded just now; the others may have changed again since they were.
+            // Modules that are new here were loaded just now; the others may have changed since.
             let now = self.look();
             loaded =
                 now.into_iter().map(|(path, print)| (path.clone(), loaded.remove(&path).unwrap_or(print))).collect();
@@ -89,13 +89,13 @@ impl Reloader {
         }
     }
 
-    /// The state of every file that the host was made of.
+    /// The state of every file that the host was built from.
     fn look(&self) -> BTreeMap<PathBuf, Print> {
         let modules = self.current.reactors.values().map(|reactor| reactor.module.path().to_owned());
         modules.chain([self.global.config.clone()]).map(|path| (path.clone(), print(&path))).collect()
     }
 
-    /// Checks the configuration and loads the modules; says why nothing is taken over, if so.
+    /// Checks the configuration and loads the modules; if nothing is taken over, reports why.
     fn load(&mut self) -> Option<(Project, Deployment)> {
         let project = match Project::read(&self.global) {
             Ok((project, warnings)) => {

@@ -1,4 +1,4 @@
-//! What happened, as a table for people and as JSON for programs.
+//! A store's counts, as a table for people and as JSON for programs.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) struct Summary {
     stats: Stats,
     reactors: Vec<Reactor>,
     waits_for_person: Waits,
-    /// Dead letters that are there now: reactor (or `-`), reason, count.
+    /// Current dead letters: reactor (or `-`), reason, count.
     dead_by_reason: Vec<DeadCount>,
 }
 
@@ -32,24 +32,24 @@ struct Reactor {
     stats: ReactorStats,
     #[serde(flatten)]
     blocked: Blocked,
-    /// Not begun, in progress, or with a remote queue.
+    /// Not started, in progress, or with a remote queue.
     running: u64,
 }
 
-/// What goes on only when a person has done something.
+/// Work that waits for a person to act.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Waits {
     /// Dead letters to be redriven or dropped.
     pub(super) dead_letters: u64,
-    /// Keys that some of them park.
+    /// Keys parked by some of them.
     pub(super) parked_keys: u64,
-    /// Deliveries behind these.
+    /// Deliveries behind these keys.
     pub(super) parked: u64,
 }
 
 impl Waits {
-    /// In words, if there is anything.
+    /// The text, if there is anything to report.
     pub(super) fn words(self) -> Option<String> {
         let Self { dead_letters, parked_keys, parked } = self;
         if dead_letters == 0 {
@@ -76,7 +76,8 @@ struct DeadCount {
     count: u64,
 }
 
-/// The heads of the table of reactors. What was delivered is one of the seven that follow; duplicates were not.
+/// The column heads of the table of reactors. Each delivery counts in one of the seven columns after `delivered`;
+/// duplicates count in none.
 const HEADS: [&str; 12] = [
     "reactor",
     "delivered",

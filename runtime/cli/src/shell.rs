@@ -1,14 +1,14 @@
-//! Commands of the configuration, run by a shell that gets their variables by its environment.
+//! Commands of the configuration, run by a shell that gets their variables through its environment.
 //!
-//! The text of a command is the file's alone. Where a variable stands in it, the shell expands a variable of its own,
-//! so that a value, whatever is in it, is never read as a part of the command, and stands in no list of processes.
+//! The text of a command comes from the file only. In place of each variable, the shell expands its own variable, so
+//! that a value is never parsed as part of the command and never appears in a list of processes.
 
 use std::process::Command;
 
 use reactor_config::{Part, Written};
 
-/// The names of the variables that the shell gets, with their number behind. They are not those of the file: a name of
-/// the shell's own, such as `PWD`, would get another value, and a default is not to be seen by what the command runs.
+/// The names of the shell's variables, followed by a number. They differ from those in the file: a name that the shell
+/// itself uses, such as `PWD`, would get another value, and the command must not see a default.
 const PREFIX: &str = "REACTOR_BUILD_";
 
 /// `sh -c` with the command.
@@ -34,14 +34,14 @@ pub(super) fn shell(command: &Written) -> Command {
     shell
 }
 
-/// What a place in a command stands in.
+/// The context of a place in a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Inside {
     /// `'...'`, in which the shell expands nothing.
     Single,
     /// `"..."`
     Double,
-    /// `$(...)` or `(...)`, in which quoting begins again.
+    /// `$(...)` or `(...)`, in which quoting starts over.
     Parentheses,
     /// `` `...` ``, likewise.
     Backquotes,
@@ -51,11 +51,11 @@ enum Inside {
     Comment,
 }
 
-/// How far a command has been read.
+/// The state of reading a command.
 #[derive(Debug, Default)]
 struct Quoting {
     open: Vec<Inside>,
-    /// The character before, unless a backslash took its meaning away.
+    /// The previous character, unless a backslash escaped it.
     before: Option<char>,
     escaped: bool,
 }
@@ -72,7 +72,7 @@ impl Quoting {
         }
     }
 
-    /// A value was put in: the next character stands inside a word.
+    /// A value was inserted: the next character is inside a word.
     fn value(&mut self) {
         (self.before, self.escaped) = (Some('}'), false);
     }
@@ -99,12 +99,12 @@ impl Quoting {
         }
     }
 
-    /// Whether a quote stands for itself: in `"${name:-it's}"`.
+    /// Whether a quote is literal: in `"${name:-it's}"`.
     fn in_quotes(&self) -> bool {
         self.open.ends_with(&[Inside::Double, Inside::Braces])
     }
 
-    /// What expands a variable here. In single quotes they are left for it, and in double quotes it stays one word.
+    /// The text that expands a variable here. It leaves single quotes first, and stays one word in double quotes.
     fn expansion(&self, name: &str) -> String {
         match self.open.last() {
             Some(Inside::Single) => format!("'\"${{{name}}}\"'"),
@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    /// What a command prints, if a variable has this value.
+    /// The output of a command, if a variable has this value.
     fn printed(command: &str, value: &str) -> String {
         let file = format!(
             "[channels.a]\nkind = \"local\"\n[reactors.r]\nmodule = \"r.wasm\"\nfrom = \"a\"\non = \"a\"\nbuild = '''{command}'''\n"

@@ -1,4 +1,4 @@
-//! The status line of `up` in a terminal, and log lines that do not run into it.
+//! The status line of `up` in a terminal, and log lines that do not interfere with it.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
@@ -14,14 +14,14 @@ use reactor_signal::{Signals, Totals};
 /// How often the line is redrawn.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// The line, if one is shown.
+/// The status line, if one is shown.
 static LINE: OnceLock<ProgressBar> = OnceLock::new();
 
 /// Writes log lines to stderr, above the status line if there is one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Above;
 
-/// The same for lines of JSON, whose hidden characters get JSON's own escapes.
+/// The same for lines of JSON, with hidden characters as JSON escapes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AboveJson;
 
@@ -43,7 +43,7 @@ impl Write for Above {
 
 impl Write for AboveJson {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A whole line comes at once.
+        // Each write is a whole line.
         Above.write_all(plain::json(&String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
     }
@@ -79,7 +79,7 @@ pub(super) async fn show(signals: Arc<Signals>, store: Arc<dyn StoreClient>) {
     }
 }
 
-/// Takes the line away.
+/// Removes the line.
 pub(super) fn clear() {
     LINE.get().into_iter().for_each(ProgressBar::finish_and_clear);
 }

@@ -94,7 +94,7 @@ fn print_accepted(accepted: Option<&Accepted>, json: bool) {
     out!("the damaged files are kept in {}", shown(kept));
 }
 
-/// A path below the data directory, which a variable may name.
+/// A path below the data directory, which may contain a variable's value.
 fn shown(path: &Path) -> String {
     hide(&path.display().to_string()).into_owned()
 }

@@ -71,9 +71,9 @@ impl Up {
         } else {
             super::build::build_missing(&project)?;
         }
-        // The lock comes first: a second host should not compile for a minute before it is refused.
+        // Take the lock first: a second host should not compile for a minute before it is rejected.
         let store = project.owner_when_there_is_room()?;
-        // One thread for the host, and one that keeps the connections to remote channels busy.
+        // One thread for the host, and one that serves the connections to remote channels.
         let control = Builder::new_multi_thread().worker_threads(2).thread_name("reactor-host").enable_all().build()?;
         let mut told = control.block_on(async { Told::listen() })?;
         let compiler = super::modules::compiler()?;
@@ -101,10 +101,10 @@ impl Up {
         };
         let told = (told, compiler.clone());
         let ended = control.block_on(self.until_told(global, &project, modules, parts, told));
-        // A reload that compiles would keep a thread, and with it the end.
+        // A reload that compiles would keep a thread busy, and delay the end.
         compiler.stop();
         if ended.is_err() {
-            // Nothing that waits for another process keeps this one from ending.
+            // A wait for another process must not keep this one from ending.
             store.give_up();
         }
         status::clear();
@@ -158,12 +158,12 @@ impl Up {
     }
 }
 
-/// Threads for guests: as many as there are cores, and none of them runs anything of the host.
+/// Threads for guests: one per core, and none of them runs the host's own work.
 fn guest_threads() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().thread_name("reactor-guest").enable_all().build()
 }
 
-/// Signals that have come, from when this is made.
+/// Signals received since this was created.
 struct Told {
     term: Signal,
     interrupt: Signal,
@@ -185,7 +185,7 @@ impl Told {
     }
 }
 
-/// Loads on a thread of its own; a signal stops the compiler, and loading ends at once.
+/// Loads on a separate thread; a signal stops the compiler, and loading ends at once.
 fn unless_told<T: Send>(control: &Runtime, told: &mut Told, compiler: &Compiler, load: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let (done, ready) = oneshot::channel::<()>();
@@ -218,7 +218,7 @@ async fn obey_signals(
         tokio::select! {
             _ = told.term.recv() => break,
             _ = told.interrupt.recv() => break,
-            // One that is asked for already reads everything again, too.
+            // A reload that is already requested reads everything again, too.
             _ = told.hangup.recv() => drop(reload.try_send(())),
         }
     }
@@ -229,6 +229,6 @@ async fn obey_signals(
         () = backstop.fall() => told.until_stop().await,
     }
     tracing::warn!("second signal received; stopping without draining");
-    // Whatever runs now is a crash to the store, which is what it is made for.
+    // To the store, work in progress is a crash, which it is built to survive.
     std::process::exit(i32::from(exit::FAILURE));
 }

@@ -1,4 +1,4 @@
-//! Compiling in a child process: what it may take, and that nothing is left of it.
+//! Compiling in a child process: its limits, and that nothing is left behind.
 
 use std::path::Path;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl Bench {
     }
 }
 
-/// Children of this process, dead ones that were not waited for included.
+/// The number of children of this process, including zombies.
 fn children() -> usize {
     let own = std::process::id().to_string();
     let processes = std::fs::read_dir("/proc").expect("processes").flatten();
@@ -58,14 +58,14 @@ fn sound() -> Vec<u8> {
     testing::component(&wat::parse_str(SOUND).expect("text")).expect("a component")
 }
 
-/// Takes seconds, and is below what is refused by its look.
+/// Takes seconds to compile, but stays below the cost limit.
 fn slow() -> Vec<u8> {
     let function = format!("(func {})", "(call_indirect (type $t) (i32.const 1))".repeat(11_000));
     let wat = format!("(component (core module (type $t (func)) (table 10 funcref) {}))", function.repeat(4));
     wat::parse_str(wat).expect("text")
 }
 
-/// A component whose type is a component whose type is a component, and so on a million times.
+/// A component whose type is a component whose type is a component, and so on, a million levels deep.
 fn deep_types() -> Vec<u8> {
     let (levels, header) = (1_000_000, b"\0asm\x0d\0\x01\0");
     let content = [b"\x01".to_vec(), b"\x41\x01\x01".repeat(levels), b"\x41\0".to_vec()].concat();
@@ -79,7 +79,7 @@ fn deep_types() -> Vec<u8> {
     [bytes, content].concat()
 }
 
-/// One test, since it looks at all children of the process.
+/// One test, since it counts all children of the process.
 #[test]
 fn a_child_compiles_within_its_limits_and_leaves_nothing() {
     let usual = CompileLimits::default();

@@ -1,4 +1,4 @@
-//! An attempt, put together from what is known of it in two places.
+//! An attempt, combined from the two places that record it.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use serde::{Serialize, Serializer};
 use reactor_core::event::AttemptRecord;
 use reactor_core::store::KeptAttempt;
 
-/// An attempt that has ended. The record of one that failed stays with its delivery or dead letter, with its error; every
-/// one is kept for the configured time, with what it took.
+/// An attempt that has ended. The record of a failed attempt stays, with its error, with its delivery or dead letter;
+/// every attempt is kept for the configured time, with its duration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attempt {
     /// Counted from 1.
     pub number: u32,
     /// Outcome or fault code.
     pub code: String,
-    /// What the guest or the sandbox said; nothing of one that is done, or whose letter was dropped.
+    /// The error from the guest or the sandbox; `None` if the attempt succeeded or its letter was dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Wall-clock time at which it ended.
     pub at: Timestamp,
     /// blake3 of the module that ran, in hex.
     pub module: String,
-    /// How long the run took; nothing if the attempt is not kept.
+    /// How long the run took; `None` if the attempt is no longer kept.
     #[serde(rename = "tookMs", serialize_with = "millis", skip_serializing_if = "Option::is_none")]
     pub took: Option<Duration>,
-    /// Which host ran it: how many owners the store had had by then.
+    /// The host that ran it: how many owners the store had had by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<u64>,
 }
@@ -37,7 +37,7 @@ fn millis<S: Serializer>(took: &Option<Duration>, to: S) -> Result<S::Ok, S::Err
 }
 
 impl Attempt {
-    /// The attempts at one event by one reactor, oldest first: those that have a record, and those that are kept.
+    /// A reactor's attempts at one event, oldest first: those with a record, and those that are kept.
     pub fn all(records: &[AttemptRecord], kept: &[KeptAttempt]) -> Vec<Self> {
         let mut unmatched: Vec<&KeptAttempt> = kept.iter().collect();
         let of_record = |record: &AttemptRecord| {
@@ -103,8 +103,8 @@ mod tests {
             event_type: String::new(),
             correlation_id: String::new(),
         };
-        // The first has been forgotten, the second is in both places, and the third is done. After a redrive, numbers begin
-        // again.
+        // The first has been forgotten, the second is in both places, and the third succeeded. After a redrive, numbers
+        // start again.
         let all = Attempt::all(&[record(1, 10), record(2, 20)], &[kept(2, "retry", 20), kept(1, "done", 30)]);
         let told: Vec<_> = all.iter().map(|one| (one.number, &*one.code, one.error.is_some(), one.worker)).collect();
         assert_eq!(told, [(1, "retry", true, None), (2, "retry", true, Some(3)), (1, "done", false, Some(3))]);

@@ -1,5 +1,5 @@
-//! The read side: what became of an event, of a correlation id, of an attempt, as the store noted it when it happened. It
-//! knows nothing of the configuration: nothing is decoded or routed again to find out what was done.
+//! The read side: the fate of an event, a correlation id or an attempt, as the store noted it at the time. It does not
+//! use the configuration: no event is decoded or routed again to find out what happened.
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 
@@ -14,35 +14,35 @@ pub use self::past::Past;
 use reactor_core::event::{ChannelId, DeliveryId, Offset, Origin, ReactorId};
 use reactor_core::store::{AttemptsOf, KeptAttempt, Result, StoreClient};
 
-/// Asks a store what happened.
+/// Queries a store's history.
 #[derive(Clone, Copy)]
 pub struct History<'s> {
     store: &'s dyn StoreClient,
 }
 
-/// An event that a reactor has been given, with the attempts at it that are still kept.
+/// An event that a reactor was given, with the attempts at it that are still kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handled {
-    /// Where the event was.
+    /// The origin of the event.
     pub origin: Origin,
-    /// By whom.
+    /// The reactor that was given the event.
     pub reactor: ReactorId,
     /// Oldest first; not empty.
     pub attempts: Vec<KeptAttempt>,
 }
 
 impl<'s> History<'s> {
-    /// Of this store.
+    /// The history of this store.
     pub fn new(store: &'s dyn StoreClient) -> Self {
         Self { store }
     }
 
-    /// What became of the records of a channel from `first` to `last`, for every reactor.
+    /// The fates of the records of a channel from `first` to `last`, for every reactor.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn of_records(&self, channel: ChannelId, first: Offset, last: Offset) -> Result<Past> {
-        // First, so that what counts as admitted is told of.
+        // Read first, so that everything that counts as admitted is included.
         let cursor = self.store.cursor(channel)?;
         Ok(Past::new(cursor, self.store.traces(channel, first, last)?))
     }
@@ -63,7 +63,7 @@ impl<'s> History<'s> {
         self.store.attempts(&AttemptsOf::Delivery(delivery))
     }
 
-    /// Who has been given an event with this id: nobody, if none was attempted within the time for which attempts are kept.
+    /// The reactors that were given an event with this id; empty if none attempted it within the retention of attempts.
     ///
     /// # Errors
     /// The store cannot be read.

@@ -1,17 +1,17 @@
-//! What became of some records.
+//! The fates of some records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use reactor_core::event::{Offset, Origin, ReactorId};
 use reactor_core::store::{Fate, Trace, Traces};
 
-/// What became of some records of a channel.
+/// The fates of some records of a channel.
 #[derive(Clone, Debug)]
 pub struct Past {
     cursor: Offset,
     complete_from: Offset,
     given: BTreeMap<Origin, Vec<(ReactorId, Fate)>>,
-    /// Dead letters of what was given to nobody, by records.
+    /// Dead letters of records that no reactor was given.
     refused: BTreeMap<Offset, u64>,
 }
 
@@ -36,28 +36,28 @@ impl Past {
         offset < self.cursor
     }
 
-    /// Whether all that became of a record is known: if nothing is, no reactor wanted it. Otherwise the ledger has forgotten
-    /// what is as old, or an earlier version did not note everything.
+    /// Whether everything about a record's fate is known: if there is no fate, no reactor wanted it. Otherwise the
+    /// ledger has forgotten events of that age, or an earlier version did not note everything.
     pub fn is_complete(&self, offset: Offset) -> bool {
         self.is_admitted(offset) && offset >= self.complete_from
     }
 
-    /// What became of an event, for each reactor that was given it or would have been, had it not been a duplicate.
+    /// The fate of an event, for each reactor that was given it or would have been if it were not a duplicate.
     pub fn of(&self, origin: Origin) -> &[(ReactorId, Fate)] {
         self.given.get(&origin).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether it is known what became of an event for a reactor.
+    /// Whether the fate of an event for a reactor is known.
     pub fn knows(&self, origin: Origin, reactor: ReactorId) -> bool {
         self.of(origin).iter().any(|(of, _)| *of == reactor)
     }
 
-    /// Which events of a record are known.
+    /// The parts of a record whose events are known.
     pub fn parts(&self, offset: Offset) -> BTreeSet<u32> {
         self.given.keys().filter(|origin| origin.offset == offset).map(|origin| origin.part).collect()
     }
 
-    /// The dead letter of a record, or of an event in it, that no reactor was given.
+    /// The dead letter of a record, or of an event in it, if no reactor was given it.
     pub fn refused(&self, offset: Offset) -> Option<u64> {
         self.refused.get(&offset).copied()
     }

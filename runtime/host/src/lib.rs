@@ -10,7 +10,7 @@
 //!
 //! In the order of the walk:
 //!
-//! - [`host`]: the one task that owns the walk, in chapters. It takes one [`Input`] at a time, decides, and never blocks.
+//! - [`host`]: the one task that owns the walk, in chapters. It takes one input at a time, decides, and never blocks.
 //! - `sources`: what is received from: pollers, leases, acknowledging.
 //! - [`intake`]: [`decode`] and [`route`], once for everything that takes a message in.
 //! - `delivery`: an event on its way to one reactor, with its stage, and the registry that alone moves it.

@@ -1,10 +1,11 @@
-//! The endpoint for machines that look after machines: `/metrics`, `/healthz` and `/readyz`, for this machine only.
+//! The endpoint for monitoring: `/metrics`, `/healthz` and `/readyz`, for this machine only.
 //!
-//! It changes nothing. A page in somebody's browser can reach a loopback address, too, so requests that name another host,
-//! or come from a page of another origin, are refused.
+//! It changes nothing. A page in a browser can reach a loopback address, too, so requests that name another host, or
+//! come from a page of another origin, are rejected.
 //!
-//! Clients that are silent, or never read their answer, must not keep others from asking whether the host is well. So every
-//! connection is accepted at once and has a time limit as a whole, and where there are too many, the oldest goes.
+//! Clients that are silent, or never read their response, must not keep others from checking the host's health. So
+//! every connection is accepted at once and has an overall time limit, and when there are too many, the oldest is
+//! closed.
 
 #![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
 
@@ -30,11 +31,11 @@ use tokio::task::AbortHandle;
 use reactor_core::store::{StoreClient, StoreError};
 use reactor_signal::Signals;
 
-/// Most connections at once; for one more, the oldest is closed.
+/// Maximum number of connections; one more closes the oldest.
 const CONNECTIONS: usize = 64;
-/// How long a connection may last in all: the request, the answer, and reading it.
+/// How long a connection may last in total: the request, the response, and reading it.
 const CONNECTION: Duration = Duration::from_secs(10);
-/// How many requests for metrics are answered at a time, as each asks the store; more are told to come back.
+/// How many requests for metrics are answered at once, since each queries the store; others are told to retry later.
 const METRICS_AT_ONCE: usize = 4;
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -61,10 +62,10 @@ impl std::fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// Listens on a loopback address; on a free port, if its port is 0.
+    /// Listens on a loopback address; on a free port if its port is 0.
     ///
     /// # Errors
-    /// The address is in use, or cannot be had.
+    /// The address is in use or not available.
     pub async fn bind(address: SocketAddr, signals: Arc<Signals>, store: Arc<dyn StoreClient>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("cannot listen on {address}; set another runtime.admin"))?;
@@ -73,19 +74,19 @@ impl Admin {
         Ok(Self { listener, address, limit: CONNECTION, answers: Answers { signals, store, asking } })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until the task is dropped.
+    /// Serves requests until the task is dropped.
     pub async fn serve(self) {
         let mut open: VecDeque<AbortHandle> = VecDeque::new();
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    // No descriptors left, most likely; that passes.
+                    // Probably out of descriptors, which passes.
                     tracing::warn!("cannot accept a connection for metrics: {error}");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                     continue;
@@ -111,9 +112,9 @@ impl Answers {
             async move { Ok::<_, Infallible>(answers.answer(&request).await) }
         });
         let mut server = http1::Builder::new();
-        // Its own timer would be a second one: the connection as a whole has a limit.
+        // hyper's own header timer would be redundant: the connection as a whole has a limit.
         server.header_read_timeout(None).max_buf_size(16 << 10).keep_alive(false);
-        // What a client does wrong is its own affair.
+        // A client's errors do not matter here.
         let _ = server.serve_connection(TokioIo::new(stream), service).await;
     }
 
@@ -158,7 +159,7 @@ impl Answers {
     }
 }
 
-/// Refuses what a page in a browser could have been talked into.
+/// Rejects requests that a page in a browser may have been tricked into.
 fn is_local(request: &Request<Incoming>) -> Result<(), &'static str> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (named, another) = (hosts.next(), hosts.next());
@@ -177,7 +178,7 @@ fn is_local(request: &Request<Incoming>) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether a host, with or without a port, is a name of this machine that nobody else can own. It is read to the letter:
+/// Whether a host, with or without a port, is a name of this machine that no other party can own. The match is literal:
 /// `localhost:evil.example` has no port, and so is another name.
 fn is_loopback(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[') {
@@ -259,7 +260,7 @@ mod tests {
         }
     }
 
-    /// A bound endpoint whose connections may last this long.
+    /// A bound endpoint with this time limit for connections.
     async fn admin(limit: Duration) -> SocketAddr {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let admin = Admin::bind(any, Arc::default(), Arc::new(MemoryStore::new(1))).await.expect("a port");
@@ -283,7 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn health_is_answered_whoever_else_is_connected() {
-        // Nothing is waited for here: no connection of these ends by its own limit.
+        // This test does not wait: none of its connections reaches its own limit.
         let address = admin(Duration::from_secs(3_600)).await;
         let mut others = Vec::new();
         for n in 0..500 {
@@ -300,7 +301,7 @@ mod tests {
         for request in ["", "GET /healthz HTTP/1.1\r\nHost: lo"] {
             let mut stream = connect(address, request).await;
             let mut rest = Vec::new();
-            // Closed, or reset: either is an end.
+            // Closed or reset: either way it has ended.
             let _ = timeout(SOON, stream.read_to_end(&mut rest)).await.expect("it is closed");
         }
     }

@@ -1,4 +1,4 @@
-//! What a host tells about itself: metrics and health on a loopback address, traces, and log lines for people.
+//! What a host reports about itself: metrics and health on a loopback address, traces, and log lines for people.
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 

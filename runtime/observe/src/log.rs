@@ -1,13 +1,13 @@
-//! Log lines for people: one short line for each thing that happened, whatever is in it.
+//! Log lines for people: one short line for each happening, regardless of the text in it.
 //!
-//! A line says when, how serious, about what, and what happened:
+//! A line says when it happened, how serious it is, what it is about, and what happened:
 //!
 //! ```text
 //! 09:48:21.401  WARN inventory order.placed evt-008: dead letter (rejected, 2 ms): quantity is 0
 //! ```
 //!
-//! What it is about is a reactor with the event that it works on, or a channel. A line that a module wrote has a `|` where
-//! the host's own lines have a `:`. Some fields, such as the correlation id, stand in the JSON format only.
+//! The subject is a reactor with the event it works on, or a channel. A line that a module wrote has a `|` where the
+//! host's own lines have a `:`. Some fields, such as the correlation id, appear only in the JSON format.
 
 #[cfg(test)]
 mod tests;
@@ -24,8 +24,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use reactor_core::plain::{MARGIN, escape, is_hidden};
 
-/// The field for a text of the program's own that has several lines, which are written below the event's line. It is escaped
-/// already, so its backslashes stay.
+/// The field for the program's own multi-line texts, which are written below the event's line. The text is already
+/// escaped, so its backslashes stay.
 pub const DIAGNOSTICS: &str = "diagnostics";
 
 /// The target of the lines that a module writes.
@@ -35,7 +35,7 @@ const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// Formats what happened as a line that begins with the time.
+/// Formats an event as a line that begins with the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines<T>(pub T);
 
@@ -63,7 +63,7 @@ where
     }
 }
 
-/// Formats the fields of a span as what the lines within it are about.
+/// Formats the fields of a span as the subject of the lines within it.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields;
 
@@ -97,10 +97,10 @@ fn painted<'w>(to: &mut Writer<'w>, style: &str, write: impl FnOnce(&mut Writer<
     to.write_str(PLAIN)
 }
 
-/// The fields of an event come in the order of the source; each pass over them writes one part of the line.
+/// The fields of an event come in source order; each pass over them writes one part of the line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Everything that a span has.
+    /// All fields of a span.
     Span,
     /// The reactor and the event, or the channel.
     Subject,
@@ -123,20 +123,21 @@ impl Part {
 struct Visitor<'w> {
     to: Writer<'w>,
     part: Part,
-    /// Whether the part has nothing yet.
+    /// Whether nothing of the part has been written yet.
     is_first: bool,
     result: fmt::Result,
 }
 
 impl Visitor<'_> {
-    /// Writes a field, if it belongs to this part. `text` is its value, if that is a text; `value` shows it in any case.
+    /// Writes a field, if it belongs to this part. `text` is its value, if that is a string; `value` shows it in any
+    /// case.
     fn field(&mut self, field: &Field, text: Option<&str>, value: &dyn Debug) -> fmt::Result {
         let name = field.name().trim_start_matches("r#");
         if self.part != Part::Span && self.part != Part::of(name) {
             return Ok(());
         }
         match (self.part, name) {
-            // What a line is about.
+            // The subject of a line.
             (_, "reactor") => {
                 self.separate("", " ")?;
                 let value = Word(text, value);
@@ -151,7 +152,7 @@ impl Visitor<'_> {
                 write!(self.to, "channel {}", Word(text, value))
             }
             (Part::Subject, _) => write!(self.to, "/{}", Word(text, value)),
-            // What follows from the rest of the line, or is the usual case.
+            // Redundant with the rest of the line, or the usual case.
             (Part::Span, "correlation") => Ok(()),
             (_, "attempt" | "emitted") if is_usual(name, value) => Ok(()),
             (_, "code") if text == Some("retry") => Ok(()),
@@ -177,7 +178,7 @@ impl Visitor<'_> {
         }
     }
 
-    /// Writes what stands between this and what was before it.
+    /// Writes the separator before a field.
     fn separate(&mut self, first: &str, other: &str) -> fmt::Result {
         let between = if std::mem::replace(&mut self.is_first, false) { first } else { other };
         self.to.write_str(between)
@@ -198,7 +199,7 @@ impl Visitor<'_> {
             "attempt" | "emitted" => write!(self.to, "{name} {value:?}"),
             _ => {
                 write!(self.to, "{name}=")?;
-                // A text is quoted, and the quotes' escape has doubled the backslashes already.
+                // A string is quoted, and the quoting has already doubled the backslashes.
                 write!(self.escaping(text.is_none()), "{value:?}")
             }
         }
@@ -208,7 +209,7 @@ impl Visitor<'_> {
         Escaping { to: &mut self.to, backslash, margin: false }
     }
 
-    /// Writes what ends the part, if anything was written.
+    /// Writes the end of the part, if anything was written.
     fn end(mut self) -> fmt::Result {
         self.result?;
         match self.part {
@@ -238,9 +239,9 @@ impl Visit for Visitor<'_> {
     }
 }
 
-/// Whether the number of attempts or of emitted events says nothing: a first attempt, and no event.
+/// Whether the number of attempts or of emitted events is not worth showing: a first attempt, and no events.
 fn is_usual(name: &str, value: &dyn Debug) -> bool {
-    /// Compares what is written to it.
+    /// Compares what is written to it with a text.
     struct Is(&'static str);
 
     impl Write for Is {
@@ -252,7 +253,7 @@ fn is_usual(name: &str, value: &dyn Debug) -> bool {
     write!(Is(if name == "attempt" { "1" } else { "0" }), "{value:?}").is_ok()
 }
 
-/// A value that is one word of a line: in quotes, if something in it could be taken for another part of the line.
+/// A value that is one word of a line: quoted if part of it could be mistaken for another part of the line.
 struct Word<'v>(Option<&'v str>, &'v dyn Debug);
 
 impl fmt::Display for Word<'_> {
@@ -268,12 +269,12 @@ impl fmt::Display for Word<'_> {
     }
 }
 
-/// Escapes what is written through it.
+/// Escapes the text that is written through it.
 struct Escaping<'w> {
     to: &'w mut dyn Write,
     /// Whether backslashes are doubled.
     backslash: bool,
-    /// Whether line ends stay, with a margin behind them.
+    /// Whether line ends stay, each followed by a margin.
     margin: bool,
 }
 

@@ -1,7 +1,7 @@
-//! Spans for a collector, by OTLP over HTTP. opentelemetry appears nowhere else.
+//! Spans for a collector, by OTLP over HTTP. No other file uses opentelemetry.
 //!
-//! An attempt is a span of kind "consumer". Its parent is the event's trace context; an event that has none belongs to a
-//! trace whose id is a hash of the correlation id, so that one trace spans the flow whoever began it.
+//! An attempt is a span of kind "consumer". Its parent is the event's trace context; an event without one belongs to a
+//! trace whose id is a hash of the correlation id, so that one trace always spans the flow.
 
 #![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
 
@@ -30,22 +30,23 @@ use tokio::runtime::Handle;
 use reactor_core::event::{Event, Identity};
 use reactor_signal::trace::{Attempt, Span, Tracer};
 
-/// How long the collector may take for a batch.
+/// How long the collector may take to accept a batch.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Most bytes of its answer that are read.
+/// Maximum bytes read of its response.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// Sends spans in batches, from a thread of its own. What the collector does not take is dropped: events never wait for it.
+/// Sends spans in batches, from its own thread. Spans that the collector does not accept are dropped: events never wait
+/// for it.
 #[derive(Debug)]
 pub struct Exporter {
     provider: SdkTracerProvider,
 }
 
 impl Exporter {
-    /// For a collector at this base URL, such as `http://127.0.0.1:4318`. Requests run on `runtime`.
+    /// An exporter to a collector at this base URL, such as `http://127.0.0.1:4318`. Requests run on `runtime`.
     ///
     /// # Errors
-    /// The URL is of no use.
+    /// The URL is unusable.
     pub fn new(url: &str, runtime: Handle) -> anyhow::Result<Self> {
         let base = url.trim_end_matches('/');
         match base.parse::<http::Uri>() {
@@ -60,7 +61,7 @@ impl Exporter {
             .build()
             .with_context(|| format!("cannot send traces to {url}"))?;
         let resource = Resource::builder();
-        // The variable comes first, where it is set.
+        // The environment variable takes precedence.
         let resource = match std::env::var_os("OTEL_SERVICE_NAME") {
             Some(_) => resource,
             None => resource.with_service_name("reactor"),
@@ -69,12 +70,12 @@ impl Exporter {
         Ok(Self { provider: provider.build() })
     }
 
-    /// Makes the host's spans.
+    /// Creates the host's spans.
     pub fn tracer(&self) -> Box<dyn Tracer> {
         Box::new(Spans(self.provider.tracer("reactor")))
     }
 
-    /// Sends what has not been sent.
+    /// Sends the remaining spans.
     pub fn flush(self) {
         if let Err(error) = self.provider.shutdown() {
             tracing::warn!("some traces were not sent: {error}");
@@ -108,7 +109,7 @@ impl Tracer for Spans {
     }
 }
 
-/// The span context that an event came with, or that of its flow.
+/// The event's own span context, or that of its flow.
 fn parent(event: &Event) -> SpanContext {
     event.trace_parent.as_deref().and_then(read).unwrap_or_else(|| {
         let flow = Identity::of(&[b"trace", event.correlation_id.as_bytes()]).0;
@@ -119,7 +120,7 @@ fn parent(event: &Event) -> SpanContext {
     })
 }
 
-/// Reads `00-<trace>-<span>-<flags>`; a version that is not known is read as far as version 0 goes.
+/// Reads `00-<trace>-<span>-<flags>`; of an unknown version, only the fields of version 0.
 fn read(text: &str) -> Option<SpanContext> {
     let mut parts = text.split('-');
     let version = parts.next().filter(|version| is_hex(version, 2) && *version != "ff")?;
@@ -156,7 +157,7 @@ impl Span for Recording {
     }
 }
 
-/// The exporter's requests, on the host's own runtime: the exporter's thread has none.
+/// Sends the exporter's requests on the host's own runtime: the exporter's thread has none.
 #[derive(Debug)]
 struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,

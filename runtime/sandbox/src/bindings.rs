@@ -1,4 +1,4 @@
-//! What `bindgen!` makes of the contract in `guest-sdk/wit`, and of the event of the one before it.
+//! The code that `bindgen!` generates from the contract in `guest-sdk/wit`, and the event of the previous contract.
 #![allow(missing_docs, unreachable_pub, clippy::all, clippy::large_futures, clippy::semicolon_if_nothing_returned)]
 
 wasmtime::component::bindgen!({
@@ -9,7 +9,7 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 
-/// Contract 0.1.0, whose event has no attributes. Its imports are those of today; `previous.rs` links them.
+/// Contract 0.1.0, whose event has no attributes. Its imports are the current ones; `previous.rs` links them.
 #[allow(dead_code)]
 pub mod previous {
     wasmtime::component::bindgen!({

@@ -1,5 +1,5 @@
-//! Compiled modules on disk. Compiled code runs without a sandbox around it, so only what this host wrote is loaded:
-//! the folder must be ours and closed to everybody else, and each entry carries the hash of its own content.
+//! Compiled modules on disk. Compiled code runs without a sandbox around it, so only this host's own files are loaded:
+//! the folder must be ours and closed to all others, and each entry carries the hash of its own content.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -14,7 +14,8 @@ use wasmtime::component::Component;
 use super::contract::CONTRACT;
 
 const EXTENSION: &str = "cwasm";
-/// Entries kept; beyond, the oldest go. Far more than the modules of one host, or each start would compile some again.
+/// Entries kept; the oldest beyond that are removed. Far more than the modules of one host, or each start would compile
+/// some again.
 const ENTRIES: usize = 8_192;
 const HASH: usize = blake3::OUT_LEN;
 
@@ -28,7 +29,7 @@ impl Cache {
     /// Creates the folder if it is absent.
     ///
     /// # Errors
-    /// It cannot be created, is not a folder, or others have a way in.
+    /// The folder cannot be created, is not a folder, or is open to others.
     pub(super) fn open(dir: PathBuf, wasm: &wasmtime::Engine) -> anyhow::Result<Self> {
         DirBuilder::new()
             .recursive(true)
@@ -40,7 +41,7 @@ impl Cache {
         Ok(cache)
     }
 
-    /// The module, if it was compiled before and the entry is sound; a damaged entry is removed.
+    /// The module, if it was compiled before and the entry is intact; a damaged entry is removed.
     pub(super) fn load(&self, wasm: &wasmtime::Engine, content: &blake3::Hash) -> Option<Component> {
         let path = self.path(content);
         let bytes = fs::read(&path).ok()?;
@@ -58,7 +59,7 @@ impl Cache {
     /// Keeps a compiled module for the next start.
     ///
     /// # Errors
-    /// The folder is not private any more, or the disk refuses. Nothing is lost but time.
+    /// The folder is no longer private, or the write fails. This only costs time.
     pub(super) fn store(&self, content: &blake3::Hash, artefact: &[u8]) -> anyhow::Result<()> {
         self.check_private()?;
         let aside = self.aside();
@@ -66,7 +67,7 @@ impl Cache {
             file.write_all(blake3::hash(artefact).as_bytes())?;
             file.write_all(artefact)
         });
-        // Not synced: an entry that a power cut tears fails its hash and is made again.
+        // Not synced: an entry that a power cut tears fails its hash and is compiled again.
         let kept = written.and_then(|()| fs::rename(&aside, self.path(content)));
         if let Err(error) = kept {
             let _ = fs::remove_file(&aside);
@@ -88,7 +89,7 @@ impl Cache {
         self.dir.join(format!(".new-{}-{number}-{:016x}", std::process::id(), rand::random::<u64>()))
     }
 
-    /// Whether the folder is a real folder of this user that nobody else can enter.
+    /// Whether the folder is a real folder of this user that no other user can enter.
     fn check_private(&self) -> anyhow::Result<()> {
         let dir = self.dir.display();
         let found = fs::symlink_metadata(&self.dir).with_context(|| format!("cannot inspect {dir}"))?;
@@ -98,7 +99,7 @@ impl Cache {
         if found.mode() & 0o077 != 0 {
             bail!("{dir} is open to others (mode {:o}); run: chmod 700 '{dir}'", found.mode() & 0o777);
         }
-        // Whose files we create is what the kernel takes us for; std has no other way to ask.
+        // The kernel decides which user owns the files we create; std has no other way to ask.
         let probe = self.aside();
         let us = create_new(&probe).and_then(|file| file.metadata()).map(|metadata| metadata.uid());
         let _ = fs::remove_file(&probe);
@@ -109,7 +110,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes the oldest entries beyond the bound; a failure only costs disk space.
+    /// Removes the oldest entries beyond the limit; a failure only costs disk space.
     fn prune(&self) {
         let Ok(entries) = fs::read_dir(&self.dir) else { return };
         let entries: Vec<_> =
@@ -137,27 +138,27 @@ fn deserialize(wasm: &wasmtime::Engine, bytes: &[u8]) -> anyhow::Result<Componen
     if blake3::hash(artefact) != blake3::Hash::from_bytes(*stored) {
         bail!("its content does not match its hash");
     }
-    // SAFETY: the bytes were written by `store`, which is given what this program or a child of it compiled: they lie in a
-    // folder that only this user can enter (checked just before), under a name derived from the engine, and their hash has
-    // just been checked on this very copy. wasmtime itself checks version and settings.
+    // SAFETY: the bytes were written by `store`, which only gets what this program or a child of it compiled: they are
+    // in a folder that only this user can enter (checked just before), under a name derived from the engine, and their
+    // hash has just been checked on this very copy. wasmtime itself checks version and settings.
     #[allow(unsafe_code)]
     let component = unsafe { Component::deserialize(wasm, artefact) };
     component.map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
-/// What was compiled just now, by this process or by a child.
+/// A module that this process or a child of it has just compiled.
 ///
 /// # Errors
-/// It is for another engine.
+/// It was compiled for another engine.
 pub(super) fn fresh(wasm: &wasmtime::Engine, artefact: &[u8]) -> anyhow::Result<Component> {
-    // SAFETY: the bytes come from `precompile_component` in this process, or in a child that runs this same program, over a
-    // pipe that this process made and nobody else has.
+    // SAFETY: the bytes come from `precompile_component` in this process, or in a child that runs this same program,
+    // over a pipe that this process created and no other process has.
     #[allow(unsafe_code)]
     let component = unsafe { Component::deserialize(wasm, artefact) };
     component.map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
-/// What compiled code depends on beside the module: version and settings of the engine, and the contract, of which core
+/// What compiled code depends on besides the module: the engine's version and settings, and the contract by which core
 /// modules are made into components.
 pub(super) fn engine_key(wasm: &wasmtime::Engine) -> blake3::Hash {
     let mut hasher = StableHasher(blake3::Hasher::new());
@@ -166,7 +167,7 @@ pub(super) fn engine_key(wasm: &wasmtime::Engine) -> blake3::Hash {
     hasher.0.finalize()
 }
 
-/// Feeds blake3, so that a key means the same in the next process.
+/// Feeds blake3, so that a key is the same in the next process.
 struct StableHasher(blake3::Hasher);
 
 impl Hasher for StableHasher {

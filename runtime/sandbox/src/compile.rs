@@ -1,7 +1,7 @@
-//! From a file's bytes to machine code, and the child process that does it for a host.
+//! Compiles a file's bytes to machine code, also as a child process of a host.
 //!
-//! A child reads a module from its standard input and writes what became of it to its standard output: the engine's key,
-//! a byte that says what follows, and machine code or a reason. It ends when its standard input does, so that it never
+//! A child reads a module from its standard input and writes the result to its standard output: the engine's key, a
+//! byte that says what follows, and machine code or a reason. It ends when its standard input closes, so that it never
 //! outlives the program that started it.
 
 use std::io::{Read, Write};
@@ -14,15 +14,15 @@ use super::cache::engine_key;
 use super::engine::config;
 use super::format::encoded;
 
-/// The first argument of a program that is to compile.
+/// The first argument that makes a program compile.
 pub(super) const ASKED: &str = "__compile";
 
 /// Why there is no machine code.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It breaks the rules of the format.
+    /// The file breaks the rules of the format.
     Invalid(String),
-    /// It does not fit the contract.
+    /// The file does not match the contract.
     Mismatch(String),
 }
 
@@ -30,15 +30,15 @@ pub(super) const CODE: u8 = 0;
 pub(super) const INVALID: u8 = 1;
 pub(super) const MISMATCH: u8 = 2;
 
-/// Compiles the content of a file: a component, or a core module that becomes one.
+/// Compiles the content of a file: a component, or a core module, which is made into one.
 pub(super) fn compile(wasm: &Engine, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     let component = encoded(bytes)?;
     wasm.precompile_component(&component).map_err(|error| Refusal::Invalid(format!("{error:#}")))
 }
 
-/// Compiles for the program that started this one, if that is what this process is for.
+/// Compiles for the program that started this one, if this process was started for that.
 ///
-/// The first argument says so; then come the memory in bytes and the CPU time in seconds that it may use.
+/// The first argument says so; the limits follow: memory in bytes and CPU time in seconds.
 #[must_use]
 pub fn compiled_for_another() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
@@ -51,7 +51,7 @@ pub fn compiled_for_another() -> Option<ExitCode> {
     Some(answer().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
 }
 
-/// A limit that cannot be set is one that this system does not have, or a lower one that holds already.
+/// Sets the limits. If one cannot be set, the system does not have it, or a lower one is in force already.
 fn limit(memory: u64, seconds: u64) {
     let set = |resource, most| {
         let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
@@ -59,10 +59,10 @@ fn limit(memory: u64, seconds: u64) {
     set(Resource::Core, 0);
     set(Resource::Cpu, seconds);
     set(Resource::Data, memory);
-    // Code and reserved addresses come on top; this holds where the one above does not.
+    // Code and reserved addresses come on top; this limit works where `Data` does not.
     set(Resource::As, memory.saturating_mul(2).saturating_add(1 << 30));
     let _ = nice(5);
-    // If the machine itself is short of memory, this is what may go.
+    // If the machine itself is short of memory, kill this process first.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
@@ -74,7 +74,7 @@ fn answer() -> anyhow::Result<()> {
     input.by_ref().take(u64::from_le_bytes(length)).read_to_end(&mut module)?;
     drop(input);
     std::thread::Builder::new().name("parent".to_owned()).spawn(|| {
-        // Nothing more is sent: this returns when the parent has ended or has lost interest.
+        // No more data is sent: this returns when the parent has ended or closed the pipe.
         let _ = std::io::stdin().lock().read(&mut [0]);
         std::process::exit(1);
     })?;

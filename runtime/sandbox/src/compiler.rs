@@ -1,4 +1,4 @@
-//! Who compiles modules: this process, or children of it with limits of time and memory.
+//! Compiles modules in this process, or in child processes with limits on time and memory.
 
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -13,15 +13,15 @@ use super::cache::engine_key;
 use super::compile::{ASKED, CODE, INVALID, MISMATCH, Refusal, compile};
 use super::error::LoadError;
 
-/// How soon a stop is noticed.
+/// How often to check for a stop.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Most bytes that a child may answer with.
+/// Maximum bytes of a child's answer.
 const MAX_ANSWER: u64 = 1 << 30;
-/// Bytes of what a child says on its standard error.
+/// Maximum bytes read of a child's standard error.
 const MAX_WORDS: u64 = 4_096;
 const HASH: usize = blake3::OUT_LEN;
 
-/// What compiling one module may take.
+/// The limits for compiling one module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
     /// Wall-clock time.
@@ -37,7 +37,7 @@ impl Default for CompileLimits {
     }
 }
 
-/// Who compiles. Clones are stopped together.
+/// Compiles modules. Stopping one clone stops all.
 #[derive(Clone, Debug)]
 pub struct Compiler {
     child: Option<(PathBuf, CompileLimits)>,
@@ -45,7 +45,7 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// Compiles in this process, without limits: for tests, and for programs whose modules are their own.
+    /// Compiles in this process, without limits: for tests, and for programs that trust their modules.
     pub fn here() -> Self {
         Self { child: None, stopped: Arc::default() }
     }
@@ -59,20 +59,20 @@ impl Compiler {
     /// Compiles in child processes of the program that runs now.
     ///
     /// # Errors
-    /// The system does not say which program that is.
+    /// The system does not reveal the running program.
     pub fn by_this_program(limits: CompileLimits) -> std::io::Result<Self> {
-        // This name leads to the running program, also when another one has taken the place of its file.
+        // This path leads to the running program even if its file has been replaced.
         let own = PathBuf::from("/proc/self/exe");
         let program = if own.exists() { own } else { std::env::current_exe()? };
         Ok(Self::by(program, limits))
     }
 
-    /// Ends what is compiling in children, and refuses to compile from now on.
+    /// Ends running compilations in children, and rejects further ones.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was told to stop.
+    /// Whether it has been stopped.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
@@ -100,7 +100,7 @@ impl Compiler {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match content.split_first() {
             Some((&CODE, _)) => {
-                // In place: machine code may have hundreds of MiB.
+                // In place: machine code may be hundreds of MiB.
                 drop(answer.drain(..=HASH));
                 Ok(answer)
             }
@@ -110,7 +110,7 @@ impl Compiler {
         }
     }
 
-    /// What a child says, unless it takes too long.
+    /// A child's answer, unless it takes too long.
     fn answer(&self, child: Child, path: &Path, bytes: &[u8], limits: CompileLimits) -> Result<Vec<u8>, LoadError> {
         let started = Instant::now();
         let mut child = Running(child);
@@ -119,12 +119,12 @@ impl Compiler {
         let (answer, why) = std::thread::scope(|scope| {
             let (send, receive) = channel();
             scope.spawn(move || {
-                // A child that has ended already says why by how it ended.
+                // A child that has already ended explains itself by its exit status.
                 let _ = input.write_all(&(bytes.len() as u64).to_le_bytes()).and_then(|()| input.write_all(bytes));
                 let mut answer = Vec::new();
                 let _ = output.take(MAX_ANSWER).read_to_end(&mut answer);
                 let _ = send.send(answer);
-                // Until here: it is what keeps the child.
+                // Not before: the open pipe keeps the child running.
                 drop(input);
             });
             loop {
@@ -136,7 +136,7 @@ impl Compiler {
                     }
                     Err(RecvTimeoutError::Timeout) if started.elapsed() <= limits.time => {}
                     Err(_) => {
-                        // Before the scope ends: the thread in it reads until the child is gone.
+                        // Before the scope ends: its thread reads until the child is gone.
                         child.kill();
                         return (Vec::new(), Some(LoadError::Compiling(path.to_owned(), too_long(limits))));
                     }
@@ -161,32 +161,32 @@ fn start(program: &Path, limits: CompileLimits) -> std::io::Result<Child> {
         .arg0("reactor")
         .args([ASKED.to_owned(), limits.memory.to_string(), seconds.to_string()])
         .env_clear()
-        // A thread takes addresses for its stack and its heap, and the limit of memory is for all of them.
+        // Each thread reserves addresses for its stack and heap, and the memory limit covers them all.
         .env("RAYON_NUM_THREADS", cores.to_string())
         .env("MALLOC_ARENA_MAX", "2")
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // ctrl-c in a terminal is for the program, which decides what becomes of its children.
+        // ctrl-c in a terminal is for the program, which decides about its children.
         .process_group(0)
         .spawn()
 }
 
-/// A child that is gone when this is dropped.
+/// A child that is killed when this is dropped.
 struct Running(Child);
 
 impl Running {
     fn kill(&mut self) {
-        // Fails only if it has ended.
+        // Fails only if the child has already ended.
         let _ = self.0.kill();
     }
 
-    /// What it said before it ended, if that was little: it does not write while it works.
+    /// What the child wrote before it ended, if that was little: it does not write while it works.
     fn last_words(&mut self) -> String {
         let mut words = Vec::new();
         if let Some(stderr) = self.0.stderr.take() {
-            // What cannot be read explains nothing.
+            // Unreadable output explains nothing.
             let _ = stderr.take(MAX_WORDS).read_to_end(&mut words);
         }
         String::from_utf8_lossy(&words).into_owned()
@@ -214,7 +214,7 @@ fn too_long(limits: CompileLimits) -> String {
     format!("that took more than {:?}; {REMEDY}, or allow more with REACTOR_COMPILE_SECONDS", limits.time)
 }
 
-/// Why a child ended without an answer.
+/// Why a child ended without an answer, if it did.
 fn died(status: ExitStatus, limits: CompileLimits, last_words: &str) -> Option<String> {
     use rustix::process::Signal;
     if status.success() {
@@ -222,7 +222,7 @@ fn died(status: ExitStatus, limits: CompileLimits, last_words: &str) -> Option<S
     }
     let signal = status.signal();
     let is = |other: Signal| signal == Some(other.as_raw());
-    // Memory that is refused and a stack that is full end a program by the same signal.
+    // A failed allocation and a stack overflow end a program with the same signal.
     Some(if is(Signal::ABORT) && last_words.contains("overflowed its stack") {
         "its types or blocks are nested too deeply for the compiler; flatten them".to_owned()
     } else if is(Signal::ABORT) {

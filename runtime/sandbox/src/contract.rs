@@ -1,4 +1,4 @@
-//! The contract as text, and as the section that tells the encoder which component a core module is.
+//! The contract as text, and as the section that tells the encoder what component to make of a core module.
 
 use anyhow::Context;
 use wasmparser::{Parser, Payload};
@@ -9,16 +9,16 @@ use super::previous;
 
 /// The contract that this host was built with.
 pub(super) const CONTRACT: &str = include_str!("../../../guest-sdk/wit/reactor.wit");
-/// The contract before it, which modules may have been built for.
+/// The previous contract, for which modules may have been built.
 const PREVIOUS: &str = include_str!("contract/reactor-0.1.0.wit");
-/// What it uses of standard packages, each after those that it uses itself.
+/// The standard packages that it uses, each after the ones that it uses itself.
 const STANDARD: [(&str, &str); 3] = [
     ("io.wit", include_str!("../../../guest-sdk/wit/deps/io/io.wit")),
     ("clocks.wit", include_str!("../../../guest-sdk/wit/deps/clocks/clocks.wit")),
     ("http.wit", include_str!("../../../guest-sdk/wit/deps/http/http.wit")),
 ];
 
-/// Adds the component-type section of the widest world to a core module: of the contract whose interfaces it imports.
+/// Adds the component-type section of the widest world to a core module, from the contract whose interfaces it imports.
 pub(super) fn with_type(mut core: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let contract = if imports_previous(&core) { PREVIOUS } else { CONTRACT };
     let mut resolve = Resolve::default();
@@ -31,7 +31,7 @@ pub(super) fn with_type(mut core: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     Ok(core)
 }
 
-/// Whether a core module imports interfaces of the contract before this one. What is no module imports nothing.
+/// Whether a core module imports interfaces of the previous contract. Bytes that are not a module import nothing.
 fn imports_previous(core: &[u8]) -> bool {
     for payload in Parser::new(0).parse_all(core) {
         match payload {
@@ -46,7 +46,8 @@ fn imports_previous(core: &[u8]) -> bool {
     false
 }
 
-/// Makes a component of a core module, which must have no component-type section. What it does not import is left out.
+/// Makes a component of a core module, which must have no component-type section. Interfaces that it does not import
+/// are left out.
 ///
 /// The guest's own section is never read: the reader overflows the stack on types that refer to themselves, and a
 /// module that needs more than this host's contract cannot run here anyway.

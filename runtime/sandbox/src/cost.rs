@@ -1,8 +1,9 @@
-//! What a file costs to compile, estimated before anything is compiled.
+//! The cost of compiling a file, estimated before anything is compiled.
 //!
-//! Compilers are linear in the length of ordinary code, but not in everything that WebAssembly can say in few bytes: a
-//! variable costs something in each block in which it is alive, so a function of 25 KiB with thousands of locals and
-//! thousands of loops takes gigabytes. The estimate counts these products, in one pass and without validation.
+//! Compile time is linear in the length of ordinary code, but not in everything that WebAssembly can express in a few
+//! bytes: a variable costs something in each block in which it is alive, so a function of 25 KiB with thousands of
+//! locals and thousands of loops takes gigabytes. The estimate counts these products, in one pass and without
+//! validation.
 
 mod component;
 mod function;
@@ -13,39 +14,39 @@ use wasmparser::{BinaryReaderError, CompositeInnerType, Payload, SubType, TypeRe
 use component::Components;
 pub(super) use name::name_of;
 
-/// Most that one function may cost; and all of a file together.
+/// Maximum cost of one function, and of a whole file.
 ///
-/// A unit is some 20 to 80 ns of compiling in what is dear. Of real modules the lexers of tree-sitter come to a quarter of the
-/// first, as do functions built without optimizations; the interpreters of JavaScript, Python and Ruby to a third of the
-/// second at most. What is not refused here is held by the limits of the process that compiles it.
+/// A unit is some 20 to 80 ns of compile time for expensive code. Among real modules, the lexers of tree-sitter reach a
+/// quarter of the first limit, as do functions built without optimizations; the interpreters of JavaScript, Python and
+/// Ruby reach at most a third of the second. Files that pass are still bounded by the limits of the compiling process.
 pub(super) const MAX_FUNCTION: u64 = 200_000_000;
 pub(super) const MAX_TOTAL: u64 = 1_000_000_000;
 
-/// Most types, and most functions, that a module may have by the format. Of more than these nothing is kept: the validator
-/// refuses the file, and its message is the better one.
+/// The format's maximum number of types, and of functions, in a module. Beyond it, nothing is kept: the validator
+/// rejects the file with a better message.
 const MOST: usize = 1_000_000;
 
 /// A file that costs too much to compile.
 #[derive(Debug)]
 pub(super) enum TooCostly {
-    /// One function does.
+    /// One function is too expensive.
     Function {
-        /// Which of the file's modules, and which function in it.
+        /// The index of the file's module, and the function's index in it.
         module: usize,
         index: u32,
         cost: function::Cost,
     },
-    /// Everything together does.
+    /// The file as a whole is too expensive.
     Total(u64),
-    /// Components that instantiate one another.
+    /// Components instantiate one another too often.
     Components(u64),
 }
 
-/// What has been read so far.
+/// The state of reading a file.
 #[derive(Default)]
 pub(super) struct Meter {
     modules: Vec<Module>,
-    /// Modules and components seen, in the order of their headers.
+    /// Modules and components so far, in the order of their headers.
     seen: usize,
     components: Components,
     scratch: function::Scratch,
@@ -53,7 +54,7 @@ pub(super) struct Meter {
     worst: u64,
 }
 
-/// What must be known of a core module to read its functions.
+/// What is needed of a core module to read its functions.
 #[derive(Default)]
 struct Module {
     number: usize,
@@ -86,13 +87,13 @@ impl Meter {
         Ok(self.verdict())
     }
 
-    /// What the dearest function costs, and everything together.
+    /// The costs of the most expensive function and of the whole file.
     #[cfg(test)]
     pub(super) fn costs(&self) -> (u64, u64) {
         (self.worst, self.total)
     }
 
-    /// Types and functions that it remembers.
+    /// The numbers of types and functions kept.
     #[cfg(test)]
     pub(super) fn kept(&self) -> (usize, usize) {
         self.modules.last().map_or((0, 0), |module| (module.types.len(), module.functions.len()))
@@ -135,7 +136,7 @@ impl Meter {
                         break;
                     }
                     module.functions.push(ty);
-                    // The function, and the trampolines by which it is called from outside.
+                    // The function, and the trampolines for calls from outside.
                     self.total = self.total.saturating_add(module.signature(ty).saturating_mul(2));
                 }
             }
@@ -161,7 +162,7 @@ impl Meter {
 }
 
 impl Module {
-    /// Parameters and results of a function type.
+    /// The numbers of parameters and results of a function type.
     fn arity(&self, ty: u32) -> Option<(u32, u32)> {
         let ty = self.types.get(usize::try_from(ty).ok()?)?;
         let CompositeInnerType::Func(function) = &ty.composite_type.inner else { return None };
@@ -169,7 +170,7 @@ impl Module {
         Some((count(function.params()), count(function.results())))
     }
 
-    /// What a function costs by its signature alone.
+    /// The cost of a function's signature alone.
     fn signature(&self, ty: u32) -> u64 {
         let (params, results) = self.arity(ty).unwrap_or_default();
         1 + u64::from(params) + u64::from(results)

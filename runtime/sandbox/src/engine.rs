@@ -12,7 +12,7 @@ use super::cache::Cache;
 use super::compiler::Compiler;
 use super::shared::Compiled;
 
-/// Guest code gives way to others, and its budget is checked, this often.
+/// How often guest code yields to others and its budget is checked.
 pub(super) const TICK: Duration = Duration::from_millis(5);
 
 /// Bytes of the stack that WebAssembly code may use; the rest of the fiber's stack is for host calls.
@@ -21,27 +21,27 @@ const FIBER_STACK: usize = 2 << 20;
 /// Frames that a backtrace shows.
 const FRAMES: usize = 20;
 
-/// Bounds of one component; a component beyond them is refused at load. A core module wrapped by the component
-/// encoder has one memory, two tables and three core instances.
+/// Bounds of one component; a component beyond them is rejected when it is loaded. A core module wrapped by the
+/// component encoder has one memory, two tables and three core instances.
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 8;
 const CORE_INSTANCES: u32 = 16;
 const TABLE_ELEMENTS: usize = 65_536;
 
-/// What an engine is made for.
+/// The settings of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Folder of compiled modules; created if absent, used only if nobody but this user can enter it.
+    /// Folder of compiled modules; created if absent, used only if no other user can enter it.
     pub cache_dir: PathBuf,
-    /// Runs at once; one more waits.
+    /// Concurrent runs; further ones wait.
     pub instances: usize,
-    /// Most bytes that any run's memory may have.
+    /// Maximum bytes of any run's memory.
     pub max_memory: usize,
-    /// What compiles modules that are not in the cache.
+    /// Compiles modules that are not in the cache.
     pub compiler: Compiler,
 }
 
-/// Compiles modules and runs them. Clones share everything.
+/// Compiles modules and runs them. Clones share all state.
 #[derive(Clone)]
 pub struct Engine {
     pub(super) inner: Arc<Inner>,
@@ -50,11 +50,11 @@ pub struct Engine {
 pub(super) struct Inner {
     pub(super) wasm: wasmtime::Engine,
     pub(super) cache: Option<Cache>,
-    /// A permit per slot of the pool, so that a run waits instead of failing for want of a slot.
+    /// A permit per slot of the pool, so that a run waits instead of failing when all slots are taken.
     pub(super) slots: Arc<Semaphore>,
     pub(super) max_memory: usize,
     pub(super) compiler: Compiler,
-    /// What is loaded, so that reactors of one module share its code.
+    /// The loaded code, so that reactors with the same module share it.
     pub(super) compiled: Compiled,
 }
 
@@ -65,8 +65,8 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Reserves the pool that instances live in and starts the ticker. Without a pool (too little address space) or
-    /// without a cache folder that is ours alone it works all the same, slower, and says so in the log.
+    /// Reserves the pool for instances and starts the ticker. Without a pool (too little address space) or without a
+    /// private cache folder the engine still works, but slower, and logs that.
     ///
     /// # Errors
     /// This machine cannot run WebAssembly, or no thread can be started.
@@ -106,7 +106,7 @@ pub(super) fn config() -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK)
-        // The same bits on every machine, so that a run can be repeated.
+        // The same bits on every machine, so that a run is repeatable.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .wasm_memory64(false)
@@ -119,7 +119,7 @@ pub(super) fn config() -> Config {
 }
 
 fn pool(instances: usize, max_memory: usize) -> PoolingAllocationConfig {
-    // A warm slot keeps its pages, which saves faults; together they stay within 256 MiB.
+    // A warm slot keeps its pages, which avoids page faults; together they stay within 256 MiB.
     let resident = ((256 << 20) / instances).clamp(128 << 10, 8 << 20).min(max_memory);
     let count = u32::try_from(instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
@@ -142,7 +142,7 @@ fn pool(instances: usize, max_memory: usize) -> PoolingAllocationConfig {
     pool
 }
 
-/// Moves the epoch until the engine, and everything loaded with it, is gone.
+/// Advances the epoch until the engine, and everything loaded with it, is dropped.
 fn start_ticker(wasm: &wasmtime::Engine) -> anyhow::Result<()> {
     let weak = wasm.weak();
     std::thread::Builder::new()

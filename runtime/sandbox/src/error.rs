@@ -1,4 +1,4 @@
-//! Why a module could not be loaded, in words that say what to do.
+//! Why a module could not be loaded, in messages that say what to do.
 
 use std::path::PathBuf;
 
@@ -26,19 +26,19 @@ pub enum LoadError {
         /// The limit in bytes.
         most: u64,
     },
-    /// The file is something else.
+    /// The file is not WebAssembly.
     #[error("{} is not WebAssembly: it {}", .0.display(), .1)]
     NotWasm(PathBuf, String),
     /// The file is cut short, or breaks the rules of the format.
     #[error("{} is not a valid module ({}); build it again", .0.display(), .1)]
     Invalid(PathBuf, String),
-    /// Compiling the file would take too long or too much memory, by what it declares.
+    /// Compiling the file would take too long or too much memory, judging by its declarations.
     #[error("{} would take too long to compile: {}; split large functions, and build it with optimizations", .0.display(), .1)]
     TooCostly(PathBuf, String),
-    /// Compiling the file took more time or memory than it may.
+    /// Compiling the file exceeded its time or memory limit.
     #[error("{} is not compiled: {}", .0.display(), .1)]
     Compiling(PathBuf, String),
-    /// A core module that does not say which component it is.
+    /// A core module without a component type.
     #[error("{} is a core module without a component type; build it with the reactor-guest SDK", .0.display())]
     NoComponentType(PathBuf),
     /// Imports that are not granted.
@@ -52,10 +52,10 @@ pub enum LoadError {
     /// There is no `handle`.
     #[error("{} exports no `handle`; write one with the SDK's `#[reactor]` attribute", .0.display())]
     NoHandle(PathBuf),
-    /// Imports or `handle` have other types than the contract says.
+    /// Imports or `handle` have types other than those of the contract.
     #[error("{} does not fit this host's contract ({}); build it with this version's SDK", .0.display(), .1)]
     Mismatch(PathBuf, String),
-    /// The reactor's memory is more than the engine gives, or less than the module starts with.
+    /// The reactor's memory is more than the engine provides, or less than the module starts with.
     #[error("{}: {}", .0.display(), .1)]
     Memory(PathBuf, String),
     /// The host failed.

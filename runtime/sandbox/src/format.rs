@@ -1,4 +1,4 @@
-//! What a file holds, and how a core module becomes a component.
+//! The content of a file, and how a core module becomes a component.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,18 +12,18 @@ use super::cost::{Meter, TooCostly, name_of};
 use super::error::LoadError;
 use super::grants::Grants;
 
-/// Functions in all modules of a file; more take longer to compile than a start may last.
+/// Maximum number of functions in all modules of a file; more take longer to compile than a start may last.
 const MAX_FUNCTIONS: u64 = 100_000;
 
-/// Interfaces that a file may import; those of this host are a few dozen.
+/// Maximum number of interfaces that a file may import; this host has a few dozen.
 pub(super) const MAX_IMPORTS: usize = 1_000;
 
-/// Modules and components within one another, and in all. Wrapped by the encoder, a module makes a depth of two and a
-/// handful of parts; a million levels, which fit in a file, take minutes to compile.
+/// Maximum nesting of modules and components, and their total number. Wrapped by the encoder, a module has a depth of
+/// two and a handful of parts; a million levels, which fit in a file, take minutes to compile.
 const MAX_DEPTH: usize = 16;
 const MAX_PARTS: usize = 1_000;
 
-/// Refuses a file that is no module, is not granted what it imports, or costs too much to compile; reads it once.
+/// Rejects a file that is not a module, imports more than it is granted, or costs too much to compile; reads it once.
 pub(super) fn inspect(path: &Path, bytes: &[u8], grants: Grants) -> Result<(), LoadError> {
     if bytes.is_empty() {
         return Err(LoadError::Empty(path.to_owned()));
@@ -64,7 +64,7 @@ pub(super) fn inspect(path: &Path, bytes: &[u8], grants: Grants) -> Result<(), L
     Ok(())
 }
 
-/// Why a file that imports from everywhere is refused: to name what is not granted would be of no use.
+/// Why a file with too many imports is rejected: a list of all that are not granted would be of no use.
 pub(super) fn too_many_imports(path: &Path) -> LoadError {
     LoadError::Invalid(path.to_owned(), format!("it imports more than {MAX_IMPORTS} interfaces"))
 }
@@ -76,7 +76,7 @@ pub(super) fn encoded(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     }
     let invalid = |error: BinaryReaderError| Refusal::Invalid(error.to_string());
     let core = without_types(bytes).map_err(invalid)?;
-    // The encoder says in one way what is broken and what only does not fit; what to do is not the same.
+    // The encoder does not distinguish a broken module from a mismatch, but the remedies differ.
     contract::encode(core).map(Cow::Owned).map_err(|error| match Validator::new().validate_all(bytes) {
         Ok(_) => Refusal::Mismatch(format!("{:#}", error.root_cause())),
         Err(broken) => invalid(broken),
@@ -87,15 +87,15 @@ pub(super) fn encoded(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
 struct Survey<'a> {
     component: bool,
     typed: bool,
-    /// Whether a core module exports something of the name `handle`.
+    /// Whether a core module has an export named `handle`.
     handle: bool,
     functions: u64,
     /// Deepest level of nesting; 1 = no nesting.
     depth: usize,
     parts: usize,
-    /// Modules that core functions are imported from.
+    /// The modules that core functions are imported from.
     imports: BTreeSet<&'a str>,
-    /// Why it takes too long to compile, if it does.
+    /// Why it is too expensive to compile, if it is.
     cost: Option<TooCostly>,
 }
 
@@ -107,7 +107,7 @@ fn too_costly(bytes: &[u8], cost: &TooCostly) -> String {
     }
 }
 
-/// Walks the sections and adds up what they cost to compile, as far as they may.
+/// Walks the sections and adds up the compile cost, up to the limit.
 fn survey(bytes: &[u8]) -> Result<Survey<'_>, BinaryReaderError> {
     let mut found = Survey::default();
     let (mut level, mut meter) = (0_usize, Meter::default());

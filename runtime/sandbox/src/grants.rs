@@ -1,16 +1,17 @@
-//! Which imports a module may have: what is not granted is not linked, and says so at load.
+//! Which imports a module may have: an import that is not granted is not linked, and is reported when the module is
+//! loaded.
 
 use std::fmt;
 
-/// Interfaces that every reactor has.
+/// Interfaces that every reactor gets.
 const ALWAYS: [&str; 6] = ["types", "attempt", "config", "log", "clock", "random"];
 const PACKAGE: &str = "reactor:guest/";
-/// What of WASI every reactor has, if it asks for it: all of it is the host's own and harmless. There are no files; the C
-/// library looks for them all the same.
+/// The WASI interfaces that every reactor gets if it imports them: the host implements all of them, and they are
+/// harmless. There are no files; the C library looks for them all the same.
 const HARMLESS: [&str; 5] = ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/"];
 const HTTP: [&str; 2] = ["wasi:http/types", "wasi:http/outgoing-handler"];
 
-/// What a module is granted beyond the harmless interfaces.
+/// A module's grants beyond the harmless interfaces.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grants {
     pub(super) state: bool,
@@ -34,7 +35,7 @@ impl fmt::Display for DeniedImport {
 }
 
 impl Grants {
-    /// Every import that is not granted.
+    /// All imports that are not granted.
     pub(super) fn check(self, imports: &[String]) -> Vec<DeniedImport> {
         imports
             .iter()
@@ -45,7 +46,7 @@ impl Grants {
             .collect()
     }
 
-    /// Grants that the module makes no use of.
+    /// Grants that the module does not use.
     pub(super) fn unused(self, imports: &[String]) -> Vec<String> {
         let used = |name: &str| match name {
             "http" => imports.iter().any(|import| is_http(import)),
@@ -90,12 +91,12 @@ impl Grants {
     }
 }
 
-/// Whether it is one of those by which requests are sent.
+/// Whether an import is used to send requests.
 fn is_http(import: &str) -> bool {
     HTTP.iter().any(|name| import.split_once('@').map_or(import, |(name, _)| name) == *name)
 }
 
-/// Whether an import is one of WASI.
+/// Whether an import is from WASI.
 pub(super) fn is_wasi(import: &str) -> bool {
     import.starts_with("wasi:")
 }

@@ -1,4 +1,4 @@
-//! The host's side of the contract: what each import does, and what it counts.
+//! The host's side of the contract: what each import does and what it counts.
 
 mod emit;
 mod log;
@@ -19,7 +19,7 @@ use super::limits::{HostFault, Limits, MemoryMeter};
 use super::module::Shared;
 use super::wasi::Wasi;
 
-/// Everything a run has and has done; the data of its wasmtime store.
+/// The data of a run's wasmtime store: what the run has and what it has done.
 pub(super) struct Host {
     pub(super) shared: Arc<Shared>,
     pub(super) call: Call,
@@ -27,13 +27,13 @@ pub(super) struct Host {
     pub(super) host_calls: u32,
     pub(super) reads: BTreeMap<String, Option<(Bytes, Version)>>,
     pub(super) writes: BTreeMap<String, Option<Bytes>>,
-    /// Emitted events, to which the writes are added when the run has ended.
+    /// Emitted events; the state writes are added when the run has ended.
     pub(super) emits: Vec<Effect>,
-    /// Whether the instance was made, so that what fails from there on is the guest's doing.
+    /// Whether the instance was created; later failures are the guest's.
     pub(super) started: bool,
     /// The last line logged as an error: the SDK reports a panic that way, just before the trap.
     pub(super) last_error: Option<String>,
-    /// What it has of WASI, if its module imports any.
+    /// Its WASI data, if its module imports any.
     pub(super) wasi: Option<Box<Wasi>>,
     read_bytes: usize,
     write_bytes: usize,
@@ -71,17 +71,17 @@ impl Host {
         &self.shared.spec.limits
     }
 
-    /// Counts a call of the contract. A module that imports WASI has all its calls counted on their way in.
+    /// Counts a call of the contract. If a module imports WASI, all its calls are counted on entry instead.
     fn enter(&mut self) -> wasmtime::Result<()> {
         if self.wasi.is_none() { self.count() } else { Ok(()) }
     }
 
-    /// Looks at every call between a module that imports WASI and the host.
+    /// Checks every call between a module that imports WASI and the host.
     pub(super) fn crossing(&mut self, crossing: CallHook) -> wasmtime::Result<()> {
         if matches!(crossing, CallHook::CallingHost) {
             self.count()?;
         }
-        // Told at the next crossing, whichever it is: what is sent is counted while it is on its way.
+        // Reported at the next crossing of any kind: bytes are counted while they are sent.
         let requests = self.wasi.as_ref().and_then(|wasi| wasi.requests.as_ref());
         match requests.and_then(Requests::exceeded) {
             Some(detail) => Err(HostFault::error(Fault::HttpLimit, detail)),
@@ -135,7 +135,7 @@ impl random::Host for Host {
     }
 }
 
-/// The start of a text, at most `most` bytes, cut between characters.
+/// The beginning of a text, at most `most` bytes, cut between characters.
 pub(super) fn clip(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }

@@ -1,4 +1,4 @@
-//! Seam: the sandbox. wasmtime appears nowhere else.
+//! Seam: the sandbox. No other crate uses wasmtime.
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 #![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]

@@ -1,4 +1,4 @@
-//! How much a run may use, and the counters that hold it to that.
+//! How much a run may use, and the counters that enforce it.
 
 use wasmtime::ResourceLimiter;
 
@@ -6,14 +6,14 @@ use reactor_core::event::Fault;
 
 use super::http::HttpLimits;
 
-/// What a run may use of the host, beside time and memory. Sizes are in bytes.
+/// What a run may use of the host, besides time and memory. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Host calls of every kind.
     pub host_calls: u32,
     /// Arguments of one host call.
     pub call_bytes: usize,
-    /// Log lines; the first one beyond is replaced by "truncated", the rest vanish.
+    /// Log lines; the first excess line is replaced by "truncated", the rest are discarded.
     pub log_lines: u32,
     /// Log text, summed.
     pub log_bytes: usize,
@@ -25,11 +25,11 @@ pub struct Limits {
     pub state_key: usize,
     /// A state value.
     pub state_value: usize,
-    /// State writes that wait for the commit, keys and values summed.
+    /// State writes waiting for the commit, keys and values summed.
     pub state_writes: usize,
-    /// State values that were read, keys and values summed; they stay in memory so that a repeated read agrees.
+    /// State values read, keys and values summed; they stay in memory so that repeated reads agree.
     pub state_reads: usize,
-    /// Requests by HTTP.
+    /// HTTP requests.
     pub http: HttpLimits,
 }
 
@@ -51,7 +51,7 @@ impl Default for Limits {
     }
 }
 
-/// The error by which a host call ends a run.
+/// The error with which a host call ends a run.
 #[derive(Debug, thiserror::Error)]
 #[error("{detail}")]
 pub(super) struct HostFault {
@@ -60,19 +60,19 @@ pub(super) struct HostFault {
 }
 
 impl HostFault {
-    /// The error as wasmtime wants it.
+    /// The error as a wasmtime error.
     pub(super) fn error(fault: Fault, detail: impl Into<String>) -> wasmtime::Error {
         wasmtime::Error::new(Self { fault, detail: detail.into() })
     }
 }
 
-/// Memories and tables of one run, summed; a limit per memory would allow as many memories as one likes.
+/// Memories and tables of one run, summed; a limit per memory would allow any number of memories.
 #[derive(Debug)]
 pub(super) struct MemoryMeter {
     budget: usize,
     used: usize,
     peak: usize,
-    /// Bytes of the growth that was granted last, in case it fails after all.
+    /// Bytes of the last growth that was granted, in case it fails after all.
     granted: usize,
     denied: bool,
 }
@@ -82,12 +82,12 @@ impl MemoryMeter {
         Self { budget, used: 0, peak: 0, granted: 0, denied: false }
     }
 
-    /// Most bytes in use at once.
+    /// Maximum bytes in use at once.
     pub(super) fn peak(&self) -> usize {
         self.peak
     }
 
-    /// What was refused, for people; `None` if every growth was granted.
+    /// The denied growth, as a message; `None` if every growth was granted.
     pub(super) fn denied(&self) -> Option<String> {
         self.denied.then(|| format!("its memories and tables together may have {} bytes", self.budget))
     }

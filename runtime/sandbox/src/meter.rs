@@ -1,7 +1,7 @@
-//! CPU time of a run: the time its future is being polled.
+//! CPU time of a run: the time spent polling its future.
 //!
-//! Waiting for a turn among other runs is not charged, however busy the host is. A thread that the operating system
-//! takes away in the middle of a turn is charged, which is at most what other processes take.
+//! Waiting for a turn among other runs is not charged, however busy the host is. If the operating system suspends the
+//! thread during a turn, that time is charged; it is at most what other processes take.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ pub(super) struct CpuMeter {
     start: Instant,
     /// Nanoseconds of ended turns.
     spent: AtomicU64,
-    /// When the present turn began, in nanoseconds since `start`.
+    /// Start of the current turn, in nanoseconds since `start`.
     turn: AtomicU64,
 }
 
@@ -27,12 +27,12 @@ impl CpuMeter {
         Arc::new(Self { start: Instant::now(), spent: AtomicU64::new(0), turn: AtomicU64::new(0) })
     }
 
-    /// Time since the meter was made, turns and waits.
+    /// Time since the meter was created, including waits.
     pub(super) fn wall(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// Time spent so far, the present turn included; only meaningful within a turn.
+    /// Time spent so far, including the current turn; only meaningful within a turn.
     pub(super) fn spent(&self) -> Duration {
         Duration::from_nanos(self.spent.load(Relaxed) + self.now().saturating_sub(self.turn.load(Relaxed)))
     }

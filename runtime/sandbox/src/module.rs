@@ -1,4 +1,4 @@
-//! From a file to a module that is ready to run.
+//! Loads a file as a module that is ready to run.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -28,7 +28,7 @@ use super::run::{Module, Ready, make_instance};
 use super::shared::Code;
 use super::{previous, wasi};
 
-/// Largest module file, in bytes.
+/// Maximum size of a module file, in bytes.
 pub const MAX_MODULE: u64 = 16 << 20;
 
 /// What a module's runs may do; from the reactor's table.
@@ -55,7 +55,7 @@ pub struct GuestSpec {
 }
 
 impl GuestSpec {
-    /// What a configuration says of a reactor.
+    /// The spec of a reactor in the configuration.
     pub fn of(config: &Config, reactor: &ReactorConfig) -> Self {
         Self {
             reactor: reactor.name.clone(),
@@ -79,7 +79,7 @@ pub struct LoadedModule {
     pub digest: String,
     /// The interfaces it imports, with versions.
     pub imports: Vec<String>,
-    /// Grants that it makes no use of: `state`, `emit`, `http`.
+    /// Grants that it does not use: `state`, `emit`, `http`.
     pub unused_grants: Vec<String>,
     /// Whether compiled code was found on disk.
     pub from_cache: bool,
@@ -87,15 +87,15 @@ pub struct LoadedModule {
 }
 
 impl LoadedModule {
-    /// Makes a fresh instance for a call and drops it without calling it, to measure what that takes.
+    /// Creates a fresh instance for a call and drops it without calling it, to measure the time that takes.
     ///
     /// # Errors
-    /// There can be no instance.
+    /// No instance can be created.
     pub async fn make_instance(&self, call: Call) -> anyhow::Result<()> {
         make_instance(&self.module, call).await.map_err(|error| anyhow::anyhow!("{error:#}"))
     }
 
-    /// Where its machine code lies.
+    /// The address of its machine code.
     #[cfg(test)]
     pub(super) fn code(&self) -> usize {
         self.module.shared.code.component.image_range().start as usize
@@ -120,17 +120,17 @@ pub(super) struct Shared {
     pub(super) wasi: bool,
     /// For modules that import wasi:http.
     pub(super) http: Option<Arc<Http>>,
-    /// Keeps it for others of the same content.
+    /// Keeps the code for other modules with the same content.
     #[cfg_attr(not(test), expect(dead_code, reason = "it is kept, not read"))]
     pub(super) code: Arc<Code>,
 }
 
 impl Engine {
-    /// Loads modules, on all cores. The answers are in the order of the requests; see [`Engine::load`].
+    /// Loads modules on all cores. The results are in the order of the requests; see [`Engine::load`].
     pub fn load_all(&self, requests: Vec<(&Path, GuestSpec)>) -> Vec<Result<LoadedModule, LoadError>> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(requests.len());
         let requests = Mutex::new(requests.into_iter().enumerate());
-        // Whoever loads does not hold the lock.
+        // The lock is not held while loading.
         let next = || requests.lock().unwrap_or_else(PoisonError::into_inner).next();
         let work =
             || std::iter::from_fn(next).map(|(at, (path, spec))| (at, self.load(path, spec))).collect::<Vec<_>>();
@@ -149,13 +149,14 @@ impl Engine {
     /// Reads, checks, compiles and links a module. Blocking: up to seconds for a large module that is not in the cache.
     ///
     /// # Errors
-    /// What is wrong with the file, and what to do about it. The file's content, however hostile, causes nothing else.
+    /// What is wrong with the file, and what to do about it. No file content, however hostile, has any other effect.
     pub fn load(&self, path: &Path, spec: GuestSpec) -> Result<LoadedModule, LoadError> {
         let bytes = read(path)?;
         let content = blake3::hash(&bytes);
         let http = !spec.allow_http.is_empty();
         let grants = Grants { state: spec.allow_state, emit: !spec.emit.is_empty(), http };
-        // A module can make the compiler panic only through a fault in the compiler; it must not end the caller, either.
+        // A module can make the compiler panic only through a bug in the compiler; that must not end the caller,
+        // either.
         let compiled = catch_unwind(AssertUnwindSafe(|| {
             self.inner.compiled.get(content, || self.code(path, &bytes, &content, grants))
         }));
@@ -199,7 +200,7 @@ impl Engine {
         Ok(LoadedModule { guest, digest, imports, unused_grants, from_cache, module })
     }
 
-    /// The compiled code of a file, from the cache or compiled now.
+    /// The compiled code of a file, from the cache or newly compiled.
     fn code(&self, path: &Path, bytes: &[u8], content: &blake3::Hash, grants: Grants) -> Result<Code, LoadError> {
         let Inner { wasm, cache, compiler, .. } = &*self.inner;
         if let Some(component) = cache.as_ref().and_then(|cache| cache.load(wasm, content)) {
@@ -216,7 +217,7 @@ impl Engine {
     }
 }
 
-/// Reads at most the limit, whatever the file's size says.
+/// Reads at most the limit, regardless of the reported file size.
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => LoadError::Missing(path.to_owned()),
@@ -229,7 +230,7 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         let what = "is a folder, a pipe, a socket or a device; correct `module` in the reactor's table";
         Err(LoadError::NotWasm(path.to_owned(), what.to_owned()))
     };
-    // Before opening, because that may do something to a device; and after, in case something else has taken the place.
+    // Before opening, because opening a device may have effects; and after, in case the file has been replaced.
     regular(&std::fs::metadata(path).map_err(failed)?)?;
     // Opening a pipe would wait for its writer.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
@@ -262,7 +263,7 @@ fn check_memory(path: &Path, component: &Component, budget: usize, most: usize) 
     Ok(())
 }
 
-/// Links what is granted, and nothing else.
+/// Links the granted interfaces only.
 fn linker(wasm: &wasmtime::Engine, grants: Grants, is_wasi: bool) -> wasmtime::Result<Linker<Host>> {
     type Own = HasSelf<Host>;
     let mut linker = Linker::new(wasm);
@@ -281,7 +282,7 @@ fn linker(wasm: &wasmtime::Engine, grants: Grants, is_wasi: bool) -> wasmtime::R
     }
     previous::link(link, grants)?;
     if is_wasi {
-        // All of it, also what is refused: a module that imports that never gets here.
+        // Links all of it, even denied interfaces: a module that imports those never gets here.
         wasmtime_wasi::p2::add_to_linker_async(link)?;
         wasi::link(link)?;
     }

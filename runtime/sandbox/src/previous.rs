@@ -1,4 +1,5 @@
-//! Contract 0.1.0: modules that were built for it run as they did. Their event has no attributes; all else is what it is today.
+//! Contract 0.1.0: modules built for it still run. Their event has no attributes; everything else is as in the current
+//! contract.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
@@ -10,17 +11,17 @@ use super::bindings::reactor::guest::{attempt, clock, config, emit, log, random,
 use super::grants::Grants;
 use super::host::Host;
 
-/// The version, as it stands in the names of imports.
+/// The version in the names of imports.
 const VERSION: &str = "@0.1.0";
 
-/// Whether an import is one of this contract.
+/// Whether an import is from this contract.
 pub(super) fn is_import(import: &str) -> bool {
     import.starts_with("reactor:guest/") && import.ends_with(VERSION)
 }
 
 type Caller<'c> = StoreContextMut<'c, Host>;
 
-/// Links what is granted, and nothing else.
+/// Links the granted interfaces only.
 pub(super) fn link(linker: &mut Linker<Host>, grants: Grants) -> wasmtime::Result<()> {
     let name = |interface: &str| format!("reactor:guest/{interface}{VERSION}");
     linker.instance(&name("types"))?;
@@ -63,7 +64,7 @@ pub(super) fn link(linker: &mut Linker<Host>, grants: Grants) -> wasmtime::Resul
     Ok(())
 }
 
-/// The event as this contract has it.
+/// The event in the form of this contract.
 pub(super) fn guest_event(event: &Event) -> previous::Event<'_> {
     previous::Event {
         id: &event.id,
@@ -80,7 +81,7 @@ pub(super) fn guest_event(event: &Event) -> previous::Event<'_> {
     }
 }
 
-/// How a run ended, in the terms of today.
+/// How a run ended, in terms of the current contract.
 pub(super) fn failure(failure: previous::Failure) -> types::Failure {
     match failure {
         previous::Failure::Retry(previous::Retry { reason, after }) => {

@@ -1,4 +1,4 @@
-//! One run: a fresh instance, one call of `handle`, and what came of it.
+//! One run: a fresh instance, one call of `handle`, and the outcome.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -29,9 +29,9 @@ const MAX_DETAIL: usize = 8 << 10;
 /// A linked module, by the contract that it was built for.
 #[derive(Clone)]
 pub(super) enum Ready {
-    /// Today's.
+    /// The current contract.
     Present(ReactorPre<Host>),
-    /// The one before.
+    /// The previous one.
     Previous(PreviousPre<Host>),
 }
 
@@ -54,7 +54,7 @@ impl Guest for Module {
 type Answer = wasmtime::Result<Result<(), types::Failure>>;
 
 async fn run(ready: Ready, shared: Arc<Shared>, call: Call) -> Run {
-    // The semaphore is never closed; without a slot the pool would refuse, which is reported as the host's fault.
+    // The semaphore is never closed; without a slot the pool would fail, which is reported as the host's fault.
     let _slot = shared.engine.slots.clone().acquire_owned().await.ok();
     let meter = CpuMeter::new();
     let event = call.event.clone();
@@ -87,13 +87,13 @@ fn store(shared: &Arc<Shared>, call: Call, meter: &Arc<CpuMeter>) -> Store<Host>
         if meter.spent() >= budget {
             return Err(HostFault::error(Fault::CpuLimit, format!("not finished after {budget:?} of CPU time")));
         }
-        // tokio's own yield lets timers and sockets have their turn, too; waking oneself does not.
+        // tokio's own yield also gives timers and sockets their turn; waking oneself does not.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
     store
 }
 
-/// Makes an instance for a call and drops it: what a fresh sandbox costs, whatever the guest does.
+/// Creates an instance for a call and drops it: the cost of a fresh sandbox, independent of the guest.
 pub(super) async fn make_instance(module: &Module, call: Call) -> wasmtime::Result<()> {
     let mut store = store(&module.shared, call, &CpuMeter::new());
     match &module.ready {
@@ -102,7 +102,7 @@ pub(super) async fn make_instance(module: &Module, call: Call) -> wasmtime::Resu
     }
 }
 
-/// The call of `handle`, by contract; each way has a future of its own size.
+/// Calls `handle` according to the contract; the futures of the two contracts differ in size.
 fn invoke<'r>(ready: &'r Ready, store: &'r mut Store<Host>, event: &'r Event) -> BoxFuture<'r, Answer> {
     match ready {
         Ready::Present(ready) => Box::pin(invoke_present(ready, store, event)),
@@ -162,7 +162,7 @@ fn answered(answer: Result<(), types::Failure>) -> Outcome {
     }
 }
 
-/// What an error of wasmtime means.
+/// Interprets a wasmtime error.
 fn faulted(error: &wasmtime::Error, host: &Host) -> Outcome {
     let backtrace = error.downcast_ref::<WasmBacktrace>();
     let reason = error.root_cause().to_string();
@@ -176,7 +176,7 @@ fn faulted(error: &wasmtime::Error, host: &Host) -> Outcome {
     } else if error.is::<Trap>() || backtrace.is_some() {
         (Fault::Trap, reason)
     } else if host.started {
-        // The answer breaks the rules of the component model: text that is not UTF-8, a list beyond the memory.
+        // The result breaks the rules of the component model: text that is not UTF-8, a list beyond the memory.
         (Fault::Trap, format!("{error:#}"))
     } else {
         (Fault::Host, format!("cannot make an instance: {error:#}"))
@@ -190,7 +190,7 @@ fn faulted(error: &wasmtime::Error, host: &Host) -> Outcome {
     fault(kind, detail)
 }
 
-/// A fault whose detail is bounded. What prints it escapes it.
+/// A fault with a bounded detail. The code that prints it escapes it.
 fn fault(fault: Fault, detail: impl AsRef<str>) -> Outcome {
     Outcome::Fault { fault, detail: clip(detail.as_ref(), MAX_DETAIL).to_owned() }
 }
@@ -203,7 +203,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// What the guest wants to happen counts only if it said that it is done. Its emitted events come first.
+/// The guest's effects count only if it reported success. Its emitted events come first.
 fn finish(host: Host, outcome: Outcome, wall: Duration) -> Run {
     let usage = Usage { wall, memory: host.memory.peak(), host_calls: host.host_calls };
     let version = |read: Option<(bytes::Bytes, Version)>| read.map_or(Version(0), |(_, version)| version);

@@ -1,4 +1,4 @@
-//! The sandbox against modules that behave, and modules that do not.
+//! The sandbox with well-behaved and misbehaving modules.
 
 mod bombs;
 mod contracts;
@@ -22,7 +22,7 @@ use reactor_core::world::{Live, NoHttp, StateView};
 
 use super::*;
 
-/// An engine with its folder.
+/// An engine with its own folder.
 struct Bench {
     dir: TempDir,
     engine: Engine,

@@ -1,8 +1,8 @@
-//! What is said of a file that is no module, or one that may not run: every `modules/NAME.wat`, and some files that have no text
-//! form, against `modules/NAME.txt`. `BLESS=1` writes them anew.
+//! The messages about files that are not modules or may not run: every `modules/NAME.wat`, and some files without a
+//! text form, against `modules/NAME.txt`. `BLESS=1` rewrites them.
 //!
-//! Comments at the beginning of a `.wat` say what is done with it: `typed` adds the section with the world's type, as the SDK does,
-//! `component` makes a component, `memory BYTES` is what the reactor gets. Nothing is granted.
+//! Comments at the beginning of a `.wat` say how to prepare it: `typed` adds the section with the world's type, as the
+//! SDK does, `component` makes a component, `memory BYTES` sets the reactor's memory. Nothing is granted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -55,16 +55,16 @@ fn costly_function() -> Vec<u8> {
     wat::parse_str(format!("(component (core module (func $slow (local {locals}) {uses} {blocks})))")).expect("text")
 }
 
-/// Each makes two instances of the one before it.
+/// Each component creates two instances of the previous one.
 fn costly_components() -> Vec<u8> {
     let twice = "(instance (instantiate 0)) (instance (instantiate 0))";
     let more: String = (0..20).map(|at| format!("(component (alias outer 1 {at} (component)) {twice})")).collect();
     wat::parse_str(format!("(component (component) {more})")).expect("text")
 }
 
-/// Files that have no text form, or too long a one.
+/// Files without a text form, or with one that is too long.
 fn generated() -> BTreeMap<String, Case> {
-    // As they are, without what the contract adds: places in them stay the same when it grows.
+    // Without what the contract adds: positions in them stay the same when it grows.
     let sound = wat::parse_str(SOUND).expect("text");
     let component = wat::parse_str(include_str!("modules/import_of_another_type.wat")).expect("text");
     let functions = format!("(component (core module (type (func)) {}))", "(func (type 0))".repeat(100_001));
@@ -117,7 +117,7 @@ impl Bench {
         Self { engine: Engine::new(options).expect("an engine"), dir }
     }
 
-    /// What is said of a file; a line for each import that is not granted.
+    /// The message about a file; one line per import that is not granted.
     fn told(&self, file: &str, memory: usize) -> String {
         let path = self.dir.path().join(file);
         let spec = GuestSpec {
@@ -176,7 +176,7 @@ fn golden() {
     }
 }
 
-/// The SDK's own text would be of no use in a message that is a screen long.
+/// The SDK's own text would be useless in a message that fills the screen.
 #[test]
 fn messages_are_short() {
     for file in fs::read_dir(folder()).expect("the folder of cases").flatten().map(|entry| entry.path()) {

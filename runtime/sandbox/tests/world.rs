@@ -1,5 +1,5 @@
-//! A run's world is all that it can learn from its host: its answers, given again, make the same run, with the host's state,
-//! clock, dice, configuration and network out of reach.
+//! A run's world is all that it can learn from its host: replaying the world's answers repeats the run, without access
+//! to the host's state, clock, dice, configuration and network.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "these are tests, with a server of their own")]
 
 #[path = "world/guests.rs"]
@@ -46,12 +46,12 @@ fn event(kind: &str, data: &Value) -> Event {
 async fn run(module: &LoadedModule, event: &Event, world: Arc<dyn World>) -> Run {
     let call = Call { event: Arc::new(event.clone()), identity: Identity([7; 16]), attempt: 1, max_attempts: 3, world };
     let run = module.guest.run(call).await;
-    // What it took is no answer, and differs from time to time.
+    // Its usage is not part of the result, and varies.
     Run { usage: Default::default(), ..run }
 }
 
-/// Runs a module in a live world, then the same module, loaded anew, on what that world answered; both runs have to be equal, and
-/// to ask the same.
+/// Runs a module in a live world, then the same module, freshly loaded, on that world's recorded answers; both runs
+/// must be equal and ask the same questions.
 async fn twice(name: &str, event: &Event, http: &str) -> (Run, Tape) {
     let recorded = Arc::new(Recorded::new(Arc::new(live())));
     let first = run(&Guests::new().load(name, http), event, recorded.clone()).await;
@@ -69,7 +69,7 @@ fn value(run: &Run) -> &[u8] {
     run.effects.iter().find_map(|effect| effect.write()?.1).unwrap()
 }
 
-/// How many events a run emitted.
+/// The number of events that a run emitted.
 fn puts(run: &Run) -> usize {
     run.effects.iter().filter(|effect| effect.put().is_some()).count()
 }
@@ -107,7 +107,7 @@ async fn a_program_under_wasi_asks_its_world_and_nothing_else() {
     assert_eq!(run.outcome, Outcome::Done);
     let seen = value(&run);
     let env = json!([["greeting", "hello"], ["number", "7"]]);
-    // The clock that the SDK reads and that of WASI are one, far from this machine's: see `guests::live`.
+    // The SDK's clock and WASI's are the same one, far from this machine's: see `guests::live`.
     let expected = json!([true, 2, env, ["guest-wasi"], true, 0, true]);
     assert_eq!(serde_json::from_slice::<Value>(seen).unwrap(), expected);
     let asked = tape.questions();
@@ -152,7 +152,7 @@ async fn requests_are_answered_again_after_the_server_is_gone() {
     assert_eq!(run(&Guests::new().load("guest-caller", &origin), &event, played.clone()).await, first);
     assert_eq!((played.unlike(), played.left()), (None, 0));
 
-    // A live world shows by contrast that the server is out of reach.
+    // In contrast, a live world shows that the server is out of reach.
     let gone = run(&Guests::new().load("guest-caller", &origin), &event, Arc::new(live())).await;
     assert_ne!(gone, first);
 }

@@ -1,4 +1,4 @@
-//! What comes between the sync of a transaction and its answers.
+//! The steps between the sync of a transaction and its answers.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use super::frames::Position;
 use super::note::{Durable, Note};
 use super::{guard, vfs};
 
-/// The writer's means to make sure of what it answers.
+/// What the writer needs to make its answers durable.
 pub(super) struct Assurance {
     dir: PathBuf,
     note: Arc<Note>,
-    /// Syncs the folder; gone when that has been done.
+    /// Syncs the folder; `None` once that is done.
     sync_folder: Option<fn(&Path) -> io::Result<()>>,
 }
 
@@ -26,10 +26,10 @@ impl Assurance {
         Self { dir: dir.to_owned(), note, sync_folder: Some(sync_folder) }
     }
 
-    /// After a transaction that was synced: only now may it be answered.
+    /// Runs after the sync of a transaction; only then may the transaction be answered.
     ///
-    /// `SQLite` syncs the folder when it has made a log, and takes no notice of an error: the log's entry might not outlast a
-    /// power cut. As long as this process has the log open, none is made.
+    /// `SQLite` syncs the folder when it creates a log but ignores an error, so the log's directory entry might not
+    /// survive a power cut. While this process has the log open, no new one is created.
     pub(super) fn give(&mut self, conn: &Connection, group: u64, frames: &AtomicU32) -> Result<()> {
         let mut done = || {
             if let Some(sync) = self.sync_folder {
@@ -39,7 +39,8 @@ impl Assurance {
             let Some(salts) = vfs::salts(conn) else { return Ok(()) };
             let log = Position { salts, frames: frames.load(Ordering::Relaxed) };
             match self.note.write(&Durable { group, log }) {
-                // Where writing in place takes room, the note says less than it could until there is some.
+                // If an in-place write needs room and there is none, the note says less than it could until there is
+                // room again.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
                 written => written,
             }
@@ -50,7 +51,7 @@ impl Assurance {
 
 impl Drop for Assurance {
     fn drop(&mut self) {
-        // A note that does not last says too little, which is no fault.
+        // A note that does not last says too little, which is harmless.
         let _ = self.note.sync();
     }
 }

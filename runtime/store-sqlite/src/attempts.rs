@@ -1,5 +1,5 @@
-//! Attempts that have ended, kept for those who ask later. Those of a transaction share a row: for each there is only some
-//! text more in it, and no row, index entry or statement of its own.
+//! Ended attempts, kept for later questions. The attempts of a transaction share a row: each adds only some text to it,
+//! and needs no row, index entry or statement of its own.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,20 +17,20 @@ use super::fault::{Fault, Sql};
 use super::group::Group;
 use super::rows::{int, num, wall_of};
 
-/// Bytes at which a row is full, so that what is removed at once stays small.
+/// Bytes at which a row is full, which keeps each removal small.
 const ROW: usize = 64 << 10;
 
-/// Attempts on their way into a row, and the numbers of modules, as the writer knows them.
+/// Attempts on their way into a row, and the numbers of the modules that the writer knows.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     text: Vec<u8>,
-    /// That of the last attempt, which as a rule is that of the next one, too.
+    /// The module of the last attempt, usually that of the next one, too.
     last: Option<(Arc<str>, u64)>,
     modules: hashbrown::HashMap<Arc<str>, u64>,
 }
 
 impl Attempts {
-    /// Forgets what a transaction that was rolled back has left.
+    /// Discards what a rolled-back transaction has left.
     pub(super) fn reset(&mut self) {
         self.text.clear();
         self.last = None;
@@ -38,7 +38,7 @@ impl Attempts {
     }
 }
 
-/// An attempt as it stands in a row; `schema.sql` names the members.
+/// An attempt as stored in a row; `schema.sql` names the members.
 #[derive(Serialize, Deserialize)]
 struct Entry<'e>(
     u32,
@@ -57,7 +57,7 @@ struct Entry<'e>(
     #[serde(borrow)] Cow<'e, str>,
 );
 
-/// Keeps the attempt of a commit that has been applied, if it says so.
+/// Keeps the attempt of an applied commit, if the commit asks for it.
 pub(super) fn keep(group: &mut Group<'_>, commit: &Commit) -> Sql<()> {
     let Some(note) = &commit.note else { return Ok(()) };
     let module = module(group, &note.module)?;
@@ -92,7 +92,7 @@ fn entry<'e>(commit: &Commit, note: &'e AttemptNote, module: u64) -> Entry<'e> {
     )
 }
 
-/// Writes what was kept since the last row.
+/// Writes what has accumulated since the last row.
 pub(super) fn write(group: &mut Group<'_>) -> Sql<()> {
     let (host, worker) = (int(group.live.host.0), int(group.live.epoch.unwrap_or(0)));
     let text = &mut group.live.attempts.text;
@@ -109,7 +109,7 @@ pub(super) fn write(group: &mut Group<'_>) -> Sql<()> {
     Ok(())
 }
 
-/// The number of a module, which it gets with its first attempt.
+/// The number of a module, assigned with its first attempt.
 fn module(group: &mut Group<'_>, digest: &Arc<str>) -> Sql<u64> {
     match &group.live.attempts.last {
         Some((last, number)) if Arc::ptr_eq(last, digest) => return Ok(*number),
@@ -158,7 +158,7 @@ pub(super) fn find(conn: &Connection, of: &AttemptsOf) -> Sql<Vec<KeptAttempt>> 
     while let Some(row) = rows.next()? {
         let damaged = |what: String| Fault::Row(format!("attempts: {what}"));
         let text = row.get_ref(1)?.as_str().map_err(|error| damaged(error.to_string()))?;
-        // Cheaper than reading the JSON of what cannot hold it.
+        // Cheaper than parsing the JSON of a row that cannot match.
         if !text.contains(&words) {
             continue;
         }
@@ -171,7 +171,7 @@ pub(super) fn find(conn: &Connection, of: &AttemptsOf) -> Sql<Vec<KeptAttempt>> 
     Ok(found)
 }
 
-/// When a record was accepted; nothing ended before. 0 if the log does not hold it any more.
+/// When a record was accepted; no attempt ended before that. 0 if the log no longer holds the record.
 fn accepted(conn: &Connection, channel: ChannelId, offset: Offset) -> Sql<u64> {
     let sql = format!("SELECT accepted_host FROM log_{channel} WHERE offset = ?1");
     Ok(conn.prepare_cached(&sql)?.query_row([int(offset.0)], |row| num(row, 0)).optional()?.unwrap_or(0))
@@ -210,7 +210,7 @@ fn kept(entry: Entry<'_>, worker: u64, modules: &HashMap<u64, String>) -> Sql<Ke
     })
 }
 
-/// Removes some of the rows that were written before `cutoff`; whether there may be more of them.
+/// Removes some of the rows written before `cutoff`; returns whether there may be more.
 pub(super) fn expire(group: &Group<'_>, cutoff: HostTime, limit: u32) -> Sql<bool> {
     let gone = group
         .conn

@@ -1,7 +1,7 @@
-//! The doorbell: whoever has appended or requested something rings, and the owner need not look all the time.
+//! The doorbell: a process that has appended or requested something rings, so the owner need not poll.
 //!
-//! Other processes ring through a named pipe in the store's directory. Where there can be none, or nobody is at home,
-//! ringing does nothing, and what was written is found when the owner looks by itself.
+//! Other processes ring through a named pipe in the store's directory. Without a pipe, or without an owner, ringing
+//! does nothing, and the owner finds the new data at its next regular look.
 
 use std::fs::{File, Permissions};
 use std::io::Write;
@@ -15,14 +15,14 @@ use tokio::sync::Notify;
 
 use super::folder;
 
-/// One side of it.
+/// One side of the bell.
 #[derive(Debug)]
 pub(super) struct Bell {
     path: PathBuf,
     /// Where this process rings; `None` in a client, which rings the pipe.
     inside: Option<Notify>,
-    /// Where others ring; made at the first use, because it belongs to whose runtime it is. The file keeps the pipe open
-    /// when nobody else does.
+    /// Where others ring. Created on first use, because it belongs to the runtime that waits for it. The file keeps the
+    /// pipe open when no other process does.
     outside: OnceLock<Option<(pipe::Receiver, File)>>,
 }
 
@@ -42,7 +42,7 @@ impl Bell {
         }
     }
 
-    /// Waits until somebody has rung.
+    /// Waits for a ring.
     pub(super) async fn rung(&self) {
         let inside = async {
             match &self.inside {
@@ -51,7 +51,7 @@ impl Bell {
             }
         };
         tokio::select! {
-            biased; // The pipe is there after the first call, whoever has rung.
+            biased; // After the first call the pipe exists, whichever end rang.
             () = self.rung_outside() => {}
             () = inside => {}
         }
@@ -70,7 +70,7 @@ impl Bell {
 
 fn listen(path: &Path) -> std::io::Result<(pipe::Receiver, File)> {
     match mkfifoat(CWD, path, Mode::from_raw_mode(0o600)) {
-        // A umask may take rights from this user, too.
+        // The umask may take rights from this user, too.
         Ok(()) => std::fs::set_permissions(path, Permissions::from_mode(0o600))?,
         Err(rustix::io::Errno::EXIST) => {}
         Err(error) => return Err(error.into()),

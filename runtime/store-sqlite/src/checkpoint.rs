@@ -15,16 +15,16 @@ use super::{create, guard};
 
 /// Frames (4 KiB pages) at which the checkpointer starts: 16 MiB.
 pub(super) const START: u32 = 4_096;
-/// Frames after which it is woken again: each time costs two syncs, however little there is to move.
+/// Frames after which it is woken again: each run costs two syncs, however little there is to move.
 pub(super) const AGAIN: u32 = 1_024;
-/// Frames at which the writer finishes what the checkpointer left, so that the log can start over: 64 MiB.
+/// Frames at which the writer completes the checkpointer's work, so that the log can start over: 64 MiB.
 pub(super) const HELP: u32 = 16_384;
-/// Frames at which somebody must be keeping the log from starting over, which is told once: 256 MiB.
+/// Frames at which a reader must be keeping the log from starting over, which is logged once: 256 MiB.
 pub(super) const LONG: u32 = 65_536;
-/// Bytes that a log which has been longer is cut to when it starts over: what is usual stays as it is.
+/// Bytes to which a longer log is cut when it starts over; a log of normal size keeps its length.
 pub(super) const USUAL: u32 = 128 << 20;
 
-/// Checkpoints whenever woken, until the other end is gone. What makes one impossible ends the store, unless it passes.
+/// Checkpoints whenever woken, until the other end is gone. A permanent failure ends the store.
 pub(super) fn serve(
     conn: &Connection,
     wake: &Receiver<()>,
@@ -40,7 +40,7 @@ pub(super) fn serve(
         if let Err(error) = done
             && is_fatal(&error, file)
         {
-            // Set already: the first failure is the one to tell.
+            // If it is set already, the first failure is the one to report.
             let _ = broken.set(error);
         }
     }
@@ -49,17 +49,17 @@ pub(super) fn serve(
     }
 }
 
-/// One checkpoint. It never waits: what readers still need stays in the log, which grows meanwhile.
+/// Runs one checkpoint without waiting: frames that readers still need stay in the log, which grows meanwhile.
 pub(super) fn run(conn: &Connection, file: &Path, files: &Files) -> Result<()> {
     let passive = || conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     files.during(|| passive().map_err(|e| Fault::from(e).at(file)))
 }
 
-/// Whether a failed checkpoint ends the store; if not, it is said.
+/// Whether a failed checkpoint ends the store; otherwise the failure is logged.
 pub(super) fn is_fatal(error: &StoreError, file: &Path) -> bool {
     match error {
         StoreError::Full => {
-            // The log grows meanwhile, and the writer says so when it cannot.
+            // The log grows meanwhile, and the writer reports it when it cannot grow further.
             tracing::warn!(store = %file.display(), %error, "a checkpoint was not possible; trying again later");
             false
         }

@@ -1,4 +1,4 @@
-//! What a page that is read has to be, in the database and in its write-ahead log, and what is learned from what is written.
+//! Checks of the pages that are read from the database and its write-ahead log, and what they learn from writes.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -21,17 +21,17 @@ enum Lenience {
     Everything,
 }
 
-/// As long as it lives, this thread may read pages of databases that it may not read otherwise.
+/// While it lives, this thread may read database pages that would otherwise be rejected.
 pub(super) struct Lenient;
 
 impl Lenient {
-    /// Pages without a seal.
+    /// Allows pages without a seal.
     pub(super) fn unsealed() -> Self {
         LENIENT.set(Lenience::Unsealed);
         Self
     }
 
-    /// All.
+    /// Allows all pages.
     pub(super) fn everything() -> Self {
         LENIENT.set(Lenience::Everything);
         Self
@@ -44,12 +44,12 @@ impl Drop for Lenient {
     }
 }
 
-/// Whether this thread takes pages of databases as they are.
+/// Whether this thread accepts database pages unchecked.
 pub(super) fn everything_passes() -> bool {
     LENIENT.get() == Lenience::Everything
 }
 
-/// What this process has written to a log, as long as one of its connections has the log open.
+/// What this process has written to a log, while one of its connections has the log open.
 fn written_to(log: &Path) -> Arc<Mutex<Written>> {
     static LOGS: Mutex<BTreeMap<PathBuf, Weak<Mutex<Written>>>> = Mutex::new(BTreeMap::new());
     let mut logs = LOGS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,27 +62,27 @@ fn written_to(log: &Path) -> Arc<Mutex<Written>> {
     new
 }
 
-/// What we know of a file.
+/// What we know about a file.
 pub(super) struct State {
     pub(super) path: PathBuf,
     pub(super) log: bool,
     /// The database: whether its pages have seals.
     pub(super) sealed: bool,
-    /// The database: the checkpoint that is under way, and whether it could be noted.
+    /// The database: the checkpoint in progress, and whether it could be noted.
     pub(super) moving: Option<note::Moving>,
     pub(super) refuse: Option<c_int>,
-    /// The log: what was written last.
+    /// The log: the salts of the last write.
     pub(super) salts: Option<Salts>,
     /// The log: what connections of this process have written to it.
     frames: Arc<Mutex<Written>>,
-    /// The log: the frame whose header was written just now.
+    /// The log: the frame whose header has just been written.
     written: Option<u64>,
-    /// The log: the first frame that this connection has overwritten and whose checksums it has yet to mend.
+    /// The log: the first frame that this connection has overwritten without having fixed its checksums yet.
     unsettled: u64,
 }
 
 impl State {
-    /// Of a file that has just been opened.
+    /// The state of a newly opened file.
     pub(super) fn new(path: PathBuf, log: bool) -> Self {
         Self {
             frames: if log { written_to(&path) } else { Arc::default() },
@@ -97,7 +97,7 @@ impl State {
         }
     }
 
-    /// What is wrong with a page of the database.
+    /// What is wrong with a page of the database, if anything.
     pub(super) fn check_page(
         &mut self,
         page: &mut Page,
@@ -107,7 +107,7 @@ impl State {
         if at == 0 {
             self.sealed = seal::is_sealed(page);
         } else if !self.sealed {
-            // It may have got its seals from another connection since.
+            // Another connection may have sealed its pages since.
             let mut header = [0; 100];
             self.sealed = read(0, &mut header) && seal::is_sealed(&header);
         }
@@ -128,7 +128,7 @@ impl State {
         }
     }
 
-    /// What is wrong with a frame of the log, of which this is the page.
+    /// What is wrong with the frame of the log that holds this page, if anything.
     pub(super) fn check_frame(&self, page: &Page, at: u64, read: &dyn Fn(u64, &mut [u8]) -> bool) -> Option<String> {
         let start = at.checked_sub((HEADER + FRAME_HEADER) as u64)?;
         let frame = start / FRAME as u64;
@@ -139,7 +139,8 @@ impl State {
         if known.is_some_and(|sums| sums.fit(page)) {
             return None;
         }
-        // Its header, and the checksum of what is before it: eight bytes that end the header of the file, or of a frame.
+        // The frame's header and the checksum before it: the last eight bytes of the file's header or of the previous
+        // frame's header.
         let (mut magic, mut header, mut before) = ([0; 4], [0; FRAME_HEADER], [0; 8]);
         let earlier = if frame == 0 { HEADER as u64 - 8 } else { at - FRAME as u64 - 8 };
         let whole = read(0, &mut magic) && read(at - FRAME_HEADER as u64, &mut header) && read(earlier, &mut before);
@@ -153,7 +154,7 @@ impl State {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns from what is written to the log.
+    /// Learns from a write to the log.
     pub(super) fn note_frame(&mut self, content: &[u8], at: u64) {
         let Some(start) = at.checked_sub(HEADER as u64) else {
             if let Ok(header) = content.try_into() {
@@ -172,7 +173,7 @@ impl State {
             }
             self.written = Some(frame);
         } else if inside == FRAME_HEADER as u64 && self.written.take() != Some(frame) {
-            // A transaction that is larger than the cache overwrites its own frames, and mends the checksums at its end.
+            // A transaction that is larger than the cache overwrites its own frames and fixes the checksums at its end.
             self.unsettled = self.unsettled.min(frame);
         }
     }

@@ -1,4 +1,4 @@
-//! Which attempts have begun: a small file that survives the process, not a power cut, and costs no sync.
+//! Which attempts have begun: a small file that survives the process but not a power cut, and costs no sync.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,15 +13,15 @@ use super::{folder, room};
 
 /// Bytes of a record: epoch, delivery, attempt, check.
 const RECORD: usize = 24;
-/// More slots than any host is configured to have.
+/// An upper bound above any configured number of slots.
 const MOST: usize = 65_536;
 
-/// An attempt that had begun.
+/// An attempt that has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
-    /// Of which delivery.
+    /// The delivery.
     pub(super) delivery: DeliveryId,
-    /// Which.
+    /// The number of the attempt.
     pub(super) attempt: u32,
 }
 
@@ -32,12 +32,12 @@ pub(super) struct Claims {
     file: File,
     slots: usize,
     epoch: u64,
-    /// What is in the file, which may have more slots than this owner uses.
+    /// The content of the file, which may have more slots than this owner uses.
     image: Mutex<Vec<[u8; RECORD]>>,
 }
 
 impl Claims {
-    /// Opens the file and makes room; what the last owner left stays until [`Claims::clear`].
+    /// Opens the file and makes room; claims of the previous owner stay until [`Claims::clear`].
     pub(super) fn open(dir: &Path, slots: usize, epoch: u64) -> Result<Self> {
         let path = dir.join("claims");
         let file = folder::open(&path)?;
@@ -52,7 +52,7 @@ impl Claims {
         let mut bytes = Vec::new();
         (&file).take(most as u64).read_to_end(&mut bytes).map_err(|e| broken(&path, &e))?;
         if let Some(missing) = (slots * RECORD).checked_sub(bytes.len()) {
-            // Written, not just lengthened: a claim must not fail for want of room.
+            // Written, not just extended: a claim must not fail for lack of space.
             file.write_all_at(&vec![0; missing], bytes.len() as u64).map_err(|e| broken(&path, &e))?;
             bytes.resize(slots * RECORD, 0);
         }
@@ -60,7 +60,7 @@ impl Claims {
         Ok(Self { path, file, slots, epoch, image })
     }
 
-    /// Notes attempts that begin and slots that are free again, in one write.
+    /// Records attempts that begin and slots that become free, in one write.
     pub(super) fn mark(&self, marks: &[Mark]) -> Result<()> {
         if let Some((slot, _)) = marks.iter().find(|(slot, _)| *slot >= self.slots) {
             let slots = self.slots;
@@ -89,7 +89,7 @@ impl Claims {
         record
     }
 
-    /// What earlier owners left.
+    /// The claims that earlier owners left.
     pub(super) fn left(&self) -> Vec<Claim> {
         self.image().iter().filter_map(|record| self.claim(record)).collect()
     }
@@ -102,7 +102,7 @@ impl Claims {
         sound.then_some(Claim { delivery: DeliveryId(number(8)), attempt })
     }
 
-    /// Forgets what earlier owners left.
+    /// Clears the claims that earlier owners left.
     pub(super) fn clear(&self) -> Result<()> {
         let mut image = self.image();
         image.iter_mut().filter(|record| self.claim(record).is_some()).for_each(|record| *record = [0; RECORD]);
@@ -121,7 +121,7 @@ fn broken(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Broken { detail: format!("{}: {error}", path.display()) }
 }
 
-/// A record may be torn by a power cut.
+/// A checksum, because a power cut may tear a record.
 fn check(record: &[u8; RECORD]) -> [u8; 4] {
     let hash = blake3::hash(&record[..20]);
     std::array::from_fn(|i| hash.as_bytes()[i])

@@ -1,4 +1,4 @@
-//! The store as any process has it.
+//! The store as any process sees it.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;

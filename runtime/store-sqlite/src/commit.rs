@@ -1,4 +1,4 @@
-//! What an ended attempt did, all or nothing.
+//! Applies the effects and the ending of an attempt, all or nothing.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -10,7 +10,7 @@ use super::group::Group;
 use super::rows::{history_of, history_text, int, maybe, num};
 use super::{attempts, dead, deliveries, outbox};
 
-/// What the store knows of the delivery that a commit is about.
+/// What the store knows about the delivery of a commit.
 struct Current {
     waiting: bool,
     lane: Option<LaneKey>,
@@ -104,7 +104,7 @@ fn end(group: &mut Group<'_>, commit: &Commit, current: &Current) -> Sql<()> {
         }
         Ending::Dead { letter, hold } => {
             remove(group, commit, current)?;
-            // The key is the delivery's own whatever the letter says: a redrive goes back to the same ledger entry.
+            // The key is always the delivery's own, not the letter's: a redrive uses the same ledger entry.
             let letter = DeadLetter { key: current.key, ..letter.clone() };
             dead::end(group, &letter, commit.delivery, current.lane, current.redrive)?;
             deliveries::hold(group, hold)?;

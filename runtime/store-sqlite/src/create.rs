@@ -1,4 +1,4 @@
-//! Making a store, and making sure that a file is one.
+//! Creating a store, and checking that a file is one.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -21,7 +21,7 @@ const APPLICATION: u32 = 0x5263_7452;
 /// The version of the tables.
 pub(super) const VERSION: i64 = 5;
 const SCHEMA: &str = include_str!("schema.sql");
-/// What makes a store of version N one of version N + 1, from version 1 on.
+/// The migrations from version N to N + 1, starting with version 1.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE outbox (
@@ -102,7 +102,7 @@ const MIGRATIONS: &[&str] = &[
 ];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// The database file; made if there is none.
+/// Makes sure that the database file exists; creates it if necessary.
 pub(super) fn database(file: &Path, turn: &Turn, reserve: u64) -> Result<()> {
     if !exists(file)? {
         turn.alone(|| if exists(file)? { Ok(()) } else { make(file, reserve) })?;
@@ -114,7 +114,7 @@ fn exists(file: &Path) -> Result<bool> {
     folder::look(file, Kind::File).map(|found| found.is_some())
 }
 
-/// Builds the file next to its final name and moves it into place, so that at every moment there is a whole store or none.
+/// Builds the file next to its final name and renames it, so that at every moment there is a complete store or none.
 fn make(file: &Path, reserve: u64) -> Result<()> {
     let dir = file.parent().unwrap_or(Path::new("."));
     never_was(dir, file)?;
@@ -122,7 +122,7 @@ fn make(file: &Path, reserve: u64) -> Result<()> {
         e if room::means_full(&e) => StoreError::Full,
         e => StoreError::Other(format!("cannot make a store in {} ({e})", dir.display())),
     };
-    // Only one process is here at a time, so what another one left is left for good.
+    // Only one process is here at a time, so files left by another one are garbage.
     for entry in fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_name().to_string_lossy().starts_with("reactor.db.tmp-") {
@@ -139,7 +139,7 @@ fn make(file: &Path, reserve: u64) -> Result<()> {
     folder::sync(dir).map_err(failed)
 }
 
-/// Makes sure that nothing says that there has been a store.
+/// Makes sure that nothing indicates an earlier store.
 pub(super) fn never_was(dir: &Path, file: &Path) -> Result<()> {
     let damaged = |detail: String| Err(StoreError::Damaged { path: file.display().to_string(), detail });
     if fs::symlink_metadata(dir.join("reactor.db-wal")).is_ok() {
@@ -167,7 +167,7 @@ fn fill(aside: &Path, refusing: bool) -> Sql<()> {
     conn.close().map_err(|(_, e)| Fault::from(e))
 }
 
-/// What can be told without `SQLite`: that it is a database, ours, and of a version we know.
+/// Checks what can be checked without `SQLite`: that the file is a database, ours, and of a known version.
 pub(super) fn check_header(file: &Path) -> Result<()> {
     let path = || file.display().to_string();
     let unreadable = |e: std::io::Error| StoreError::Other(format!("cannot read {} ({e})", path()));
@@ -212,7 +212,7 @@ fn check_stamp(file: &Path, application: u32, version: i64) -> Result<()> {
     }
 }
 
-/// That the tables of a store are those of this version.
+/// Checks that the tables of a store are those of this version.
 pub(super) fn is_current(file: &Path, version: i64) -> Result<()> {
     if version >= VERSION {
         return check_stamp(file, APPLICATION, version);
@@ -224,7 +224,7 @@ pub(super) fn is_current(file: &Path, version: i64) -> Result<()> {
     )))
 }
 
-/// The connection that writes.
+/// The writing connection.
 pub(super) fn connect(file: &Path, patience: &Patience) -> Sql<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = vfs::open(file, flags)?;
@@ -237,13 +237,14 @@ pub(super) fn connect(file: &Path, patience: &Patience) -> Sql<Connection> {
     Ok(conn)
 }
 
-/// A bounded look for damage: the stamp as `SQLite` sees it, what `first` looks at, and both ends of every table and index.
+/// A bounded check for damage: the stamp as `SQLite` sees it, what `first` checks, and both ends of every table and
+/// index.
 pub(super) fn check(conn: &Connection, file: &Path, first: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
     let read = || -> Sql<(u32, i64)> {
         let application = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         Ok((application, version(conn)?))
     };
-    // A file that is refused stays as it is; by default, the last one to close it writes the log into it.
+    // A rejected file stays as it is; by default, the last connection to close would write the log into it.
     keep_log(conn, true).map_err(|e| e.at(file))?;
     let (application, version) = read().map_err(|e| e.at(file))?;
     check_stamp(file, application, version)?;
@@ -257,13 +258,13 @@ pub(super) fn version(conn: &Connection) -> Sql<i64> {
     Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
-/// Makes sure of the mode that everything here is built on: a copy may have another.
+/// Makes sure of the journal mode that everything here relies on: a copy may have another.
 pub(super) fn keep_in_log(conn: &Connection) -> Sql<()> {
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode == "wal" { Ok(()) } else { Err(Fault::other(format!("the store cannot have a write-ahead log ({mode})"))) }
 }
 
-/// Writes the whole database again, in one transaction, with room for a checksum in every page.
+/// Rewrites the whole database in one transaction, with room for a checksum in every page.
 pub(super) fn make_seals(conn: &Connection) -> Sql<()> {
     vfs::make_room(conn)?;
     // The copy may be larger than memory.
@@ -272,7 +273,7 @@ pub(super) fn make_seals(conn: &Connection) -> Sql<()> {
     Ok(())
 }
 
-/// Brings the tables of an older version up to date, in one transaction; whoever opens the store first does it.
+/// Brings the tables of an older version up to date, in one transaction; the first process to open the store does it.
 pub(super) fn migrate(conn: &Connection) -> Sql<()> {
     if version(conn)? == VERSION {
         return Ok(());
@@ -288,7 +289,7 @@ pub(super) fn migrate(conn: &Connection) -> Sql<()> {
     applied
 }
 
-/// Whether the log stays as it is when the connection is closed last.
+/// Whether the log is kept when the last connection closes.
 pub(super) fn keep_log(conn: &Connection, keep: bool) -> Sql<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Dead letters, and what clients ask to be done with them.
+//! Dead letters, and what clients ask to do with them.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -50,7 +50,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// The dead letter of a delivery; of a redriven one, the letter it came from, with both histories.
+/// Ends a delivery as a dead letter; a redriven one returns to its original letter, with both histories.
 pub(super) fn end(
     group: &Group<'_>,
     letter: &DeadLetter,
@@ -150,7 +150,7 @@ pub(super) fn redrive(group: &mut Group<'_>, request: u64, id: u64) -> Sql<Optio
     run_again(group, id)
 }
 
-/// Makes a dead letter a delivery again, unless it is one already.
+/// Turns a dead letter into a delivery again, unless it is one already.
 pub(super) fn run_again(group: &mut Group<'_>, id: u64) -> Sql<Option<StoredDelivery>> {
     let Some(dead) = get(group.conn, id)?.filter(|dead| !dead.redriving) else { return Ok(None) };
     let Some(reactor) = dead.letter.reactor else { return Ok(None) };
@@ -192,7 +192,7 @@ pub(super) fn drop_dead(group: &mut Group<'_>, request: u64, id: u64) -> Sql<Opt
             .prepare_cached("SELECT delivery FROM dead WHERE id = ?1")?
             .query_row([int(id)], |row| maybe(row, 0))?;
         if let Some(delivery) = delivery {
-            // No reactor ever did it, so what comes with the same key is not a duplicate.
+            // No reactor completed it, so a later event with the same key is not a duplicate.
             group.live.ledger.forget(group.conn, (reactor, letter.key), DeliveryId(delivery))?;
         }
         group.conn.prepare_cached("INSERT OR REPLACE INTO dropped VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
@@ -214,7 +214,7 @@ pub(super) fn drop_dead(group: &mut Group<'_>, request: u64, id: u64) -> Sql<Opt
     Ok(letter.reactor.zip(letter.parks))
 }
 
-/// Forgets some of the letters that were dropped before `cutoff`; whether there may be more of them.
+/// Forgets some of the letters dropped before `cutoff`; returns whether there may be more.
 pub(super) fn forget_dropped(group: &Group<'_>, cutoff: HostTime, limit: u32) -> Sql<bool> {
     let gone = group
         .conn

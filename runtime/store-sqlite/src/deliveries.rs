@@ -1,4 +1,4 @@
-//! Deliveries that are in the store only, and what a crash leaves of those that were in memory.
+//! Deliveries that are only in the store, and what a crash leaves of those that were in memory.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ pub(super) fn held(
     select(conn, tail, params![reactor.0, lane.0, int(after.0), int(limit as u64)])
 }
 
-/// See [`reactor_core::store::StoreOwner::hold`]; what has ended meanwhile is passed over.
+/// See [`reactor_core::store::StoreOwner::hold`]; skips deliveries that have ended meanwhile.
 pub(super) fn hold(group: &mut Group<'_>, deliveries: &[DeliveryId]) -> Sql<()> {
     move_to(group, deliveries, Place::Held)
 }
@@ -92,12 +92,12 @@ fn move_to(group: &mut Group<'_>, deliveries: &[DeliveryId], place: Place) -> Sq
     Ok(())
 }
 
-/// See [`reactor_core::store::StoreOwner::away`]; what has ended meanwhile is passed over.
+/// See [`reactor_core::store::StoreOwner::away`]; skips deliveries that have ended meanwhile.
 pub(super) fn away(group: &mut Group<'_>, deliveries: &[DeliveryId]) -> Sql<()> {
     move_to(group, deliveries, Place::Away)
 }
 
-/// Forgets some of the deliveries that have been away since before `cutoff`; whether there may be more of them.
+/// Forgets some of the deliveries that have been away since before `cutoff`; returns whether there may be more.
 pub(super) fn forget_away(group: &mut Group<'_>, cutoff: HostTime, limit: u32) -> Sql<bool> {
     let mut delete = group.conn.prepare_cached(
         "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE place = 4 AND since < ?1 LIMIT ?2)
@@ -106,7 +106,7 @@ pub(super) fn forget_away(group: &mut Group<'_>, cutoff: HostTime, limit: u32) -
     let reactors =
         delete.query_map(params![int(cutoff.0), limit], |row| row.get(0))?.collect::<Result<Vec<u32>, _>>()?;
     for reactor in &reactors {
-        // Somebody else had it: it is not this host's to count.
+        // Another host handled it, so this host does not count it.
         group.count("delivered", ReactorId(*reactor), -1);
         group.count("active", ReactorId(*reactor), -1);
     }
@@ -119,7 +119,7 @@ pub(super) fn forget_away(group: &mut Group<'_>, cutoff: HostTime, limit: u32) -
     Ok(reactors.len() == limit as usize)
 }
 
-/// Deliveries under a lease are away until their message is received again, if it is from one of these channels.
+/// Deliveries under a lease from one of these channels are away until their message is received again.
 fn set_leased(group: &mut Group<'_>, leased: &[ChannelId]) -> Sql<()> {
     let leased = serde_json::to_string(leased).map_err(|e| Fault::other(e.to_string()))?;
     group.conn.execute(
@@ -132,8 +132,8 @@ fn set_leased(group: &mut Group<'_>, leased: &[ChannelId]) -> Sql<()> {
     away(group, &moved)
 }
 
-/// See [`reactor_core::store::StoreOwner::recover`]. Done again, it answers the same until the attempts are accounted for, but for those
-/// that were run ahead.
+/// See [`reactor_core::store::StoreOwner::recover`]. A second call returns the same until the attempts are accounted
+/// for, except the speculative ones.
 pub(super) fn recover(group: &mut Group<'_>, claims: &[Claim], leased: &[ChannelId]) -> Sql<Recovered> {
     for claim in claims {
         group
@@ -142,7 +142,7 @@ pub(super) fn recover(group: &mut Group<'_>, claims: &[Claim], leased: &[Channel
             .execute(params![int(claim.delivery.0), claim.attempt])?;
     }
     group.conn.execute("UPDATE deliveries SET place = 1 WHERE place = 0", [])?;
-    // Before anything else goes away: what was away already stood in nobody's way.
+    // Before any other delivery goes away: those already away blocked no lane.
     let ahead = void_claims(group)?;
     set_leased(group, leased)?;
     put_lanes_in_order(group.conn)?;
@@ -160,7 +160,7 @@ pub(super) fn recover(group: &mut Group<'_>, claims: &[Claim], leased: &[Channel
 /// Deliveries with an attempt that had begun.
 const STARTED: &str = "started IS NOT NULL AND started = attempts + 1 ORDER BY id";
 
-/// Forgets the attempts of deliveries that were not the heads of their lanes, and answers which these are.
+/// Forgets the attempts of deliveries that were not the heads of their lanes, and returns those deliveries.
 fn void_claims(group: &Group<'_>) -> Sql<Vec<(ReactorId, LaneKey, DeliveryId)>> {
     let mut ahead = Vec::new();
     for delivery in select(group.conn, STARTED, [])? {
@@ -176,8 +176,8 @@ fn void_claims(group: &Group<'_>) -> Sql<Vec<(ReactorId, LaneKey, DeliveryId)>> 
     Ok(ahead)
 }
 
-/// Whether a delivery is the next of its lane: in a parked one, the dead letter that runs again; else the one that waits
-/// for its next attempt; else the oldest. Nothing is in memory any more.
+/// Whether a delivery is the next of its lane: in a parked lane, the dead letter that runs again; otherwise the
+/// delivery that waits for its next attempt; otherwise the oldest. No delivery is in memory any more.
 fn is_head(conn: &Connection, delivery: &StoredDelivery, lane: LaneKey) -> Sql<bool> {
     let exists = |sql: &str, tail: Option<u64>| -> Sql<Option<bool>> {
         let tail = tail.map(int);
@@ -198,9 +198,9 @@ fn is_head(conn: &Connection, delivery: &StoredDelivery, lane: LaneKey) -> Sql<b
     Ok(exists(&older(2), Some(delivery.id.0))?.is_none() && exists(&older(1), Some(delivery.id.0))?.is_none())
 }
 
-/// Makes spilled deliveries held ones in every lane that something blocks, or will when the interrupted attempt of its head
-/// has been counted, or that has held deliveries: the scheduler reads spilled and held ones side by side. The dead letter
-/// that a parked lane waits for, and that runs again, must not be held behind itself.
+/// Turns spilled deliveries into held ones in every lane that is blocked, that will be blocked once the interrupted
+/// attempt of its head is counted, or that has held deliveries: the scheduler reads spilled and held ones side by side.
+/// The dead letter that a parked lane waits for and that runs again must not be held behind itself.
 fn put_lanes_in_order(conn: &Connection) -> Sql<()> {
     let lane_in = |table: &str, lane: &str, which: &str| {
         format!(
@@ -225,7 +225,7 @@ fn put_lanes_in_order(conn: &Connection) -> Sql<()> {
 
 fn lanes(conn: &Connection) -> Sql<Vec<(ReactorId, LaneKey, LaneState)>> {
     let mut lanes = BTreeMap::new();
-    // The later the query, the stronger the reason.
+    // Later queries have the stronger reasons.
     let queries = [
         ("SELECT DISTINCT reactor, lane FROM deliveries WHERE place = 2 AND lane IS NOT NULL", LaneState::Free),
         ("SELECT DISTINCT reactor, lane FROM deliveries WHERE place = 3 AND lane IS NOT NULL", LaneState::Waiting),
@@ -245,7 +245,7 @@ fn lanes(conn: &Connection) -> Sql<Vec<(ReactorId, LaneKey, LaneState)>> {
 mod tests {
     use super::*;
 
-    /// What the planner does with a query over the schema.
+    /// `SQLite`'s query plan over the schema.
     fn plan(sql: &str) -> String {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("schema.sql")).unwrap();

@@ -1,4 +1,4 @@
-//! Intake: what was taken in from a channel becomes deliveries, or meets those that it had become before, and the cursor
+//! Intake: messages from a channel become deliveries, or match the deliveries they became earlier, and the cursor
 //! moves.
 
 use std::slice::Iter;
@@ -23,7 +23,7 @@ pub(super) fn apply(group: &mut Group<'_>, batch: &Batch) -> Sql<Entered> {
         Some(cursor) => advance(group, channel, cursor)?,
         None => log::cursor(group.conn, channel)?,
     };
-    // What somebody appended meanwhile has not been admitted, and the cursor must not pass it.
+    // Records that a client appended meanwhile have not been admitted, and the cursor must not pass them.
     let follows = batch.cursor.is_none() && cursor.0 == group.next_offset(channel)?;
     let mut answers = Vec::with_capacity(batch.deliveries.len());
     let mut records = Vec::with_capacity(batch.messages.len());
@@ -49,7 +49,7 @@ pub(super) fn apply(group: &mut Group<'_>, batch: &Batch) -> Sql<Entered> {
     Ok(Entered { cursor, records, answers })
 }
 
-/// Moves a channel's cursor, never back; answers where it is.
+/// Moves a channel's cursor forward, never back; returns its position.
 fn advance(group: &Group<'_>, channel: ChannelId, to: Offset) -> Sql<Offset> {
     group
         .conn
@@ -70,7 +70,7 @@ fn read(group: &mut Group<'_>, new: &NewDelivery, now: HostTime) -> Sql<Admitted
     enter(group, new, now, false)
 }
 
-/// Enters what came of a message that was received. Answers where its record is, if it was kept.
+/// Enters the deliveries of a received message. Returns the offset of its record, if it was kept.
 fn receive(
     group: &mut Group<'_>,
     batch: &Batch,
@@ -96,7 +96,7 @@ fn receive(
     if incoming.keep {
         keep(group, batch.channel, incoming, &mut record)?;
     }
-    // A message of which nothing is new leaves no record, so there is nothing to tell of it.
+    // A message with nothing new leaves no record, so its duplicates are not noted.
     for (new, first) in duplicates.into_iter().filter(|_| record.is_some()) {
         let origin = Origin { offset: record.unwrap_or_default(), ..new.origin };
         traces::note_duplicate(group, (new.reactor, origin), first)?;
@@ -108,7 +108,7 @@ fn receive(
     Ok(record)
 }
 
-/// The message's record, made at first use.
+/// The message's record, written on first use.
 fn keep(group: &mut Group<'_>, channel: ChannelId, incoming: &Incoming, record: &mut Option<Offset>) -> Sql<Offset> {
     if let Some(offset) = record {
         return Ok(*offset);
@@ -116,7 +116,7 @@ fn keep(group: &mut Group<'_>, channel: ChannelId, incoming: &Incoming, record: 
     Ok(*record.insert(log::append(group, channel, std::iter::once(&incoming.message))?))
 }
 
-/// What becomes of a received delivery that the ledger knows.
+/// Decides on a received delivery that the ledger knows.
 fn again(group: &mut Group<'_>, new: &NewDelivery, id: DeliveryId) -> Sql<Admitted> {
     let away: Option<bool> = group
         .conn
@@ -157,7 +157,7 @@ fn stored(group: &Group<'_>, id: DeliveryId) -> Sql<StoredDelivery> {
     delivery_of(row)
 }
 
-/// Keeps what ended on arrival.
+/// Keeps a letter that died on arrival.
 fn bury(group: &mut Group<'_>, letter: &DeadLetter) -> Sql<()> {
     dead::insert(group, letter, None, letter.parks)?;
     match letter.reactor {

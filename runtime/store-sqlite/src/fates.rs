@@ -1,4 +1,4 @@
-//! What became of deliveries, for people who ask: no step of an event's way comes through here.
+//! The fates of deliveries, for people who ask: not on the path of an event.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,9 +11,9 @@ use reactor_core::store::{Asked, Behind, Fate, Place};
 use super::fault::Sql;
 use super::rows::{DELIVERY, delivery_of, int, maybe, num, origin_of};
 
-/// A row of the ledger, or a letter that was dropped, with the key of a delivery that is asked for.
+/// A row of the ledger, or a dropped letter, with a key that is asked for.
 struct Found {
-    /// Where its event is, if that was noted.
+    /// The origin of its event, if it was noted.
     origin: Option<Origin>,
     what: What,
 }
@@ -23,14 +23,14 @@ enum What {
     Dropped(u64, String),
 }
 
-/// See [`reactor_core::store::StoreClient::fates`]. The ledger has no index by key; it is in the order of admission, so one scan of what
-/// was admitted since the record was accepted, and until a later record of the channel was, finds nearly all of it.
+/// See [`reactor_core::store::StoreClient::fates`]. The ledger has no index by key but is in order of admission, so one
+/// scan from the time the record was accepted until a later record of the channel finds nearly everything.
 pub(super) fn find(
     conn: &Connection,
     (channel, offset): (ChannelId, Offset),
     asked: &[Asked],
 ) -> Sql<Vec<Option<Fate>>> {
-    // One transaction, so that nothing ends between the ledger and the tables.
+    // One transaction, so that no delivery ends between reading the ledger and the tables.
     let tx = conn.unchecked_transaction()?;
     let accepted: Option<u64> = tx
         .prepare_cached(&format!("SELECT accepted_host FROM log_{channel} WHERE offset >= ?1 ORDER BY offset LIMIT 1"))?
@@ -43,13 +43,13 @@ pub(super) fn find(
         open: asked.iter().copied().collect(),
     };
     let next = search.later(&tx, first, Some((channel, last)))?;
-    // One with the key is there, so that the others are its duplicates.
+    // With a match for the key, the remaining ones are its duplicates.
     search.open.retain(|asked| search.entered.get(&key_of(asked)).is_none_or(Vec::is_empty));
     search.dropped(&tx)?;
     let before = earlier(&tx, first, search.open.iter().map(key_of).collect())?;
     search.open.retain(|asked| !before.contains_key(&key_of(asked)));
     if let Some(next) = next {
-        // Those that were redriven stand where that was done.
+        // Redriven deliveries are found at the time of their redrive.
         search.later(&tx, next, None)?;
     }
     let mut unplaced = HashMap::new();
@@ -81,14 +81,14 @@ fn key_of(asked: &Asked) -> Key {
 
 /// What has been found so far.
 struct Search {
-    /// What was entered with each key.
+    /// The entries with each key.
     entered: HashMap<Key, Vec<Found>>,
-    /// What has not been found.
+    /// Deliveries not found yet.
     open: HashSet<Asked>,
 }
 
 impl Search {
-    /// Looks for what is open from a delivery on, up to the first of a record behind `end`; answers where that is.
+    /// Scans for open deliveries from `first` up to the first of a record behind `end`; returns where that is.
     fn later(&mut self, conn: &Connection, first: u64, end: Option<(ChannelId, Offset)>) -> Sql<Option<u64>> {
         let mut scan = conn.prepare_cached(
             "SELECT delivery, reactor, key, channel, record, part FROM ledger WHERE delivery >= ?1 ORDER BY delivery",
@@ -105,7 +105,7 @@ impl Search {
             let Some(all) = self.entered.get_mut(&key) else { continue };
             match found.origin {
                 Some(origin) => drop(self.open.remove(&Asked { reactor: key.0, key: key.1, origin })),
-                // Of an earlier version: it may be any of those with its key.
+                // From an earlier version: it may be any delivery with its key.
                 None => self.open.retain(|asked| key_of(asked) != key),
             }
             all.push(found);
@@ -113,7 +113,7 @@ impl Search {
         Ok(None)
     }
 
-    /// Adds the letters with these keys that were dropped.
+    /// Adds the dropped letters with these keys.
     fn dropped(&mut self, conn: &Connection) -> Sql<()> {
         let mut select = conn.prepare_cached(
             "SELECT letter, reason, channel, record, part FROM dropped WHERE key = ?1 AND reactor = ?2 ORDER BY letter",
@@ -130,7 +130,7 @@ impl Search {
     }
 }
 
-/// The last that was entered with each of these keys before a delivery.
+/// The last entry with each of these keys before a delivery.
 fn earlier(conn: &Connection, first: u64, mut missing: HashSet<Key>) -> Sql<HashMap<Key, Found>> {
     let mut before = HashMap::new();
     let mut scan = conn.prepare_cached(
@@ -153,7 +153,7 @@ fn ledger_row(row: &Row<'_>) -> Sql<(Key, Found)> {
     Ok(((ReactorId(row.get(1)?), Identity(row.get(2)?)), Found { origin, what: What::Delivery(num(row, 0)?) }))
 }
 
-/// The one that is asked for (true), or the one that came before it with the same key.
+/// The delivery asked for (true), or the last one before it with the same key.
 fn pick<'f>(asked: &Asked, all: &'f [Found]) -> Option<(&'f Found, bool)> {
     let at = |found: &&Found, origin| found.origin == origin;
     if let Some(it) = all.iter().find(|found| at(found, Some(asked.origin))) {
@@ -181,7 +181,7 @@ fn fate(conn: &Connection, what: &What) -> Sql<Fate> {
     }
 }
 
-/// What became of a delivery that was entered and not dropped.
+/// The fate of a delivery that was entered and not dropped.
 pub(super) fn delivery_fate(conn: &Connection, delivery: u64) -> Sql<Fate> {
     let delivery = int(delivery);
     let mut select = conn.prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE id = ?1"))?;
@@ -203,7 +203,7 @@ pub(super) fn delivery_fate(conn: &Connection, delivery: u64) -> Sql<Fate> {
     Ok(letter.map_or(Fate::Done, Fate::Dead))
 }
 
-/// What keeps a lane from running.
+/// What blocks a lane.
 fn behind(conn: &Connection, reactor: ReactorId, lane: LaneKey) -> Sql<Option<Behind>> {
     let parks = conn
         .prepare_cached("SELECT min(id) FROM dead WHERE reactor = ?1 AND parks = ?2")?
@@ -235,7 +235,7 @@ pub(super) fn known(conn: &Connection, asked: &[Key], most: usize) -> Sql<Vec<Op
     Ok(asked.iter().map(|key| known.get(key).copied()).collect())
 }
 
-/// The first delivery of the ledger that was admitted at this time or later: times ascend with numbers, which have gaps.
+/// The first delivery of the ledger admitted at this time or later: times ascend with numbers, which have gaps.
 pub(super) fn first_since(conn: &Connection, since: u64) -> Sql<u64> {
     let edge = |order: &str| -> Sql<Option<u64>> {
         let sql = format!("SELECT delivery FROM ledger ORDER BY delivery {order} LIMIT 1");

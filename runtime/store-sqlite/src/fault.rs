@@ -1,4 +1,4 @@
-//! What `SQLite` says, in the store's words.
+//! Translates `SQLite`'s errors into the store's.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use reactor_core::store::StoreError;
 
 use super::{holder, room, vfs};
 
-/// An error on its way out of the tables; it learns the file's name at the edge.
+/// An error on its way out of the tables; the file's name is added at the edge.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// Already in the store's words.
+    /// Already an error of the store.
     Store(StoreError),
-    /// As `SQLite` said it.
+    /// As `SQLite` reported it.
     Sql(rusqlite::Error),
-    /// A row that says something impossible.
+    /// A row with impossible content.
     Row(String),
 }
 
@@ -35,12 +35,12 @@ impl From<StoreError> for Fault {
 }
 
 impl Fault {
-    /// A refusal that concerns one operation only.
+    /// A rejection that concerns only one operation.
     pub(super) fn other(text: impl Into<String>) -> Self {
         Self::Store(StoreError::Other(text.into()))
     }
 
-    /// The error for the outside; `file` is what it happened in.
+    /// The public error; `file` is where it happened.
     pub(super) fn at(self, file: &Path) -> StoreError {
         match self {
             Self::Store(error) => error,
@@ -55,7 +55,7 @@ fn translate(error: &rusqlite::Error, file: &Path) -> StoreError {
     match error {
         rusqlite::Error::SqliteFailure(code, _) => match code.code {
             ErrorCode::DiskFull => StoreError::Full,
-            // SQLite says so of what it writes, but not of the files that it makes, and of the log's index.
+            // SQLite reports a full disk for its own writes, but not when it creates files or the log's index.
             ErrorCode::SystemIoFailure
                 if matches!(code.extended_code, ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMOPEN)
                     && room::is_full(file) =>

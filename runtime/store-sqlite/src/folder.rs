@@ -1,10 +1,10 @@
-//! The data directory and its files: whose they are, and the one way to open a file in it.
+//! The data directory and its files: their ownership, and the one way to open a file in it.
 //!
-//! The directory and everything in it belong to this user, and to no other: events and state are read from there, and
-//! whoever can open `lock` or `turn` can keep a host or a publisher waiting. So the directory is made with mode 0700 and
-//! every file with 0600, whatever the umask. A symbolic link, a second hard link, a file of another user or something
-//! that is no file is refused by name before anything is written to it. The path of the directory itself may lead
-//! through links: that is the decision of the person who configured it.
+//! The directory and everything in it belong to this user only: events and state are read from there, and a process
+//! that can open `lock` or `turn` can keep a host or a publisher waiting. So the directory is created with mode 0700
+//! and every file with 0600, regardless of the umask. A symbolic link, a second hard link, a file of another user or
+//! anything that is not a regular file is rejected by name before it is written to. The path of the directory itself
+//! may lead through links: the person who configured it decides that.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -20,11 +20,11 @@ use reactor_core::store::{Result, StoreError};
 
 /// The database.
 pub(super) const DATABASE: &str = "reactor.db";
-/// What may be in the directory, and is a plain file.
+/// The plain files that may be in the directory.
 const FILES: [&str; 8] = [DATABASE, "reactor.db-wal", "reactor.db-shm", "lock", "turn", "claims", "reserve", "durable"];
 /// The named pipe.
 pub(super) const BELL: &str = "bell";
-/// What nobody but the owner may do with a file.
+/// The rights that only the owner may have on a file.
 const OTHERS: u32 = 0o077;
 
 /// What a path in the directory should lead to.
@@ -36,10 +36,10 @@ pub(super) enum Kind {
     Pipe,
 }
 
-/// Makes a data directory if there is none, and makes sure that it is this user's.
+/// Creates a data directory if there is none, and makes sure that it belongs to this user.
 ///
 /// # Errors
-/// It cannot be made, is not a directory, or belongs to another user.
+/// The directory cannot be created, is not a directory, or belongs to another user.
 pub fn make(dir: &Path) -> Result<()> {
     let cannot = |what: &str, e: &io::Error| match e.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full,
@@ -60,7 +60,7 @@ pub fn make(dir: &Path) -> Result<()> {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
             made => made.map_err(|e| cannot("make", &e))?,
         }
-        // A umask may take rights from this user, too.
+        // The umask may take rights from this user, too.
         fs::set_permissions(part, Permissions::from_mode(0o700)).map_err(|e| cannot("make", &e))?;
         let parent = part.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         sync(parent).map_err(|e| cannot("sync", &e))?;
@@ -73,7 +73,7 @@ fn no_directory(dir: &Path) -> StoreError {
     StoreError::Other(format!("{dir} is a file, not a directory; move it away, or set another runtime.data-dir"))
 }
 
-/// Makes a directory's entries reach the disk.
+/// Syncs a directory's entries to disk.
 pub(super) fn sync(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
@@ -98,8 +98,8 @@ fn belongs_to_us(dir: &Path, meta: &Metadata) -> Result<()> {
     Err(refused(dir, reason))
 }
 
-/// Looks at everything in the directory before anything of it is opened: files that others may open become private,
-/// and what should not be there is refused. `dir` is this user's.
+/// Checks everything in the directory before opening any of it: makes files private that others may open, and rejects
+/// unexpected entries. `dir` belongs to this user.
 pub(super) fn survey(dir: &Path) -> Result<()> {
     for (path, kind) in contents(dir) {
         if let Some(meta) = look(&path, kind)?
@@ -120,7 +120,7 @@ fn contents(dir: &Path) -> impl Iterator<Item = (PathBuf, Kind)> {
     files.map(|(name, kind)| (dir.join(name), kind))
 }
 
-/// Says once for each directory that others have a way in.
+/// Warns once for each directory that others have access.
 fn warn_of(dir: &Path, mode: u32) {
     static TOLD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +133,7 @@ fn warn_of(dir: &Path, mode: u32) {
     }
 }
 
-/// What is at a path, if there is anything: refused unless it is what should be there, and ours.
+/// The metadata of a path, `None` if it does not exist; an error unless it is of this kind and belongs to this user.
 pub(super) fn look(path: &Path, kind: Kind) -> Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(meta) => check(path, &meta, kind).map(|()| Some(meta)),
@@ -197,11 +197,11 @@ fn cannot(path: &Path, error: &io::Error) -> StoreError {
 }
 
 fn flags() -> i32 {
-    // A pipe in a file's place must not make the opening wait.
+    // A pipe in place of a file must not block the open.
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
-/// Opens a file of the directory for reading and writing; makes it if there is none.
+/// Opens a file of the directory for reading and writing; creates it if there is none.
 pub(super) fn open(path: &Path) -> Result<File> {
     loop {
         match make_new(path) {
@@ -225,20 +225,20 @@ pub(super) fn open(path: &Path) -> Result<File> {
     }
 }
 
-/// Makes a file that is not there yet.
+/// Creates a file that must not exist yet.
 pub(super) fn make_new(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }
 
-/// Opens a file only to read it, without waiting for what is no file.
+/// Opens a file only for reading, without blocking on a pipe.
 pub(super) fn open_to_look(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
 }
 
-/// Opens a file that SQLite locks only to read it, and keeps it open: a file that is closed takes all locks on it away
-/// that this process has, SQLite's too.
+/// Opens a file that SQLite locks, only for reading, and keeps it open: closing a descriptor releases all locks that
+/// this process has on the file, SQLite's too.
 pub(super) fn keep_open(path: &Path) -> io::Result<Arc<File>> {
     static KEPT: Mutex<BTreeMap<(u64, u64), Arc<File>>> = Mutex::new(BTreeMap::new());
     let meta = fs::metadata(path)?;
@@ -247,7 +247,7 @@ pub(super) fn keep_open(path: &Path) -> io::Result<Arc<File>> {
         Entry::Occupied(entry) => Ok(Arc::clone(entry.get())),
         Entry::Vacant(entry) => {
             let file = Arc::clone(entry.insert(Arc::new(open_to_look(path)?)));
-            // Locks on a file that has been removed keep no other process from anything.
+            // Locks on a removed file block no other process.
             let is_there = |file: &File| file.metadata().is_ok_and(|meta| meta.nlink() > 0);
             kept.retain(|_, file| Arc::strong_count(file) > 1 || is_there(file));
             Ok(file)
@@ -255,7 +255,7 @@ pub(super) fn keep_open(path: &Path) -> io::Result<Arc<File>> {
     }
 }
 
-/// Opens an end of a named pipe of the directory without waiting for the other.
+/// Opens one end of a named pipe of the directory without waiting for the other.
 pub(super) fn open_pipe(path: &Path, write: bool) -> io::Result<File> {
     let file = OpenOptions::new().read(!write).write(write).custom_flags(flags()).open(path)?;
     let meta = file.metadata()?;
@@ -270,8 +270,8 @@ pub(super) fn is_writable(dir: &Path) -> bool {
     rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
-/// Makes sure that a directory may be looked into: it and what is in it are this user's, or nothing can be changed there
-/// anyway. Says whether there is one.
+/// Makes sure that a directory may be read: it and its content belong to this user, or cannot be changed anyway.
+/// Returns whether it exists.
 pub(super) fn may_look(dir: &Path) -> Result<bool> {
     match fs::metadata(dir) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
@@ -352,8 +352,8 @@ mod tests {
         assert!(!dir.path().join("nowhere").exists());
     }
 
-    /// Only root can give a file away, so what another user has is made here where the tests run as root; elsewhere, what
-    /// root has is looked at.
+    /// Only root can give a file away: as root, the test creates a file of another user; otherwise it looks at one of
+    /// root's.
     #[test]
     fn what_belongs_to_another_user_is_refused() {
         let dir = tempdir().unwrap();

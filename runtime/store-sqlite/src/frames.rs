@@ -1,6 +1,6 @@
-//! The frames of a write-ahead log, as `SQLite` writes them (walformat.html): a header of 32 bytes, then frames of a header
-//! and a page each. The checksum of a frame builds on that of the frame before, so nothing is valid behind a damaged one.
-//! No I/O but through `Read`.
+//! The frames of a write-ahead log, as `SQLite` writes them (walformat.html): a file header of 32 bytes, then frames of
+//! a header and a page each. A frame's checksum continues that of the previous frame, so no frame after a damaged one
+//! is valid. No I/O except through `Read`.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -9,17 +9,17 @@ use super::seal::{PAGE, Page};
 
 /// Bytes of the file's header.
 pub(super) const HEADER: usize = 32;
-/// Bytes of a frame's header: page, size of the database after a commit or 0, salts, checksum.
+/// Bytes of a frame's header: page number, database size after a commit or 0, salts, checksum.
 pub(super) const FRAME_HEADER: usize = 24;
 /// Bytes of a frame.
 pub(super) const FRAME: usize = FRAME_HEADER + PAGE;
 
-/// Names a generation of the log: what was written since it last started over.
+/// A generation of the log: what was written since it last started over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Salts(pub(super) [u8; 8]);
 
 impl Salts {
-    /// Whether this generation came right after `earlier`, in the same file.
+    /// Whether this generation came directly after `earlier`, in the same file.
     pub(super) fn follows(self, earlier: Self) -> bool {
         let first = |salts: Self| u32::from_be_bytes(std::array::from_fn(|at| salts.0[at]));
         first(self) == first(earlier).wrapping_add(1)
@@ -30,39 +30,39 @@ impl Salts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) salts: Salts,
-    /// Frames, up to and with the last commit.
+    /// Frames up to and including the last commit.
     pub(super) frames: u32,
 }
 
-/// What a walk through the whole log has found.
+/// The result of a walk through the whole log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Survey {
     /// Bytes of the file.
     pub(super) bytes: u64,
     /// The generation, if the header is sound.
     pub(super) salts: Option<Salts>,
-    /// Frames that are sound, with everything before them.
+    /// Frames that are sound, like all frames before them.
     pub(super) sound: u32,
-    /// Those of them up to the last commit.
+    /// Sound frames up to the last commit.
     pub(super) committed: u32,
-    /// Commits among those.
+    /// Commits among the sound frames.
     pub(super) commits: u32,
-    /// Frames of the same generation behind the first one that is not sound, each of which follows the one before it.
+    /// Frames of the same generation behind the first unsound one, each of which follows the frame before it.
     pub(super) beyond: u32,
-    /// Commits among those: what a torn end of the log hardly has, and a damaged middle has.
+    /// Commits among those: unlikely after a torn end, but present after damage in the middle.
     pub(super) commits_beyond: u32,
     /// The pages that the committed frames hold.
     pub(super) pages: BTreeSet<u32>,
 }
 
 impl Survey {
-    /// Where the first byte is that is not part of a sound frame.
+    /// The offset of the first byte that is not part of a sound frame.
     pub(super) fn end(&self) -> u64 {
         if self.salts.is_none() { 0 } else { HEADER as u64 + u64::from(self.sound) * FRAME as u64 }
     }
 }
 
-/// Whether the words of a log with this beginning are summed as big-endian ones.
+/// Whether the checksums of a log with this magic number read big-endian words.
 pub(super) fn is_big(magic: &[u8; 4]) -> bool {
     magic[3] & 1 == 1
 }
@@ -84,17 +84,17 @@ fn eight(bytes: &[u8]) -> [u8; 8] {
     std::array::from_fn(|at| bytes.get(at).copied().unwrap_or(0))
 }
 
-/// Whether a frame is what was written after one with the checksum `before`.
+/// Whether a frame was written after one with the checksum `before`.
 pub(super) fn follows(big: bool, before: [u8; 8], header: &[u8; FRAME_HEADER], page: &Page) -> bool {
     let seed = sum(big, words(before), &header[..8]);
     sum(big, seed, page) == words(eight(&header[16..]))
 }
 
-/// What this process has written to a log, for a quick look at what it reads there: what does not fit may be another
-/// process's, and has to be looked at in the file.
+/// What this process has written to a log, for a quick check of its reads: a mismatch may be another process's write,
+/// and has to be checked in the file.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// Whether words are big-endian, and the checksum of the header.
+    /// Whether words are big-endian, and the checksum of the file header.
     header: Option<(bool, [u8; 8])>,
     frames: Vec<Option<Sums>>,
 }
@@ -114,7 +114,7 @@ impl Written {
         self.frames.clear();
     }
 
-    /// The header of a frame is written.
+    /// Notes the header of a frame that is written.
     pub(super) fn note(&mut self, frame: usize, header: &[u8; FRAME_HEADER]) {
         let before = match frame.checked_sub(1) {
             None => self.header,
@@ -129,14 +129,14 @@ impl Written {
         });
     }
 
-    /// What is known of a frame.
+    /// What is known about a frame.
     pub(super) fn of(&self, frame: usize) -> Option<Sums> {
         self.frames.get(frame).copied().flatten()
     }
 }
 
 impl Sums {
-    /// Whether this is the page.
+    /// Whether this page matches the checksums.
     pub(super) fn fit(&self, page: &Page) -> bool {
         sum(self.big, self.seed, page) == words(self.checksum)
     }
@@ -170,7 +170,7 @@ pub(super) fn survey(log: &mut impl Read) -> io::Result<Survey> {
         let mut page = [0; PAGE];
         page.copy_from_slice(&frame[FRAME_HEADER..]);
         let generation = Salts(eight(&head[8..]));
-        // Without a header, the first frame tells which generation it is.
+        // Without a file header, the first frame determines the generation.
         let same = *salts.get_or_insert(generation) == generation;
         let [number, commit] = words(eight(head));
         let sound = same && number > 0 && follows(big, before, head, &page);
@@ -190,7 +190,7 @@ pub(super) fn survey(log: &mut impl Read) -> io::Result<Survey> {
     }
 }
 
-/// Reads as much as there is.
+/// Reads until the buffer is full or the file ends.
 fn fill(log: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     let mut read = 0;
     while read < into.len() {
@@ -210,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// A log with these frames: page and whether it commits.
+    /// A log with these frames: page number and whether the frame commits.
     fn log(big: bool, salts: [u8; 8], frames: &[(u32, bool)]) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend((0x377f_0682_u32 | u32::from(big)).to_be_bytes());
@@ -258,7 +258,7 @@ mod tests {
                 let frame = (at - HEADER) / FRAME;
                 prop_assert_eq!(found.sound as usize, frame);
                 prop_assert_eq!(found.end() as usize, HEADER + frame * FRAME);
-                // The next one is not counted when the damage is in what it builds on.
+                // The next frame is not counted if the damage is in the checksum it continues.
                 prop_assert!(found.beyond as usize + 2 >= frames.len() - frame);
             }
             let cut = look(&whole[..at]);

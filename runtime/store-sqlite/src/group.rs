@@ -1,4 +1,4 @@
-//! What the operations of one group share while they are written: the transaction, and what is known in memory.
+//! What the operations of a group share while they are written: the transaction and the in-memory state.
 
 use hashbrown::HashMap;
 use jiff::Timestamp;
@@ -15,35 +15,35 @@ use super::room;
 use super::rows::{int, num};
 use super::statements::Statements;
 
-/// What the writer knows without asking the file. Only an owner has a ledger.
+/// What the writer knows without reading the file. Only an owner has a ledger.
 #[derive(Debug, Default)]
 pub(super) struct Live {
     /// The owner's fencing token; `None` in a client.
     pub(super) epoch: Option<u64>,
     /// The id of the next delivery.
     pub(super) next_delivery: u64,
-    /// The store's clock, as far as anybody has told.
+    /// The store's clock: the latest time that it was given.
     pub(super) host: HostTime,
-    /// The clock as the file has it.
+    /// The clock as written in the file.
     pub(super) host_written: HostTime,
-    /// The dedup table's memory.
+    /// The in-memory part of the dedup table.
     pub(super) ledger: Ledger,
-    /// Ended attempts that are to be kept.
+    /// Ended attempts to be kept.
     pub(super) attempts: Attempts,
-    /// Which commits did not happen.
+    /// Commits that were rejected.
     pub(super) rejected: Rejected,
-    /// The highest commit number as the file has it.
+    /// The highest commit number written in the file.
     pub(super) commit_written: u64,
     /// The number of the last transaction of this process.
     pub(super) group: u64,
     /// Try to take the reserve again after this group.
     pub(super) restore_reserve: bool,
-    /// Whether new events are refused, as the file said when this client's transaction began.
+    /// Whether new events are rejected, as the file said when this client's transaction began.
     pub(super) refusing: bool,
 }
 
 impl Live {
-    /// Learns from the file what a rolled-back transaction, or another process, may have changed.
+    /// Reads from the file what a rollback or another process may have changed.
     pub(super) fn reload(&mut self, conn: &Connection) -> Sql<()> {
         if self.epoch.is_none() {
             return Ok(());
@@ -64,7 +64,7 @@ impl Live {
     }
 }
 
-/// A counter's name and whose it is (0: nobody's).
+/// A counter's name and its reactor (0: none).
 type Counter = (&'static str, u32);
 
 /// A transaction under way.
@@ -98,7 +98,7 @@ impl<'a> Group<'a> {
         Ok(Self { conn, statements, live, wall, counts: HashMap::new(), tails: HashMap::new() })
     }
 
-    /// Writes what was summed up along the way, and commits.
+    /// Writes what has accumulated, and commits.
     pub(super) fn commit(mut self) -> Sql<()> {
         attempts::write(&mut self)?;
         for ((name, id), delta) in self.counts.drain().filter(|(_, delta)| *delta != 0) {
@@ -131,7 +131,7 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Tells the store what time it is.
+    /// Advances the store's clock.
     pub(super) fn now(&mut self, now: HostTime) {
         self.live.host = self.live.host.max(now);
     }
@@ -141,7 +141,7 @@ impl<'a> Group<'a> {
         self.add((name, reactor.0), delta);
     }
 
-    /// Adds to a counter that is nobody's.
+    /// Adds to a counter that belongs to no reactor.
     pub(super) fn count_all(&mut self, name: &'static str, delta: i64) {
         self.add((name, 0), delta);
     }
@@ -157,7 +157,7 @@ impl<'a> Group<'a> {
         self.take_offsets(channel, 0)
     }
 
-    /// Takes the next `count` offsets of a channel's log; answers the first.
+    /// Takes the next `count` offsets of a channel's log; returns the first.
     pub(super) fn take_offsets(&mut self, channel: ChannelId, count: u64) -> Sql<u64> {
         if let Some((next, changed)) = self.tails.get_mut(&channel) {
             let first = *next;

@@ -1,5 +1,5 @@
-//! What has to be true before a store is used: its first pages are sound, and nothing that was answered as durable is
-//! missing. What is not true is refused, and left as it is.
+//! Checks before a store is used: its first pages are sound, and everything reported as durable is there. A store that
+//! fails a check is rejected and left as it is.
 
 use std::fs::File;
 use std::io;
@@ -20,13 +20,13 @@ use super::rows::num;
 use super::seal::{self, Look, PAGE, Page};
 use super::{create, folder, vfs};
 
-/// The page of the table `meta`, which is the first that is made. Every transaction writes it, so if another program has
-/// moved a log into the database, this page has no seal.
+/// The page of the table `meta`, which is created first. Every transaction writes it, so if another program has moved a
+/// log into the database, this page has no seal.
 const META: u64 = 2;
-/// Looks at a store that others change meanwhile.
+/// Looks at a store that other processes change meanwhile.
 const LOOKS: usize = 5;
 
-/// What the first pages say as they are in the file.
+/// What the first pages say, as they are in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct First {
     /// Its pages have seals.
@@ -35,7 +35,7 @@ pub(super) struct First {
     pub(super) foreign: bool,
 }
 
-/// Opens and checks a database; brings one of an earlier version up to date.
+/// Opens and checks a database; migrates one of an earlier version.
 pub(super) fn open(dir: &Path, file: &Path, turn: &Turn, owner: bool, patience: &Patience) -> Result<Connection> {
     let mut first = first(file)?;
     if first.sealed && first.foreign {
@@ -57,7 +57,7 @@ pub(super) fn open(dir: &Path, file: &Path, turn: &Turn, owner: bool, patience: 
     Ok(conn)
 }
 
-/// Another process may have been quicker.
+/// Creates the first note, unless another process was faster.
 fn note_first(dir: &Path) -> Result<()> {
     match note::read(dir) {
         Ok(Reading::Missing | Reading::Damaged) => {
@@ -94,7 +94,7 @@ fn bring_up_to_date(conn: &Connection, dir: &Path, file: &Path, turn: &Turn, own
     })
 }
 
-/// Looks at the first two pages of the file as it is.
+/// Reads the first two pages of the file as they are.
 pub(super) fn first(file: &Path) -> Result<First> {
     let open = folder::keep_open(file).map_err(|e| broken(file, &e))?;
     let mut page = [0; PAGE];
@@ -115,7 +115,7 @@ pub(super) fn first(file: &Path) -> Result<First> {
     Ok(First { sealed, foreign: sealed && foreign })
 }
 
-/// A store without seals, or one whose header has lost the word of them.
+/// A store without seals, or one whose header has lost the mark of them.
 fn unsealed(page: &mut Page) -> Look {
     let reserved = page[20];
     page[16..18].copy_from_slice(&[0x10, 0]);
@@ -123,7 +123,7 @@ fn unsealed(page: &mut Page) -> Look {
     if reserved != 0 || seal::look(1, page) == Look::Sound { Look::Broken } else { Look::Sound }
 }
 
-/// Reads a page as it is in the file; false if the file ends before.
+/// Reads a page as it is in the file; false if the file ends before it.
 pub(super) fn read_page(file: &File, number: u64, page: &mut Page) -> io::Result<bool> {
     match file.read_exact_at(page, (number - 1) * PAGE as u64) {
         Ok(()) => Ok(true),
@@ -147,21 +147,21 @@ pub(super) fn survey(file: &Path) -> Result<Survey> {
     }
 }
 
-/// Compares the store with the note of what is durable, if there is one that can be read, and says whether there is.
+/// Compares the store with the note of what is durable; returns whether there is a readable note.
 pub(super) fn check(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -> Result<bool> {
     let mut last = None;
     for _ in 0..LOOKS {
-        // The note first: what it says was true when it was read, so it is true of all that is read later.
+        // Read the note first: it was true when it was read, so it must hold for everything read later.
         let reading = note::read(dir).map_err(|e| broken(dir, &e))?;
         let (log, group) = state(conn).map_err(|e| e.at(file))?;
         let noted = match reading {
             Reading::Sound(noted) => noted,
             Reading::Missing | Reading::Damaged => return goes_on_to_its_end(file).map(|()| false),
         };
-        // A writer that was killed has left the log's index half written; the next transaction makes it again.
+        // A killed writer has left the log's index half written; the next transaction rebuilds it.
         let Some(log) = log else { continue };
         let Err(loss) = noted.judge(log, group, foreign) else { return Ok(true) };
-        // While others write, the log may have started over more than once between the two looks.
+        // While others write, the log may have started over more than once between the two reads.
         if last.replace(noted) == Some(noted) {
             return Err(describe(file, loss)?);
         }
@@ -169,14 +169,14 @@ pub(super) fn check(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -
     Err(StoreError::Other(format!("{} is changing too quickly to be checked; try again", dir.display())))
 }
 
-/// A store without a log, which is damage if there should be one.
+/// A store without a log, which is damaged if the note expects one.
 pub(super) fn check_still(conn: &Connection, dir: &Path, file: &Path, foreign: bool) -> Result<()> {
     let Reading::Sound(noted) = note::read(dir).map_err(|e| broken(dir, &e))? else { return Ok(()) };
     let (log, group) = state(conn).map_err(|e| e.at(file))?;
     noted.judge(log.unwrap_or_default(), group, foreign).or_else(|loss| Err(describe(file, loss)?))
 }
 
-/// The log, and the number of the last transaction, in one snapshot.
+/// The position of the log and the number of the last transaction, in one snapshot.
 fn state(conn: &Connection) -> Sql<(Option<Position>, u64)> {
     let tx = conn.unchecked_transaction()?;
     // Opens the log.
@@ -188,7 +188,7 @@ fn state(conn: &Connection) -> Sql<(Option<Position>, u64)> {
     Ok((log, group.unwrap_or(0)))
 }
 
-/// Without a note, all that can be told is whether the log goes on behind a place that cannot be read.
+/// Without a note, the only possible check is whether the log continues behind an unreadable place.
 fn goes_on_to_its_end(file: &Path) -> Result<()> {
     let found = survey(file)?;
     if found.commits_beyond == 0 {
@@ -198,7 +198,7 @@ fn goes_on_to_its_end(file: &Path) -> Result<()> {
     Err(StoreError::Damaged { path: log_of(file).display().to_string(), detail })
 }
 
-/// Says that there is no note that can be read, and makes room for a new one.
+/// Reports that there is no readable note, and makes room for a new one.
 fn without_note(dir: &Path, file: &Path, conn: &Connection) -> Result<()> {
     let note = note::path(dir);
     if note::read(dir).map_err(|e| broken(dir, &e))? == Reading::Damaged {
@@ -211,7 +211,7 @@ fn without_note(dir: &Path, file: &Path, conn: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Where a log cannot be read, and what is behind.
+/// Where a log becomes unreadable, and what is behind.
 pub(super) fn place(found: &Survey) -> String {
     let (beyond, commits) = (found.beyond, found.commits_beyond);
     let what = match (found.salts, found.bytes) {
@@ -250,10 +250,10 @@ fn describe(file: &Path, loss: Loss) -> Result<StoreError> {
     })
 }
 
-/// Puts seals on the pages that another program has moved out of the log, once the store has been found to be whole.
+/// Seals the pages that another program has moved out of the log, once the store has been found complete.
 fn adopt(dir: &Path, file: &Path, patience: &Patience) -> Result<()> {
     if !first(file)?.foreign {
-        // Another process was quicker.
+        // Another process was faster.
         return Ok(());
     }
     tracing::warn!(store = %file.display(), "another program has written pages without checksums; checking them and adding checksums");
@@ -277,7 +277,7 @@ fn adopt(dir: &Path, file: &Path, patience: &Patience) -> Result<()> {
     put_seals(file).map_err(|e| broken(file, &e))
 }
 
-/// Puts seals on pages that have none.
+/// Seals the pages that have no seal.
 fn put_seals(file: &Path) -> io::Result<()> {
     let open = File::options().read(true).write(true).open(file)?;
     let (mut page, mut number) = ([0; PAGE], 1);
@@ -285,7 +285,7 @@ fn put_seals(file: &Path) -> io::Result<()> {
         if seal::look(number, &page) == Look::Unsealed {
             let at = number * PAGE as u64 - seal::SEAL as u64;
             open.write_all_at(&seal::of(number, &page), at)?;
-            // A checkpoint may have written the page meanwhile: look again.
+            // A checkpoint may have written the page meanwhile: read it again.
             continue;
         }
         number += 1;

@@ -1,5 +1,5 @@
-//! Which process holds a lock, as the system lists them. Only for people: nothing depends on the answer, and where there
-//! is no such list, or the holder cannot be seen from here, it is "another process".
+//! Which process holds a lock, from the system's list of locks. Only for messages: nothing depends on the answer, and
+//! where there is no list, or the holder is not visible from here, it is "another process".
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of `-shm` that stand for the locks of the log: writer, checkpoint, recovery.
 const WRITERS: (u64, u64) = (120, 122);
-/// And one for each snapshot that readers keep.
+/// One byte for each snapshot that readers hold.
 const READERS: (u64, u64) = (123, 127);
 
 /// How often the list is read while the holder is not on it.
 const LOOKS: usize = 5;
 
-/// The processes that hold a lock of this kind on some of these bytes of a file, without this one. The system gives the
-/// list out in pieces, and leaves lines out when other locks come and go between two of them.
+/// The processes other than this one that hold a lock of this kind on some of these bytes of a file. The system returns
+/// the list in pieces, and omits lines when other locks come and go between two of them.
 fn holding(path: &Path, kind: &str, bytes: (u64, u64)) -> Vec<u32> {
     (0..LOOKS).map(|_| listed(path, kind, bytes)).find(|found| !found.is_empty()).unwrap_or_default()
 }
@@ -31,8 +31,8 @@ fn listed(path: &Path, kind: &str, bytes: (u64, u64)) -> Vec<u32> {
     found
 }
 
-/// The process of a line of the list, if the line is about this file. A line is such as
-/// `3: POSIX  ADVISORY  WRITE 4711 fd:01:9443 120 120`; one with an arrow is of a process that waits.
+/// The process of a line of the list, if the line is about this file. Example:
+/// `3: POSIX  ADVISORY  WRITE 4711 fd:01:9443 120 120`; a line with an arrow is about a process that waits.
 fn held(line: &str, kind: &str, (device, inode): (&str, u64), (first, last): (u64, u64)) -> Option<u32> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let [_, its_kind, _, _, pid, place, start, end] = fields[..] else { return None };
@@ -48,29 +48,29 @@ fn index_of(database: &Path) -> PathBuf {
     name.into()
 }
 
-/// Who holds a `flock` on a file.
+/// The processes that hold a `flock` on a file.
 pub(super) fn of_lock(path: &Path) -> Vec<u32> {
     holding(path, "FLOCK", (0, u64::MAX))
 }
 
-/// Who keeps a database from being written.
+/// The processes that block writes to a database.
 pub(super) fn of_database(database: &Path) -> Vec<u32> {
     let index = index_of(database);
     let found = holding(&index, "POSIX", WRITERS);
     if found.is_empty() { holding(&index, "POSIX", READERS) } else { found }
 }
 
-/// Who moves the log of a database into it.
+/// The processes that checkpoint a database.
 pub(super) fn of_checkpoint(database: &Path) -> Vec<u32> {
     holding(&index_of(database), "POSIX", (121, 121))
 }
 
-/// Who reads from a snapshot of a database.
+/// The processes that read from a snapshot of a database.
 pub(super) fn of_snapshots(database: &Path) -> Vec<u32> {
     holding(&index_of(database), "POSIX", READERS)
 }
 
-/// Processes in words.
+/// Names processes for a message.
 pub(super) fn name(pids: &[u32]) -> String {
     let one = |pid: &u32| {
         let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Whether the files that are open are still the store: a directory may be removed, moved or replaced under a running
-//! process, and what is written then is in files that have no name any more.
+//! Whether the open files are still the store: a directory may be removed, moved or replaced under a running process,
+//! and writes then go to files that no longer have a name.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -16,43 +16,43 @@ const LOG: &str = "reactor.db-wal";
 const INDEX: &str = "reactor.db-shm";
 const GONE: &str = "is not there any more";
 
-/// Which files the store had when it was opened.
+/// The files of the store when it was opened.
 #[derive(Debug)]
 pub(super) struct Files {
     dir: PathBuf,
     known: Vec<(PathBuf, (u64, u64))>,
-    /// What only checkpoints change, while there is an owner.
+    /// What only checkpoints change while there is an owner.
     content: Option<Mutex<Content>>,
 }
 
-/// How the database file stood after the last checkpoint.
+/// The state of the database file after the last checkpoint.
 #[derive(Debug)]
 struct Content {
     /// Size and time of the last change.
     stamp: Stamp,
-    /// How far checkpoints had come.
+    /// The progress of checkpoints.
     progress: Progress,
     index: Arc<File>,
 }
 
 type Stamp = (u64, i64, i64);
 
-/// What the index of the log says of checkpoints; its layout is part of SQLite's documented format.
+/// What the log's index says about checkpoints; its layout is part of SQLite's documented format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Progress {
     /// Frames in the log.
     frames: u32,
     /// Changes when the log starts over.
     salt: [u8; 8],
-    /// Frames that checkpoints have moved, and have begun to move.
+    /// Frames that checkpoints have moved, and that they have begun to move.
     moved: (u32, u32),
 }
 
 impl Files {
-    /// Of a store that has just been opened.
+    /// The files of a newly opened store.
     pub(super) fn of(dir: &Path, owner: bool) -> Result<Self> {
         let names = [DATABASE, LOG, INDEX, "lock"];
-        // A client takes no lock, so one that is not there yet may come.
+        // A client takes no lock, so a missing lock file may appear later.
         let names = names.into_iter().filter(|name| owner || *name != "lock");
         let mut this = Self { dir: dir.to_owned(), known: Vec::new(), content: None };
         for name in names {
@@ -67,7 +67,7 @@ impl Files {
         Ok(this)
     }
 
-    /// That the paths still lead to these files.
+    /// Checks that the paths still lead to these files.
     pub(super) fn look(&self) -> Result<()> {
         for (path, known) in &self.known {
             let name = || path.file_name().unwrap_or_default().to_string_lossy();
@@ -80,25 +80,25 @@ impl Files {
         Ok(())
     }
 
-    /// The same, and that nothing but SQLite has written to the files.
+    /// Like `look`, and also checks that only SQLite has written to the files.
     pub(super) fn look_inside(&self) -> Result<()> {
         self.look()?;
         match self.content.as_ref().map(Mutex::try_lock) {
             Some(Ok(mut known)) => self.compare(&mut known),
             Some(Err(TryLockError::Poisoned(known))) => self.compare(&mut known.into_inner()),
-            // A checkpoint is under way.
+            // A checkpoint is in progress.
             None | Some(Err(TryLockError::WouldBlock)) => Ok(()),
         }
     }
 
-    /// Runs a checkpoint, which is the one thing that may change the database file.
+    /// Runs a checkpoint, the only thing that may change the database file.
     pub(super) fn during<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.look()?;
         let Some(content) = &self.content else { return work() };
         let mut known = content.lock().unwrap_or_else(PoisonError::into_inner);
         self.compare(&mut known)?;
         let done = work();
-        // One that fails, for want of room for instance, may have written some pages.
+        // A failed checkpoint may have written some pages, for example when the disk is full.
         (known.stamp, known.progress) = (self.stamp()?, progress(&known.index));
         done
     }
@@ -107,7 +107,7 @@ impl Files {
         let stamp = self.stamp()?;
         let mut now = progress(&known.index);
         if stamp != known.stamp {
-            // A checkpoint by another program, such as `sqlite3`, can be seen in the index, or is under way.
+            // A checkpoint by another program, such as `sqlite3`, shows in the index, or is in progress.
             let same = |now: Progress| (now.salt, now.moved) == (known.progress.salt, known.progress.moved);
             if same(now) {
                 if !holder::of_checkpoint(&self.dir.join(DATABASE)).is_empty() {
@@ -120,7 +120,7 @@ impl Files {
             }
             known.stamp = stamp;
         }
-        // Another program may make the log start over between the two looks, but not each time.
+        // Another program may make the log start over between the two reads, but not every time.
         let mut tries = 3;
         while fs::symlink_metadata(self.dir.join(LOG)).is_ok_and(|log| log.len() < length(now.frames)) {
             tries -= 1;
@@ -145,7 +145,7 @@ impl Files {
     }
 }
 
-/// Reads the index. What cannot be read is like nothing that was known before.
+/// Reads the index. An unreadable index matches no earlier state.
 fn progress(index: &File) -> Progress {
     let mut bytes = [0; 132];
     let number = |bytes: &[u8; 132], at: usize| u32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
@@ -159,7 +159,7 @@ fn progress(index: &File) -> Progress {
     }
 }
 
-/// Bytes of a log with this many frames: each is a page and its head.
+/// Bytes of a log with this many frames, each a page and its header.
 fn length(frames: u32) -> u64 {
     if frames == 0 { 0 } else { 32 + u64::from(frames) * (4_096 + 24) }
 }
@@ -176,7 +176,7 @@ fn number(path: &Path) -> Result<(u64, u64), &'static str> {
 mod tests {
     use super::*;
 
-    /// The files of a store, as far as they are looked at.
+    /// The files of a store that are checked.
     fn files() -> (tempfile::TempDir, Files) {
         let dir = tempfile::tempdir().unwrap();
         [DATABASE, LOG, INDEX, "lock"].iter().for_each(|name| fs::write(dir.path().join(name), [0; 132]).unwrap());

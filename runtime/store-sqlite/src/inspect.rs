@@ -1,4 +1,4 @@
-//! A look at the whole of a store, and the way on without what is lost; both for a person to ask for.
+//! Verifying a whole store, and continuing without lost data; a person has to ask for both.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,19 +21,19 @@ use super::rows::num;
 use super::seal::{self, Look, PAGE, Page};
 use super::{PATIENCE, create};
 
-/// Looks at a page that a checkpoint may be writing.
+/// Attempts to read a page that a checkpoint may be writing.
 const LOOKS: usize = 5;
-/// Where a store without its damage is put together.
+/// Where a store is rebuilt without its damage.
 const ASIDE: &str = "reactor.accepting";
 
-/// What was found in a store.
+/// The findings of a check.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Damage: the file, the byte where it is known, and what it is.
     pub damage: Vec<Damage>,
     /// Pages of the database that were read.
     pub pages: u64,
-    /// Whether these have checksums.
+    /// Whether the pages have checksums.
     pub checksums: bool,
     /// Frames of the write-ahead log that are sound.
     pub frames: u32,
@@ -44,31 +44,31 @@ pub struct Report {
 pub struct Damage {
     /// The file.
     pub file: PathBuf,
-    /// The byte at which it begins.
+    /// The byte at which the damage begins.
     pub byte: Option<u64>,
-    /// What it is.
+    /// What is wrong.
     pub detail: String,
 }
 
-/// What was given up to go on.
+/// What was given up in order to continue.
 #[derive(Debug, Default)]
 pub struct Accepted {
-    /// Where the files are that were damaged.
+    /// The folder with copies of the damaged files.
     pub kept: PathBuf,
-    /// Transactions that are lost, as far as the note of what was durable tells.
+    /// Lost transactions, as far as the note of what was durable tells.
     pub transactions: Option<u64>,
-    /// Pages that are not what was written and are used as they are: the first byte of each.
+    /// Pages that are used as they are although they are not what was written: the first byte of each.
     pub pages: Vec<u64>,
 }
 
-/// Reads everything in a store: each page, each frame, and how they hang together. A host may run meanwhile.
+/// Reads everything in a store (each page, each frame) and checks its structure. A host may run meanwhile.
 pub fn verify(dir: &Path) -> Result<Report> {
     let mut report = Report::default();
     let Some(file) = database(dir)? else {
         create::never_was(dir, &dir.join(DATABASE)).or_else(|error| report.add(error))?;
         return if report.damage.is_empty() { Err(no_store(dir)) } else { Ok(report) };
     };
-    // Without SQLite first: a descriptor that is closed gives up the locks of all others of this process.
+    // Read without SQLite first: closing a descriptor releases all locks of this process on the file.
     let survey = guard::survey(&file)?;
     report.frames = survey.sound;
     if pages(&file, &survey, &mut report)? {
@@ -102,7 +102,7 @@ fn patience(file: &Path) -> Patience {
     Patience::new(file, false, PATIENCE)
 }
 
-/// The database of a directory, if it is there.
+/// The database of a directory, if it exists.
 fn database(dir: &Path) -> Result<Option<PathBuf>> {
     let file = dir.join(DATABASE);
     Ok((folder::may_look(dir)? && file.is_file()).then_some(file))
@@ -112,7 +112,7 @@ fn no_store(dir: &Path) -> StoreError {
     StoreError::Other(format!("there is no store in {}", dir.display()))
 }
 
-/// Looks at every page; true if it cannot be a database at all.
+/// Checks every page; true if the file cannot be a database at all.
 fn pages(file: &Path, survey: &Survey, report: &mut Report) -> Result<bool> {
     let failed = |e: io::Error| broken(file, &e);
     let open = File::open(file).map_err(failed)?;
@@ -120,7 +120,7 @@ fn pages(file: &Path, survey: &Survey, report: &mut Report) -> Result<bool> {
     let first = guard::first(file);
     report.checksums = match first {
         Ok(first) => first.sealed,
-        // What is on the first page cannot be trusted; a sound second one tells that there are checksums.
+        // A damaged first page cannot be trusted; a sound second one shows that there are checksums.
         Err(StoreError::Damaged { .. }) => {
             read_page(&open, 2, &mut page).map_err(failed)? && seal::look(2, &page) == Look::Sound
         }
@@ -131,7 +131,7 @@ fn pages(file: &Path, survey: &Survey, report: &mut Report) -> Result<bool> {
     }
     let mut number = 1;
     while read_page(&open, number, &mut page).map_err(failed)? {
-        // A page that is in the log, too, is read there.
+        // A page that is also in the log is read from there.
         let replaced = u32::try_from(number).is_ok_and(|number| survey.pages.contains(&number));
         if report.checksums && !replaced && !is_sound(&open, number, &mut page).map_err(failed)? {
             let byte = (number - 1) * PAGE as u64;
@@ -152,18 +152,18 @@ fn is_sound(open: &File, number: u64, page: &mut Page) -> io::Result<bool> {
         std::thread::sleep(Duration::from_millis(20));
         read_page(open, number, page)?;
     }
-    // A store that sqlite3 has been at: the next command puts the checksum there.
+    // `sqlite3` has written to this store: the next command adds the checksum.
     Ok(seal::look(number, page) == Look::Unsealed)
 }
 
-/// Has `SQLite` look at tables and indexes, and compares with the note of what is durable.
+/// Lets `SQLite` check tables and indexes, and compares the store with the note of what is durable.
 fn structure(dir: &Path, file: &Path, report: &mut Report) -> Result<()> {
     let _lenient = Lenient::unsealed();
     let conn = create::connect(file, &patience(file)).map_err(|e| e.at(file))?;
     create::keep_log(&conn, true).map_err(|e| e.at(file))?;
     create::check(&conn, file, |conn| {
         guard::check(conn, dir, file, false).map(drop).or_else(|error| {
-            // Another program may have moved the log: the next command finds that out.
+            // Another program may have moved the log: the next command detects that.
             if guard::check(conn, dir, file, true).is_ok() { Ok(()) } else { Err(error) }
         })
     })?;
@@ -174,15 +174,15 @@ fn structure(dir: &Path, file: &Path, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with tables and indexes.
+/// Problems of tables and indexes.
 fn integrity(conn: &Connection) -> Sql<Vec<String>> {
     let mut check = conn.prepare("PRAGMA integrity_check(100)")?;
     let lines = check.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }
 
-/// Goes on without what is lost: what is behind a break in the log is dropped, and pages of the database that are not what
-/// was written are used as they are, if they still make a database. Copies of the files stay. `None` if nothing is damaged.
+/// Continues without lost data: drops everything behind a break in the log, and uses altered database pages as they are
+/// if they still make a database. Keeps copies of the files. `None` if nothing is damaged.
 pub fn accept_loss(dir: &Path) -> Result<Option<Accepted>> {
     let Some(file) = database(dir)? else {
         return Err(if verify(dir).is_ok() { only_a_backup(dir) } else { no_store(dir) });
@@ -207,7 +207,7 @@ pub fn accept_loss(dir: &Path) -> Result<Option<Accepted>> {
         });
         let _ = fs::remove_dir_all(&aside);
         if accepted.is_err() {
-            // Nothing was changed, so the files are where they were.
+            // Nothing was changed, so the copies are not needed.
             let _ = fs::remove_dir_all(&kept);
         }
         accepted
@@ -222,7 +222,7 @@ fn only_a_backup(dir: &Path) -> StoreError {
     ))
 }
 
-/// Copies the files to a folder of their own.
+/// Copies the files to their own folder.
 fn keep(dir: &Path, file: &Path) -> Result<PathBuf> {
     let kept = dir.join(format!("damaged-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ")));
     let copy = || {
@@ -256,8 +256,8 @@ fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a sound database of the files, with as much of the log as can be used, or without it if that has more; answers
-/// with its last transaction and the pages that are used as they are.
+/// Builds a sound database from the files, with as much of the log as is usable, or without the log if that has more;
+/// returns its last transaction and the pages that are used as they are.
 fn put_together(aside: &Path, file: &Path, checksums: bool) -> Result<(u64, Vec<u64>)> {
     let mut best: Option<(u64, bool)> = None;
     let mut why = String::new();
@@ -305,7 +305,7 @@ fn build(aside: &Path, file: &Path, with_log: bool, checksums: bool) -> Result<(
     Ok((group, pages))
 }
 
-/// Puts seals on all pages; answers where there was a wrong one.
+/// Seals all pages; returns where a seal was wrong.
 fn put_seals(copy: &Path) -> io::Result<Vec<u64>> {
     use std::os::unix::fs::FileExt;
     let open = File::options().read(true).write(true).open(copy)?;
@@ -328,7 +328,8 @@ fn put_seals(copy: &Path) -> io::Result<Vec<u64>> {
     Ok(wrong)
 }
 
-/// Puts the new database in place of the old one and its log. Up to the last step the old note holds, which refuses all of it.
+/// Replaces the old database and its log with the new one. Until the last step the old note holds, which rejects the
+/// store.
 fn replace(dir: &Path, file: &Path, new: &Path) -> io::Result<()> {
     fs::rename(new, file)?;
     File::open(dir)?.sync_all()?;

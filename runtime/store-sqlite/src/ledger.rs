@@ -1,6 +1,6 @@
 //! The dedup table: rows in the order of admission, the newest of them indexed in memory, the rest in sealed segments.
 //!
-//! A new identity costs a look at one hash map and one filter per segment. Only where a filter says yes is the
+//! A new identity costs a lookup in one hash map and in one filter per segment. Only if a filter says yes is the
 //! segment's index read, and a hit there is checked in the table itself.
 
 use std::time::Duration;
@@ -15,12 +15,12 @@ use super::fault::{Fault, Sql};
 use super::rows::{int, num};
 use super::statements::Statements;
 
-/// Bits per key in a segment's filter: with hundreds of segments, even then a new key costs no index read as a rule.
+/// Bits per key in a segment's filter: enough that a new key usually reads no index, even with hundreds of segments.
 const BITS_PER_KEY: usize = 16;
 /// Bytes of an index entry.
 const ENTRY: usize = 12;
 
-/// The ledger's memory.
+/// The in-memory part of the ledger.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     tail: HashMap<(ReactorId, Identity), (DeliveryId, HostTime)>,
@@ -31,7 +31,7 @@ pub(super) struct Ledger {
     pub(super) segment_rows: usize,
 }
 
-/// A run of the ledger that is full.
+/// A full range of the ledger.
 #[derive(Debug)]
 pub(super) struct Segment {
     /// Its number.
@@ -46,7 +46,7 @@ pub(super) struct Segment {
 }
 
 impl Ledger {
-    /// Brings the memory in line with the file; filters that are known already are kept.
+    /// Brings the memory in line with the file; keeps filters that are already loaded.
     pub(super) fn reload(&mut self, conn: &Connection) -> Sql<()> {
         let mut known: HashMap<u64, Segment> = self.segments.drain(..).map(|s| (s.id, s)).collect();
         let mut ids = conn.prepare("SELECT id, last FROM segments ORDER BY id")?;
@@ -83,7 +83,7 @@ impl Ledger {
         self.rows += 1;
     }
 
-    /// The delivery by which the reactor was given this key within `window` before `now`.
+    /// The delivery that entered this key for the reactor within `window` before `now`.
     pub(super) fn find(
         &self,
         conn: &Connection,
@@ -188,21 +188,21 @@ impl Ledger {
         }
     }
 
-    /// Forgets a delivery whose dead letter is run again under another number.
+    /// Forgets a delivery whose dead letter runs again under another number.
     pub(super) fn remove(&mut self, conn: &Connection, delivery: DeliveryId) -> Sql<()> {
         conn.prepare_cached("DELETE FROM ledger WHERE delivery = ?1")?.execute([int(delivery.0)])?;
         Ok(())
     }
 
-    /// Forgets a delivery whose event, if it comes again, is a new one.
+    /// Forgets a delivery, so that its event is new if it comes again.
     pub(super) fn forget(&mut self, conn: &Connection, key: (ReactorId, Identity), delivery: DeliveryId) -> Sql<()> {
         if self.tail.get(&key).is_some_and(|(known, _)| *known == delivery) {
             self.tail.remove(&key);
         }
-        // Its number must not be given out again, and the ledger may have no higher one.
+        // Its number must not be reused, and the ledger may have no higher one.
         conn.prepare_cached("UPDATE meta SET value = max(value, ?1 + 1) WHERE name = 'delivery'")?
             .execute([int(delivery.0)])?;
-        // A sealed segment leads to the row, and without it to nothing.
+        // A sealed segment still refers to the row; without the row, the entry is ignored.
         self.remove(conn, delivery)
     }
 }
@@ -222,7 +222,7 @@ impl Segment {
         Ok(Self { id, first, last, newest: HostTime(newest), filter })
     }
 
-    /// By which delivery and when the reactor was last given this key, if it is in this segment.
+    /// The last delivery that entered this key for the reactor, and when, if it is in this segment.
     fn find(
         &self,
         conn: &Connection,
@@ -252,7 +252,7 @@ impl Segment {
     }
 }
 
-/// Which piece of an index a hash is in.
+/// The part of the index that a hash is in.
 fn bucket(hash: u64) -> u8 {
     hash.to_be_bytes()[0]
 }

@@ -1,12 +1,12 @@
 //! The embedded store: `SQLite`, one writer thread, group commit.
 //!
-//! `schema.sql` describes the tables. Everything is written by one thread (`writer`), which takes what is queued as
-//! one transaction and syncs once. Everything is read through a pool of read-only connections (`readers`). Attempts
-//! that have begun stand in a small file beside the database (`claims`), and other processes ring (`bell`) when they have
-//! written something.
+//! `schema.sql` describes the tables. One thread (`writer`) writes everything: it takes all queued operations as one
+//! transaction and syncs once. A pool of read-only connections (`readers`) reads everything. Attempts that have begun
+//! are recorded in a small file beside the database (`claims`), and other processes ring (`bell`) after they have
+//! written.
 //!
-//! Damage is found: pages of the database have checksums (`seal`, `vfs`), the frames of the log have `SQLite`'s (`frames`), and
-//! a note says how much of the log must be there (`note`, `guard`).
+//! Damage is detected: database pages have checksums (`seal`, `vfs`), the frames of the log have `SQLite`'s (`frames`),
+//! and a note says how much of the log must be there (`note`, `guard`).
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 #![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
@@ -80,19 +80,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Attempts of an owner at once; see [`StoreOwner::mark`](reactor_core::store::StoreOwner::mark).
+    /// An owner's concurrent attempts; see [`StoreOwner::mark`](reactor_core::store::StoreOwner::mark).
     pub slots: usize,
-    /// Bytes kept free for the endings of what is under way when the disk fills up.
+    /// Bytes kept free for ending the work in progress when the disk fills up.
     pub reserve: u64,
     /// Rows of a ledger segment.
     pub segment_rows: usize,
     /// Bytes of the database at which the disk counts as full, for tests.
     pub size_limit: Option<u64>,
-    /// How long another process is waited for.
+    /// How long to wait for another process.
     pub patience: Duration,
-    /// Wait for as long as it takes instead.
+    /// Wait without a limit instead.
     pub endless: bool,
-    /// How the folder is synced; another way is for tests.
+    /// How the folder is synced; tests replace it.
     pub sync_folder: fn(&Path) -> std::io::Result<()>,
 }
 
@@ -116,41 +116,41 @@ impl OpenOptions {
     }
 }
 
-/// A store in a directory of its own; any number of processes may have it open, one of them as its [`Owner`].
+/// A store in its own directory; any number of processes may have it open, one of them as its [`Owner`].
 ///
-/// Dropping it waits until what was asked of it is written.
+/// Dropping it waits until all requested writes are done.
 #[derive(Debug)]
 pub struct SqliteStore<R = Client> {
-    // Dropped in this order: the connection that is closed last moves the log into the database file, which those that
-    // only read cannot.
+    // Dropped in this order: the last connection to close moves the log into the database file, which read-only
+    // connections cannot do.
     readers: Readers,
     changes: Mutex<Connection>,
     bell: Arc<Bell>,
     queue: Queue,
-    /// Which files these are; not asked of what is only looked at.
+    /// The identity of the files; `None` for a store opened only to look at it.
     files: Option<Arc<Files>>,
     /// Why the store cannot go on.
     broken: Arc<OnceLock<StoreError>>,
-    // Dropped last, with the owner's lock, when nothing can be written any more.
+    // Dropped last, with the owner's lock, when no more writes are possible.
     role: R,
 }
 
 /// A store that runs reactors; see [`SqliteStore::own`].
 pub type SqliteOwner = SqliteStore<Owner>;
 
-/// What only a client has: nothing.
+/// What only a client has: no extra data.
 #[derive(Debug)]
 pub struct Client(());
 
 impl<R> SqliteStore<R> {
-    /// That the store can go on, and is what it was when it was opened. What is found ends it.
+    /// Checks that the store can continue and is still the one that was opened. A failure ends the store.
     fn is_still_there(&self) -> Result<()> {
         if let Some(error) = self.broken.get() {
             return Err(error.clone());
         }
         let Some(files) = &self.files else { return Ok(()) };
         let found = files.look_inside();
-        // Set already: the first failure is the one to tell.
+        // If it is set already, the first failure is the one to report.
         found.inspect_err(|error| drop(self.broken.set(error.clone())))
     }
 

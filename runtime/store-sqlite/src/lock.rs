@@ -1,4 +1,4 @@
-//! Who may do what: one owner for its lifetime, one writer at a time, one creator.
+//! Locks: one owner for its lifetime, one writer at a time, one creator.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -11,21 +11,21 @@ use reactor_core::store::{Result, StoreError};
 use super::patience::Patience;
 use super::{folder, holder};
 
-/// How often, and with which pauses, the owner's lock is tried: a client that looks whether there is an owner has it for
-/// a moment.
+/// How often, and with which pauses, the owner's lock is tried: a client that checks for an owner holds it for a
+/// moment.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long a client waits for its turn before it goes on without it.
+/// How long a client waits for its turn before it continues without it.
 const COURTESY: Duration = Duration::from_secs(3);
 
-/// The owner's lock on the directory; gone with the process, however it ends.
+/// The owner's lock on the directory; released when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct OwnerLock {
     _file: File,
 }
 
 impl OwnerLock {
-    /// Takes it, or names the process that has it.
+    /// Takes the lock, or names the process that holds it.
     pub(super) fn take(dir: &Path) -> Result<Self> {
         let path = dir.join("lock");
         let mut file = folder::open(&path)?;
@@ -38,13 +38,13 @@ impl OwnerLock {
             }
             std::thread::sleep(PAUSE);
         }
-        // The pid is a courtesy; a full disk must not keep the host from starting.
+        // The pid is only informative; a full disk must not keep the host from starting.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
     }
 }
 
-/// Who holds the lock: what the system says, else what the holder has written.
+/// The holder of the lock: from the system's list, otherwise from what the holder has written.
 fn named(path: &Path, file: &mut File) -> String {
     if let [pid, ..] = holder::of_lock(path)[..] {
         return pid.to_string();
@@ -54,9 +54,9 @@ fn named(path: &Path, file: &mut File) -> String {
     if known { pid.trim().to_owned() } else { "?".to_owned() }
 }
 
-/// Whether a directory has an owner at the moment.
+/// Whether a directory has an owner now.
 pub(super) fn is_owned(dir: &Path) -> bool {
-    // Where there is no lock, there never was an owner.
+    // Without a lock file, there never was an owner.
     let Ok(file) = folder::open_to_look(&dir.join("lock")) else { return false };
     match file.try_lock_shared() {
         Ok(()) => {
@@ -79,29 +79,29 @@ fn cannot(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Other(format!("cannot lock {} ({error}); the data directory belongs on a local disk", path.display()))
 }
 
-/// Fairness between the owner, which writes without pause, and clients, which come now and then.
+/// Fairness between the owner, which writes continuously, and clients, which write now and then.
 ///
-/// `SQLite`'s own lock goes to whoever polls at the right moment, which an owner that writes back to back always wins.
-/// So a client holds a shared lock on the file `turn` while it wants to write, and the owner pauses when it sees one.
-/// It is a courtesy: who does not get it goes on without it.
+/// `SQLite`'s own lock goes to the process that polls at the right moment, and an owner that writes back to back always
+/// wins. So a client holds a shared lock on the file `turn` while it wants to write, and the owner pauses when it sees
+/// one. The lock is a courtesy: a process that does not get it continues without it.
 #[derive(Debug)]
 pub(super) struct Turn {
     path: PathBuf,
     file: File,
     owner: bool,
     patience: Patience,
-    /// Somebody keeps the lock for ever.
+    /// Another process keeps the lock permanently.
     in_vain: AtomicBool,
 }
 
 impl Turn {
-    /// The turnstile of a directory.
+    /// Opens the `turn` file of a directory.
     pub(super) fn open(dir: &Path, owner: bool, patience: Patience) -> Result<Self> {
         let path = dir.join("turn");
         Ok(Self { file: folder::open(&path)?, path, owner, patience, in_vain: AtomicBool::new(false) })
     }
 
-    /// Before a transaction.
+    /// Called before a transaction.
     pub(super) fn give_way(&self) {
         if !self.owner {
             if self.in_vain.load(Ordering::Relaxed) {
@@ -109,7 +109,7 @@ impl Turn {
             }
             let shared = || match self.file.try_lock_shared() {
                 Err(TryLockError::WouldBlock) => Ok(false),
-                // Without it the client is only slower to get its turn.
+                // Without the lock, the client only waits longer for its turn.
                 Ok(()) | Err(TryLockError::Error(_)) => Ok(true),
             };
             let courtesy = self.patience.at_most(COURTESY);
@@ -121,7 +121,7 @@ impl Turn {
         }
     }
 
-    /// After it. A client that goes on at once would starve the owner in turn.
+    /// Called after a transaction. A client that continued at once would starve the owner.
     pub(super) fn done(&self) {
         if !self.owner {
             let _ = self.file.unlock();
@@ -129,7 +129,7 @@ impl Turn {
         }
     }
 
-    /// Runs `work` while nobody else creates or migrates the store.
+    /// Runs `work` while no other process creates or migrates the store.
     pub(super) fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let taken = self.patience.wait_for(&self.path, || try_lock(&self.file)).map_err(|e| cannot(&self.path, &e))?;
         if !taken {

@@ -24,7 +24,7 @@ pub(super) fn create(conn: &Connection, channel: ChannelId) -> Sql<()> {
     Ok(())
 }
 
-/// Appends to a log; answers the first offset.
+/// Appends to a log; returns the first offset.
 pub(super) fn append<'m>(
     group: &mut Group<'_>,
     channel: ChannelId,
@@ -41,7 +41,7 @@ pub(super) fn append<'m>(
     Ok(Offset(first))
 }
 
-/// Records from an offset on, until a limit is reached.
+/// Reads records from an offset on, up to a limit.
 pub(super) fn read(
     conn: &Connection,
     channel: ChannelId,
@@ -86,7 +86,7 @@ fn unknown(channel: ChannelId) -> Fault {
     Fault::other(format!("there is no channel number {channel}"))
 }
 
-/// Takes records out of a log.
+/// Deletes records from a log.
 pub(super) fn remove(group: &Group<'_>, channel: ChannelId, offsets: &[Offset]) -> Sql<()> {
     if offsets.is_empty() {
         return Ok(());
@@ -98,7 +98,7 @@ pub(super) fn remove(group: &Group<'_>, channel: ChannelId, offsets: &[Offset]) 
     Ok(())
 }
 
-/// The first offset that must stay whatever its age: the cursor, or the oldest record that a delivery still needs.
+/// The first offset to keep regardless of age: the cursor, or the oldest record that a delivery still needs.
 fn needed(conn: &Connection, channel: ChannelId) -> Sql<u64> {
     let cursor = cursor(conn, channel)?.0;
     // Ids ascend with offsets, so the first delivery of the channel has its oldest record; redrives are the exception.
@@ -112,7 +112,7 @@ fn needed(conn: &Connection, channel: ChannelId) -> Sql<u64> {
     Ok(cursor.min(oldest.unwrap_or(u64::MAX)).min(redriven.unwrap_or(u64::MAX)))
 }
 
-/// The last offset of the next `limit` records that were accepted before `cutoff` and that nobody needs.
+/// The last offset of the next `limit` records that were accepted before `cutoff` and that no delivery needs.
 pub(super) fn expired(conn: &Connection, channel: ChannelId, cutoff: HostTime, limit: u32) -> Sql<Option<Offset>> {
     let first: Option<u64> = conn
         .prepare_cached(&format!("SELECT accepted_host FROM log_{channel} ORDER BY offset LIMIT 1"))?
@@ -131,7 +131,7 @@ pub(super) fn expired(conn: &Connection, channel: ChannelId, cutoff: HostTime, l
     Ok(last.map(Offset))
 }
 
-/// Removes a log's records up to and with `last`.
+/// Removes a log's records up to and including `last`.
 pub(super) fn expire(group: &Group<'_>, channel: ChannelId, last: Offset) -> Sql<()> {
     group.conn.prepare_cached(&format!("DELETE FROM log_{channel} WHERE offset <= ?1"))?.execute([int(last.0)])?;
     Ok(())

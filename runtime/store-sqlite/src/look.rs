@@ -1,5 +1,5 @@
-//! Opening a store only to look at it. What is needed for that depends on what is there: `SQLite` reads a write-ahead log
-//! by an index in a file beside it, which has to be there or to be made.
+//! Opening a store only to look at it. How depends on its files: `SQLite` reads a write-ahead log through an index in a
+//! file beside it, which must exist or be created.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::patience::Patience;
 use super::readers::{self, How};
 use super::{OpenOptions, PATIENCE, SqliteStore, create, lock, room};
 
-/// The database of a directory, and how it can be read.
+/// The database of a directory, and how to read it.
 pub(super) fn at(dir: &Path) -> Result<(PathBuf, How)> {
     let file = dir.join(DATABASE);
     if !folder::may_look(dir)? {
@@ -26,7 +26,7 @@ pub(super) fn at(dir: &Path) -> Result<(PathBuf, How)> {
     create::check_header(&file)?;
     let mut first = guard::first(&file)?;
     if first.foreign && folder::is_writable(dir) {
-        // Opening it checks the pages that another program has written, and gives them checksums.
+        // Opening it checks the pages that another program has written, and adds their checksums.
         SqliteStore::open(dir, &OpenOptions::client())?;
         first = guard::first(&file)?;
     }
@@ -36,18 +36,18 @@ pub(super) fn at(dir: &Path) -> Result<(PathBuf, How)> {
     Ok((file, how))
 }
 
-/// Without a log, all is in the database, and without an owner, nobody changes that.
+/// Without a log, everything is in the database, and without an owner, no process changes it.
 fn can_be_read_still(dir: &Path) -> bool {
     fs::metadata(dir.join("reactor.db-wal")).map_or(true, |log| log.len() == 0) && !lock::is_owned(dir)
 }
 
-/// The index of the log cannot be made.
+/// Whether the index of the log cannot be created.
 fn cannot_be_read_otherwise(dir: &Path) -> bool {
     !dir.join("reactor.db-shm").exists() && (!folder::is_writable(dir) || room::is_full(&dir.join(DATABASE)))
 }
 
-/// A store of an older version cannot be read as it is, and is not brought up to date by a look; a damaged one must not
-/// look like one with less in it.
+/// A store of an older version cannot be read as it is, and looking does not migrate it; a damaged store must not look
+/// like one with less data.
 fn try_to_read(dir: &Path, file: &Path, first: First, how: &How) -> Result<()> {
     if first.foreign {
         return Err(StoreError::Other(format!(
@@ -65,7 +65,7 @@ fn try_to_read(dir: &Path, file: &Path, first: First, how: &How) -> Result<()> {
     guard::check(&conn, dir, file, !first.sealed).map(drop)
 }
 
-/// What is missing where the log cannot be read.
+/// Adds what is missing when the log cannot be read.
 fn explain(dir: &Path, error: StoreError) -> StoreError {
     let index = dir.join("reactor.db-shm");
     if !matches!(error, StoreError::Other(_) | StoreError::Broken { .. } | StoreError::Full) || index.exists() {

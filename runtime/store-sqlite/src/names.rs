@@ -1,4 +1,4 @@
-//! Names of reactors and channels, and their numbers.
+//! The names of reactors and channels, and their numbers.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -8,7 +8,7 @@ use super::fault::{Fault, Sql};
 use super::group::Group;
 use super::log;
 
-/// What is named.
+/// What a name belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// Reactors.
@@ -31,7 +31,7 @@ impl Kind {
         Ok(conn.prepare_cached(&sql)?.query_row([name], |row| row.get(0)).optional()?)
     }
 
-    /// A name's number; a new one if it has none.
+    /// A name's number; assigns one if it has none.
     pub(super) fn find_or_make(self, group: &Group<'_>, name: &str) -> Sql<u32> {
         if let Some(id) = self.find(group.conn, name)? {
             return Ok(id);
@@ -44,7 +44,7 @@ impl Kind {
         Ok(id)
     }
 
-    /// Every name, in the order they were given out.
+    /// All names, in the order in which they were assigned.
     pub(super) fn all(self, conn: &Connection) -> Sql<Vec<(u32, String)>> {
         let mut select = conn.prepare_cached(&format!("SELECT id, name FROM {} ORDER BY id", self.table()))?;
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

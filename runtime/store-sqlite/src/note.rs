@@ -1,11 +1,11 @@
 //! What the store must not have lost: the file `durable`, beside the database.
 //!
-//! It has two records, each written in place, in one piece and with a checksum. The first is of what was answered as
-//! durable: the number of its transaction, and how long the log was. It is written after the sync and before the
-//! answers, so it never says too much, whoever writes last; it is synced now and then, so after a power cut it may say too
-//! little. The second is of the last checkpoint: how much of the log it moved, and whether all of that is in the database.
-//! As long as it is not, database and log make sense together only. It is synced before the first page is moved, and again
-//! before `SQLite` may shorten or delete the log.
+//! It has two records, each written in place, in one piece and with a checksum. The first covers what was reported as
+//! durable: the number of its transaction, and the length of the log. It is written after the sync and before the
+//! answers, so it never says too much, whichever process writes last; it is synced now and then, so after a power cut
+//! it may say too little. The second covers the last checkpoint: how much of the log it moved, and whether all of that
+//! is in the database. Until it is, database and log make sense only together. It is synced before the first page is
+//! moved, and again before `SQLite` may shorten or delete the log.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -20,30 +20,30 @@ use super::frames::{Position, Salts};
 
 const NAME: &str = "durable";
 const MAGIC: &[u8; 8] = b"reactor1";
-/// Bytes of a record, and where the two are: in sectors of their own.
+/// Bytes of a record, and the offsets of the two: in separate sectors.
 const RECORD: usize = 56;
-/// Those of it that its last ones are the hash of.
+/// The bytes covered by the hash that ends a record.
 const CHECKED: usize = 40;
 const PLACES: [u64; 2] = [0, 512];
 const BYTES: u64 = 1_024;
 
-/// What was answered as durable.
+/// What was reported as durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Durable {
     /// The number of the transaction, as in the database.
     pub(super) group: u64,
-    /// The log after it.
+    /// The log after that transaction.
     pub(super) log: Position,
 }
 
 /// A checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moving {
-    /// Once it is done, this transaction and all before it are in the database.
+    /// Once it is done, this transaction and all earlier ones are in the database.
     pub(super) covers: u64,
-    /// These are there already.
+    /// This transaction and all earlier ones are in the database already.
     pub(super) settled: u64,
-    /// How much of the log it moves.
+    /// The part of the log that it moves.
     pub(super) log: Position,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Noted {
     pub(super) done: bool,
 }
 
-/// What the file says.
+/// The content of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Missing,
@@ -64,20 +64,20 @@ pub(super) enum Reading {
     Sound(Noted),
 }
 
-/// Why a store is not what the note says.
+/// How a store differs from its note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
     /// The log has fewer frames.
     Frames { noted: u32, found: u32 },
-    /// The log that had these frames is not there.
+    /// The log that had these frames is missing.
     Gone { noted: u32 },
-    /// The database is of an earlier transaction.
+    /// The database is at an earlier transaction.
     Older { noted: u64, found: u64 },
 }
 
 impl Noted {
-    /// Compares with a log, if there is a usable one, and the last transaction that the database knows. `foreign`: another
-    /// program has moved a log into the database, which it does all or nothing.
+    /// Compares the note with the log, if there is a usable one, and with the last transaction that the database knows.
+    /// `foreign`: another program has moved a log into the database, which it does completely or not at all.
     pub(super) fn judge(&self, log: Position, group: u64, foreign: bool) -> Result<(), Loss> {
         let settled = if self.done { self.moved.covers } else { self.moved.settled };
         let covered = settled >= self.durable.group;
@@ -98,7 +98,7 @@ impl Noted {
     }
 }
 
-/// The open file of a process.
+/// A process's open note.
 #[derive(Debug)]
 pub(super) struct Note {
     file: File,
@@ -106,11 +106,11 @@ pub(super) struct Note {
 }
 
 impl Note {
-    /// Opens the note of a directory, or makes one that says `first`.
+    /// Opens the note of a directory, or creates one that says `first`.
     pub(super) fn open(dir: &Path, first: Option<&Noted>) -> io::Result<Self> {
         let file = options().create(first.is_some()).open(path(dir))?;
         if let Some(noted) = first {
-            // A umask may take rights from this user, too.
+            // The umask may take rights from this user, too.
             file.set_permissions(Permissions::from_mode(0o600))?;
             file.set_len(BYTES)?;
             file.write_all_at(&first_record(&noted.durable), PLACES[0])?;
@@ -127,13 +127,13 @@ impl Note {
         self.file.write_all_at(&first_record(durable), PLACES[0])
     }
 
-    /// Syncs what was written since the last time.
+    /// Syncs what was written since the last sync.
     pub(super) fn sync(&self) -> io::Result<()> {
         if self.dirty.swap(false, Ordering::Relaxed) { self.file.sync_data() } else { Ok(()) }
     }
 }
 
-/// Where the note of a directory is.
+/// The path of a directory's note.
 pub(super) fn path(dir: &Path) -> PathBuf {
     dir.join(NAME)
 }
@@ -161,7 +161,7 @@ fn read_from(file: &File) -> io::Result<Reading> {
     Ok(Reading::Sound(Noted { durable: Durable { group: durable.covers, log: durable.log }, moved, done }))
 }
 
-/// Notes that everything up to a transaction is in the database, and nothing is under way.
+/// Notes that everything up to a transaction is in the database, and that no checkpoint is in progress.
 pub(super) fn settle(dir: &Path, group: u64) -> io::Result<()> {
     let file = options().open(path(dir))?;
     let settled = Moving { covers: group, settled: group, log: Position::default() };
@@ -169,7 +169,7 @@ pub(super) fn settle(dir: &Path, group: u64) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Notes that a checkpoint of a database begins to move what is in the log; `None` if the database has no note.
+/// Notes that a checkpoint of a database begins to move the content of the log; `None` if the database has no note.
 pub(super) fn moving(database: &Path, salts: Salts, frames: u32) -> io::Result<Option<Moving>> {
     let Some(dir) = database.parent() else { return Ok(None) };
     let file = match options().open(path(dir)) {
@@ -181,7 +181,7 @@ pub(super) fn moving(database: &Path, salts: Salts, frames: u32) -> io::Result<O
     let mut moving = Moving { covers: 0, settled: 0, log };
     if let Reading::Sound(Noted { durable, moved, done }) = read_from(&file)? {
         let before = if done { moved.covers } else { moved.settled };
-        // A log starts over when all of it has been moved, so an older generation has nothing that is still to come.
+        // A log starts over once all of it has been moved, so an older generation has nothing left to move.
         moving.settled = if durable.log.salts == salts { before } else { before.max(durable.group) };
         moving.covers = if durable.log.frames <= frames { moving.settled.max(durable.group) } else { moving.settled };
     }
@@ -190,7 +190,7 @@ pub(super) fn moving(database: &Path, salts: Salts, frames: u32) -> io::Result<O
     Ok(Some(moving))
 }
 
-/// Notes that it is done, and synced.
+/// Notes that a checkpoint is done and synced.
 pub(super) fn moved(database: &Path, moving: &Moving) -> io::Result<()> {
     let Some(dir) = database.parent() else { return Ok(()) };
     let file = options().open(path(dir))?;
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(moving.judge(at(OLD, 9), 5, false), Ok(()));
         assert_eq!(moving.judge(at(OLD, 7), 5, false), Err(Loss::Frames { noted: 9, found: 7 }));
         assert_eq!(moving.judge(at(OTHER, 7), 9, false), Err(Loss::Gone { noted: 5 }));
-        // Two generations on, of which the note of what is durable knows nothing.
+        // Two generations later, which the note of what is durable does not know.
         let settled = Moving { covers: 5, settled: 5, log: at(OTHER, 9) };
         let quiet = Noted { durable: moving.durable, moved: settled, done: false };
         assert_eq!(quiet.judge(at(OTHER, 9), 9, false), Ok(()));

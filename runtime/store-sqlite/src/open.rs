@@ -1,4 +1,4 @@
-//! Opening a store: who may, whether it is one, and the threads that serve it.
+//! Opening a store: access, validity, and the threads that serve it.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -25,18 +25,18 @@ use super::writer::{Shortening, Writer};
 use super::{Client, OpenOptions, Owner, SqliteStore, checkpoint, create, guard, look};
 
 impl SqliteStore {
-    /// Opens the store of a directory as a client; makes it if there is none.
+    /// Opens the store of a directory as a client; creates it if there is none.
     ///
     /// # Errors
-    /// It cannot be made or opened, or is not safe to use.
+    /// The store cannot be created or opened, or is not safe to use.
     pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self> {
         folder::make(dir)?;
         folder::survey(dir)?;
         open(dir, options, false).map(|(store, _)| store)
     }
 
-    /// Opens the store of a directory only to look at it: nothing is made, nothing is changed but checksums that another
-    /// program has left out, and it works in a folder that cannot be written and on a full disk.
+    /// Opens the store of a directory only to look at it: creates nothing, and changes nothing except to add checksums
+    /// that another program left out. It works in a read-only folder and on a full disk.
     ///
     /// # Errors
     /// [`StoreError::Missing`]: there is none.
@@ -56,13 +56,14 @@ impl SqliteStore {
 }
 
 impl SqliteStore<Owner> {
-    /// Opens the store of a directory to run reactors; makes it if there is none. A store has one owner at a time.
+    /// Opens the store of a directory to run reactors; creates it if there is none. A store has one owner at a time.
     ///
     /// # Errors
-    /// It cannot be made or opened, or is not safe to use. [`StoreError::Full`]: there is no room even without the reserve.
+    /// The store cannot be created or opened, or is not safe to use. [`StoreError::Full`]: no room even without the
+    /// reserve.
     pub fn own(dir: &Path, options: &OpenOptions) -> Result<Self> {
         match Self::own_once(dir, options) {
-            // The room was kept for this, too.
+            // The reserve is for this, too.
             Err(StoreError::Full) if room::give_up(dir) => Self::own_once(dir, options),
             opened => opened,
         }
@@ -81,8 +82,8 @@ impl SqliteStore<Owner> {
     }
 }
 
-/// Opens a store and starts the threads that serve it. Answers with the fencing token of an owner, who has its lock; 0
-/// for a client.
+/// Opens a store and starts the threads that serve it. Returns the fencing token of an owner, which must hold the lock;
+/// 0 for a client.
 fn open(dir: &Path, options: &OpenOptions, owner: bool) -> Result<(SqliteStore, u64)> {
     let file = dir.join(DATABASE);
     let patience = Patience::new(&file, options.endless, options.patience);
@@ -138,7 +139,7 @@ fn open(dir: &Path, options: &OpenOptions, owner: bool) -> Result<(SqliteStore, 
     Ok((SqliteStore { readers, changes, bell, queue, files, broken, role: Client(()) }, epoch))
 }
 
-/// Becomes the owner, if that is asked for, and looks how much room there is.
+/// Becomes the owner if requested, and checks how much room there is.
 fn enter(dir: &Path, options: &OpenOptions, owner: bool, conn: &Connection, live: &mut Live) -> Sql<Reserve> {
     if !owner {
         return Ok(Reserve::of_client(dir, options.reserve, options.size_limit, conn));
@@ -149,7 +150,7 @@ fn enter(dir: &Path, options: &OpenOptions, owner: bool, conn: &Connection, live
     Ok(reserve)
 }
 
-/// Counts the frames of the log after each commit, and keeps its file from staying as long as it once had to be.
+/// Counts the frames of the log after each commit, and limits the file's size after a time of unusual length.
 fn count_frames(conn: &mut Connection) -> Sql<Arc<AtomicU32>> {
     conn.pragma_update(None, "journal_size_limit", checkpoint::USUAL)?;
     let frames = Arc::new(AtomicU32::new(0));
@@ -163,7 +164,7 @@ fn count_frames(conn: &mut Connection) -> Sql<Arc<AtomicU32>> {
 
 /// Makes every earlier owner's transactions fail from here on.
 fn take_over(conn: &Connection, refusing: bool) -> Sql<u64> {
-    // An owner waits for as long as it takes; SQLite gives up in between.
+    // An owner waits without a limit; SQLite gives up in between.
     while let Err(error) = conn.execute_batch("BEGIN IMMEDIATE") {
         if error.sqlite_error_code() != Some(ErrorCode::FileLockingProtocolFailed) {
             return Err(error.into());

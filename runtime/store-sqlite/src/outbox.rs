@@ -10,7 +10,7 @@ use super::group::Group;
 use super::rows::{int, message_of, message_texts, num};
 use super::{dead, log};
 
-/// Puts a message where it goes.
+/// Appends a message to the log or outbox of its target.
 pub(super) fn put(group: &mut Group<'_>, target: Target, message: &Message) -> Sql<()> {
     match target {
         Target::Log(channel) => log::append(group, channel, std::iter::once(message)).map(|_| ()),

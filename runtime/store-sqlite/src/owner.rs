@@ -1,4 +1,4 @@
-//! The store as its owner has it.
+//! The store as its owner sees it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ use super::{SqliteStore, commit, dead, deliveries, enter, outbox, upkeep};
 pub struct Owner {
     pub(super) claims: Claims,
     pub(super) next_commit: AtomicU64,
-    /// Held for as long as anything may be written.
+    /// Held for as long as writes are possible.
     pub(super) _lock: OwnerLock,
 }
 
@@ -29,7 +29,7 @@ impl StoreOwner for SqliteStore<Owner> {
         let messages: usize = batch.messages.iter().map(|one| one.message.size() + 256).sum();
         let dead: usize = batch.dead.iter().map(|letter| letter.message.size() + 512).sum();
         let bytes = messages + batch.deliveries.len() * 256 + dead;
-        // A record of the log would be read again; a message that is settled does not come again.
+        // A record of the log would be read again; an acknowledged message does not come back.
         let durable = batch.cursor.is_none() && (!batch.dead.is_empty() || batch.unrouted > 0);
         let terms = Terms { durable, intake: true, bytes, ..Terms::SOON };
         self.queue.ask(terms, move |group| enter::apply(group, &batch))

@@ -1,7 +1,7 @@
-//! How long a connection waits for another process, and what it says meanwhile.
+//! How long a connection waits for another process, and what it logs meanwhile.
 //!
-//! A host waits for as long as it takes, since a back-up or a curious `sqlite3` is no reason to end; it says who keeps it
-//! waiting. A command gives up after its limit, with nothing written. Both end at once when the host gives up.
+//! A host waits without a limit, since a back-up or an open `sqlite3` is no reason to stop; it logs which process keeps
+//! it waiting. A command gives up after its limit, with nothing written. Both stop at once when the host gives up.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,49 +13,49 @@ use rusqlite::Connection;
 use super::fault::Sql;
 use super::holder;
 
-/// How long a wait lasts before it is told, and how often it is told again.
+/// How long a wait lasts before it is logged, and how often it is logged again.
 const WORD: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// How a store's waits end.
+/// When a store's waits end.
 #[derive(Clone, Debug)]
 pub(super) struct Patience {
     limit: Duration,
-    /// Whether the limit does not count, as long as the store is not being closed.
+    /// Whether to ignore the limit until the store is closed.
     endless: bool,
     database: PathBuf,
     end: Arc<AtomicU8>,
 }
 
-/// Waits as it was opened to.
+/// Waits as configured when it was opened.
 const OPEN: u8 = 0;
-/// Nothing waits longer than the limit.
+/// No wait exceeds the limit.
 const CLOSING: u8 = 1;
-/// Nothing waits any more.
+/// No more waits.
 const OVER: u8 = 2;
 
 impl Patience {
-    /// The same with a limit that is not above this.
+    /// The same with at most this limit.
     pub(super) fn at_most(&self, limit: Duration) -> Self {
         Self { limit: self.limit.min(limit), ..self.clone() }
     }
 
-    /// Of a store that was opened like this.
+    /// The patience of a store opened with these options.
     pub(super) fn new(database: &Path, endless: bool, limit: Duration) -> Self {
         Self { limit, endless, database: database.to_owned(), end: Arc::new(AtomicU8::new(OPEN)) }
     }
 
-    /// From here on nothing waits longer than the limit.
+    /// From now on, no wait exceeds the limit.
     pub(super) fn close(&self) {
         self.end.fetch_max(CLOSING, Ordering::Relaxed);
     }
 
-    /// From here on nothing waits.
+    /// From now on, no operation waits.
     pub(super) fn give_up(&self) {
         self.end.fetch_max(OVER, Ordering::Relaxed);
     }
 
-    /// Whether a wait that has come to nothing should begin again.
+    /// Whether a wait that timed out should begin again.
     pub(super) fn is_endless(&self) -> bool {
         self.endless && self.end.load(Ordering::Relaxed) == OPEN
     }
@@ -68,8 +68,8 @@ impl Patience {
         }
     }
 
-    /// Lets a connection wait like this: with short random sleeps, so that two processes that write all the time both get
-    /// their turn.
+    /// Makes a connection wait like this: with short random sleeps, so that two processes that write continuously both
+    /// get their turn.
     pub(super) fn set(&self, conn: &mut Connection) -> Sql<()> {
         let this = self.clone();
         let (mut since, mut told) = (Instant::now(), None);
@@ -89,7 +89,7 @@ impl Patience {
         Ok(())
     }
 
-    /// Waits until `take` has got a lock on a file; false when the wait has lasted its limit.
+    /// Waits until `take` gets a lock on a file; false if the limit passes first.
     pub(super) fn wait_for(
         &self,
         lock: &Path,

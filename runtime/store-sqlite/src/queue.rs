@@ -1,4 +1,4 @@
-//! The way to the writer thread and back.
+//! The path to the writer thread and back.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -13,11 +13,11 @@ use super::group::Group;
 use super::patience::Patience;
 use super::writer::{Operation, Task, Terms};
 
-/// The writer's queue. It is bounded by its callers, each of whom waits for an answer.
+/// The writer's queue. Its callers bound it: each of them waits for an answer.
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: Option<mpsc::Sender<Box<dyn Operation>>>,
-    /// Wakes the owner's checkpointer, which ends when nobody can wake it any more.
+    /// Wakes the owner's checkpointer, which ends when this sender is dropped.
     wake: Option<mpsc::SyncSender<()>>,
     threads: Vec<JoinHandle<()>>,
     patience: Patience,
@@ -28,7 +28,7 @@ fn gone() -> StoreError {
 }
 
 impl Queue {
-    /// A queue to a running writer; `threads` end when the queue is dropped.
+    /// The queue of a running writer; `threads` end when the queue is dropped.
     pub(super) fn new(
         sender: mpsc::Sender<Box<dyn Operation>>,
         wake: Option<mpsc::SyncSender<()>>,
@@ -38,20 +38,20 @@ impl Queue {
         Self { sender: Some(sender), wake, threads, patience }
     }
 
-    /// The queue of a store that was opened only to be looked at: it takes nothing.
+    /// The queue of a store opened only to look at it: it accepts no operations.
     pub(super) fn closed(patience: Patience) -> Self {
         Self { sender: None, wake: None, threads: Vec::new(), patience }
     }
 
-    /// Lets nothing wait for other processes any more.
+    /// Stops all waits for other processes.
     pub(super) fn give_up(&self) {
         self.patience.give_up();
     }
 
-    /// Has the owner's checkpointer look whether there is something to do.
+    /// Wakes the owner's checkpointer, which then checks for work.
     pub(super) fn checkpoint(&self) {
         if let Some(wake) = &self.wake {
-            // A full channel means that it is awake already.
+            // A full channel means that it is already awake.
             let _ = wake.try_send(());
         }
     }
@@ -67,7 +67,8 @@ impl Queue {
         self.sender.as_ref().ok_or_else(read_only)?.send(task).map_err(|_| gone())
     }
 
-    /// Queues an operation at once and answers later; it is written even if nobody waits for the answer.
+    /// Queues an operation at once and returns a future; the operation is written even if no caller waits for the
+    /// answer.
     pub(super) fn ask<T: Send + 'static>(
         &self,
         terms: Terms,
@@ -75,7 +76,7 @@ impl Queue {
     ) -> BoxFuture<'static, Result<T>> {
         let (reply, answer) = oneshot::channel();
         let sent = self.send(terms, run, move |result| {
-            // Whoever asked may have left.
+            // The caller may have gone.
             let _ = reply.send(result);
         });
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! Read-only connections, shared by all who ask.
+//! Read-only connections, shared by all callers.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use reactor_core::store::{Result, StoreError};
 use super::fault::{Fault, Sql};
 use super::patience::Patience;
 
-/// Connections kept open when nobody uses them.
+/// Unused connections that are kept open.
 const IDLE: usize = 8;
 
 /// How connections are opened.
@@ -19,7 +19,7 @@ const IDLE: usize = 8;
 pub(super) struct How {
     /// How long they wait.
     pub(super) patience: Patience,
-    /// Whether nobody can write the file while it is looked at, so that no lock and no index of the log is needed.
+    /// Whether no process can write the file meanwhile, so that neither a lock nor an index of the log is needed.
     pub(super) still: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Readers {
     file: PathBuf,
     how: How,
     idle: Mutex<Vec<Connection>>,
-    /// Ends the writer: a guest whose state is damaged must not be tried again, or be given up.
+    /// Ends the writer, too: a guest with damaged state must be neither retried nor given up.
     broken: Arc<OnceLock<StoreError>>,
 }
 
@@ -44,13 +44,13 @@ impl Readers {
         &self.file
     }
 
-    /// Runs `query`, which sees everything that was committed before.
+    /// Runs `query`, which sees everything committed before.
     pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Sql<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let told = |fault: Fault| {
             let error = fault.at(&self.file);
             if matches!(error, StoreError::Damaged { .. }) {
-                // Set already: the first one is the one to tell.
+                // If it is set already, the first one is the one to report.
                 let _ = self.broken.set(error.clone());
             }
             error
@@ -79,7 +79,7 @@ pub(super) fn open(file: &Path, how: &How) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
-/// The name of a file that does not change, as `SQLite` wants it written.
+/// The URI of a file that does not change, in the form that `SQLite` expects.
 fn still(file: &Path) -> String {
     let mut uri = "file:".to_owned();
     for byte in file.as_os_str().as_bytes() {

@@ -1,9 +1,9 @@
-//! Room on the disk: the reserve, which is kept for the endings of what is under way, and whether new events are refused.
+//! Disk space: the reserve, kept for ending the work in progress, and whether new events are rejected.
 //!
-//! The reserve is a file that is made with the store, so that nobody can fill the disk to the last byte, host or no host.
-//! Only an owner gives it up, when a write finds the disk full, and takes it again when twice as much is free. In between
-//! the row `refusing` of the table `meta` says that the room is not for new events; every writer reads it in its own
-//! transaction. Where there is no owner, a client that finds the row looks for room itself.
+//! The reserve is a file created with the store, so that the disk cannot be filled to the last byte, with or without a
+//! host. Only an owner gives it up, when a write finds the disk full, and takes it again when twice as much is free. In
+//! between, the row `refusing` of the table `meta` says that the room is not for new events; every writer reads it in
+//! its own transaction. Without an owner, a client that finds the row looks for room itself.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -18,9 +18,9 @@ use super::fault::Sql;
 use super::folder::{self, Kind};
 use super::rows::num;
 
-/// Its name.
+/// The file's name.
 const NAME: &str = "reserve";
-/// With less than this a disk is full.
+/// A disk with less free space than this is full.
 const LITTLE: u64 = 256 << 10;
 
 /// A file that takes up room until it is needed.
@@ -35,8 +35,8 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// An owner's, who takes the room if there is any. `limit` stands for the size of the disk, where a test wants a small
-    /// one.
+    /// An owner's reserve, which takes the room if there is any. `limit` stands for the size of the disk when a test
+    /// needs a small one.
     pub(super) fn of_owner(dir: &Path, bytes: u64, limit: Option<u64>, conn: &Connection) -> Self {
         let mut this = Self { path: dir.join(NAME), bytes, used: true, limit, owner: true };
         if !this.restore(conn) {
@@ -46,7 +46,7 @@ impl Reserve {
         this
     }
 
-    /// A client's, who leaves it alone.
+    /// A client's reserve, which it does not touch.
     pub(super) fn of_client(dir: &Path, bytes: u64, limit: Option<u64>, conn: &Connection) -> Self {
         let this = Self { path: dir.join(NAME), bytes, used: false, limit, owner: false };
         this.apply_limit(conn);
@@ -63,14 +63,14 @@ impl Reserve {
         self.owner && !self.used && self.bytes > 0
     }
 
-    /// Gives the room up.
+    /// Releases the room.
     pub(super) fn release(&mut self, conn: &Connection) {
         self.used = true;
         let _ = fs::remove_file(&self.path);
         self.apply_limit(conn);
     }
 
-    /// Takes the room again when twice as much is free, so that the host does not flutter at the edge. True if it is there.
+    /// Takes the room again when twice as much is free, which avoids flapping at the limit. True if the room is taken.
     pub(super) fn restore(&mut self, conn: &Connection) -> bool {
         if self.owner && !self.used {
             return true;
@@ -96,13 +96,13 @@ impl Reserve {
     }
 }
 
-/// Makes the reserve of a new store. False if there is no room for it.
+/// Creates the reserve of a new store. False if there is no room for it.
 pub(super) fn make(dir: &Path, bytes: u64) -> bool {
     let path = dir.join(NAME);
     is_there(&path, bytes) || (free(&path).is_none_or(|free| free >= 2 * bytes) && fill(&path, bytes))
 }
 
-/// Gives up the reserve of a store that cannot even be opened. False if there was none.
+/// Releases the reserve of a store that cannot even be opened. False if there was none.
 pub(super) fn give_up(dir: &Path) -> bool {
     let path = dir.join(NAME);
     matches!(folder::look(&path, Kind::File), Ok(Some(_))) && fs::remove_file(path).is_ok()
@@ -112,7 +112,7 @@ fn is_there(path: &Path, bytes: u64) -> bool {
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == bytes)
 }
 
-/// Takes up the room. What was taken is given back if it is too little.
+/// Takes the room. Releases it again if it is too little.
 fn fill(path: &Path, bytes: u64) -> bool {
     if is_there(path, bytes) {
         return true;
@@ -147,19 +147,19 @@ fn write_out(file: &mut fs::File, bytes: u64) -> std::io::Result<()> {
     file.set_len(bytes)
 }
 
-/// Bytes that are free on the disk of a file, if the system says.
+/// Free bytes on the disk of a file, if the system reports them.
 fn free(path: &Path) -> Option<u64> {
     let disk = statvfs(path.parent()?).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Whether the disk of a file is full, bytes or files: SQLite does not always say so.
+/// Whether the disk of a file is out of bytes or inodes: SQLite does not always report it.
 pub(super) fn is_full(path: &Path) -> bool {
     let Some(disk) = path.parent().and_then(|dir| statvfs(dir).ok()) else { return false };
     disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE || (disk.f_files > 0 && disk.f_favail == 0)
 }
 
-/// Whether an error of the system means that there is no room.
+/// Whether a system error means that the disk is full.
 pub(super) fn means_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
@@ -169,13 +169,13 @@ fn used_bytes(conn: &Connection) -> u64 {
     number("page_count").saturating_sub(number("freelist_count")) * 4096
 }
 
-/// Whether new events are refused, for want of room.
+/// Whether new events are rejected because the disk is full.
 pub(super) fn is_refusing(conn: &Connection) -> Sql<bool> {
     let mut select = conn.prepare_cached("SELECT value FROM meta WHERE name = 'refusing'")?;
     Ok(select.query_row([], |row| row.get::<_, i64>(0)).optional()?.is_some_and(|value| value != 0))
 }
 
-/// Says whether they are. A store that was made before there was this row gets it now.
+/// Sets whether new events are rejected. A store created before this row existed gets it now.
 pub(super) fn set_refusing(conn: &Connection, refusing: bool) -> Sql<()> {
     let upsert = "INSERT INTO meta VALUES ('refusing', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     conn.prepare_cached(upsert)?.execute(params![refusing])?;

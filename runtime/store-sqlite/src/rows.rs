@@ -1,4 +1,4 @@
-//! How values stand in columns.
+//! How values are stored in columns.
 
 use jiff::Timestamp;
 use rusqlite::Row;
@@ -11,7 +11,7 @@ use reactor_core::store::{DeadLetter, Place, StoredDead, StoredDelivery};
 
 use super::fault::{Fault, Sql};
 
-/// `SQLite` integers are signed; no count or clock of ours reaches 2^63 but by saturation.
+/// `SQLite` integers are signed; our counts and clocks reach 2^63 only by saturation.
 pub(super) fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -27,7 +27,7 @@ pub(super) fn maybe(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64
     if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { num(row, column).map(Some) }
 }
 
-/// The number of a place, as the partial indexes of the schema have it.
+/// The number of a place, as the partial indexes of the schema use it.
 pub(super) fn place_code(place: Place) -> i64 {
     match place {
         Place::Memory => 0,
@@ -63,7 +63,7 @@ pub(super) fn history_of(text: Option<&str>) -> Sql<Vec<AttemptRecord>> {
     text.map_or_else(|| Ok(Vec::new()), |t| serde_json::from_str(t).map_err(|e| Fault::Row(format!("history: {e}"))))
 }
 
-/// A message's attributes and system attributes as JSON; nothing where there are none.
+/// A message's attributes and system attributes as JSON; `None` if there are none.
 pub(super) fn message_texts(message: &Message) -> Sql<(Option<String>, Option<String>)> {
     let json = |r: serde_json::Result<String>| r.map(Some).map_err(|e| Fault::other(e.to_string()));
     let attributes =
@@ -93,7 +93,7 @@ pub(super) fn message_of(row: &Row<'_>, first: usize) -> Sql<Message> {
     Ok(Message { body: body.into(), attributes, system })
 }
 
-/// Milliseconds since 1970, clamped to what a timestamp can be.
+/// Milliseconds since 1970, clamped to the range of a timestamp.
 pub(super) fn wall_of(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(if millis < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }

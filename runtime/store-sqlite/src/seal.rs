@@ -1,6 +1,6 @@
-//! The checksum of a database page: eight bytes at its end, which `SQLite` keeps free (`PRAGMA` has no word for it; the
-//! header's byte 20 says 8). It is a hash of the page's number and content, so a page that was changed, or that stands in
-//! another's place, is found. A store that was made before there were seals has none until it is migrated.
+//! The checksum of a database page: eight bytes at its end, which `SQLite` keeps free (no `PRAGMA` sets this; the
+//! header's byte 20 says 8). It is a hash of the page's number and content, so a changed or misplaced page is detected.
+//! A store created before seals existed has none until it is migrated.
 
 use twox_hash::XxHash3_64;
 
@@ -8,19 +8,19 @@ use twox_hash::XxHash3_64;
 pub(super) const PAGE: usize = 4096;
 /// Bytes of a seal.
 pub(super) const SEAL: usize = 8;
-/// What a page says that a program without our checksums has moved out of the write-ahead log.
+/// The seal of a page that a program without our checksums has moved out of the write-ahead log.
 const NONE: [u8; SEAL] = [0; SEAL];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// A page.
 pub(super) type Page = [u8; PAGE];
 
-/// What a page's seal says.
+/// The result of checking a page's seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
     /// The page is what was written.
     Sound,
-    /// The page holds nothing at all: it was never written.
+    /// The page is all zeros: it was never written.
     Blank,
     /// There is no seal: another program moved it into the database.
     Unsealed,
@@ -30,7 +30,8 @@ pub(super) enum Look {
 
 /// The seal of a page, by its number, which starts at 1. It is never [`NONE`].
 pub(super) fn of(number: u64, page: &Page) -> [u8; SEAL] {
-    // Against damage and not against an enemy, who could write a whole store; it is computed for every page that is read.
+    // It protects against damage, not against an attacker, who could write a whole store; every read of a page computes
+    // it.
     let hash = XxHash3_64::oneshot_with_seed(number, &page[..PAGE - SEAL]).to_le_bytes();
     if hash == NONE { [1; SEAL] } else { hash }
 }
@@ -41,12 +42,12 @@ pub(super) fn put(number: u64, page: &mut Page) {
     page[PAGE - SEAL..].copy_from_slice(&seal);
 }
 
-/// Takes the seal off, so that what is written to the log later does not carry an old one.
+/// Removes the seal, so that later writes to the log do not carry an old one.
 pub(super) fn strip(page: &mut Page) {
     page[PAGE - SEAL..].copy_from_slice(&NONE);
 }
 
-/// Looks at a page.
+/// Checks a page's seal.
 pub(super) fn look(number: u64, page: &Page) -> Look {
     let seal = &page[PAGE - SEAL..];
     if seal == of(number, page) {
@@ -60,7 +61,7 @@ pub(super) fn look(number: u64, page: &Page) -> Look {
     }
 }
 
-/// Whether a first page, of which this is the beginning, says that the pages of its file have seals.
+/// Whether the header of a first page says that the pages of its file have seals.
 pub(super) fn is_sealed(header: &[u8]) -> bool {
     header.len() >= 100 && header.starts_with(MAGIC) && header[16..18] == [0x10, 0] && usize::from(header[20]) == SEAL
 }

@@ -1,10 +1,10 @@
-//! The statements that a group uses for each of its rows: looked up once a group.
+//! The statements that a group uses for each of its rows: looked up once per group.
 
 use rusqlite::{CachedStatement, Connection};
 
 use super::fault::Sql;
 
-/// Statements in use. They go back to the connection's cache together.
+/// Statements in use. They all go back to the connection's cache together.
 pub(super) struct Statements<'a> {
     /// The writing connection.
     pub(super) conn: &'a Connection,
@@ -16,8 +16,8 @@ impl<'a> Statements<'a> {
         Self { conn, used: Vec::new() }
     }
 
-    /// The statement of this text. It is known by where its text lies, which is quicker than any hash; a text that lies in
-    /// two places is two statements.
+    /// The statement with this text. The lookup compares the address of the text, which is faster than any hash; the
+    /// same text at two addresses is two statements.
     pub(super) fn of(&mut self, sql: &'static str) -> Sql<&mut CachedStatement<'a>> {
         let known = self.used.iter().position(|(text, _)| std::ptr::eq(*text, sql));
         let at = known.unwrap_or(self.used.len());

@@ -1,4 +1,4 @@
-//! What became of records, by what was noted when it happened; no step of an event's way comes through here.
+//! The fates of records, from notes made when they were decided; not on the path of an event.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::fault::Sql;
 use super::group::{Group, meta};
 use super::rows::{int, maybe, num, origin_of};
 
-/// Notes that an event is not given to a reactor, because the delivery `first` has its key.
+/// Notes that a reactor does not get an event because the delivery `first` has its key.
 pub(super) fn note_duplicate(group: &mut Group<'_>, of: (ReactorId, Origin), first: DeliveryId) -> Sql<()> {
     let (reactor, origin) = of;
     group
@@ -33,7 +33,7 @@ pub(super) fn note_duplicate(group: &mut Group<'_>, of: (ReactorId, Origin), fir
     Ok(())
 }
 
-/// Notes that a dead letter is run again, by this delivery.
+/// Notes that a dead letter runs again as this delivery.
 pub(super) fn note_redriven(group: &Group<'_>, delivery: DeliveryId, new: &NewDelivery) -> Sql<()> {
     let NewDelivery { reactor, origin, .. } = new;
     let host = int(group.live.host.0);
@@ -48,7 +48,7 @@ pub(super) fn note_redriven(group: &Group<'_>, delivery: DeliveryId, new: &NewDe
     Ok(())
 }
 
-/// What is known of an event for a reactor, or for nobody.
+/// What is known about an event for one reactor, or for none.
 enum Found {
     Delivery(u64),
     Letter(u64),
@@ -99,7 +99,7 @@ fn duplicates(conn: &Connection, range: impl Params, all: &mut All) -> Sql<()> {
     )
 }
 
-/// Deliveries of a channel stand in the order of their records, but for those that were redriven, which are elsewhere, too.
+/// Deliveries of a channel are in the order of their records, except redriven ones, which are also in another table.
 fn ledger(conn: &Connection, channel: ChannelId, first: Offset, last: Offset, all: &mut All) -> Sql<()> {
     let sql = format!("SELECT accepted_host FROM log_{channel} WHERE offset >= ?1 ORDER BY offset LIMIT 1");
     let accepted = conn.prepare_cached(&sql)?.query_row([int(first.0)], |row| num(row, 0)).optional()?;
@@ -118,7 +118,7 @@ fn ledger(conn: &Connection, channel: ChannelId, first: Offset, last: Offset, al
     )
 }
 
-/// What was dead at a time; one that was redriven and dropped then is in both tables.
+/// What died at some time; a letter that was redriven and then dropped is in both tables.
 fn later(conn: &Connection, range: impl Params + Copy, all: &mut All) -> Sql<()> {
     let within = "WHERE channel = ?1 AND record BETWEEN ?2 AND ?3 ORDER BY";
     let redriven = format!("SELECT channel, record, part, reactor, delivery FROM redriven {within} delivery");
@@ -140,7 +140,7 @@ fn later(conn: &Connection, range: impl Params + Copy, all: &mut All) -> Sql<()>
     })
 }
 
-/// What became of the first of a duplicate, which may have been run again or dropped since.
+/// The fate of a duplicate's first delivery, which may have run again or been dropped since.
 fn first_fate(conn: &Connection, reactor: Option<ReactorId>, delivery: u64, first: Option<Origin>) -> Sql<Fate> {
     let Some((reactor, first)) = reactor.zip(first) else { return delivery_fate(conn, delivery) };
     let here = params![reactor.0, first.channel.0, int(first.offset.0), first.part];
@@ -159,7 +159,7 @@ fn first_fate(conn: &Connection, reactor: Option<ReactorId>, delivery: u64, firs
     delivery_fate(conn, again.unwrap_or(delivery))
 }
 
-/// The first record that was accepted after all of what may be missing was admitted.
+/// The first record that was accepted after everything that may be missing was admitted.
 fn complete_from(conn: &Connection, channel: ChannelId, first: Offset, last: Offset) -> Sql<Offset> {
     let told = meta(conn, "told")?;
     let sql = format!(
@@ -169,7 +169,7 @@ fn complete_from(conn: &Connection, channel: ChannelId, first: Offset, last: Off
     Ok(Offset(from.optional()?.unwrap_or(last.0.saturating_add(1))))
 }
 
-/// Hands over rows until there are no more, or no more are wanted.
+/// Passes rows to `take` until there are no more or it wants no more.
 fn each(conn: &Connection, sql: &str, params: impl Params, mut take: impl FnMut(&Row<'_>) -> Sql<bool>) -> Sql<()> {
     let mut select = conn.prepare_cached(sql)?;
     let mut rows = select.query(params)?;
@@ -179,16 +179,16 @@ fn each(conn: &Connection, sql: &str, params: impl Params, mut take: impl FnMut(
     Ok(())
 }
 
-/// The first four columns.
+/// The origin and the reactor, from the first four columns.
 fn place(row: &Row<'_>) -> Sql<(Origin, Option<ReactorId>)> {
     Ok((origin_of(row, 0)?, row.get::<_, Option<u32>>(3)?.map(ReactorId)))
 }
 
-/// Forgets some of what was noted before `cutoff`; whether there may be more of it.
+/// Forgets some of the notes from before `cutoff`; returns whether there may be more.
 pub(super) fn forget(group: &Group<'_>, cutoff: HostTime, limit: u32) -> Sql<bool> {
     let mut more = false;
     for (table, id) in [("duplicates", "id"), ("redriven", "delivery")] {
-        // Both are in the order of time.
+        // Both tables are in order of time.
         let sql = format!(
             "DELETE FROM {table} WHERE noted_host < ?1 AND {id} IN (SELECT {id} FROM {table} ORDER BY {id} LIMIT ?2)"
         );

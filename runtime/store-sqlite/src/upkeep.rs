@@ -1,4 +1,4 @@
-//! Housekeeping, in small transactions, so that nobody waits long behind it.
+//! Housekeeping, in small transactions, so that other operations never wait long.
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,9 @@ use super::{attempts, dead, deliveries, log, traces};
 
 /// Rows removed in one transaction.
 const CHUNK: u32 = 2_048;
-/// The same of attempts, whose rows are large.
+/// The same for attempts, whose rows are large.
 const ATTEMPT_ROWS: u32 = 64;
-/// How long one call works; what is left is done by the next.
+/// How long one call works; the next call does the rest.
 const BUDGET: Duration = Duration::from_millis(400);
 
 /// See [`reactor_core::store::StoreOwner::maintain`].
@@ -33,7 +33,7 @@ pub(super) fn run(queue: &Queue, upkeep: &Upkeep) -> Result<()> {
     let cutoff = before(now, upkeep.away);
     while Instant::now() < end && queue.wait(Terms::SOON, move |group| deliveries::forget_away(group, cutoff, CHUNK))? {
     }
-    // For as long as anything can be asked about that might be one of them.
+    // Kept for as long as an event that may be among them can be asked about.
     let kept = upkeep.retention.iter().map(|(_, retention)| *retention).chain([window]).max().unwrap_or(window);
     let cutoff = before(now, kept);
     while Instant::now() < end && queue.wait(Terms::SOON, move |group| dead::forget_dropped(group, cutoff, CHUNK))? {}
@@ -55,7 +55,7 @@ fn before(now: HostTime, age: Duration) -> HostTime {
     HostTime(now.0.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// A step of the removal of an expired segment; whether there is more to do.
+/// Performs one step of removing an expired segment; returns whether there is more to do.
 fn expire_ledger(group: &mut Group<'_>, now: HostTime, window: Duration) -> Sql<bool> {
     let Some(segment) = group.live.ledger.expired(now, window) else { return Ok(false) };
     let (id, last, newest) = (segment.id, segment.last, segment.newest);
@@ -66,7 +66,7 @@ fn expire_ledger(group: &mut Group<'_>, now: HostTime, window: Duration) -> Sql<
         )?
         .query_row(params![int(last), CHUNK], |row| maybe(row, 0))?;
     if let Some(boundary) = boundary {
-        // Of what was admitted until then, not all is told any more.
+        // The fates of what was admitted until then are no longer complete.
         let told = meta(group.conn, "told")?.max(newest.0);
         set_meta(group.conn, "told", told)?;
         // Ids must not start over when the ledger is empty.
@@ -74,14 +74,14 @@ fn expire_ledger(group: &mut Group<'_>, now: HostTime, window: Duration) -> Sql<
         group.conn.prepare_cached("DELETE FROM ledger WHERE delivery <= ?1")?.execute([int(boundary)])?;
         return Ok(true);
     }
-    // The rows are gone, so the index points at nothing, and goes last.
+    // The rows are gone, so the index refers to nothing and goes last.
     group.conn.execute("DELETE FROM segment_index WHERE segment = ?1", [int(id)])?;
     group.conn.execute("DELETE FROM segments WHERE id = ?1", [int(id)])?;
     group.live.ledger.forget_oldest();
     Ok(true)
 }
 
-/// A step of the removal of old records; whether there is more to do.
+/// Performs one step of removing old records; returns whether there is more to do.
 fn expire_log(group: &mut Group<'_>, channel: ChannelId, cutoff: HostTime) -> Sql<bool> {
     let Some(last) = log::expired(group.conn, channel, cutoff, CHUNK)? else { return Ok(false) };
     log::expire(group, channel, last)?;

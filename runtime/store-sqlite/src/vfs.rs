@@ -1,9 +1,9 @@
-//! Between `SQLite` and its files: seals pages on their way into the database file, and checks pages on their way out of it
-//! and of the write-ahead log. It also notes checkpoints, whoever makes them, in the file `durable` (`note`).
+//! Between `SQLite` and its files: seals pages on their way into the database file, and checks pages read from it and
+//! from the write-ahead log. It also notes checkpoints, by any process, in the file `durable` (`note`).
 //!
-//! This is the only file of the store that calls C by hand. Everything that is not read or written goes through to
-//! `SQLite`'s own file system. There is no `xFetch`, so nothing is ever mapped past the checks, and no reads of parts of
-//! pages but of the header, which `SQLite` only takes as a hint.
+//! This is the only file of the store that calls C directly. Everything except reads and writes passes through to
+//! `SQLite`'s own file system. There is no `xFetch`, so no page is ever mapped past the checks, and pages are never
+//! read in part except for the header, which `SQLite` only takes as a hint.
 #![allow(unsafe_code, reason = "SQLite's interface to file systems is one of C")]
 
 use std::cell::RefCell;
@@ -30,7 +30,7 @@ const INDEX: c_int = 0x5263_0002;
 /// Bytes of a region of the wal-index.
 const REGION: c_int = 32_768;
 
-/// Where a page was that is not what was written.
+/// The place of a page whose content is not what was written.
 #[derive(Clone, Debug)]
 pub(super) struct Damage {
     pub(super) file: PathBuf,
@@ -41,12 +41,12 @@ thread_local! {
     static FOUND: RefCell<Option<Damage>> = const { RefCell::new(None) };
 }
 
-/// What the last read of this thread that failed for damage has found.
+/// The damage that made the last read of this thread fail.
 pub(super) fn found() -> Option<Damage> {
     FOUND.take()
 }
 
-/// Opens a database with checks.
+/// Opens a database with these checks.
 pub(super) fn open(file: &Path, flags: OpenFlags) -> Sql<Connection> {
     static REGISTERED: OnceLock<c_int> = OnceLock::new();
     let code = *REGISTERED.get_or_init(register);
@@ -56,18 +56,18 @@ pub(super) fn open(file: &Path, flags: OpenFlags) -> Sql<Connection> {
     Ok(Connection::open_with_flags_and_vfs(file, flags, NAME)?)
 }
 
-/// Asks for room for seals in every page; before the first table is made, or before a `VACUUM`.
+/// Reserves room for seals in every page; call it before creating the first table, or before a `VACUUM`.
 pub(super) fn make_room(conn: &Connection) -> Sql<()> {
     let mut bytes = c_int::try_from(seal::SEAL).unwrap_or(0);
     control(conn, ffi::SQLITE_FCNTL_RESERVE_BYTES, (&raw mut bytes).cast())
 }
 
-/// The salts of the frame that this connection has written last.
+/// The salts of the frame that this connection wrote last.
 pub(super) fn salts(conn: &Connection) -> Option<Salts> {
     let mut log: *mut sqlite3_file = null_mut();
     control(conn, ffi::SQLITE_FCNTL_JOURNAL_POINTER, (&raw mut log).cast()).ok()?;
-    // SAFETY: the pointer is null or an open file of this connection, which lives as long as the connection; only a file
-    // with our methods is asked.
+    // SAFETY: the pointer is null or an open file of this connection, which lives as long as the connection; only a
+    // file with our methods is used.
     unsafe {
         if log.is_null() || (*log).pMethods != &raw const METHODS {
             return None;
@@ -76,7 +76,8 @@ pub(super) fn salts(conn: &Connection) -> Option<Salts> {
     }
 }
 
-/// How long the log is for this connection, which has to be inside a transaction; nothing while it cannot be told.
+/// The length of the log for this connection, which has to be inside a transaction; `None` while it cannot be
+/// determined.
 pub(super) fn index(conn: &Connection) -> Sql<Option<Position>> {
     let mut position: Option<Position> = None;
     control(conn, INDEX, (&raw mut position).cast())?;
@@ -84,7 +85,7 @@ pub(super) fn index(conn: &Connection) -> Sql<Option<Position>> {
 }
 
 fn control(conn: &Connection, op: c_int, argument: *mut c_void) -> Sql<()> {
-    // SAFETY: the connection is open, and each operation gets what it says it takes.
+    // SAFETY: the connection is open, and each operation gets the argument that it expects.
     let code = unsafe { ffi::sqlite3_file_control(conn.handle(), c"main".as_ptr(), op, argument) };
     if code == ffi::SQLITE_OK {
         return Ok(());
@@ -93,8 +94,8 @@ fn control(conn: &Connection, op: c_int, argument: *mut c_void) -> Sql<()> {
 }
 
 fn register() -> c_int {
-    // SAFETY: SQLite's default file system lives for ever, and so does the copy, which is leaked. The copy differs in its
-    // name, its size and how it opens files; the other functions of the original do not depend on those.
+    // SAFETY: SQLite's default file system lives for ever, and so does the copy, which is leaked. The copy differs in
+    // its name, its size and how it opens files; the other functions of the original do not depend on these.
     unsafe {
         let real = ffi::sqlite3_vfs_find(null());
         if real.is_null() {
@@ -114,7 +115,7 @@ fn register() -> c_int {
     }
 }
 
-/// What `SQLite` holds of a file: this, and behind it the file as the real file system knows it.
+/// `SQLite`'s file object: this, followed by the file object of the real file system.
 #[repr(C)]
 struct Shim {
     base: sqlite3_file,
@@ -148,7 +149,7 @@ unsafe fn parts<'a>(file: *mut sqlite3_file) -> (&'a mut State, *mut sqlite3_fil
     unsafe { (&mut *(*file.cast::<Shim>()).state, file.byte_add(OFFSET)) }
 }
 
-/// Calls a method of the real file, or answers with an error where it has none.
+/// Calls a method of the real file, or returns an error if it has none.
 macro_rules! real {
     ($file:expr, $method:ident $(, $argument:expr)*) => {
         match (*(*$file).pMethods).$method {
@@ -158,7 +159,7 @@ macro_rules! real {
     };
 }
 
-/// Methods that only go through.
+/// Methods that only pass through.
 macro_rules! through {
     ($($name:ident = $method:ident($($argument:ident: $kind:ty),*);)*) => {$(
         unsafe extern "C" fn $name(file: *mut sqlite3_file $(, $argument: $kind)*) -> c_int {
@@ -190,7 +191,7 @@ unsafe extern "C" fn x_shm_barrier(file: *mut sqlite3_file) {
     }
 }
 
-/// Reads of parts of pages would go past the checks.
+/// Partial reads of pages would bypass the checks.
 unsafe extern "C" fn x_device_characteristics(file: *mut sqlite3_file) -> c_int {
     // SAFETY: SQLite calls this with a file that we have opened.
     let all = unsafe {
@@ -200,7 +201,7 @@ unsafe extern "C" fn x_device_characteristics(file: *mut sqlite3_file) -> c_int 
     all & !ffi::SQLITE_IOCAP_SUBPAGE_READ
 }
 
-/// Functions of the file system that get the original.
+/// File-system functions that are called with the original.
 macro_rules! original {
     ($($name:ident = $method:ident($($argument:ident: $kind:ty),*);)*) => {$(
         unsafe extern "C" fn $name(vfs: *mut sqlite3_vfs $(, $argument: $kind)*) -> c_int {
@@ -232,7 +233,7 @@ unsafe extern "C" fn x_open(
         let Some(open) = (*original).xOpen else { return ffi::SQLITE_CANTOPEN };
         let log = flags & ffi::SQLITE_OPEN_WAL != 0;
         if name.is_null() || !(log || flags & ffi::SQLITE_OPEN_MAIN_DB != 0) {
-            // Journals and temporary files are the original's alone.
+            // Journals and temporary files go to the original only.
             return open(original, name, file, flags, out);
         }
         (*file).pMethods = null();
@@ -254,7 +255,7 @@ unsafe extern "C" fn x_open(
 }
 
 unsafe extern "C" fn x_close(file: *mut sqlite3_file) -> c_int {
-    // SAFETY: SQLite closes each file once; nobody uses the state afterwards.
+    // SAFETY: SQLite closes each file once; the state is not used afterwards.
     unsafe {
         let (_, real) = parts(file);
         let code = real!(real, xClose);
@@ -265,7 +266,7 @@ unsafe extern "C" fn x_close(file: *mut sqlite3_file) -> c_int {
 }
 
 unsafe extern "C" fn x_read(file: *mut sqlite3_file, buffer: *mut c_void, bytes: c_int, at: sqlite3_int64) -> c_int {
-    // SAFETY: SQLite gives us room for so many bytes, which after the read are all set, to zero where the file has ended.
+    // SAFETY: SQLite gives us `bytes` bytes of room, and the read sets all of them, to zero behind the end of the file.
     unsafe {
         let (state, real) = parts(file);
         let code = real!(real, xRead, buffer, bytes, at);
@@ -296,7 +297,7 @@ unsafe extern "C" fn x_read(file: *mut sqlite3_file, buffer: *mut c_void, bytes:
 }
 
 unsafe extern "C" fn x_write(file: *mut sqlite3_file, buffer: *const c_void, bytes: c_int, at: sqlite3_int64) -> c_int {
-    // SAFETY: SQLite gives us so many bytes to write.
+    // SAFETY: SQLite gives us `bytes` bytes to write.
     unsafe {
         let (state, real) = parts(file);
         if let Some(code) = state.refuse {
@@ -328,7 +329,7 @@ unsafe extern "C" fn x_sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     unsafe {
         let (state, real) = parts(file);
         let code = real!(real, xSync, flags);
-        // Within a checkpoint, SQLite syncs the database only when everything of the log has been moved.
+        // Within a checkpoint, SQLite syncs the database only after moving everything in the log.
         if code == ffi::SQLITE_OK
             && let Some(moving) = state.moving.take()
             && note::moved(&state.path, &moving).is_err()
@@ -353,7 +354,7 @@ unsafe extern "C" fn x_file_control(file: *mut sqlite3_file, op: c_int, argument
             }
             ffi::SQLITE_FCNTL_CKPT_START => {
                 state.moving = None;
-                // What is moved is in the log and synced, and the log must not lose it until it is all in the database.
+                // What is moved is in the log and synced, and the log must keep it until all of it is in the database.
                 // A log does not start over during a checkpoint, so its salts stay.
                 match wal_index(real).map(|index| note::moving(&state.path, index.salts(), index.attempted())) {
                     Some(Ok(moving)) => state.moving = moving,
@@ -368,7 +369,7 @@ unsafe extern "C" fn x_file_control(file: *mut sqlite3_file, op: c_int, argument
     }
 }
 
-/// Whether the pages of a database have got their seals from another connection since it was opened.
+/// Whether another connection has sealed the pages of a database since it was opened.
 ///
 /// SAFETY: `real` is an open file of the original file system.
 unsafe fn is_sealed(real: *mut sqlite3_file) -> bool {
@@ -378,11 +379,11 @@ unsafe fn is_sealed(real: *mut sqlite3_file) -> bool {
     code == ffi::SQLITE_OK && seal::is_sealed(&header)
 }
 
-/// SAFETY: `real` is an open database file of the original file system, and stays open as long as the answer is used.
+/// SAFETY: `real` is an open database file of the original file system, and stays open as long as the result is used.
 unsafe fn wal_index(real: *mut sqlite3_file) -> Option<Index> {
     let mut region: *mut c_void = null_mut();
     // SAFETY: SQLite writes a pointer there, which may be null.
     let code = unsafe { real!(real, xShmMap, 0, REGION, 0, &raw mut region) };
-    // SAFETY: it is what was asked for, and the caller keeps the file open.
+    // SAFETY: it is the region that was requested, and the caller keeps the file open.
     (code == ffi::SQLITE_OK && !region.is_null()).then(|| unsafe { Index::new(region) })
 }

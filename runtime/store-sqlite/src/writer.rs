@@ -1,4 +1,4 @@
-//! The writer thread: takes what is queued, writes it as one transaction, syncs at most once, answers everybody.
+//! The writer thread: writes queued operations as one transaction, syncs at most once, and answers them all.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use super::patience::Patience;
 use super::room::{self, Reserve};
 use super::{checkpoint, create, holder};
 
-/// Most operations of a group.
+/// Maximum operations in a group.
 const GROUP_OPS: usize = 512;
 /// Bytes after which a group is closed.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// What an operation asks of its group.
+/// What an operation requires of its group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Terms {
     /// Answer only after an fsync.
     pub(super) durable: bool,
-    /// Brings new work in: refused while only the reserve is left.
+    /// Brings in new work: rejected while only the reserve is left.
     pub(super) intake: bool,
-    /// The owner has to hear of it.
+    /// The owner has to be notified.
     pub(super) rings: bool,
-    /// Bytes it will write, roughly.
+    /// Approximate bytes it will write.
     pub(super) bytes: usize,
     /// Commits it carries.
     pub(super) commits: Vec<Version>,
@@ -44,23 +44,23 @@ impl Terms {
     /// A small write that answers after an fsync.
     pub(super) const DURABLE: Self =
         Self { durable: true, intake: false, rings: false, bytes: 256, commits: Vec::new() };
-    /// A small write that answers when it is applied.
+    /// A small write that is answered as soon as it is applied.
     pub(super) const SOON: Self = Self { durable: false, intake: false, rings: false, bytes: 256, commits: Vec::new() };
 }
 
-/// Something to write. Applied again from the start if a neighbour in its group had to be thrown out.
+/// Something to write. Applied again from the start if another operation of its group failed and was removed.
 pub(super) trait Operation: Send {
-    /// What it asks for.
+    /// Its requirements.
     fn terms(&self) -> &Terms;
-    /// Writes it; keeps the answer.
+    /// Writes it and keeps the answer.
     fn apply(&mut self, group: &mut Group<'_>) -> Sql<()>;
-    /// Hands the answer out, or the error instead.
+    /// Sends the answer, or the error instead.
     fn answer(self: Box<Self>, error: Option<StoreError>);
 }
 
-/// An operation made of a closure and a way to answer.
+/// An operation made of a closure and a reply channel.
 pub(super) struct Task<T, F, R> {
-    /// What it asks for.
+    /// Its requirements.
     pub(super) terms: Terms,
     /// Writes it.
     pub(super) run: F,
@@ -95,7 +95,7 @@ where
     }
 }
 
-/// The thread's belongings.
+/// The state of the writer thread.
 pub(super) struct Writer {
     pub(super) conn: Connection,
     pub(super) live: Live,
@@ -107,30 +107,30 @@ pub(super) struct Writer {
     pub(super) frames: Arc<AtomicU32>,
     /// Wakes the checkpointer.
     pub(super) wake: Option<SyncSender<()>>,
-    /// What the checkpointer could not do.
+    /// The error that stopped the checkpointer.
     pub(super) broken: Arc<std::sync::OnceLock<StoreError>>,
     /// Whether the connection syncs at each commit.
     pub(super) full_sync: bool,
-    /// Which files these are.
+    /// The identity of the files.
     pub(super) files: Arc<Files>,
-    /// How long other processes are waited for.
+    /// How long to wait for other processes.
     pub(super) patience: Patience,
-    /// Set once, ends everything.
+    /// Once set, ends everything.
     pub(super) stopped: Option<StoreError>,
-    /// What was done about a long log.
+    /// Progress in shortening a long log.
     pub(super) shortening: Shortening,
-    /// What comes between the sync and the answers.
+    /// The steps between the sync and the answers.
     pub(super) assurance: Assurance,
 }
 
-/// Sizes of the log, in frames.
+/// Log lengths, in frames.
 #[derive(Debug, Default)]
 pub(super) struct Shortening {
-    /// When the checkpointer was woken last.
+    /// At the last wake-up of the checkpointer.
     woken: u32,
-    /// At the last attempt to shorten it here.
+    /// At the last attempt to shorten the log here.
     tried: u32,
-    /// It was said that it is long.
+    /// Whether the long log has been reported.
     told: bool,
 }
 
@@ -139,12 +139,12 @@ type Queue = Vec<Box<dyn Operation>>;
 /// Why a group was not written.
 struct Failure {
     error: StoreError,
-    /// The operation that failed, if it was one.
+    /// The operation that failed, if there was one.
     culprit: Option<usize>,
 }
 
 impl Writer {
-    /// Works until the last sender is gone.
+    /// Works until the last sender is dropped.
     pub(super) fn run(mut self, queue: &Receiver<Box<dyn Operation>>) {
         while let Ok(first) = queue.recv() {
             let mut bytes = first.terms().bytes;
@@ -161,7 +161,7 @@ impl Writer {
             self.shorten_log();
         }
         if let Some(error) = &self.stopped {
-            // What has been damaged or replaced stays as it is, also when the checkpointer's connection is closed.
+            // Damaged or replaced files stay as they are, even when the checkpointer's connection closes.
             let _ = self.broken.set(error.clone());
             let _ = create::keep_log(&self.conn, true);
         }
@@ -199,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// Rolls back, answers those who cannot be helped, and returns the others for another attempt.
+    /// Rolls back, answers the operations that cannot succeed, and returns the others for another attempt.
     fn fail(&mut self, mut group: Queue, failure: Failure) -> Queue {
         let Failure { error, culprit } = failure;
         if let Err(undo) = self.undo() {
@@ -229,7 +229,7 @@ impl Writer {
                 self.refuse(intake, &error);
                 return rest;
             }
-            // An owner waits for as long as it takes.
+            // An owner waits without a limit.
             (StoreError::Busy { .. }, _) if self.patience.is_endless() => return group,
             (
                 StoreError::Broken { .. } | StoreError::Fenced | StoreError::Gone { .. } | StoreError::Damaged { .. },
@@ -262,7 +262,7 @@ impl Writer {
         self.live.reload(&self.conn).map_err(|e| e.at(&self.file))
     }
 
-    /// The room that was kept is for the endings now; nobody gets in between, since the write lock is held.
+    /// Gives the reserve to the endings; no other process can take it, since the write lock is held.
     fn give_up_reserve(&mut self) -> Sql<()> {
         let result = self.conn.execute_batch("BEGIN IMMEDIATE");
         self.reserve.release(&self.conn);
@@ -270,7 +270,7 @@ impl Writer {
         self.set_refusing(true)
     }
 
-    /// Takes the reserve again, if there is room, and lets new events in.
+    /// Takes the reserve again if there is room, and accepts new events again.
     fn look_for_room(&mut self) {
         let had_room = !self.reserve.is_used();
         let has_room = self.reserve.restore(&self.conn);
@@ -290,7 +290,7 @@ impl Writer {
         }
     }
 
-    /// Ends the transaction that has begun.
+    /// Ends the open transaction.
     fn set_refusing(&self, refusing: bool) -> Sql<()> {
         let set = room::set_refusing(&self.conn, refusing);
         let done = set.and_then(|()| Ok(self.conn.execute_batch("COMMIT")?));
@@ -300,7 +300,7 @@ impl Writer {
         done
     }
 
-    /// What a client does that is told of a full disk: if no owner is there to find room, it looks itself.
+    /// A client that finds the disk full looks for room itself if there is no owner to do it.
     fn find_room(&mut self) -> bool {
         let dir = self.file.parent().unwrap_or(&self.file);
         !is_owned(dir) && self.reserve.restore(&self.conn) && {
@@ -327,7 +327,7 @@ impl Writer {
                 op.apply(&mut group).map_err(alone(Some(index)))?;
             }
             group.commit().map_err(alone(None))?;
-            // What was written into files that are not the store any more was not written.
+            // A write to files that are no longer the store does not count.
             self.files.look().map_err(Fault::from).map_err(alone(None))
         })();
         self.turn.done();
@@ -343,8 +343,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Checkpoints are the checkpointer's work; only where it cannot keep up does the writer lend a hand, so that the log
-    /// can start over. Neither waits for readers: while one keeps its snapshot, the log grows.
+    /// Checkpoints are the checkpointer's work; the writer helps only when it cannot keep up, so that the log can start
+    /// over. Neither waits for readers: while a reader keeps its snapshot, the log grows.
     fn shorten_log(&mut self) {
         let frames = self.frames.load(Ordering::Relaxed);
         if frames < self.shortening.woken.max(self.shortening.tried) {
@@ -357,14 +357,14 @@ impl Writer {
             && let Some(wake) = &self.wake
         {
             self.shortening.woken = frames;
-            // A full channel means that it is awake already.
+            // A full channel means that it is already awake.
             let _ = wake.try_send(());
         }
         if frames < checkpoint::HELP.max(self.shortening.tried + checkpoint::START) || self.stopped.is_some() {
             return;
         }
         self.shortening.tried = frames;
-        // A client leaves it to the owner, if there is one.
+        // A client leaves this to the owner, if there is one.
         if self.wake.is_none() && is_owned(self.file.parent().unwrap_or(&self.file)) {
             return;
         }

@@ -1,7 +1,7 @@
-//! Damage of every kind to every file of a store: it is refused by name, or nothing is missing.
+//! Damage of every kind to every file of a store: it is rejected by name, or no data is missing.
 //!
-//! `REACTOR_FLIPS=200 cargo test --package reactor-store-sqlite --test rot -- --nocapture` flips so many bits in each file and
-//! prints what became of them. `REACTOR_SEED` repeats a run.
+//! `REACTOR_FLIPS=200 cargo test --package reactor-store-sqlite --test rot -- --nocapture` flips that many bits in each
+//! file and prints the outcomes. `REACTOR_SEED` repeats a run.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
@@ -23,7 +23,7 @@ use reactor_core::store::{
 use reactor_store::conformance::{DAY, Fixture, at, message, wait};
 use reactor_store_sqlite::{OpenOptions, SqliteOwner, SqliteStore, accept_loss, verify};
 
-/// What a program does that a store serves.
+/// The content of a store, as a program sees it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Content {
     bodies: Vec<String>,
@@ -60,7 +60,7 @@ fn read(store: &impl StoreClient) -> Result<Content, StoreError> {
     })
 }
 
-/// Some work: events of all sizes, state, dead letters, deliveries that have not ended.
+/// Some work: events of all sizes, state, dead letters, unfinished deliveries.
 fn work(store: &SqliteOwner, from: u64, count: u64, random: &mut StdRng) {
     let f = fixture(store);
     for number in from..from + count {
@@ -80,20 +80,21 @@ fn work(store: &SqliteOwner, from: u64, count: u64, random: &mut StdRng) {
         assert_eq!(f.commit(Commit { effects, ..commit }), Committed::Applied);
         store.mark(&[(0, None)]).unwrap();
     }
-    // An admission is not durable; all that comes before something durable is.
+    // An admission is not durable by itself, but everything before a durable write is.
     f.publish(&["the end"]);
 }
 
 fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        // What is shared between processes does not outlast them; a pipe has no content.
+        // Memory shared between processes does not outlast them; a pipe has no content.
         if entry.file_type().unwrap().is_file() && !entry.file_name().to_string_lossy().ends_with("-shm") {
             fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
 }
 
-/// The files of a store whose host was killed: some of its content in the database, some in the log; and the content.
+/// The files of a store whose host was killed, with its content partly in the database and partly in the log; and the
+/// content.
 fn killed(seed: u64) -> (TempDir, Content) {
     let (dir, left) = (tempdir().unwrap(), tempdir().unwrap());
     let mut random = StdRng::seed_from_u64(seed);
@@ -113,7 +114,7 @@ fn times() -> usize {
     std::env::var("REACTOR_FLIPS").map_or(8, |flips| flips.parse().unwrap())
 }
 
-/// Looks at a store that something has happened to, opens it, and says what came of that; anything but a loss.
+/// Looks at a store that has been tampered with, opens it, and returns the outcome, which must not be a loss.
 fn outcome(dir: &Path, content: &Content, what: &str) -> &'static str {
     let looked = outcome_of(SqliteStore::look(dir), dir, content, &format!("{what}, looked at"));
     let opened = outcome_of(SqliteOwner::own(dir, &options()), dir, content, what);
@@ -152,7 +153,7 @@ fn outcome_of(store: Result<impl StoreClient, StoreError>, dir: &Path, content: 
     }
 }
 
-/// Does something to a copy of a killed store's file, several times, and counts outcomes.
+/// Alters copies of a killed store's file several times, and counts the outcomes.
 fn damage(
     file: &str,
     kind: &str,
@@ -259,7 +260,7 @@ fn damage_names_file_place_and_what_is_behind() {
     }
 }
 
-/// A page of the log that goes bad while the store is open is found before it gets into the database.
+/// A page of the log that is damaged while the store is open is found before it reaches the database.
 #[test]
 fn a_log_that_changes_under_an_open_store_ends_it() {
     let dir = tempdir().unwrap();
@@ -281,7 +282,7 @@ fn a_log_that_changes_under_an_open_store_ends_it() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 }
 
-/// After a power cut the log ends anywhere behind what was synced, and the note may be an older one.
+/// After a power cut the log ends anywhere behind the synced part, and the note may be older.
 #[test]
 fn a_power_cut_loses_nothing_that_was_answered() {
     let mut random = StdRng::seed_from_u64(seed());
@@ -342,7 +343,7 @@ fn a_torn_checkpoint_loses_nothing() {
     while fs::metadata(&database).unwrap().len() as usize == old.len() {
         std::thread::yield_now();
     }
-    // The checkpointer is done with one turn when the next transaction has been through with it.
+    // The checkpointer has finished one run when it has handled the next transaction.
     store.maintain(&upkeep()).unwrap();
     drop(store);
     let new = fs::read(&database).unwrap();
@@ -360,7 +361,7 @@ fn a_torn_checkpoint_loses_nothing() {
     }
 }
 
-/// What other programs do with a store: read, make a back-up, and move the log when they close it last.
+/// What other programs do with a store: read it, back it up, and move the log into it when they close it last.
 #[test]
 fn what_sqlite3_moved_out_of_the_log_is_taken_over() {
     let (left, content) = killed(3);
@@ -385,7 +386,7 @@ fn what_sqlite3_moved_out_of_the_log_is_taken_over() {
     }
 }
 
-/// A restored copy of the database beside the log, or the note, of another state.
+/// A restored copy of the database beside a log or note of another state.
 #[test]
 fn an_older_copy_of_the_database_is_noticed() {
     let dir = tempdir().unwrap();
@@ -429,7 +430,7 @@ fn a_folder_that_cannot_be_synced_ends_the_process_and_nothing_is_accepted() {
     }
 }
 
-/// A store of version 2, which knew nothing of checksums.
+/// A store of version 2, which had no checksums.
 fn version_2(dir: &Path) {
     let schema = include_str!("../src/schema.sql").replace("('group', 0), ", "");
     let newer = include_str!("before_version_5.sql");
@@ -471,7 +472,7 @@ fn a_store_of_version_2_gets_checksums() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 }
 
-/// Not a test of its own: the process that is killed while it brings a store up to date.
+/// Not a test of its own: the process that is killed while it migrates a store.
 #[test]
 fn child_that_migrates() {
     let Ok(dir) = std::env::var("ROT_CHILD_DIR") else { return };
@@ -500,7 +501,7 @@ fn a_migration_that_is_killed_leaves_a_store_that_opens() {
     }
 }
 
-// --- a look at everything, and the way on ---------------------------------------------------------------------------
+// --- verifying and accepting a loss ---------------------------------------------------------------------------------
 
 #[test]
 fn verify_finds_what_was_done_to_a_store() {
@@ -546,7 +547,8 @@ fn verify_works_beside_a_host() {
                 store.maintain(&upkeep()).unwrap();
             }
         });
-        // In a process of its own, as the command is: a descriptor that is closed gives up the locks of all others.
+        // In a separate process, as the command is: closing a descriptor releases all locks of this process on the
+        // file.
         while !writer.is_finished() {
             let child = std::process::Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "child_that_verifies", "--nocapture"])
@@ -558,7 +560,7 @@ fn verify_works_beside_a_host() {
     });
 }
 
-/// Not a test of its own: the process that looks at another's store.
+/// Not a test of its own: the process that verifies another's store.
 #[test]
 fn child_that_verifies() {
     let Ok(dir) = std::env::var("ROT_VERIFY_DIR") else { return };
@@ -625,7 +627,7 @@ fn a_loss_is_not_accepted_under_a_running_host() {
     assert!(matches!(accept_loss(dir.path()).unwrap_err(), StoreError::Locked { .. }));
 }
 
-// --- what is no damage ---------------------------------------------------------------------------------------------
+// --- what is not damage ---------------------------------------------------------------------------------------------
 
 /// Not a test of its own: a host, or a client, that works until it is killed.
 #[test]
@@ -651,15 +653,15 @@ fn child_that_works_until_killed() {
     };
     for number in 0.. {
         publish(&store, number);
-        // Not durable, so that the log goes on behind what is noted.
+        // Not durable, so the log continues behind the noted part.
         let f = fixture(&store);
         f.admit_one(f.new_delivery(rand::random(), Place::Spilled));
         store.maintain(&upkeep()).unwrap();
     }
 }
 
-/// Hosts and clients are killed at any moment, together or one after the other, while checkpoints run: whatever they
-/// leave opens, with all that was answered; and without its log, it opens only if nothing is missing.
+/// Hosts and clients are killed at any moment, together or in turn, while checkpoints run: the store that remains opens
+/// with everything that was answered; without its log, it opens only if nothing is missing.
 #[test]
 fn what_kills_leave_is_no_damage() {
     use std::io::{BufRead, BufReader};

@@ -60,7 +60,7 @@ mod sqlite {
             self.store = Some(open(self.dir.path()));
         }
 
-        /// What `kill -9` leaves is what is in the files now, and nothing that a farewell would add.
+        /// After `kill -9` only the current content of the files is left, without a clean shutdown.
         fn crash(&mut self) {
             let next = TempDir::new().unwrap();
             for name in ["reactor.db", "reactor.db-wal", "claims"] {

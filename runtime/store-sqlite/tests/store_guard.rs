@@ -1,5 +1,5 @@
-//! What the store owes its surroundings: who may enter the data directory, who waits for whom, how much of the disk is
-//! taken, and that it notices when its files are not its own any more.
+//! The store and its environment: who may use the data directory, who waits for whom, how much disk space is taken, and
+//! that the store notices when its files are replaced.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
@@ -65,7 +65,7 @@ fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o777
 }
 
-/// Waits until something holds, or panics.
+/// Waits until a condition holds, or panics.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
@@ -74,7 +74,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until the clock of the file system has moved on since the database was written last.
+/// Waits until the file system's clock has advanced since the database was last written.
 fn tick(dir: &Path) {
     let changed = |name: &str| fs::metadata(dir.join(name)).unwrap().modified().unwrap();
     until("time goes on", || {
@@ -85,7 +85,7 @@ fn tick(dir: &Path) {
 
 // --- another process ----------------------------------------------------------------------------------------------
 
-/// A process of its own that does what it is told by name, until it is dropped.
+/// A separate process that does what it is told by name, until it is dropped.
 struct Other(Child);
 
 impl Other {
@@ -203,7 +203,7 @@ fn what_was_open_to_others_is_closed() {
     }
 }
 
-/// What a name in the data directory may be made to lead to.
+/// The content of a file that a name in the data directory is made to lead to.
 const THESIS: &str = "chapter one\n";
 
 #[track_caller]
@@ -249,7 +249,7 @@ fn a_database_with_a_second_name_is_refused_until_it_has_one() {
     assert_eq!(fixture(&own(dir.path(), &owned())).bodies(), ["a", "b", "c"]);
 }
 
-/// Only root can give a directory away; elsewhere, one of root's is looked at.
+/// Only root can give a directory away; without root, the test uses one of root's.
 #[test]
 fn a_directory_of_another_user_is_refused() {
     let dir = sample();
@@ -363,15 +363,15 @@ fn a_store_that_is_closed_while_it_waits_is_closed() {
     let store = own(dir.path(), &owned());
     let f = fixture(&store);
     let other = Other::that("writes", dir.path());
-    // Asked, and not waited for.
+    // Requested, and not awaited.
     drop(store.append(f.channel, vec![message("d")]));
     drop(store);
     drop(other);
     assert_eq!(fixture(&open(dir.path(), &guest())).bodies(), ["a", "b", "c"], "it was given up");
 }
 
-/// 256 MiB of log are written while another process keeps an old state: nothing waits for it, neither the owner nor a
-/// client, and when it has gone the log starts over.
+/// Writes 256 MiB of log while another process keeps an old snapshot: neither the owner nor a client waits for it, and
+/// when it has gone the log starts over.
 #[test]
 fn a_reader_that_keeps_its_state_stops_nobody() {
     let dir = sample();
@@ -396,7 +396,7 @@ fn a_reader_that_keeps_its_state_stops_nobody() {
 
 // --- whether it is still the store --------------------------------------------------------------------------------
 
-/// Ways in which a store goes away, and whether a client can tell, too.
+/// Ways in which a store disappears, and whether a client can detect it, too.
 type Way = (&'static str, bool, fn(&Path));
 
 const WAYS: [Way; 9] = [
@@ -448,7 +448,7 @@ fn a_store_that_goes_away_under_its_owner_ends_it() {
     }
 }
 
-/// Between two looks, too, nothing is told as done that is in files without a name.
+/// Even between two checks, a write to files without a name is never reported as done.
 #[test]
 fn what_is_written_into_a_store_that_went_away_is_not_told_as_written() {
     for (what, clients_see_it, go) in WAYS {
@@ -460,7 +460,7 @@ fn what_is_written_into_a_store_that_went_away_is_not_told_as_written() {
             let channel = store.channel_id("shop").unwrap();
             wait(store.append(channel, vec![message("a")])).unwrap();
             go(&dir);
-            // What is written into the files themselves is found by the owner's look.
+            // A write into the files themselves is found by the owner's check.
             if owner && what == "the lock is removed" || clients_see_it {
                 let told = wait(store.append(channel, vec![message("b")]));
                 assert!(matches!(told, Err(StoreError::Gone { .. })), "{what}, owner: {owner}: {told:?}");
@@ -496,7 +496,7 @@ fn a_checkpoint_by_another_program_is_no_replacement() {
         for round in 0..3 {
             match wait(f.store.append(f.channel, vec![message(how)])) {
                 Ok(_) => accepted += 1,
-                // It moves pages without their checksums, which is seen when one of them is read again.
+                // It moves pages without their checksums, which is detected when one of them is read again.
                 Err(StoreError::Damaged { detail, .. }) if detail.contains("lost its checksum") => break 'all,
                 Err(error) => panic!("{how}, {round}: {error}"),
             }
@@ -598,7 +598,7 @@ fn a_client_without_a_host_looks_for_room_itself() {
     let client = open(dir.path(), &OpenOptions { size_limit: small, ..guest() });
     assert!(matches!(wait(client.append(channel, vec![message("y")])), Err(StoreError::Full)), "there is no room");
     drop(client);
-    // The same on a disk that has some.
+    // The same on a disk with some room.
     let client = open(dir.path(), &guest());
     wait(client.append(channel, vec![message("y")])).unwrap();
     assert_eq!(fs::metadata(dir.path().join("reserve")).unwrap().len(), RESERVE);
@@ -618,7 +618,7 @@ fn clients_alone_leave_the_reserve_alone() {
     wait(store.recover(&[])).expect("a host starts with what is left");
 }
 
-/// A real disk that is full to the last byte. Needs to be root, to mount it:
+/// A real disk that is full to the last byte. Mounting it requires root:
 /// `cargo test -p reactor-store-sqlite --test store_guard -- --ignored`
 #[test]
 #[ignore = "mounts a file system, which only root can do"]
@@ -641,7 +641,7 @@ fn an_owner_opens_a_store_on_a_full_disk() {
     store.reactor_id("inventory").expect("there is room to write");
     assert!(matches!(wait(store.append(channel, vec![message("y")])), Err(StoreError::Full)));
     drop(store);
-    // Now even what was the reserve is taken.
+    // Now even the space of the reserve is taken.
     rest.seek(SeekFrom::End(0)).unwrap();
     while rest.write(&[7; 4096]).is_ok_and(|written| written > 0) {}
     assert!(matches!(SqliteOwner::own(&dir, &options), Err(StoreError::Full) | Ok(_)));
@@ -707,7 +707,7 @@ fn looking_makes_nothing_and_changes_nothing() {
     assert_eq!(store.stats().unwrap().published, [("shop".to_owned(), 4)], "beside a host");
 }
 
-/// For root no folder is closed, so there this shows only that a mode does not matter.
+/// No folder is read-only for root, so as root this shows only that the mode does not matter.
 #[test]
 fn looking_works_in_a_folder_that_cannot_be_written() {
     let dir = sample();

@@ -1,4 +1,4 @@
-//! Whatever is asked of them, the store on disk and the model in memory answer the same.
+//! For any sequence of requests, the store on disk and the model in memory give the same answers.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::time::Duration;
@@ -16,11 +16,11 @@ use reactor_store_sqlite::{OpenOptions, SqliteOwner};
 
 const START: u64 = 4_000_000_000_000;
 const WINDOW: u64 = 500;
-/// The channel that is received from; what is read from a log has channels of its own.
+/// The channel that messages are received from; logs have their own channels.
 const OUTSIDE: ChannelId = ChannelId(3);
 const AWAY: Duration = Duration::from_millis(600);
 
-/// Something to ask; numbers are taken modulo what there is.
+/// A request; numbers are taken modulo what exists.
 #[derive(Clone, Debug)]
 enum Step {
     Append(u8, u8),
@@ -96,7 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the test itself remembers, to ask sensible questions.
+/// What the test itself remembers, to make sensible requests.
 #[derive(Default)]
 struct Memo {
     now: u64,
@@ -130,7 +130,7 @@ fn letter(number: u8, reactor: Option<ReactorId>, parks: bool) -> DeadLetter {
 }
 
 fn pick(memo: &Memo, number: u8) -> DeliveryId {
-    // Every other time one of the newest, which is where redriven ones are.
+    // Every other time one of the newest, where redriven ones are.
     let near = if number.is_multiple_of(2) { memo.last + 2 } else { 4 };
     DeliveryId((memo.last + 1).saturating_sub(u64::from(number / 2) % near))
 }
@@ -242,7 +242,7 @@ fn batch_received(memo: &Memo, step: &Step) -> Option<Batch> {
     Some(batch)
 }
 
-/// Asks one store; what it answers, as text.
+/// Sends one store the request; returns its answer as text.
 fn ask(store: &dyn StoreOwner, memo: &Memo, step: &Step, commits: &[Commit], read: Option<&Batch>) -> String {
     let dead = |number: u8| memo.letters.get(usize::from(number) % memo.letters.len().max(1)).copied().unwrap_or(99);
     let request = |request: Request| {
@@ -289,7 +289,7 @@ fn ask(store: &dyn StoreOwner, memo: &Memo, step: &Step, commits: &[Commit], rea
     }
 }
 
-/// Everything that can be read, as text.
+/// All readable content, as text.
 fn picture(store: &dyn StoreOwner) -> String {
     let mut text = format!("{:?}\n{:?}\n", store.stats().unwrap(), store.requests(0).unwrap());
     text += &format!("{:?}\n", store.blocked().unwrap());

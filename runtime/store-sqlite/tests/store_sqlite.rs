@@ -1,4 +1,4 @@
-//! What only a store on a disk can get wrong.
+//! Faults that only a store on a disk can have.
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
@@ -38,7 +38,7 @@ fn fixture<S: StoreClient>(store: &S) -> Fixture<'_, S> {
     Fixture { store, channel, reactor }
 }
 
-/// A directory with a store that holds three records, and what its files are.
+/// A directory with a store that holds three records.
 fn sample() -> TempDir {
     let dir = tempdir().unwrap();
     let store = owner(dir.path());
@@ -87,7 +87,8 @@ async fn whoever_appends_or_requests_is_heard() {
     }
 }
 
-/// The flags in `.cargo/config.toml` are for a store that is synced with `fdatasync`; this one of them can be asked for.
+/// The flags in `.cargo/config.toml` assume that the store syncs with `fdatasync`; only this one of them can be
+/// queried.
 #[test]
 fn sqlite_was_compiled_as_the_project_wants_it() {
     let conn = Connection::open_in_memory().unwrap();
@@ -141,7 +142,7 @@ fn older_stores_are_migrated() {
         };
         select.query_map([], |row| row.get(0)).unwrap().map(|sql| plain(sql.unwrap())).collect()
     };
-    // What version 2 added, and what later versions did; pages had no checksums.
+    // What version 2 added, and what later versions added; pages had no checksums.
     let fifth = include_str!("before_version_5.sql");
     let fourth = "DROP TABLE dropped; DROP VIEW ledger_status; ALTER TABLE ledger DROP COLUMN channel;
                   ALTER TABLE ledger DROP COLUMN record; ALTER TABLE ledger DROP COLUMN part;";
@@ -168,7 +169,7 @@ fn older_stores_are_migrated() {
     }
 }
 
-/// Before version 4 the ledger did not note where the event of a delivery is.
+/// Before version 4 the ledger did not record the origin of a delivery's event.
 #[test]
 fn what_an_earlier_version_admitted_is_told_as_far_as_it_is_known() {
     let dir = tempdir().unwrap();
@@ -206,7 +207,7 @@ fn what_an_earlier_version_admitted_is_told_as_far_as_it_is_known() {
         assert_eq!(fate(offset, 1), Some(Fate::Done), "one of them did it");
     }
     assert_eq!(fate(2, 2), None);
-    // Of what it admitted, not all is noted; of what came since, all is.
+    // What the earlier version admitted is noted only in part; everything admitted since is noted.
     let told = store.traces(f.channel, Offset(1), Offset(3)).unwrap();
     assert_eq!(told.complete_from, Offset(3));
     let told: Vec<_> = told.all.into_iter().map(|trace| (trace.origin.offset, trace.fate)).collect();
@@ -391,7 +392,7 @@ fn a_client_gets_its_turn() {
         let writer = scope.spawn(|| {
             let mut rounds = 0_u32;
             while !stop.load(Ordering::Relaxed) {
-                // Two at a time, so that the writer never has to wait for us.
+                // Two at a time, so that the writer never has to wait for this thread.
                 let answers = wait(join_all([0; 2].map(|_| store.append(f.channel, vec![message("a")]))));
                 assert!(answers.iter().all(Result::is_ok));
                 rounds += 1;

@@ -1,4 +1,4 @@
-//! What every store must do, as cases that any implementation can be run against; see [`crate::store_conformance!`].
+//! What every store must do, as cases to run against any implementation; see [`crate::store_conformance!`].
 #![allow(clippy::disallowed_methods, reason = "these are tests of time stamps by the machine's clock")]
 #![allow(clippy::unwrap_used, reason = "this is a test suite; it is public so that other stores can run it")]
 
@@ -22,7 +22,7 @@ pub use remote::*;
 pub use run::*;
 pub use upkeep::*;
 
-/// Makes a test of every case, for a `fn() -> impl Harness`.
+/// Makes a test of each case, for a `fn() -> impl Harness`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance {

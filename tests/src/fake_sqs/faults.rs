@@ -1,4 +1,4 @@
-//! What is to go wrong, and when: rules that a test adds and takes away while the server runs.
+//! Faults and when they happen: rules that a test adds and removes while the server runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use super::refusal::Refusal;
 /// What goes wrong with a call.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// 400 `RequestThrottled`: the error of SQS itself.
+    /// 400 `RequestThrottled`: the error from SQS itself.
     Throttled,
-    /// 400 `ThrottlingException`: the error of what stands in front of it.
+    /// 400 `ThrottlingException`: the error from the layer in front of SQS.
     ThrottlingException,
     /// 500 with an error in JSON.
     InternalError,
-    /// 503 with a page of HTML, as a load balancer answers.
+    /// 503 with an HTML page, as a load balancer responds.
     Unavailable,
-    /// The connection is closed without an answer; the call is not carried out.
+    /// The connection is closed without a response; the call is not carried out.
     Reset,
-    /// The call waits this long before anything is done; a client that gives up before leaves nothing behind.
+    /// The call waits this long before anything is done; a client that gives up earlier leaves no trace.
     Hang(Duration),
     /// 403 `AccessDenied`.
     AccessDenied,
     /// 403 `ExpiredToken`.
     ExpiredToken,
-    /// 400 `QueueDoesNotExist`, although it does.
+    /// 400 `QueueDoesNotExist`, although it exists.
     QueueDoesNotExist,
-    /// The call is carried out, then the connection is closed without an answer.
+    /// The call is carried out, then the connection is closed without a response.
     LoseAnswer,
-    /// Every so-manyth entry of batch calls, counted over all calls, is not carried out and is answered as failed.
+    /// One in `every` entries of batch calls, counted over all calls, is not carried out and is reported as failed.
     Entries {
         /// 1 for every entry.
         every: usize,
@@ -40,17 +40,17 @@ pub enum Fault {
         /// Whether SQS says that the sender is to blame.
         sender_fault: bool,
     },
-    /// The results of a batch are answered in the opposite order.
+    /// The results of a batch are returned in reverse order.
     Reverse,
-    /// `ReceiveMessage` on a standard queue hands out messages that somebody has in flight, too.
+    /// `ReceiveMessage` on a standard queue also returns messages that another receiver has in flight.
     Duplicate,
-    /// Before the call is carried out every lease of the queue ends, and no receipt counts any more.
+    /// Before the call is carried out, every lease of the queue ends, and no receipt is valid any more.
     Stale,
-    /// Deletes are answered with success, and the message comes back later: a replica missed the delete.
+    /// Deletes succeed, and the message comes back later: a replica missed the delete.
     KeepDeleted,
 }
 
-/// When a fault happens: on every matching call unless narrowed.
+/// When a fault happens: on every matching call unless restricted.
 #[derive(Clone, Debug)]
 pub struct Rule {
     fault: Fault,
@@ -62,7 +62,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// On this operation; a `*` at the end stands for any rest, as in `DeleteMessage*`.
+    /// On this operation; a `*` at the end matches any suffix, as in `DeleteMessage*`.
     pub fn on(operation: &str, fault: Fault) -> Self {
         Self { fault, operation: operation.to_owned(), queue: None, skip: 0, times: None, chance: 1.0 }
     }
@@ -72,17 +72,17 @@ impl Rule {
         Self { queue: Some(name.to_owned()), ..self }
     }
 
-    /// Not on the first so many matching calls.
+    /// Skips this many matching calls first.
     pub fn skip(self, calls: usize) -> Self {
         Self { skip: calls, ..self }
     }
 
-    /// At most on so many calls.
+    /// At most on this many calls.
     pub fn times(self, calls: usize) -> Self {
         Self { times: Some(calls), ..self }
     }
 
-    /// With this probability, from 0 to 1, by the seed of the server.
+    /// With this probability, from 0 to 1, decided by the server's seed.
     pub fn chance(self, probability: f64) -> Self {
         Self { chance: probability, ..self }
     }
@@ -96,11 +96,11 @@ impl Rule {
     }
 }
 
-/// Names a rule that was added.
+/// Identifies a rule that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RuleId(pub(super) u64);
 
-/// What the rules made of one call.
+/// The effects of the rules on one call.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     pub(super) hang: Option<Duration>,
@@ -111,7 +111,7 @@ pub(super) struct Effects {
     pub(super) twice: bool,
     pub(super) stale: bool,
     pub(super) keep: bool,
-    /// By the place in the batch: code and sender fault.
+    /// By index in the batch: code and sender fault.
     pub(super) entries: BTreeMap<usize, (&'static str, bool)>,
 }
 
@@ -119,7 +119,7 @@ pub(super) struct Effects {
 struct Active {
     rule: Rule,
     fired: usize,
-    /// Entries looked at, for [`Fault::Entries`].
+    /// Entries checked, for [`Fault::Entries`].
     entries: usize,
 }
 
@@ -127,7 +127,7 @@ struct Active {
 #[derive(Debug)]
 pub(super) struct Faults {
     rules: BTreeMap<RuleId, Active>,
-    /// Also of the rules that are gone.
+    /// Including rules that were removed.
     added: u64,
     random: StdRng,
 }
@@ -171,7 +171,8 @@ impl Faults {
                 rule.skip -= 1;
                 continue;
             }
-            // Certain rules draw nothing, so that adding one does not change what a seed means for the others.
+            // Certain rules draw no random number, so that adding one does not change the meaning of a seed for the
+            // others.
             if rule.chance < 1.0 && !self.random.random_bool(rule.chance.max(0.0)) {
                 continue;
             }

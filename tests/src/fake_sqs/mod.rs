@@ -1,15 +1,15 @@
-//! SQS inside the test: the protocol of the real one (AWS JSON 1.0) on a port of this machine, with time-outs,
-//! receipts, groups, deduplication and dead letter queues, and with everything going wrong that a test asks for.
+//! SQS inside the test: the real protocol (AWS JSON 1.0) on a port of this machine, with time-outs, receipts, groups,
+//! deduplication and dead letter queues, and with any fault that a test injects.
 //!
-//! - `state`: what the server knows, behind one lock
+//! - `state`: the server's state, behind one lock
 //! - `server`: HTTP, long polls, the log of requests
 //! - `protocol`: the operations, from JSON to JSON
-//! - `refusal`: errors as SQS answers them
+//! - `refusal`: errors as SQS reports them
 //! - `queue`: messages, leases, receipts; no I/O, no clock
-//! - `faults`: what is to go wrong, and when
+//! - `faults`: faults and when they happen
 //!
-//! Where AWS leaves open what happens it does the worse thing: on a standard queue a stale receipt deletes nothing, and
-//! the answer is success all the same; so it is to extending a lease that is over, on any queue.
+//! Where AWS leaves the behaviour open, the fake does the worse thing: on a standard queue, deleting with a stale
+//! receipt succeeds but deletes nothing; extending an expired lease likewise succeeds without effect, on any queue.
 //! [`FakeSqs::strict_receipts`] changes both.
 
 mod faults;
@@ -42,12 +42,12 @@ pub fn arn(queue: &str) -> String {
     format!("arn:aws:sqs:us-east-1:000000000000:{queue}")
 }
 
-/// The `RedrivePolicy` that moves a message to the queue `dead` instead of handing it out more than `receives` times.
+/// The `RedrivePolicy` that moves a message to the queue `dead` instead of delivering it more than `receives` times.
 pub fn redrive_policy(dead: &str, receives: u32) -> String {
     json!({ "deadLetterTargetArn": arn(dead), "maxReceiveCount": receives }).to_string()
 }
 
-/// A running server; it and all its connections end when this is dropped.
+/// A running server; dropping it ends it and all its connections.
 #[derive(Debug)]
 pub struct FakeSqs {
     shared: Arc<Shared>,
@@ -82,12 +82,12 @@ impl FakeSqs {
         self.shared.lock().endpoint.clone()
     }
 
-    /// Creates a standard queue, or a FIFO queue if the name ends in `.fifo`; answers with its URL.
+    /// Creates a standard queue, or a FIFO queue if the name ends in `.fifo`; returns its URL.
     pub fn create(&self, name: &str) -> String {
         self.create_with(name, &[])
     }
 
-    /// Creates a queue with these attributes, such as `("VisibilityTimeout", "2")`; answers with its URL.
+    /// Creates a queue with these attributes, such as `("VisibilityTimeout", "2")`; returns its URL.
     pub fn create_with(&self, name: &str, attributes: &[(&str, &str)]) -> String {
         let mut input = json!({ "QueueName": name, "Attributes": {} });
         if name.ends_with(".fifo") {
@@ -100,7 +100,7 @@ impl FakeSqs {
         answer["QueueUrl"].as_str().expect("a URL").to_owned()
     }
 
-    /// Sends a message past the faults and the log; answers with its id. Panics where SQS would refuse it.
+    /// Sends a message, bypassing the faults and the log; returns its id. Panics if SQS would reject it.
     pub fn send(
         &self,
         queue: &str,
@@ -121,8 +121,8 @@ impl FakeSqs {
         self.call("SendMessage", &input)["MessageId"].as_str().expect("an id").to_owned()
     }
 
-    /// Sends a message whose body and attributes are those of an input of `SendMessage`, past the faults and the log; answers with
-    /// its id.
+    /// Sends a message with the body and attributes of an input of `SendMessage`, bypassing the faults and the log;
+    /// returns its id.
     pub fn send_input(&self, queue: &str, input: &Value) -> String {
         let mut input = input.clone();
         input["QueueUrl"] = json!(queue);
@@ -134,53 +134,53 @@ impl FakeSqs {
             .unwrap_or_else(|refusal| panic!("{operation} {input}: {}", refusal.message))
     }
 
-    /// A queue, to look inside.
+    /// A queue, for inspection.
     pub fn queue<'a>(&'a self, name: &'a str) -> QueueView<'a> {
         QueueView { sqs: self, name }
     }
 
-    /// Every call so far, in the order in which they came.
+    /// All calls so far, in order of arrival.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
     }
 
-    /// How many calls of an operation came so far.
+    /// How many calls of an operation have arrived so far.
     pub fn calls(&self, operation: &str) -> usize {
         self.shared.lock().requests.iter().filter(|request| request.operation == operation).count()
     }
 
-    /// Adds something that goes wrong from now on.
+    /// Adds a fault from now on.
     pub fn inject(&self, rule: Rule) -> RuleId {
         self.shared.lock().faults.add(rule)
     }
 
-    /// How many calls a rule has made go wrong; 0 once it is removed.
+    /// How many calls a rule has affected; 0 once it is removed.
     pub fn fired(&self, rule: RuleId) -> usize {
         self.shared.lock().faults.fired(rule)
     }
 
-    /// Takes a rule away.
+    /// Removes a rule.
     pub fn remove(&self, rule: RuleId) {
         self.shared.lock().faults.remove(rule);
     }
 
-    /// Takes every rule away.
+    /// Removes all rules.
     pub fn heal(&self) {
         self.shared.lock().faults.clear();
     }
 
-    /// Starts the random numbers of [`Rule::chance`] anew.
+    /// Reseeds the random numbers of [`Rule::chance`].
     pub fn seed(&self, seed: u64) {
         self.shared.lock().faults.seed(seed);
     }
 
-    /// Whether a standard queue answers a delete with a stale receipt with `ReceiptHandleIsInvalid`, and a change of a
-    /// lease that is over with `MessageNotInflight`, as some that speak this protocol do.
+    /// Whether a standard queue rejects a delete with a stale receipt with `ReceiptHandleIsInvalid`, and a change of an
+    /// expired lease with `MessageNotInflight`, as some implementations of this protocol do.
     pub fn strict_receipts(&self, strict: bool) {
         self.shared.lock().strict = strict;
     }
 
-    /// Puts the server's clock forward: leases end, delays pass, deduplication is forgotten.
+    /// Advances the server's clock: leases end, delays pass, deduplication ids are forgotten.
     pub fn advance(&self, time: Duration) {
         let mut state = self.shared.lock();
         state.ahead += time;
@@ -191,12 +191,12 @@ impl FakeSqs {
 impl Drop for FakeSqs {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // It panicked: the test has failed by other means.
+        // If it panicked, the test has failed in another way already.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// One queue, seen from inside. Panics if it is not there.
+/// One queue, seen from inside. Panics if it does not exist.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueView<'a> {
     sqs: &'a FakeSqs,
@@ -216,7 +216,7 @@ impl QueueView<'_> {
         self.sqs.shared.lock().queue_url(self.name)
     }
 
-    /// How many messages it has and had.
+    /// The current and past numbers of messages.
     pub fn counts(&self) -> Counts {
         self.look(|queue, now| queue.counts(now))
     }
@@ -226,7 +226,7 @@ impl QueueView<'_> {
         self.look(|queue, _| queue.live.values().cloned().collect())
     }
 
-    /// The messages that were deleted one by one, in the order of that; the last of a message's receipts did it.
+    /// The messages that were deleted individually, in the order of deletion; each was deleted with its last receipt.
     pub fn deleted(&self) -> Vec<Message> {
         self.look(|queue, _| queue.deleted.clone())
     }
@@ -236,7 +236,7 @@ impl QueueView<'_> {
         self.deleted().into_iter().filter_map(|mut message| message.receipts.pop()).collect()
     }
 
-    /// Ends every lease now; no receipt handed out so far counts any more.
+    /// Ends every lease now; no receipt returned so far is valid any more.
     pub fn make_receipts_stale(&self) {
         self.look(Queue::make_stale);
         self.sqs.shared.lock().wake();

@@ -1,4 +1,5 @@
-//! The operations: JSON in, JSON out. Checks what SQS checks, because a client that sends what SQS refuses is broken.
+//! The operations: JSON in, JSON out. Checks what SQS checks, because a client whose requests SQS would reject is
+//! broken.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
@@ -11,12 +12,12 @@ use super::queue::{Message, Outgoing, Queue, Receive};
 use super::refusal::Refusal;
 use super::state::State;
 
-/// Most bytes of a message, and of all messages of one call.
+/// Maximum bytes of a message, and of all messages of one call.
 const MAX_BYTES: usize = 1 << 20;
 
 type Answer = Result<Value, Refusal>;
 
-/// Carries a call out. `ReceiveMessage` does not wait: that is for the caller.
+/// Carries a call out. `ReceiveMessage` does not wait: the caller does.
 pub(super) fn carry_out(state: &mut State, operation: &str, input: &Value, effects: &Effects) -> Answer {
     match operation {
         "CreateQueue" => create(state, input),
@@ -140,7 +141,7 @@ fn attributes(state: &mut State, input: &Value) -> Answer {
     Ok(json!({ "Attributes": all }))
 }
 
-/// Whether a list of names has this one, `All`, or a beginning of it that ends in `.*`.
+/// Whether a list of names contains this one, `All`, or a prefix of it that ends in `.*`.
 fn asks_for(input: &Value, list: &str, name: &str) -> bool {
     input[list].as_array().into_iter().flatten().filter_map(Value::as_str).any(|pattern| {
         let prefix = pattern.strip_suffix(".*").is_some_and(|start| name.starts_with(start));
@@ -187,12 +188,12 @@ fn batch(
         successful.reverse();
         failed.reverse();
     }
-    // An empty list is left out, as an empty list of messages is.
+    // Empty lists are omitted, like an empty list of messages.
     let lists = [("Successful", successful), ("Failed", failed)].into_iter().filter(|(_, list)| !list.is_empty());
     Ok(lists.map(|(name, list)| (name.to_owned(), Value::Array(list))).collect::<Map<_, _>>().into())
 }
 
-/// What counts against the limits: the body, and names, types and values of attributes.
+/// The size that counts against the limits: the body, and the names, types and values of attributes.
 fn size(entry: &Value) -> usize {
     let length = |value: &Value| value.as_str().map_or(0, str::len);
     let attributes = entry["MessageAttributes"].as_object().into_iter().flatten();
@@ -218,11 +219,11 @@ fn send(state: &mut State, input: &Value, entry: &Value) -> Answer {
     Ok(answer)
 }
 
-/// Reads and checks what is sent.
+/// Reads and checks a message to be sent.
 fn outgoing(queue: &Queue, entry: &Value) -> Result<Outgoing, Refusal> {
     let fifo = queue.is_fifo();
     let body = required(entry, "MessageBody")?;
-    // What XML 1.0 can carry.
+    // Characters that XML 1.0 cannot carry.
     let bad = |c: char| (c < ' ' && !"\t\n\r".contains(c)) || c == '\u{fffe}' || c == '\u{ffff}';
     if body.contains(bad) {
         return Err(Refusal::CONTENTS);
@@ -276,7 +277,7 @@ fn receive(state: &mut State, input: &Value, effects: &Effects) -> Answer {
     let lease = number(input, "VisibilityTimeout", 0..=43_200)?.unwrap_or(queue.number("VisibilityTimeout", 30));
     let (name, policy) = (queue.name.clone(), queue.attributes.get("RedrivePolicy"));
     let redrive = policy.and_then(|policy| redrive(&serde_json::from_str(policy).ok()?));
-    // A dead letter queue that is not there keeps messages where they are.
+    // If the dead letter queue does not exist, messages stay where they are.
     let redrive = redrive.filter(|(dead, _)| state.queues.contains_key(dead));
     let limit = redrive.as_ref().map(|(_, limit)| *limit);
     let wanted = Receive { max: max as usize, lease: Duration::from_secs(lease), twice: effects.twice, limit };
@@ -294,7 +295,7 @@ fn receive(state: &mut State, input: &Value, effects: &Effects) -> Answer {
     Ok(json!({ "Messages": taken.iter().map(|message| received(message, input)).collect::<Vec<_>>() }))
 }
 
-/// The dead letter queue's name, and after how many receives a message goes there.
+/// The name of the dead letter queue, and after how many receives a message goes there.
 fn redrive(policy: &Value) -> Option<(String, u32)> {
     let dead = policy["deadLetterTargetArn"].as_str()?.rsplit(':').next()?;
     let limit = &policy["maxReceiveCount"];
@@ -334,7 +335,7 @@ fn received(message: &Message, input: &Value) -> Value {
 fn delete(state: &mut State, input: &Value, entry: &Value) -> Answer {
     let (now, strict) = (state.now(), state.strict);
     queue(state, input)?.delete(required(entry, "ReceiptHandle")?, strict, now)?;
-    // It may have kept its group closed.
+    // The message may have blocked its group.
     state.wake();
     Ok(json!({}))
 }

@@ -1,5 +1,5 @@
-//! One queue: messages, leases, receipts, groups and deduplication. Knows neither HTTP nor JSON, and no clock: every
-//! method is told the time, so that a test may put the clock forward.
+//! One queue: messages, leases, receipts, groups and deduplication. Has no HTTP, no JSON and no clock: every method
+//! gets the time, so that a test can advance the clock.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 /// How long a FIFO queue remembers a deduplication id.
 const DEDUP: Duration = Duration::from_secs(300);
 
-/// The time, twice: for time-outs and for people.
+/// The current time, twice: for time-outs and for display.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     pub(super) at: Instant,
@@ -19,31 +19,31 @@ pub(super) struct Now {
     pub(super) millis: u64,
 }
 
-/// A message in or once in a queue.
+/// A message that is or was in a queue.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// Given by the queue.
+    /// Assigned by the queue.
     pub id: String,
-    /// What was sent.
+    /// The text that was sent.
     pub body: String,
-    /// As the protocol has them: `{"DataType": "String", "StringValue": ...}`.
+    /// In the form of the protocol: `{"DataType": "String", "StringValue": ...}`.
     pub attributes: BTreeMap<String, Value>,
     /// Its group, if it was sent with one.
     pub group: Option<String>,
     /// Its deduplication id, if it was sent with one.
     pub dedup: Option<String>,
-    /// Its place in the order of everything that was ever sent to this server.
+    /// Its position among all messages ever sent to this server.
     pub sequence: u64,
     /// When it was sent, in milliseconds since 1970.
     pub sent: u64,
-    /// How often it has been received.
+    /// How often it was received.
     pub receives: u32,
-    /// Every receipt handed out for it by this queue, the newest last.
+    /// Every receipt returned for it by this queue, the newest last.
     pub receipts: Vec<String>,
     pub(super) first_received: u64,
     /// The queue that it was moved from, as an ARN.
     pub(super) source: Option<String>,
-    /// The one receipt that counts.
+    /// The only valid receipt.
     current: Option<String>,
     visible_at: Instant,
 }
@@ -58,7 +58,7 @@ impl Message {
     }
 }
 
-/// A message as a sender gives it.
+/// A message from a sender.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     pub(super) body: String,
@@ -68,29 +68,29 @@ pub(super) struct Outgoing {
     pub(super) delay: Option<u64>,
 }
 
-/// How many messages a queue has and had.
+/// The current and past numbers of messages in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// To be received, FIFO locks aside.
+    /// Available to receive, ignoring FIFO locks.
     pub visible: usize,
-    /// Received, and the lease is not over.
+    /// Received, with a lease that has not ended.
     pub in_flight: usize,
-    /// Sent with a delay that is not over.
+    /// Sent with a delay that has not passed.
     pub delayed: usize,
-    /// Deleted for good.
+    /// Deleted permanently.
     pub deleted: usize,
-    /// Accepted, duplicates aside; messages moved here from another queue are not in it.
+    /// Accepted, without duplicates; messages moved here from another queue do not count.
     pub sent: usize,
 }
 
-/// What a receiver asks for.
+/// A receive request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Receive {
     pub(super) max: usize,
     pub(super) lease: Duration,
-    /// Also hand out what somebody else has in flight.
+    /// Also return messages that another receiver has in flight.
     pub(super) twice: bool,
-    /// Most receives before a message goes to the dead letter queue.
+    /// Maximum receives before a message goes to the dead letter queue.
     pub(super) limit: Option<u32>,
 }
 
@@ -101,7 +101,7 @@ pub(super) struct Queue {
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) live: BTreeMap<u64, Message>,
     pub(super) deleted: Vec<Message>,
-    /// By deduplication id: until when, and what was answered.
+    /// By deduplication id: until when, and the response.
     dedup: HashMap<String, (Instant, String, u64)>,
     sent: usize,
 }
@@ -116,7 +116,7 @@ impl Queue {
         self.name.ends_with(".fifo")
     }
 
-    /// An attribute that is a number.
+    /// A numeric attribute.
     pub(super) fn number(&self, attribute: &str, default: u64) -> u64 {
         self.attributes.get(attribute).and_then(|value| value.parse().ok()).unwrap_or(default)
     }
@@ -135,7 +135,7 @@ impl Queue {
         counts
     }
 
-    /// Takes a message; answers with its id and sequence number, which are those of the first one for a duplicate.
+    /// Accepts a message; returns its id and sequence number, which for a duplicate are those of the first one.
     pub(super) fn send(&mut self, new: Outgoing, id: String, sequence: u64, now: Now) -> (String, u64) {
         let key = match &new.dedup {
             Some(dedup) => Some(dedup.clone()),
@@ -171,17 +171,17 @@ impl Queue {
         (id, sequence)
     }
 
-    /// Takes a message that another queue gave up; everybody who holds a receipt of the other queue has lost it.
+    /// Takes over a message from another queue; receipts of the other queue become invalid.
     pub(super) fn adopt(&mut self, mut message: Message, source: String, now: Now) {
         message.receipts.clear();
         (message.current, message.source, message.visible_at) = (None, Some(source), now.at);
         self.live.insert(message.sequence, message);
     }
 
-    /// Leases messages, and takes those out that have been received too often.
+    /// Leases messages, and removes those that were received too often.
     pub(super) fn receive(&mut self, wanted: Receive, now: Now, tickets: &mut u64) -> (Vec<Message>, Vec<Message>) {
         let fifo = self.is_fifo();
-        // A group is closed as long as anything of it is with somebody; within one call it may give several.
+        // A group is blocked while one of its messages is in flight; a single call may return several.
         let away = self.live.values().filter(|message| fifo && !message.is_visible(now));
         let closed: HashSet<_> = away.filter_map(|message| message.group.clone()).collect();
         let (mut taken, mut dead) = (Vec::new(), Vec::new());
@@ -212,7 +212,7 @@ impl Queue {
         (taken, dead.into_iter().filter_map(|sequence| self.live.remove(&sequence)).collect())
     }
 
-    /// The message that a receipt was once handed out for.
+    /// The message for which a receipt was returned.
     fn sequence(&self, receipt: &str) -> Result<u64, Refusal> {
         let (rest, ticket) = receipt.rsplit_once('-').unwrap_or_default();
         let (queue, sequence) = rest.rsplit_once('-').unwrap_or_default();
@@ -220,7 +220,7 @@ impl Queue {
         sequence.parse().ok().filter(|_| ours).ok_or(Refusal::INVALID_RECEIPT)
     }
 
-    /// Deletes for good. A stale receipt is an error on a FIFO queue only: a standard queue answers with success and
+    /// Deletes permanently. A stale receipt is an error on a FIFO queue only: a standard queue reports success and
     /// keeps the message, unless it is `strict`.
     pub(super) fn delete(&mut self, receipt: &str, strict: bool, now: Now) -> Result<(), Refusal> {
         let sequence = self.sequence(receipt)?;
@@ -237,8 +237,8 @@ impl Queue {
         }
     }
 
-    /// Sets how long a message stays leased from now on. Once the lease is over this does nothing and succeeds, unless
-    /// it is `strict`.
+    /// Sets how long a message stays leased from now on. Once the lease has ended, this succeeds without effect, unless
+    /// the queue is `strict`.
     pub(super) fn lease(&mut self, receipt: &str, lease: Duration, strict: bool, now: Now) -> Result<(), Refusal> {
         let sequence = self.sequence(receipt)?;
         let message = self.live.get_mut(&sequence).filter(|message| message.current.as_deref() == Some(receipt));
@@ -254,7 +254,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Ends every lease; no receipt handed out so far counts any more.
+    /// Ends every lease; no receipt returned so far is valid any more.
     pub(super) fn make_stale(&mut self, now: Now) {
         for message in self.live.values_mut() {
             if message.current.take().is_some() {
@@ -263,7 +263,7 @@ impl Queue {
         }
     }
 
-    /// When the next message becomes visible by itself.
+    /// When the next message becomes visible on its own.
     pub(super) fn next_visible(&self, now: Now) -> Option<Instant> {
         self.live.values().map(|message| message.visible_at).filter(|at| *at > now.at).min()
     }

@@ -1,5 +1,5 @@
-//! Errors as SQS answers them: a shape in the body, and the older code of the query protocol in a header, which is what
-//! the SDK goes by if it is there.
+//! Errors as SQS reports them: a shape in the body, and the older code of the query protocol in a header, which the SDK
+//! prefers if it is present.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) status: u16,
-    /// `__type` in the body without its namespace, which the SDK cuts off; empty for an answer that is no JSON.
+    /// `__type` in the body without its namespace, which the SDK cuts off; empty for a response that is not JSON.
     pub(super) shape: &'static str,
     /// The older code; empty if there is none.
     pub(super) code: &'static str,
@@ -18,7 +18,7 @@ const fn refusal(status: u16, shape: &'static str, code: &'static str, message: 
     Refusal { status, shape, code, message: Cow::Borrowed(message) }
 }
 
-/// The errors that are always the same.
+/// The errors with fixed content.
 #[rustfmt::skip]
 impl Refusal {
     pub(super) const THROTTLED: Self =
@@ -74,7 +74,7 @@ impl Refusal {
         Self { message: format!("The request must contain the parameter {parameter}.").into(), ..refusal }
     }
 
-    /// What the log calls it.
+    /// Its name in the log.
     pub(super) fn name(&self) -> &'static str {
         if self.shape.is_empty() { "html" } else { self.shape }
     }

@@ -21,7 +21,7 @@ use super::protocol;
 use super::refusal::Refusal;
 use super::state::{Request, State};
 
-/// What connections share with the test.
+/// What the connections share with the test.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
@@ -34,12 +34,12 @@ impl Shared {
         Self { state: Mutex::new(State::new(endpoint, Arc::clone(&changed))), changed }
     }
 
-    /// A test that panicked with the lock is not to hide its own message behind another panic.
+    /// A test that panicked while holding the lock must not hide its message behind another panic.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs a call and decides what is to go wrong with it.
+    /// Logs a call and decides its faults.
     fn begin(&self, operation: &str, input: &Value) -> (usize, Effects) {
         let mut state = self.lock();
         let queue = protocol::queue_name(input);
@@ -78,7 +78,7 @@ impl Shared {
             state.wake();
         }
         loop {
-            // Before looking, so that nothing that happens between looking and waiting is missed.
+            // Before checking, so that no change between checking and waiting is missed.
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             let wait = {
@@ -94,14 +94,14 @@ impl Shared {
                 let now = state.now();
                 let queue = protocol::queue_name(input).and_then(|name| state.queues.get(name));
                 let next = queue.and_then(|queue| queue.next_visible(now));
-                // A timer may be early by a little; it is not to spin until then.
+                // A timer may fire a little early; this keeps the loop from spinning until then.
                 next.map_or(left, |next| left.min(next - now.at + Duration::from_millis(1)))
             };
             let _ = timeout(wait, changed).await;
         }
     }
 
-    /// Answers a call. An error closes the connection without an answer.
+    /// Responds to a call. An error closes the connection without a response.
     async fn answer(&self, request: HttpRequest<Incoming>) -> io::Result<Response<Full<Bytes>>> {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let operation = header("x-amz-target").strip_prefix("AmazonSQS.").unwrap_or_default().to_owned();
@@ -155,7 +155,7 @@ fn response(result: Result<Value, Refusal>) -> io::Result<Response<Full<Bytes>>>
     response.body(Full::new(body.into())).map_err(io::Error::other)
 }
 
-/// Takes connections for ever.
+/// Accepts connections for ever.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };

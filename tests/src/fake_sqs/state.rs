@@ -1,4 +1,4 @@
-//! Everything the server knows, behind one lock: the protocol's side and the test's side both work on it.
+//! The server's whole state, behind one lock: the protocol and the test both work on it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use tokio::sync::Notify;
 use super::faults::Faults;
 use super::queue::{Now, Queue};
 
-/// A call as it came in.
+/// A call that was received.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Such as `ReceiveMessage`.
+    /// For example `ReceiveMessage`.
     pub operation: String,
-    /// The queue's name, if the call has one.
+    /// The queue's name, if the call names one.
     pub queue: Option<String>,
-    /// When it came, by the real clock.
+    /// When it arrived, by the real clock.
     pub at: Instant,
-    /// How long it took; none as long as it is waiting, or if the client gave up.
+    /// How long it took; `None` while it is waiting, or if the client gave up.
     pub took: Option<Duration>,
     /// Entries of a batch, or 1.
     pub entries: usize,
-    /// Messages handed out.
+    /// Messages returned.
     pub messages: usize,
-    /// `ok`, the name of the error, `reset`, or `lost`; empty as long as there is none.
+    /// `ok`, the name of the error, `reset`, or `lost`; empty while there is none.
     pub outcome: &'static str,
 }
 
@@ -34,13 +34,13 @@ pub(super) struct State {
     pub(super) queues: BTreeMap<String, Queue>,
     pub(super) faults: Faults,
     pub(super) requests: Vec<Request>,
-    /// By how much this clock is ahead of the real one.
+    /// How far this clock is ahead of the real one.
     pub(super) ahead: Duration,
-    /// Whether standard queues refuse what is stale.
+    /// Whether standard queues reject stale receipts and ended leases.
     pub(super) strict: bool,
     /// Counts messages and receipts.
     pub(super) counter: u64,
-    /// Makes the ids of messages of two servers differ.
+    /// Makes the message ids of two servers differ.
     pub(super) nonce: u32,
     changed: Arc<Notify>,
 }
@@ -69,7 +69,7 @@ impl State {
         format!("{}/000000000000/{name}", self.endpoint)
     }
 
-    /// Makes everybody who waits look again.
+    /// Makes all waiting calls check again.
     pub(super) fn wake(&self) {
         self.changed.notify_waiters();
     }

@@ -1,4 +1,4 @@
-//! The fake, by the client that it is for: the AWS SDK.
+//! Tests the fake with its intended client, the AWS SDK.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use aws_sdk_sqs::types::{
 
 use super::{Counts, FakeSqs, Fault, Rule, redrive_policy};
 
-/// A server, a queue, and a client that tries once.
+/// A server, a queue, and a client without retries.
 struct Bench {
     sqs: FakeSqs,
     client: Client,
@@ -72,14 +72,14 @@ impl Bench {
     }
 }
 
-/// The code of an error of the service, or the kind of another.
+/// The code of a service error, or the kind of another error.
 fn code<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E>) -> String {
     match &error {
         SdkError::ServiceError(inner) => match inner.err().code() {
             Some(code) => code.to_owned(),
             None => format!("status {}", inner.raw().status()),
         },
-        // Not `is_io`: the SDK files a connection that is closed without an answer under `other`.
+        // Not `is_io`: the SDK reports a connection that is closed without a response under `other`.
         SdkError::DispatchFailure(_) => "dispatch".into(),
         SdkError::TimeoutError(_) => "timeout".into(),
         SdkError::ResponseError(response) => format!("response {}", response.raw().status()),
@@ -211,7 +211,7 @@ async fn a_message_that_is_received_too_often_goes_to_the_dead_letter_queue() {
 
 #[tokio::test]
 async fn a_long_poll_wakes_up_for_a_message() {
-    // An hour, which SQS would not allow: a poll that is not woken is a test that does not end.
+    // An hour, which SQS would not allow: if a poll is not woken, the test does not end.
     let bench = Bench::new("in", &[("ReceiveMessageWaitTimeSeconds", "3600")]);
     let after_sending = async {
         while bench.sqs.calls("ReceiveMessage") == 0 {
@@ -222,7 +222,7 @@ async fn a_long_poll_wakes_up_for_a_message() {
     let (messages, sent) = tokio::join!(bench.receive(1), after_sending);
     sent.expect("sent");
     assert_eq!(bodies(&messages), ["a"]);
-    // By itself, when a lease ends; and by a clock that is put forward.
+    // On its own when a lease ends; and when the clock is advanced.
     bench.extend(receipt(&messages[0]), 1).await.expect("shortened");
     assert_eq!(bench.receive(1).await.len(), 1);
     let after_waiting = async {

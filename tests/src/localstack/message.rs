@@ -1,4 +1,4 @@
-//! Messages on their way to LocalStack and from it.
+//! Messages to and from LocalStack.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// A message with this body only.
+    /// A message with only this body.
     pub fn new(body: impl Into<String>) -> Self {
         Self { body: body.into(), ..Self::default() }
     }
@@ -32,7 +32,7 @@ impl Outgoing {
         Self { group: Some(group.into()), dedup: Some(dedup.into()), ..Self::new(body) }
     }
 
-    /// With a message attribute.
+    /// Adds a message attribute.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: &str) -> Self {
         self.attributes.insert(name.into(), value.into());
@@ -77,11 +77,11 @@ pub struct Received {
     pub id: String,
     /// Its body.
     pub body: String,
-    /// Its message attributes, those that are text.
+    /// Its text-valued message attributes.
     pub attributes: BTreeMap<String, String>,
-    /// What the queue says of it, such as `ApproximateReceiveCount` and `MessageGroupId`.
+    /// System attributes from the queue, such as `ApproximateReceiveCount` and `MessageGroupId`.
     pub system: BTreeMap<String, String>,
-    /// What to delete it with.
+    /// The receipt to delete it with.
     pub receipt: String,
 }
 
@@ -107,19 +107,19 @@ impl From<Message> for Received {
     }
 }
 
-/// How many messages a queue says that it holds.
+/// The numbers of messages that a queue reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// To be received.
+    /// Available to receive.
     pub visible: u64,
-    /// Leased to somebody.
+    /// Leased to a receiver.
     pub in_flight: u64,
-    /// Not to be received yet.
+    /// Not available yet.
     pub delayed: u64,
 }
 
 impl Depth {
-    /// All of them.
+    /// The total.
     pub fn total(self) -> u64 {
         self.visible + self.in_flight + self.delayed
     }

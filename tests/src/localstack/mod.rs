@@ -1,6 +1,6 @@
-//! Queues and topics on LocalStack, for tests to set up and to look into beside the program.
+//! Queues and topics on LocalStack, for tests to set up and to inspect beside the program.
 //!
-//! Everything blocks, and panics with what went wrong. Names are unique, so that tests run side by side.
+//! All functions block, and panic with what went wrong. Names are unique, so that tests can run side by side.
 
 mod message;
 mod queue;
@@ -21,17 +21,17 @@ pub use message::{Depth, Outgoing, Received};
 pub use queue::Queue;
 pub use topic::{Subscription, Topic};
 
-/// Says where LocalStack is.
+/// The variable with LocalStack's address.
 const PLACE: &str = "REACTOR_TEST_LOCALSTACK";
 const REGION: &str = "us-east-1";
-/// LocalStack takes any, and shows what belongs to the account 000000000000.
+/// LocalStack accepts any key, and uses the account 000000000000.
 const KEY: &str = "test";
-/// Nobody listens there.
+/// An address where no server listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
-/// Most messages in one call.
+/// Maximum number of messages in one call.
 const BATCH: usize = 10;
 
-/// Makes a command talk to the emulator; without one, to nobody: a test never reaches an account of its user's.
+/// Points a command to the emulator, or else to no server: a test never reaches an account of its user's.
 pub(crate) fn lead_to_emulator(command: &mut Command) {
     let foreign = |name: &str| name.starts_with("AWS_") && name != "AWS_CA_BUNDLE";
     for (name, _) in std::env::vars_os() {
@@ -57,7 +57,7 @@ pub struct LocalStack {
 }
 
 impl LocalStack {
-    /// The one that `cargo xtask test` has started; panics if there is none.
+    /// The instance that `cargo xtask test` has started; panics if there is none.
     pub fn get() -> &'static Self {
         static ONE: OnceLock<LocalStack> = OnceLock::new();
         ONE.get_or_init(|| match std::env::var(PLACE) {
@@ -92,26 +92,26 @@ impl LocalStack {
         &self.url
     }
 
-    /// A name that nothing else has, beginning with `what`; for queues and topics that the program is to make, too.
+    /// A unique name that begins with `what`; also for queues and topics that the program creates.
     pub fn name(what: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        // Several programs of tests run on one LocalStack, one after the other.
+        // Several test programs run on one LocalStack, one after the other.
         format!("{what}-{}-{:x}-{count}", std::process::id(), now.as_millis())
     }
 
-    /// Makes a standard queue.
+    /// Creates a standard queue.
     pub fn queue(&'static self, what: &str) -> Queue {
         self.queue_with(what, &[])
     }
 
-    /// Makes a FIFO queue, without content-based deduplication.
+    /// Creates a FIFO queue, without content-based deduplication.
     pub fn fifo_queue(&'static self, what: &str) -> Queue {
         self.queue_with(what, &[("FifoQueue", "true")])
     }
 
-    /// Makes a queue with these attributes, such as `VisibilityTimeout`.
+    /// Creates a queue with these attributes, such as `VisibilityTimeout`.
     pub fn queue_with(&'static self, what: &str, attributes: &[(&str, &str)]) -> Queue {
         let fifo = attributes.contains(&("FifoQueue", "true"));
         let name = Self::name(what) + if fifo { ".fifo" } else { "" };
@@ -120,7 +120,7 @@ impl LocalStack {
         Queue { stack: self, url: made.queue_url.expect("its URL"), name }
     }
 
-    /// A queue that somebody else has made; none if it is not there.
+    /// A queue created elsewhere; `None` if it does not exist.
     pub fn find_queue(&'static self, name: &str) -> Option<Queue> {
         let found = self.threads.block_on(self.sqs.get_queue_url().queue_name(name).send());
         let found = found.map_err(aws_sdk_sqs::error::SdkError::into_service_error);
@@ -131,17 +131,17 @@ impl LocalStack {
         }
     }
 
-    /// Makes a standard topic.
+    /// Creates a standard topic.
     pub fn topic(&'static self, what: &str) -> Topic {
         self.topic_with(what, &[])
     }
 
-    /// Makes a FIFO topic, without content-based deduplication.
+    /// Creates a FIFO topic, without content-based deduplication.
     pub fn fifo_topic(&'static self, what: &str) -> Topic {
         self.topic_with(what, &[("FifoTopic", "true")])
     }
 
-    /// Makes a topic with these attributes.
+    /// Creates a topic with these attributes.
     pub fn topic_with(&'static self, what: &str, attributes: &[(&str, &str)]) -> Topic {
         let fifo = attributes.contains(&("FifoTopic", "true"));
         let name = Self::name(what) + if fifo { ".fifo" } else { "" };
@@ -149,7 +149,7 @@ impl LocalStack {
         Topic { stack: self, arn: self.wait("create a topic", create.send()).topic_arn.expect("its ARN"), name }
     }
 
-    /// A topic that somebody else has made; none if it is not there.
+    /// A topic created elsewhere; `None` if it does not exist.
     pub fn find_topic(&'static self, name: &str) -> Option<Topic> {
         let arn = format!("arn:aws:sns:{REGION}:000000000000:{name}");
         let found = self.threads.block_on(self.sns.get_topic_attributes().topic_arn(&arn).send());

@@ -14,9 +14,9 @@ use crate::wait_until;
 #[derive(Clone, Debug)]
 pub struct Queue {
     pub(super) stack: &'static LocalStack,
-    /// As the configuration may name it.
+    /// Its name, which the configuration may use.
     pub name: String,
-    /// As the configuration may name it, too.
+    /// Its URL, which the configuration may use, too.
     pub url: String,
 }
 
@@ -26,7 +26,7 @@ impl Queue {
         format!("arn:aws:sqs:{REGION}:000000000000:{}", self.name)
     }
 
-    /// Sends one message, and answers with its id.
+    /// Sends one message and returns its id.
     pub fn send(&self, message: impl Into<Outgoing>) -> String {
         let message = message.into();
         let send = self.stack.sqs.send_message().queue_url(&self.url).message_body(&message.body);
@@ -35,7 +35,7 @@ impl Queue {
         self.stack.wait("send a message", send.send()).message_id.expect("its id")
     }
 
-    /// Sends any number of messages in order, ten a call.
+    /// Sends any number of messages in order, ten per call.
     pub fn send_all<M: Into<Outgoing>>(&self, messages: impl IntoIterator<Item = M>) {
         let messages: Vec<Outgoing> = messages.into_iter().map(Into::into).collect();
         for batch in messages.chunks(BATCH) {
@@ -57,7 +57,8 @@ impl Queue {
         }
     }
 
-    /// Receives up to ten messages and leases each for `lease`, both in whole seconds; waits up to `wait` for the first.
+    /// Receives up to ten messages and leases each for `lease`, both in whole seconds; waits up to `wait` for the
+    /// first.
     pub fn receive(&self, wait: Duration, lease: Duration) -> Vec<Received> {
         let seconds = |time: Duration| i32::try_from(time.as_secs()).expect("few seconds");
         let receive = self.stack.sqs.receive_message().queue_url(&self.url).max_number_of_messages(10);
@@ -86,7 +87,7 @@ impl Queue {
     pub fn drain(&self) -> Vec<Received> {
         let mut all = Vec::new();
         loop {
-            // A lease that outlives the test: what is not settled was not received.
+            // A lease that outlives the test: a message that is not deleted was not received.
             let batch = self.receive(Duration::ZERO, Duration::from_secs(600));
             if batch.is_empty() {
                 return all;
@@ -96,7 +97,7 @@ impl Queue {
         }
     }
 
-    /// Receives and deletes until there were this many, or panics.
+    /// Receives and deletes until there were this many messages, or panics.
     pub fn drain_until(&self, count: usize) -> Vec<Received> {
         let mut all = Vec::new();
         wait_until(&format!("{count} messages have come to {}", self.name), || {
@@ -118,12 +119,12 @@ impl Queue {
         }
     }
 
-    /// Waits until it holds nothing, not even for others, or panics.
+    /// Waits until it holds no messages, including leased ones, or panics.
     pub fn wait_until_empty(&self) {
         self.wait_until_depth("it is empty", |depth| depth.total() == 0);
     }
 
-    /// Waits until its depth is as it should be, or panics.
+    /// Waits until its depth fulfils a condition, or panics.
     pub fn wait_until_depth(&self, what: &str, holds: impl Fn(Depth) -> bool) {
         wait_until(&format!("{what}: {}", self.name), || holds(self.depth()));
     }
@@ -141,7 +142,7 @@ impl Queue {
         self.stack.wait("set its attributes", set.set_attributes(Some(owned(attributes))).send());
     }
 
-    /// Forgets all its messages.
+    /// Deletes all its messages.
     pub fn purge(&self) {
         self.stack.wait("purge a queue", self.stack.sqs.purge_queue().queue_url(&self.url).send());
     }

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::{BATCH, LocalStack, Outgoing, Queue};
 
-/// How a queue gets what is published on a topic.
+/// How a queue receives the messages published on a topic.
 #[derive(Clone, Debug, Default)]
 pub struct Subscription {
-    /// Messages as they were published, rather than in a notification.
+    /// Deliver messages as published instead of wrapped in a notification.
     pub raw: bool,
-    /// Only those that match.
+    /// Deliver only matching messages.
     pub filter: Option<Value>,
-    /// The filter looks at the body rather than at the message attributes.
+    /// Apply the filter to the body instead of the message attributes.
     pub filter_on_body: bool,
 }
 
@@ -22,14 +22,14 @@ pub struct Subscription {
 #[derive(Clone, Debug)]
 pub struct Topic {
     pub(super) stack: &'static LocalStack,
-    /// As the configuration may name it.
+    /// Its name, which the configuration may use.
     pub name: String,
-    /// As the configuration may name it, too.
+    /// Its ARN, which the configuration may use, too.
     pub arn: String,
 }
 
 impl Topic {
-    /// Lets a queue have its messages; answers with the subscription's ARN.
+    /// Subscribes a queue; returns the subscription's ARN.
     pub fn subscribe(&self, queue: &Queue, how: &Subscription) -> String {
         let mut subscribe = self.stack.sns.subscribe().topic_arn(&self.arn).protocol("sqs").endpoint(queue.arn());
         subscribe = subscribe.return_subscription_arn(true).attributes("RawMessageDelivery", how.raw.to_string());
@@ -53,7 +53,7 @@ impl Topic {
         attributes.collect()
     }
 
-    /// Publishes one message, and answers with its id.
+    /// Publishes one message and returns its id.
     pub fn publish(&self, message: impl Into<Outgoing>) -> String {
         let message = message.into();
         let publish = self.stack.sns.publish().topic_arn(&self.arn).message(&message.body);
@@ -62,7 +62,7 @@ impl Topic {
         self.stack.wait("publish a message", publish.send()).message_id.expect("its id")
     }
 
-    /// Publishes any number of messages in order, ten a call.
+    /// Publishes any number of messages in order, ten per call.
     pub fn publish_all<M: Into<Outgoing>>(&self, messages: impl IntoIterator<Item = M>) {
         let messages: Vec<Outgoing> = messages.into_iter().map(Into::into).collect();
         for batch in messages.chunks(BATCH) {

@@ -1,4 +1,4 @@
-//! fauxqs: a queue that is fast enough to measure against, on Node.
+//! fauxqs: a queue on Node that is fast enough to benchmark against.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::slot::Slot;
 use super::{Emulator, free_port, install, probe};
 use crate::run::{root, say, target_dir};
 
-/// What fauxqs and its dependencies need.
+/// The Node version that fauxqs and its dependencies need.
 const NODE: u32 = 20;
 const FILES: [&str; 3] = ["package.json", "package-lock.json", "launch.mjs"];
 
@@ -22,7 +22,7 @@ pub(crate) fn start() -> Result<Emulator> {
     let port = free_port(0)?;
     let mut command = Command::new("node");
     command.env_remove("NODE_OPTIONS").arg(home.join("launch.mjs")).arg(port.to_string());
-    // It answers every path, with an error at the least.
+    // It answers every path, at least with an error.
     Emulator::start("fauxqs", command, port, slot, || probe::get(port, "/").is_some())
 }
 

@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::{gone, show, tail};
 
-/// Runs `install` unless it has been done in the folder `home` for this very `input`, and `works` still says so.
+/// Runs `install` unless it has been done in the folder `home` for exactly this `input`, and `works` still confirms it.
 ///
-/// The stamp is written last and removed first: what was interrupted is made anew. Others who install there wait.
+/// The stamp is written last and removed first, so an interrupted installation is repeated. Concurrent installations
+/// wait.
 pub(super) fn once(
     home: &Path,
     input: &str,
@@ -29,7 +30,7 @@ pub(super) fn once(
     fs::write(&stamp, input).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// Runs an installer, which says much, with its output in a log that is shown if it fails.
+/// Runs a verbose installer, with its output in a log that is shown if it fails.
 pub(super) fn quietly(command: &mut Command, log: &Path) -> Result<()> {
     let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let shown = show(command);

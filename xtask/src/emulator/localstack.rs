@@ -1,4 +1,4 @@
-//! LocalStack: SQS and SNS for tests, on this machine, without a container and without an account.
+//! LocalStack: SQS and SNS for tests, on this machine, without a container or an account.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::slot::Slot;
 use super::{Emulator, free_port, install, probe, python};
 use crate::run::{root, say, target_dir};
 
-/// Where its documentation, and everybody's habit, expects it.
+/// The port that its documentation and its users expect.
 pub(crate) const USUAL_PORT: u16 = 4566;
 
 /// Installs LocalStack if it is not there yet, and starts it, on this port if it is free (0: on any).
@@ -20,7 +20,7 @@ pub(crate) fn start(port: u16) -> Result<Emulator> {
     let port = free_port(port)?;
     let mut command = python::command(home.join("venv/bin/python"));
     command.arg(root().join("xtask/localstack/launch.py"));
-    // Settings of the user's for a LocalStack of their own are not meant for this one.
+    // The user's settings for another LocalStack are not for this one.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("LOCALSTACK_") {
             command.env_remove(name);
@@ -43,7 +43,7 @@ pub(crate) fn start(port: u16) -> Result<Emulator> {
     ]);
     command.env("FILESYSTEM_ROOT", slot.dir.join("files")).env("XDG_CACHE_HOME", home.join("cache"));
     let address = format!("127.0.0.1:{port}");
-    // The second is what queue URLs begin with.
+    // The second is the beginning of queue URLs.
     command.env("GATEWAY_LISTEN", &address).env("LOCALSTACK_HOST", &address);
     Emulator::start("LocalStack", command, port, slot, || is_ready(port))
 }
@@ -51,7 +51,7 @@ pub(crate) fn start(port: u16) -> Result<Emulator> {
 fn install(home: &Path) -> Result<()> {
     let (venv, requirements) = (home.join("venv"), root().join("xtask/localstack/requirements.txt"));
     let pinned = fs::read_to_string(&requirements).context("cannot read its requirements")?;
-    // An upgrade of the system's Python can leave an environment behind that cannot run.
+    // An upgrade of the system's Python can leave behind an environment that does not run.
     let works = || python::has(&venv.join("bin/python"), "localstack.runtime.main, twisted.internet.endpoints");
     install::once(home, &pinned, works, || {
         say("installing LocalStack with pip below target (once; about a minute)");

@@ -20,15 +20,15 @@ use anyhow::{Context, Result, bail};
 use crate::run::{say, signal, tail};
 use slot::Slot;
 
-/// A machine that is busy building has few cycles left for an interpreter.
+/// A machine that is busy building leaves few cycles for an interpreter.
 const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 
-/// What a client needs, beside the address, to talk to an emulator.
+/// What a client needs, apart from the address, to talk to an emulator.
 pub(crate) const AWS: [(&str, &str); 3] =
     [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
-/// What would lead a client elsewhere, or give it other credentials.
+/// Variables that would lead a client elsewhere or give it other credentials.
 const NOT_AWS: [&str; 5] = [
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
@@ -43,7 +43,7 @@ pub(crate) struct Emulator {
     name: &'static str,
     port: u16,
     child: Child,
-    // Given back after the child is gone.
+    // Released after the child has ended.
     _slot: Slot,
 }
 
@@ -60,11 +60,11 @@ impl Emulator {
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command
             .current_dir(&slot.dir)
-            // The launchers end when this pipe does, so that nothing stays behind even if we are killed.
+            // The launchers end when this pipe closes, so that no process is left behind even if xtask is killed.
             .stdin(Stdio::piped())
             .stdout(file.try_clone()?)
             .stderr(file)
-            // Ctrl-c is for us: what uses the emulator has to end before it.
+            // Ctrl-c is for xtask: what uses the emulator has to end first.
             .process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let mut emulator = Self { name, port, child, _slot: slot };
@@ -101,7 +101,7 @@ impl Emulator {
         self.child.id()
     }
 
-    /// Makes a command and what it starts talk to this emulator and to nothing else.
+    /// Makes a command and its children use this emulator and nothing else.
     pub(crate) fn serve<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         for name in NOT_AWS {
             command.env_remove(name);
@@ -119,13 +119,13 @@ impl Drop for Emulator {
         while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < STOP {
             std::thread::sleep(POLL);
         }
-        // Both fail if it has ended, which is what is wanted.
+        // Both fail if it has already ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A loopback port that nobody listens on; `wanted` if it is free.
+/// A free loopback port; `wanted` if that is free.
 fn free_port(wanted: u16) -> Result<u16> {
     let listener = match TcpListener::bind(("127.0.0.1", wanted)) {
         Err(error) if error.kind() == ErrorKind::AddrInUse && wanted != 0 => TcpListener::bind(("127.0.0.1", 0)),

@@ -1,4 +1,4 @@
-//! Asking a server whether it is there.
+//! Checks whether a server responds.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a server on this machine answers to a GET, head and body; nothing if it does not.
+/// The response of a server on this machine to a GET, head and body; `None` without a response.
 pub(super) fn get(port: u16, path: &str) -> Option<String> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
@@ -14,7 +14,7 @@ pub(super) fn get(port: u16, path: &str) -> Option<String> {
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
-    // An answer ends where the connection does, or when nothing more comes.
+    // A response ends when the connection closes, or when no more data comes.
     let read = stream.take(1 << 20).read_to_string(&mut answer);
     (read.is_ok() || !answer.is_empty()).then_some(answer)
 }

@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 
 use super::install::quietly;
 
-/// The version that the requirements are pinned for.
+/// The version for which the requirements are pinned.
 const VERSION: &str = "3.11";
-/// Variables that would mix other packages into the environment.
+/// Variables that would add other packages to the environment.
 const FOREIGN: [&str; 3] = ["PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"];
 
-/// A Python command that no setting of the user's leads elsewhere.
+/// A Python command that ignores the user's settings.
 pub(super) fn command(python: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(python);
     for name in FOREIGN {
@@ -22,7 +22,7 @@ pub(super) fn command(python: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// Finds the interpreter that makes the environment.
+/// Finds the interpreter for creating the environment.
 pub(super) fn find() -> Result<&'static str> {
     let mut found = Vec::new();
     for name in ["python3.11", "python3", "python"] {
@@ -47,7 +47,7 @@ pub(super) fn find() -> Result<&'static str> {
     );
 }
 
-/// Makes an environment with these requirements.
+/// Creates an environment with these requirements.
 pub(super) fn make(venv: &Path, requirements: &Path, log: &Path) -> Result<()> {
     let python = find()?;
     quietly(command(python).args(["-m", "venv", "--clear"]).arg(venv), log)?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::run::gone;
 
-/// A folder that no other run uses as long as this exists; its files stay until the next run.
+/// A folder reserved for one run while this exists; its files stay until the next run.
 #[derive(Debug)]
 pub(super) struct Slot {
     /// The folder, empty at first.
@@ -16,7 +16,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Takes the first folder of `home` that is free.
+    /// Takes the first free folder of `home`.
     pub(super) fn take(home: &Path) -> Result<Self> {
         for number in 1_u32.. {
             let lock = File::create(home.join(format!("run-{number}.lock"))).context("cannot make a lock file")?;

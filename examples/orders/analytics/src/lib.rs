@@ -1,4 +1,4 @@
-//! Analytics: how many events of each type there were, and how much money came in.
+//! Analytics: counts events of each type and sums up the revenue.
 
 use reactor_guest::{Context, Event, Outcome, Raw, reactor};
 use serde::Deserialize;
@@ -40,7 +40,8 @@ fn add(cx: &Context, key: &str, amount: u64) -> Outcome {
     Ok(())
 }
 
-/// Cents per piece. It has the bug that the demo is about: an order of nothing divides by zero, and the event is poison.
+/// Cents per piece. It has the bug that the demo is about: an order of quantity 0 divides by zero, so the event is
+/// poison.
 fn unit_price(order: &Order) -> u64 {
     order.amount_cents / order.quantity
 }

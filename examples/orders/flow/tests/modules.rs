@@ -1,4 +1,4 @@
-//! The built modules: what the host needs is in them, and what a consumer does not use is not imported.
+//! The built modules: they contain what the host needs, and import only what the consumer uses.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::path::Path;
 use reactor_tests::guest;
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-/// What is looked at in a module.
+/// The checked parts of a module.
 #[derive(Default)]
 struct Module {
     imports: BTreeSet<String>,
@@ -48,7 +48,7 @@ impl Module {
     }
 }
 
-/// The handler's name, and the interfaces that are used: everything logs, if only a panic.
+/// The handler's name and the interfaces that it uses: everything logs, if only a panic.
 const MODULES: [(&str, &str, &[&str]); 5] = [
     ("example-inventory", "orders", &["config", "emit", "log", "state"]),
     ("example-payments", "capture", &["attempt", "config", "emit", "log", "state"]),
@@ -74,7 +74,7 @@ fn a_module_keeps_the_names_of_its_functions_for_backtraces() {
     for (package, handler, _) in MODULES {
         let functions = Module::read(&guest(package)).functions;
         let expected = [package.replace('-', "_"), handler.to_owned()];
-        // The handler itself may be inlined into the export, whose name has the crate in it.
+        // The handler itself may be inlined into the export, whose name contains the crate's name.
         let found = functions.iter().any(|name| expected.iter().any(|part| name.contains(part.as_str())));
         assert!(found && functions.len() > 50, "{package}: {} names", functions.len());
     }

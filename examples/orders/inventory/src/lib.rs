@@ -1,12 +1,12 @@
-//! Inventory: reserves stock for an order that is placed, and gives it back when the order is cancelled.
+//! Inventory: reserves stock for a placed order, and releases it when the order is cancelled.
 //!
-//! The host runs the events of one order one after the other (`order-by`), in the order in which they came. A
-//! cancellation that comes before its order is remembered, so that the order reserves nothing.
+//! The host runs the events of one order one after the other (`order-by`), in the order in which they arrived. A
+//! cancellation that arrives before its order is remembered, so that the order reserves nothing.
 
 use reactor_guest::{Context, Event, Outcome, Raw, reactor, reject};
 use serde::{Deserialize, Serialize};
 
-/// An order, as the shop publishes it. Version 2 has a gift note, which is nobody's business here.
+/// An order, as the shop publishes it. Version 2 has a gift note, which inventory ignores.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderPlaced {
@@ -17,27 +17,27 @@ pub struct OrderPlaced {
     currency: String,
 }
 
-/// An order that the customer does not want any more.
+/// An order that the customer has cancelled.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCancelled {
     order_id: String,
 }
 
-/// What is known of an order.
+/// The state of an order.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "camelCase")]
 pub enum Order {
-    /// Stock is set aside.
+    /// Stock is reserved.
     Reserved {
-        /// Of what.
+        /// The article.
         sku: String,
-        /// How much.
+        /// The number of pieces.
         quantity: u32,
     },
     /// There was not enough.
     Refused,
-    /// Not wanted, perhaps before it was placed.
+    /// Cancelled, perhaps before it was placed.
     Cancelled,
 }
 
@@ -117,7 +117,7 @@ fn cancelled(order: &OrderCancelled, cx: &Context) -> Outcome {
     cx.emit("inventory.released", &Released { order_id: &order.order_id, sku: &sku, quantity })
 }
 
-/// What is left of an article; what nobody has ordered yet has the configured stock.
+/// The remaining stock of an article; the configured stock if it has not been ordered yet.
 fn stock(sku: &str, cx: &Context) -> Result<u32, reactor_guest::Failure> {
     match cx.state().get(format!("stock:{sku}"))? {
         Some(left) => Ok(left),

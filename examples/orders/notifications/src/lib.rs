@@ -3,7 +3,7 @@
 use reactor_guest::{Context, Event, Outcome, reactor};
 use serde::{Deserialize, Serialize};
 
-/// All that a notification needs of any event of the flow.
+/// The fields that a notification needs of any event of the flow.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AboutAnOrder {
@@ -29,7 +29,7 @@ pub fn notify(event: Event<AboutAnOrder>, cx: &Context) -> Outcome {
     cx.emit("notification.sent", &Sent { order_id, text })
 }
 
-/// What the customer reads; nothing for what is none of their business.
+/// The text for the customer; `None` for internal events.
 fn text(event_type: &str) -> Option<&'static str> {
     match event_type {
         "order.placed" => Some("We have your order."),

@@ -1,14 +1,14 @@
-//! Payments: charges for what inventory has reserved, through a payment service that fails at times.
+//! Payments: charges for what inventory has reserved, through a payment service that sometimes fails.
 //!
-//! The service is made up, and its failures depend only on the order and the attempt, so that a demo has the same
-//! result every time.
+//! The service is simulated, and its failures depend only on the order and the attempt, so that a demo always has the
+//! same result.
 
 use std::time::Duration;
 
 use reactor_guest::{Context, Event, Failure, Outcome, reactor, reject, retry, retry_after};
 use serde::{Deserialize, Serialize};
 
-/// Stock has been set aside for an order.
+/// Stock has been reserved for an order.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reserved {
@@ -34,7 +34,7 @@ pub fn capture(event: Event<Reserved>, cx: &Context) -> Outcome {
     if *amount_cents > limit {
         return Err(reject(format_args!("{amount_cents} cents are more than the limit of {limit}")));
     }
-    // The key is the same in every attempt, so the service would charge once even if an answer got lost.
+    // The key is the same in every attempt, so the service would charge only once even if a response got lost.
     let charge = cx.idempotency_key();
     charge_card(order_id, cx.attempt())?;
     cx.state().set(format!("charge:{order_id}"), amount_cents)?;

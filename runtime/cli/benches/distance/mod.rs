@@ -1,4 +1,4 @@
-//! A server as if it were far away: a forwarder whose answers come later.
+//! Simulates a distant server: a forwarder that delays responses.
 
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 
@@ -16,12 +16,12 @@ const CHUNK: usize = 64 << 10;
 
 /// Forwards until it is dropped.
 pub(crate) struct Forwarder {
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) address: SocketAddr,
     _thread: Runtime,
 }
 
-/// Listens in front of `server`; what that answers comes so much later.
+/// Listens in front of `server` and delays its responses by `later`.
 pub(crate) fn forward(server: SocketAddr, later: Duration) -> std::io::Result<Forwarder> {
     let thread = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let listener = thread.block_on(TcpListener::bind("127.0.0.1:0"))?;

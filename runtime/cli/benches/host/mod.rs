@@ -1,4 +1,4 @@
-//! The tally guest and its events, as the programs that print figures use them.
+//! The tally guest and its events, for the benchmarks.
 
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 
@@ -15,7 +15,7 @@ use reactor_core::event::{ChannelId, Message};
 use reactor_core::store::StoreClient;
 use reactor_sandbox::{Compiler, Engine, EngineOptions, GuestSpec, LoadedModule};
 
-/// Accounts that the events are about.
+/// The number of accounts in the events.
 pub(crate) const ACCOUNTS: usize = 10_000;
 
 /// One reactor that wants every event.
@@ -29,7 +29,7 @@ on = ["added"]
 allow = { state = true }
 "#;
 
-/// The guest's module, as it was built.
+/// The guest's module, as built.
 pub(crate) fn tally() -> Vec<u8> {
     let module =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/wasm32-unknown-unknown/guest/guest_tally.wasm");
@@ -39,7 +39,7 @@ pub(crate) fn tally() -> Vec<u8> {
     })
 }
 
-/// A configuration, and the tally guest for each of its reactors.
+/// A configuration, with the tally guest for each of its reactors.
 pub(crate) fn load(text: &str) -> (Config, BTreeMap<String, LoadedModule>) {
     let dir = tempfile::TempDir::new().expect("a temporary folder").keep();
     let loaded =
@@ -63,7 +63,7 @@ pub(crate) fn load(text: &str) -> (Config, BTreeMap<String, LoadedModule>) {
     (config, modules)
 }
 
-/// A host of such a configuration.
+/// A host with such a configuration.
 pub(crate) fn rig(text: &str) -> Rig {
     let (config, modules) = load(text);
     let guests = modules.into_iter().map(|(name, module)| (name, module.guest)).collect();
@@ -85,14 +85,14 @@ pub(crate) fn event(id: usize, account: usize) -> Message {
     ))
 }
 
-/// What events took, from their publishing to their end.
+/// The cost of events, from publishing to their end.
 pub(crate) struct Flood {
     pub(crate) took: Duration,
     pub(crate) cpu: Duration,
     pub(crate) done: u64,
 }
 
-/// Publishes events while a host runs, and measures until it is through with them.
+/// Publishes events while a host runs, and measures until it has finished them.
 pub(crate) fn flood(rig: Rig, events: impl ExactSizeIterator<Item = Message>) -> Flood {
     let store = Arc::clone(rig.store());
     let channel = store.channel_id("in").expect("a channel");
@@ -117,24 +117,24 @@ pub(crate) fn append(store: &dyn StoreClient, channel: ChannelId, messages: impl
     }
 }
 
-/// Waits for a store's answer, outside of any runtime.
+/// Waits for a store's answer, outside any runtime.
 pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(answer)
 }
 
-/// The value after an option, or the usual one.
+/// The value after an option, or the default.
 pub(crate) fn number(name: &str, usual: usize) -> usize {
     let args: Vec<String> = std::env::args().collect();
     let at = args.iter().position(|arg| arg == name);
     at.map_or(usual, |at| args.get(at + 1).and_then(|text| text.parse().ok()).expect("a number after the option"))
 }
 
-/// Whether it is only to be seen that the program runs.
+/// Whether to check only that the program runs.
 pub(crate) fn is_smoke() -> bool {
     std::env::args().any(|arg| arg == "--smoke")
 }
 
-/// The middle one, or the mean of the middle two.
+/// The middle value, or the mean of the middle two.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

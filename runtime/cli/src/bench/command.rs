@@ -19,7 +19,7 @@ use crate::input::{Cut, Pieces};
 use crate::modules::Modules;
 use crate::project::Project;
 
-/// A line for each event would hide the figures, and be in them.
+/// A log line for each event would hide the figures and distort them.
 pub(crate) const LOGGED: &str = "off";
 
 /// Measure what an event costs a reactor on this machine, and the lower bounds for it
@@ -91,7 +91,7 @@ impl Bench {
         Ok(())
     }
 
-    /// The events of the file, read as `publish` would.
+    /// The events of the file, read like `publish` does.
     fn events(&self, channel: &ChannelConfig) -> Result<Vec<Event>, Exit> {
         let (path, settings) = (self.file.display(), Settings::new(channel));
         let mut pieces = Pieces::open(&self.file, Cut::Auto, channel.max_event)?;

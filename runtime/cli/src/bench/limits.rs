@@ -1,4 +1,4 @@
-//! What bounds a host on this machine: the disk, the store alone, the sandbox alone.
+//! The limits of a host on this machine: the disk, the store alone, the sandbox alone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -27,14 +27,14 @@ use reactor_store_sqlite::{OpenOptions, SqliteOwner};
 use super::samples::{Samples, VALUES};
 use super::{BATCH, Subject, histogram, record, rig};
 
-/// How long an fsync of 4 KiB takes in a folder.
+/// The duration of an fsync of 4 KiB in a folder.
 pub(super) fn fsync(dir: &Path) -> anyhow::Result<Histogram<u64>> {
     let dir = rig::folder(dir)?;
     let mut file = File::create(dir.path().join("sync"))?;
     let (block, mut times) = ([7; 4_096], histogram());
     for _ in 0..300 {
         let start = Instant::now();
-        // Over and over in the same place, as a write-ahead log does it.
+        // Always in the same place, as a write-ahead log does it.
         file.rewind()?;
         file.write_all(&block)?;
         file.sync_data()?;
@@ -43,7 +43,7 @@ pub(super) fn fsync(dir: &Path) -> anyhow::Result<Histogram<u64>> {
     Ok(times)
 }
 
-/// State in memory, for runs without a store.
+/// In-memory state, for runs without a store.
 #[derive(Debug, Default)]
 struct State(Mutex<HashMap<String, (Bytes, Version)>>);
 
@@ -73,11 +73,11 @@ pub(super) struct Sandbox<'s> {
     world: Arc<Live<Arc<State>>>,
 }
 
-/// What runs took on one thread alone.
+/// The times of runs alone on one thread.
 pub(super) struct Alone {
     pub(super) decode: Duration,
     pub(super) instance: Duration,
-    /// Instance, call and drop.
+    /// Creating an instance, calling it and dropping it.
     pub(super) run: Duration,
 }
 
@@ -113,7 +113,7 @@ impl<'s> Sandbox<'s> {
         Ok(runs)
     }
 
-    /// One thing after the other, on this thread.
+    /// Runs one event after the other, on this thread.
     pub(super) async fn alone(&self) -> anyhow::Result<Alone> {
         let (mut decode, mut instance, mut run) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         let (begin, mut n) = (Instant::now(), 0);
@@ -139,7 +139,7 @@ impl<'s> Sandbox<'s> {
         Ok(Alone { decode: decode / n, instance: instance / n, run: run / n })
     }
 
-    /// Decodes and runs on all cores at once; events/s.
+    /// Decodes and runs on all cores at once; returns events/s.
     pub(super) fn together(&self) -> anyhow::Result<f64> {
         let start = Instant::now();
         let work = |first: usize| -> anyhow::Result<usize> {
@@ -162,7 +162,7 @@ impl<'s> Sandbox<'s> {
     }
 }
 
-/// The store alone: the same messages, deliveries and rows, with the same group commit; events/s.
+/// The store alone: the same messages, deliveries and rows, with the same group commit; returns events/s.
 pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::Result<f64> {
     let dir = rig::folder(&subject.dir)?;
     let store = Arc::new(SqliteOwner::own(dir.path(), &OpenOptions::owner(1))?);
@@ -211,7 +211,7 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
         let mut committed = 0;
         while committed < events {
             let Some(ids) = admitted.recv().await else { break };
-            // As a host's runs end: some at a time, while others are on their way.
+            // As a host's runs end: a few at a time, while others are in progress.
             let groups: Vec<Vec<Commit>> =
                 ids.chunks(64).map(|ids| ids.iter().map(|id| rows.commit(*id, reactor)).collect()).collect();
             for answers in join_all(groups.into_iter().map(|group| store.commit(group))).await {
@@ -227,7 +227,7 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
     })
 }
 
-/// The attempt that each commit keeps, if the configuration says so.
+/// The attempt that each commit keeps, if so configured.
 fn note(subject: &Subject, channel: ChannelId) -> anyhow::Result<Option<AttemptNote>> {
     let note = AttemptNote {
         event: Arc::new(Sandbox::new(subject).decoded(0)?.event),
@@ -240,7 +240,7 @@ fn note(subject: &Subject, channel: ChannelId) -> anyhow::Result<Option<AttemptN
     Ok(subject.config.runtime.keeps_attempts().then_some(note))
 }
 
-/// Publishes as fast as it can.
+/// Publishes as fast as possible.
 pub(super) async fn publish(
     store: &dyn StoreClient,
     channel: ChannelId,
@@ -254,7 +254,7 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// What runs read, wrote and emitted, as commits.
+/// The reads, writes and emits of runs, as commits.
 struct Rows<'r> {
     runs: &'r [Run],
     targets: BTreeMap<String, Target>,
@@ -284,7 +284,7 @@ impl<'r> Rows<'r> {
                 None => self.versions.remove(key.as_str()),
             };
         }
-        // The envelope of an emitted event has about as many bytes again as a short payload.
+        // The envelope of an emitted event adds about as many bytes as a short payload has.
         let message = |data: &Bytes| Message::from_body([&data[..], &[b'x'; 300]].concat());
         let effect = |effect: &guest::Effect| match effect {
             guest::Effect::Set { key, value } => Effect::Set { key: key.clone(), value: value.clone() },

@@ -1,4 +1,4 @@
-//! A host under load: all at once, and at a steady pace.
+//! A host under load: as fast as possible, and at a steady pace.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use super::rig::{self, Rig};
 use super::samples::Samples;
 use super::{CHANNEL, Subject, histogram, limits, record};
 
-/// What a flood of events took.
+/// The cost of a flood of events.
 pub(super) struct Flood {
     pub(super) published: Duration,
     pub(super) took: Duration,
     pub(super) used: Used,
-    /// Most bytes of memory in use.
+    /// Peak memory in bytes.
     pub(super) peak: u64,
     pub(super) stats: ReactorStats,
     pub(super) repeated: u64,
@@ -33,7 +33,7 @@ fn rig(subject: &Subject) -> anyhow::Result<Rig> {
     Rig::new(subject.config.clone(), &subject.dir, guests)
 }
 
-/// Publishes as fast as it can while the host runs; from the first event to the last one done.
+/// Publishes as fast as possible while the host runs; measures from the first event to the last one done.
 pub(super) fn flood(subject: &Subject, events: usize) -> anyhow::Result<Flood> {
     let signals = Arc::new(Signals::default());
     let rig = rig(subject)?.with_signals(Arc::clone(&signals));
@@ -55,11 +55,11 @@ pub(super) fn flood(subject: &Subject, events: usize) -> anyhow::Result<Flood> {
     Ok(Flood { published, took, used, peak, stats: stats.context("the reactor has no counts")?, repeated })
 }
 
-/// What events at a steady pace took.
+/// The latencies of events at a steady pace.
 pub(super) struct Pace {
     pub(super) events: usize,
     pub(super) done: u64,
-    /// From when an event was due to be published, until it was accepted, and until its delivery was done.
+    /// From when an event was due to be published until it was accepted, and until its delivery was done.
     pub(super) accepted: Histogram<u64>,
     pub(super) ended: Histogram<u64>,
 }
@@ -79,7 +79,7 @@ pub(super) fn pace(subject: &Subject, rate: f64, events: usize) -> anyhow::Resul
     let channel = rig.store().channel_id(CHANNEL)?;
     let mut host = rig.run()?;
     let publisher = tokio::runtime::Builder::new_current_thread().build()?;
-    // Whoever starts a host does not count.
+    // The host's start is not measured.
     thread::sleep(Duration::from_millis(100));
     let (begin, mut accepted, mut due) = (start.elapsed(), histogram(), Vec::with_capacity(events));
     for n in 0..events {
@@ -100,7 +100,7 @@ pub(super) fn pace(subject: &Subject, rate: f64, events: usize) -> anyhow::Resul
     Ok(Pace { events, done: ended.len(), accepted, ended })
 }
 
-/// A sleep ends late, so the last bit is waited for awake.
+/// A sleep ends late, so the last bit is a busy wait.
 fn wait_until(at: Instant) {
     const AWAKE: Duration = Duration::from_micros(150);
     thread::sleep(at.saturating_duration_since(Instant::now()).saturating_sub(AWAKE));

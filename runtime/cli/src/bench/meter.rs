@@ -1,31 +1,31 @@
-//! What this process has used: CPU time by thread, bytes written, memory. From `/proc`; nothing where there is none.
+//! What this process has used: CPU time by thread, bytes written, memory. Read from `/proc`; zero without it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What has been used since the process began.
+/// Usage since the process began.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     cpu: BTreeMap<String, Duration>,
     written: u64,
 }
 
-/// What was used between two looks.
+/// Usage between two readings.
 #[derive(Clone, Debug, Default)]
 pub struct Used {
-    /// CPU time by the names of threads that still live.
+    /// CPU time by the names of threads that are still alive.
     pub cpu: BTreeMap<String, Duration>,
-    /// Bytes that went, or will go, to a disk.
+    /// Bytes written, or to be written, to a disk.
     pub written: u64,
 }
 
 impl Meter {
-    /// Looks.
+    /// Reads the current usage.
     pub fn now() -> Self {
         Self { cpu: cpu_by_thread(), written: written() }
     }
 
-    /// What has been used since.
+    /// The usage since this reading.
     pub fn used(&self) -> Used {
         let now = Self::now();
         let since =
@@ -38,7 +38,7 @@ impl Meter {
 }
 
 impl Used {
-    /// CPU time of the threads whose name begins so.
+    /// CPU time of the threads whose names have this prefix.
     pub fn cpu_of(&self, prefix: &str) -> Duration {
         self.cpu.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, time)| *time).sum()
     }
@@ -53,7 +53,7 @@ fn cpu_by_thread() -> BTreeMap<String, Duration> {
     let mut times: BTreeMap<String, Duration> = BTreeMap::new();
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return times };
     for task in tasks.flatten() {
-        // Nanoseconds on a CPU come first.
+        // The first number is nanoseconds on a CPU.
         let Ok(stat) = std::fs::read_to_string(task.path().join("schedstat")) else { continue };
         let Ok(name) = std::fs::read_to_string(task.path().join("comm")) else { continue };
         let spent = stat.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -71,14 +71,14 @@ pub fn resident() -> u64 {
     number("/proc/self/status", "VmRSS:") << 10
 }
 
-/// Most bytes of memory in use since [`forget_peak`].
+/// Peak memory in bytes since [`forget_peak`].
 pub fn peak() -> u64 {
     number("/proc/self/status", "VmHWM:") << 10
 }
 
 /// Starts a new peak.
 pub fn forget_peak() {
-    // Where this is refused, the peak is that of the whole life.
+    // If this is refused, the peak is that of the process's whole life.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 

@@ -1,5 +1,5 @@
-//! What an event costs on this machine, and what it could cost at least: one reactor under load, and beside it, in the
-//! same run, the store alone, the sandbox alone and the disk alone.
+//! The cost of an event on this machine and its lower bounds: one reactor under load, and beside it, in the same run,
+//! the store alone, the sandbox alone and the disk alone.
 
 #![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
 
@@ -27,13 +27,13 @@ pub use samples::{Samples, VALUES};
 
 /// The channel that the events come through.
 pub const CHANNEL: &str = "bench";
-/// Messages of a call to the store.
+/// Messages per call to the store.
 pub const BATCH: usize = 256;
-/// Bounds of how many events a flood has.
+/// Minimum and maximum number of events in a flood.
 const FEWEST: usize = 500;
 const MOST: usize = 1_000_000;
 
-/// What is measured.
+/// The reactor to measure.
 pub struct Subject {
     config: Config,
     reactor: String,
@@ -43,21 +43,21 @@ pub struct Subject {
     seconds: f64,
 }
 
-/// How it is measured.
+/// How to measure it.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Seconds that each of the two loads should take, about.
+    /// Approximate seconds for each of the two loads.
     pub seconds: f64,
-    /// Events of the flood, instead of as many as fill the time.
+    /// Events of the flood; `None` for as many as fill the time.
     pub events: Option<usize>,
     /// Events per second at the steady pace.
     pub rate: f64,
 }
 
 impl Subject {
-    /// A reactor of a configuration, on its own: it reads one local channel, and what it emits goes to local channels that
-    /// nobody reads. It runs as it is configured, but for what would make it wait: each event has one attempt, and there is
-    /// no rate and no breaker. Everything is kept in a new folder in the data directory, which is removed at the end.
+    /// Isolates a reactor of a configuration: it reads one local channel, and its events go to local channels without
+    /// readers. It runs as configured, except for what would make it wait: each event has one attempt, and there is no
+    /// rate and no breaker. Everything is kept in a new folder in the data directory, which is removed at the end.
     pub fn new(mut config: Config, reactor: &str, module: LoadedModule, samples: Samples) -> Self {
         let dir = config.runtime.data_dir.path().to_owned();
         let retention = Duration::from_secs(86_400);
@@ -83,16 +83,16 @@ impl Subject {
         Self { config, reactor: reactor.to_owned(), module, samples, dir, seconds: 1.0 }
     }
 
-    /// How long each of the small measurements takes.
+    /// How long each small measurement takes.
     fn phase(&self) -> Duration {
         Duration::from_secs_f64((self.seconds / 8.0).clamp(0.02, 2.0))
     }
 }
 
-/// Measures everything, and says on the way what it does.
+/// Measures everything, and reports progress.
 ///
 /// # Errors
-/// The reactor cannot be measured: it gets none of the events, or ends none of them well.
+/// The reactor cannot be measured: it gets none of the events, or none of them succeeds.
 pub fn measure(
     mut subject: Subject,
     plan: Plan,

@@ -14,21 +14,21 @@ use super::load::{Flood, Pace};
 use super::meter::{self, Used};
 use super::rig;
 
-/// All that was measured.
+/// All results.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// What an event asks for.
+    /// The work for an event.
     pub work: Work,
-    /// What bounds a host on this machine.
+    /// The limits of a host on this machine.
     pub limits: Limits,
-    /// Events published as fast as it goes, while the host runs.
+    /// Events published as fast as possible while the host runs.
     pub throughput: Throughput,
     /// Events at a steady pace.
     pub latency: Latency,
 }
 
-/// What an event asks for, on average.
+/// The work for an event, on average.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Work {
@@ -66,9 +66,9 @@ impl Work {
 pub struct Percentiles {
     /// Half were faster.
     pub p50: f64,
-    /// One of a hundred was slower.
+    /// One in a hundred was slower.
     pub p99: f64,
-    /// One of a thousand was slower.
+    /// One in a thousand was slower.
     pub p999: f64,
     /// The slowest.
     pub max: f64,
@@ -81,7 +81,7 @@ impl Percentiles {
     }
 }
 
-/// What bounds a host on this machine, measured without one.
+/// The limits of a host on this machine, measured without one.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
@@ -93,22 +93,22 @@ pub struct Limits {
     pub sandbox: Bound,
     /// Decoding an event, in us on one thread.
     pub decode_us: f64,
-    /// Making a fresh instance and dropping it.
+    /// Creating a fresh instance and dropping it.
     pub instance_us: f64,
-    /// A fresh instance, the call, and dropping it.
+    /// Creating a fresh instance, calling it and dropping it.
     pub run_us: f64,
-    /// The same work as native code on one thread, where it is known.
+    /// The same work as native code on one thread, if there is any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native: Option<Native>,
 }
 
-/// Work without a store, and what it allows together with the store.
+/// Work without a store, and the rate it allows together with the store.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bound {
     /// Events/s.
     pub per_s: f64,
-    /// One after the other with the store's part: 1/(1/store + 1/this).
+    /// In sequence with the store's part: 1/(1/store + 1/this).
     pub combined_per_s: f64,
 }
 
@@ -141,7 +141,7 @@ impl Limits {
     }
 }
 
-/// CPU time of an event, in us, by who spent it.
+/// CPU time of an event, in us, by threads.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cpu {
@@ -151,7 +151,7 @@ pub struct Cpu {
     pub host: f64,
     /// The store's threads.
     pub store: f64,
-    /// Who publishes.
+    /// The publisher.
     pub publisher: f64,
     /// All threads of the process.
     pub total: f64,
@@ -174,13 +174,13 @@ impl Cpu {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throughput {
-    /// How many.
+    /// The number of events.
     pub events: usize,
-    /// Deliveries that ended well.
+    /// Deliveries that succeeded.
     pub done: u64,
     /// Dead letters.
     pub dead: u64,
-    /// Runs that were repeated because another one wrote what they had read.
+    /// Runs that were repeated because another run wrote what they had read.
     pub repeated: u64,
     /// Accepted, events/s.
     pub published_per_s: f64,
@@ -193,9 +193,9 @@ pub struct Throughput {
     pub of_native: Option<f64>,
     /// CPU time of an event.
     pub cpu_us: Cpu,
-    /// Bytes written to the disk for an event.
+    /// Bytes written to the disk per event.
     pub written_bytes: f64,
-    /// Most bytes of memory in use.
+    /// Peak memory in bytes.
     pub peak_bytes: u64,
 }
 
@@ -219,15 +219,15 @@ impl Throughput {
     }
 }
 
-/// Events at a steady pace, one at a time. Times count from when an event was due to be published.
+/// Events at a steady pace, one at a time. Times are measured from when an event was due to be published.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
     /// Events/s.
     pub rate: f64,
-    /// How many.
+    /// The number of events.
     pub events: usize,
-    /// Deliveries that ended well.
+    /// Deliveries that succeeded.
     pub done: u64,
     /// Until an event was accepted, durably, in us.
     pub accepted_us: Percentiles,

@@ -1,4 +1,4 @@
-//! A host in a folder of its own, as the program runs it.
+//! A host in its own folder, as the program runs it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,36 +28,36 @@ pub struct Rig {
     guests: Runtime,
 }
 
-/// A host that runs. What it has written goes with it.
+/// A running host. Dropping it removes its files.
 pub struct Running {
     /// Its store.
     pub store: Arc<SqliteOwner>,
     tell: mpsc::Sender<Control>,
     host: JoinHandle<anyhow::Result<()>>,
     runtime: Runtime,
-    /// What the next one on the same store is made of.
+    /// The parts of the next host on the same store.
     next: (Parts, TempDir, Runtime),
 }
 
-/// Threads of this name.
+/// Threads with this name.
 ///
 /// # Errors
-/// They cannot be started.
+/// The threads cannot be started.
 pub fn threads(name: &str, count: usize) -> anyhow::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(count).thread_name(name).enable_all().build().context("threads cannot be started")
 }
 
-/// As many as there are for guests.
+/// The number of threads for guests.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 impl Rig {
-    /// A host of these reactors with an empty store, in a new folder in `parent` whatever the configuration says.
+    /// A host of these reactors with an empty store, in a new folder in `parent` instead of the configured one.
     ///
     /// # Errors
-    /// The folder or the store cannot be made.
+    /// The folder or the store cannot be created.
     pub fn new(mut config: Config, parent: &Path, guests: BTreeMap<String, Arc<dyn Guest>>) -> anyhow::Result<Self> {
         let dir = folder(parent)?;
         config.runtime.data_dir = dir.path().to_owned().into();
@@ -77,14 +77,14 @@ impl Rig {
         Ok(Self { dir, store, parts, guests: threads })
     }
 
-    /// With these instead of its own.
+    /// Replaces its signals.
     #[must_use]
     pub fn with_signals(mut self, signals: Arc<Signals>) -> Self {
         self.parts.signals = signals;
         self
     }
 
-    /// With connections to the remote channels.
+    /// Adds connections to the remote channels.
     #[must_use]
     pub fn with_remotes(mut self, remotes: BTreeMap<String, Remote>) -> Self {
         self.parts.remotes = remotes;
@@ -96,13 +96,13 @@ impl Rig {
         &self.store
     }
 
-    /// Starts it.
+    /// Starts the host.
     ///
     /// # Errors
     /// Its threads cannot be started.
     pub fn run(self) -> anyhow::Result<Running> {
         let Self { dir, store, parts, guests } = self;
-        // As `reactor up` has them.
+        // The same as in `reactor up`.
         let runtime = threads("reactor-host", 2)?;
         let (tell, told) = mpsc::channel(1);
         let next = (parts.clone(), dir, guests);
@@ -112,7 +112,7 @@ impl Rig {
 }
 
 impl Running {
-    /// Waits until there is nothing left to do. Answers with the store, whose folder goes when the rest is dropped.
+    /// Waits until there is nothing left to do. The store stays; its folder is removed when the rest is dropped.
     ///
     /// # Errors
     /// The host has failed.
@@ -120,7 +120,7 @@ impl Running {
         self.end(Control::WhenIdle)
     }
 
-    /// Tells it to stop, and waits until it has.
+    /// Tells it to stop, and waits until it has stopped.
     ///
     /// # Errors
     /// The host has failed.
@@ -128,7 +128,7 @@ impl Running {
         self.end(Control::Drain)
     }
 
-    /// A host on the same store, when this one has ended. Its files stay open meanwhile, as if nothing had happened.
+    /// A new host on the same store, after this one has ended. Its files stay open in between.
     #[must_use]
     pub fn again(self) -> Rig {
         let (parts, dir, guests) = self.next;
@@ -136,7 +136,7 @@ impl Running {
     }
 
     fn end(&mut self, how: Control) -> anyhow::Result<()> {
-        // A host that has failed does not listen, and says why when it is waited for.
+        // A host that has failed does not listen; waiting for it returns its error.
         let _ = self.tell.blocking_send(how);
         self.runtime.block_on(&mut self.host)?
     }

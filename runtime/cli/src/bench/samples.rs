@@ -1,4 +1,4 @@
-//! As many events as are needed, made of a few.
+//! Makes as many events as needed out of a few.
 
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
@@ -6,13 +6,13 @@ use serde_json::Value;
 use reactor_core::event::{Event, Message};
 use reactor_host::decode::encode_native;
 
-/// How many different values a varied field has.
+/// The number of different values of a varied field.
 pub const VALUES: usize = 10_000;
 const DIGITS: usize = 12;
 const ID: &str = "987654321012";
 const VALUE: &str = "876543210123";
 
-/// Events to be sent in turn, each with an id of its own.
+/// Events to send in turn, each with its own id.
 #[derive(Clone, Debug)]
 pub struct Samples {
     templates: Vec<Template>,
@@ -21,16 +21,16 @@ pub struct Samples {
 #[derive(Clone, Debug)]
 struct Template {
     body: Vec<u8>,
-    /// Where the digits of the id stand, and those of the varied value.
+    /// The positions of the id's digits, and of the varied value's.
     id: usize,
     value: Option<usize>,
 }
 
 impl Samples {
-    /// Of these events. The text at `vary`, a JSON pointer into the data, gets [`VALUES`] different endings.
+    /// Samples of these events. The text at `vary`, a JSON pointer into the data, gets [`VALUES`] different endings.
     ///
     /// # Errors
-    /// There is none, or one has no text or number at the pointer.
+    /// There are no events, or one has no text or number at the pointer.
     pub fn new(events: &[Event], vary: Option<&str>) -> anyhow::Result<Self> {
         if events.is_empty() {
             bail!("there is no event to send");
@@ -39,7 +39,7 @@ impl Samples {
         Ok(Self { templates })
     }
 
-    /// The message number `n`.
+    /// Message number `n`.
     pub fn message(&self, n: usize) -> Message {
         let template = &self.templates[n % self.templates.len()];
         let mut body = template.body.clone();

@@ -1,4 +1,4 @@
-//! A story as one JSON object. The data of an event is in it as it was sent, digit by digit.
+//! A log message as one JSON object. It contains an event's data as it was sent, digit by digit.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -26,7 +26,7 @@ struct WithData {
     data: Option<Box<RawValue>>,
 }
 
-/// A story as one object on one line; `whole` with the events' data.
+/// A log message as one object on one line; `whole`: with the events' data.
 pub(super) fn to_json(story: &Story, whole: bool) -> String {
     let mut object = json!({ "channel": story.channel, "offset": story.offset.0, "accepted": story.accepted });
     let invalid = match &story.events {
@@ -72,7 +72,7 @@ fn event(Told { event, parts, .. }: &Told) -> Value {
     object
 }
 
-/// The data as JSON; as a JSON string, if it is something else.
+/// The data as JSON; as a JSON string if it is not JSON.
 fn data(Told { event, .. }: &Told) -> Option<Box<RawValue>> {
     let json = std::str::from_utf8(&event.data).ok().map(compact);
     let as_sent = json.and_then(|json| RawValue::from_string(json).ok());

@@ -1,4 +1,4 @@
-//! What became of an event for one reactor, in words and as JSON.
+//! The outcome of an event for one reactor, in words and as JSON.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use reactor_core::event::{AttemptRecord, Offset};
 use reactor_history::Attempt;
 
-/// Where an event is.
+/// The position of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Spot {
     pub(super) channel: String,
     pub(super) offset: Offset,
-    /// Which event of its message, from 0.
+    /// The index of the event in its message, from 0.
     pub(super) part: u32,
 }
 
@@ -30,21 +30,21 @@ impl Spot {
     }
 }
 
-/// Where a delivery stands.
+/// The state of a delivery.
 pub(super) enum Outcome {
     /// It has not been admitted yet.
     Pending,
-    /// It was admitted, and nothing is known of it: the reactor did not read the channel then, or the ledger has forgotten it.
+    /// Admitted, but nothing is known of it: the reactor did not read the channel then, or the ledger has forgotten it.
     Unknown,
     /// Running, or about to.
     Running(Vec<AttemptRecord>),
-    /// Its next attempt comes at this time.
+    /// Waiting for its next attempt at this time.
     Waiting(Vec<AttemptRecord>, Timestamp),
-    /// It waits for an earlier event of its key.
+    /// Waiting for an earlier event of its key.
     Held(Vec<AttemptRecord>, Option<Spot>),
-    /// It waits until a person has redriven or dropped this dead letter of its key.
+    /// Waiting until a person redrives or drops this dead letter of its key.
     Parked(Vec<AttemptRecord>, u64),
-    /// Its message is with the remote queue, until it is received again.
+    /// Waiting until the remote queue delivers its message again.
     Away(Vec<AttemptRecord>),
     Done,
     Dead {
@@ -52,7 +52,7 @@ pub(super) enum Outcome {
         reason: String,
         history: Vec<AttemptRecord>,
     },
-    /// It was dead, and a person has dropped its letter.
+    /// It died, and a person has dropped its letter.
     Dropped {
         letter: u64,
         reason: String,
@@ -60,18 +60,18 @@ pub(super) enum Outcome {
     Duplicate(Duplicate),
 }
 
-/// An event that did not run, since another one counts as the same.
+/// An event that did not run because it counts as the same as another one.
 pub(super) struct Duplicate {
-    /// That one; nothing where an earlier version has not noted it.
+    /// The other event; `None` if an earlier version has not noted it.
     pub(super) first: Option<Spot>,
-    /// What became of that one.
+    /// The outcome of the other event.
     pub(super) outcome: Box<Outcome>,
-    /// In what they differ all the same.
+    /// The differences between the two.
     pub(super) differs: Vec<&'static str>,
 }
 
 impl Outcome {
-    /// The word for it.
+    /// Its name in the output.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -100,7 +100,7 @@ impl Outcome {
         }
     }
 
-    /// Whether nothing more comes of it by itself.
+    /// Whether it is final unless a person acts.
     pub(super) fn is_over(&self) -> bool {
         match self {
             Self::Pending | Self::Running(_) | Self::Waiting(..) | Self::Held(..) | Self::Away(_) => false,
@@ -109,7 +109,7 @@ impl Outcome {
         }
     }
 
-    /// In a few words, for a line among others.
+    /// A few words, for a line in a list.
     pub(super) fn brief(&self) -> String {
         let attempts = self.history().len();
         let more = match self {
@@ -132,7 +132,7 @@ impl Outcome {
         format!("{}[{more}]", self.word())
     }
 
-    /// In a sentence or two, which name what can be done.
+    /// A sentence or two that name the possible actions.
     pub(super) fn sentence(&self) -> String {
         let more = match self {
             Self::Dead { letter, reason, .. } => format!(", {reason}; `reactor dead show {letter}`"),
@@ -159,7 +159,7 @@ impl Outcome {
         format!("{}{more}", self.word())
     }
 
-    /// With the attempts that are known.
+    /// As JSON, with the known attempts.
     pub(super) fn to_json(&self, reactor: &str, attempts: &[Attempt]) -> Value {
         let mut object = json!({ "reactor": reactor, "outcome": self.word() });
         if !attempts.is_empty() {
@@ -194,7 +194,7 @@ impl Duplicate {
         format!(" of {first}, which is {}: not run{next}", self.outcome.word())
     }
 
-    /// What is said where two different events were taken for one.
+    /// The warning if two different events were taken for one.
     pub(super) fn warning(&self) -> Option<String> {
         let first = self.first.as_ref().filter(|_| !self.differs.is_empty())?;
         let what = self.differs.join(" and ");

@@ -61,7 +61,7 @@ pub(super) enum Wanted {
     Invalid,
 }
 
-/// A [`Pick`], read.
+/// A [`Pick`] with its values parsed.
 pub(super) struct Picker<'p> {
     pick: &'p Pick,
     pattern: Option<TypePattern>,
@@ -69,7 +69,7 @@ pub(super) struct Picker<'p> {
 }
 
 impl Pick {
-    /// An unknown reactor is an error: `known` are those of the configuration and the store.
+    /// Parses the values. An unknown reactor is an error: `known` are those of the configuration and the store.
     pub(super) fn picker(&self, project: &Project, known: &dyn StoreClient) -> Result<Picker<'_>, Exit> {
         if let Some(reactor) = &self.reactor
             && !known.reactor_names()?.iter().any(|(_, name)| name == reactor)
@@ -90,7 +90,7 @@ impl Pick {
 }
 
 impl Picker<'_> {
-    /// What is wanted of a story; `None` if none of it is.
+    /// The wanted part of a log message; `None` if nothing of it is wanted.
     pub(super) fn take(&self, mut story: Story) -> Option<Story> {
         if self.since.is_some_and(|since| story.accepted < since) {
             return None;
@@ -99,7 +99,7 @@ impl Picker<'_> {
         let is_about_content = self.pattern.is_some() || self.pick.correlation.is_some();
         story.unread.retain(|unread| !is_about_content && self.wants_one(&unread.parts));
         if !story.unread.is_empty() {
-            // It was an event, whatever is left of it.
+            // It was an event, even if nothing of it is left.
             story.events.iter_mut().for_each(|events| events.retain(|told| self.wants(told)));
             return Some(story);
         }
@@ -131,7 +131,7 @@ impl Picker<'_> {
         reactor.is_none_or(|name| parts.iter().any(|part| part.reactor == *name))
     }
 
-    /// Whether one of these is of the reactor and has the outcome that are asked for.
+    /// Whether one of these has the wanted reactor and outcome.
     fn wants_one(&self, parts: &[Part]) -> bool {
         let Pick { reactor, outcome, .. } = self.pick;
         let mut mine = parts.iter().filter(|part| reactor.as_ref().is_none_or(|name| part.reactor == *name));

@@ -18,7 +18,7 @@ use crate::hidden::name;
 use crate::project::Project;
 use crate::{Global, print_block, print_json};
 
-/// Records looked through at a time.
+/// Records read at a time.
 const PAGE: usize = 1_024;
 
 /// Show one event with every attempt
@@ -68,7 +68,7 @@ fn one(teller: &Teller, channel: &Channel, offset: Offset) -> Result<Vec<Story>,
     teller.tell(channel, records)
 }
 
-/// Every record with an event of this id. There is no index by id: logs are read from their beginning.
+/// Every record with an event with this id. There is no index by id: logs are read from the beginning.
 fn with_id(teller: &Teller, id: &str) -> Result<Vec<Story>, Exit> {
     let handled = History::new(&*teller.store).of_event(id)?;
     let known: BTreeSet<Origin> = handled.into_iter().map(|handled| handled.origin).collect();
@@ -80,7 +80,7 @@ fn with_id(teller: &Teller, id: &str) -> Result<Vec<Story>, Exit> {
             let Some(last) = records.last() else { break };
             next = Offset(last.offset.0 + 1);
             let is_known = |offset, part| known.contains(&Origin { channel: channel.id, offset, part });
-            // Cheaper than decoding what cannot be it.
+            // Cheaper than decoding records that cannot match.
             records.retain(|record| {
                 contains(&record.message.body, id.as_bytes())
                     || !record.message.attributes.is_empty()
@@ -101,7 +101,7 @@ fn with_id(teller: &Teller, id: &str) -> Result<Vec<Story>, Exit> {
 }
 
 fn contains(body: &[u8], text: &[u8]) -> bool {
-    // An id may be written with escapes, and then it is not found as it stands.
+    // An id may be written with escapes, and then a plain search misses it.
     body.contains(&b'\\') || body.windows(text.len().max(1)).any(|part| part == text)
 }
 

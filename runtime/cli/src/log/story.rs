@@ -1,8 +1,8 @@
-//! An event of a log, and what became of it for each reactor that was given it.
+//! A message of a log, and the outcome of its events for each reactor that was given them.
 //!
-//! What became of it, the store has noted ([`reactor_history`]). A log holds messages as they were published, so what is in
-//! them is decoded by the present configuration. That says, too, which reactors will be given what has not been admitted,
-//! and which ones were not given what they would be now.
+//! The store has noted the outcomes ([`reactor_history`]). A log holds messages as published, so the current
+//! configuration decodes them. It also tells which reactors will get events that have not been admitted, and which
+//! reactors did not get an event that they would get now.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use crate::exit::Exit;
 use crate::hidden::{attempts, hide, letter};
 use crate::project::Project;
 
-/// Most bytes of records read at a time.
+/// Maximum bytes of records read at a time.
 const READ_BYTES: usize = 8 << 20;
 
-/// The channels and reactors of a project, ready to tell stories.
+/// A project's channels and reactors, ready to read log messages.
 pub(super) struct Teller {
     pub(super) store: Arc<dyn StoreClient>,
     pub(super) channels: Vec<Channel>,
-    /// Those that are not told of, but may hold the first of a duplicate.
+    /// Channels that are not shown but may hold the first event of a duplicate.
     others: Vec<Channel>,
     names: BTreeMap<ReactorId, String>,
 }
@@ -48,9 +48,9 @@ pub(super) struct Story {
     pub(super) id: ChannelId,
     pub(super) offset: Offset,
     pub(super) accepted: Timestamp,
-    /// The events in it; an error says why there are none.
+    /// The events in it, or the reason why there are none.
     pub(super) events: Result<Vec<Told>, String>,
-    /// Events that reactors were given, and that the present configuration does not find in it.
+    /// Events that reactors were given but the current configuration does not find in it.
     pub(super) unread: Vec<Unread>,
     /// Why a part of it cannot be decoded.
     pub(super) broken: Option<String>,
@@ -59,25 +59,25 @@ pub(super) struct Story {
 /// An event, and its outcome for each reactor.
 pub(super) struct Told {
     pub(super) event: Event,
-    /// Which event of its message, from 0.
+    /// The index of the event in its message, from 0.
     pub(super) part: u32,
     pub(super) parts: Vec<Part>,
     /// No reactor was given it, or none will be.
     pub(super) is_unrouted: bool,
 }
 
-/// An event whose content is not known any more.
+/// An event whose content is no longer known.
 pub(super) struct Unread {
     pub(super) part: u32,
     pub(super) parts: Vec<Part>,
 }
 
-/// What became of an event for one reactor.
+/// The outcome of an event for one reactor.
 pub(super) struct Part {
     pub(super) reactor: String,
     id: ReactorId,
     pub(super) outcome: Outcome,
-    /// Every attempt that is known, oldest first; those that are kept only where they were asked for.
+    /// Every known attempt, oldest first; kept attempts only after `add_attempts`.
     pub(super) attempts: Vec<Attempt>,
 }
 
@@ -89,7 +89,7 @@ impl Part {
 }
 
 impl Story {
-    /// Whether nothing more comes of it by itself.
+    /// Whether it is final unless a person acts.
     pub(super) fn is_over(&self) -> bool {
         let over = |parts: &[Part]| parts.iter().all(|part| part.outcome.is_over());
         let told = self.events.as_ref().is_ok_and(|events| events.iter().all(|told| over(&told.parts)));
@@ -110,7 +110,7 @@ impl Story {
 }
 
 impl Teller {
-    /// For these channels, or all.
+    /// A reader of these channels, or of all.
     pub(super) fn new(project: &Project, wanted: &[String]) -> Result<Self, Exit> {
         let store = project.look()?;
         let known: BTreeMap<String, ChannelId> =
@@ -123,7 +123,7 @@ impl Teller {
         }
         let (mut channels, mut others) = (Vec::new(), Vec::new());
         for (name, config) in &project.config.channels {
-            // Nothing was ever published to a channel without a number.
+            // A channel without a number has never had a message.
             let Some(id) = known.get(name).copied() else { continue };
             let routes = Routes::compile(name, &reactors);
             let channel = Channel {
@@ -137,12 +137,12 @@ impl Teller {
         Ok(Self { store, channels, others, names })
     }
 
-    /// Reads records from an offset on; answers none at the end of the log.
+    /// Reads records from an offset on; returns none at the end of the log.
     pub(super) fn read(&self, channel: &Channel, from: Offset, most: usize) -> Result<Vec<LogRecord>, Exit> {
         Ok(self.store.read_log(channel.id, from, most, READ_BYTES)?)
     }
 
-    /// Tells what became of records of one channel.
+    /// Reads the outcomes of records of one channel.
     pub(super) fn tell(&self, channel: &Channel, records: Vec<LogRecord>) -> Result<Vec<Story>, Exit> {
         let Some((first, last)) = records.first().zip(records.last()) else { return Ok(Vec::new()) };
         let first = first.offset;
@@ -157,7 +157,7 @@ impl Teller {
             }
             read.push((offset, accepted, contents));
         }
-        // What an earlier version admitted is found by its dedup key.
+        // Events that an earlier version admitted are found by dedup key.
         let fates = if asked.is_empty() { Vec::new() } else { self.store.fates((channel.id, first), &asked)? };
         let fates = asked.into_iter().zip(fates).filter_map(|(asked, fate)| Some((asked, fate?))).collect();
         let then = Then { past, fates, now: (self.store.host_time()?, Timestamp::now()) };
@@ -182,7 +182,8 @@ impl Teller {
             }
         };
         if let (Ok(_), None, Some(number)) = (&events, &broken, then.past.refused(offset)) {
-            // It, or a part of it, was no event when it was read, whatever the present configuration makes of it.
+            // It, or a part of it, was not a valid event when it was read, even if the current configuration can decode
+            // it.
             let dead = self.store.dead_letter(number)?.map(letter);
             let why = dead.filter(|dead| dead.letter.reason == "invalid-event").map(|dead| dead.letter.detail);
             match why {
@@ -214,7 +215,7 @@ impl Teller {
         Ok(Told { event, part: origin.part, parts, is_unrouted })
     }
 
-    /// What became of an event for those that it was meant for.
+    /// The outcomes of an event for the reactors that it was meant for.
     fn given(&self, origin: Origin, event: Option<&Event>, then: &Then) -> Result<Vec<Part>, Exit> {
         let part = |(reactor, fate): &(ReactorId, Fate)| {
             Ok(Part::new(self.name(*reactor), *reactor, self.told(fate, event, then.now)?))
@@ -250,10 +251,10 @@ impl Teller {
                 Some(dead) => {
                     Outcome::Dead { letter, reason: dead.letter.reason, history: attempts(dead.letter.history) }
                 }
-                // Since it was asked for.
+                // Removed since the query.
                 None => Outcome::Unknown,
             },
-            // One is never the first of another.
+            // A duplicate is never the first of another one.
             Fate::Duplicate { fate, .. } => self.outcome(fate, (host, wall))?,
         })
     }
@@ -267,7 +268,7 @@ impl Teller {
         Spot { channel, offset: origin.offset, part: origin.part }
     }
 
-    /// In what an event is not what the first one with its key is.
+    /// The differences between an event and the first one with its key.
     fn differences(&self, event: &Event, first: Origin) -> Result<Vec<&'static str>, Exit> {
         let Some(channel) = self.channel(first.channel) else { return Ok(Vec::new()) };
         let record = self.read(channel, first.offset, 1)?.into_iter().find(|record| record.offset == first.offset);
@@ -289,23 +290,23 @@ impl Teller {
     }
 }
 
-/// What a record holds.
+/// The content of a record.
 struct Contents {
     events: Vec<Keyed>,
     broken: Option<String>,
 }
 
-/// An event, and the deliveries that the present configuration makes of it.
+/// An event, and its deliveries under the current configuration.
 struct Keyed {
     event: Event,
     origin: Origin,
     asked: Vec<Asked>,
 }
 
-/// What is known of some records.
+/// What is known about some records.
 struct Then {
     past: Past,
-    /// What became of deliveries that are not noted.
+    /// The fates of deliveries without notes.
     fates: HashMap<Asked, Fate>,
     now: (HostTime, Timestamp),
 }

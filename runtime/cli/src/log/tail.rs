@@ -17,11 +17,11 @@ use crate::exit::Exit;
 use crate::hidden::name;
 use crate::project::Project;
 
-/// Records looked through at a time.
+/// Records read at a time.
 const PAGE: usize = 256;
-/// How often the store is asked for more.
+/// How often to check the store for more.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long an event that has just come may take to end before it is shown as it stands.
+/// How long to wait for a new event to end before showing it as it is.
 const SETTLES_IN: Duration = Duration::from_secs(1);
 
 /// List the latest events with their outcomes, one per line
@@ -59,14 +59,14 @@ impl Tail {
         follow(&teller, &picker, ends, global.json)
     }
 
-    /// The last wanted stories of a channel, oldest first, and where its log ends.
+    /// The last wanted messages of a channel, oldest first, and where its log ends.
     fn last(&self, teller: &Teller, channel: &Channel, picker: &Picker<'_>) -> Result<(Offset, Vec<Story>), Exit> {
         let mut end = Offset(1);
         if let Some((_, count)) = teller.store.stats()?.published.iter().find(|(name, _)| *name == channel.name) {
             end = Offset(count + 1);
         }
         let mut found: VecDeque<Story> = VecDeque::new();
-        // Backwards, a page at a time: the end is what is wanted, and a log is long.
+        // Backwards, a page at a time: only the end is wanted, and a log is long.
         let mut upper = end;
         while upper.0 > 1 && found.len() < self.lines {
             let lower = Offset(upper.0.saturating_sub(PAGE as u64).max(1));
@@ -94,7 +94,7 @@ impl Tail {
     }
 }
 
-/// Shows what comes, each event once: when all of it has ended, or when it takes long.
+/// Shows new events, each once: when all of it has ended, or after a time limit.
 fn follow(teller: &Teller, picker: &Picker<'_>, mut ends: Vec<Offset>, json: bool) -> Result<(), Exit> {
     let mut seen = None;
     let mut waiting_since: Option<Instant> = None;
@@ -129,7 +129,7 @@ fn follow(teller: &Teller, picker: &Picker<'_>, mut ends: Vec<Offset>, json: boo
     }
 }
 
-/// Shows a story. False if the reader has gone away.
+/// Shows a message. False if the reader has gone away.
 fn show(story: &Story, json: bool) -> bool {
     let text = if json { plain::json(&to_json(story, false)).into_owned() } else { lines(story) };
     let mut out = std::io::stdout().lock();

@@ -37,7 +37,7 @@ pub(super) struct New {
 
 const DEFAULT_CHANNEL: &str = "events";
 
-/// What will be written, checked beforehand.
+/// What to write, checked beforehand.
 struct Plan {
     folder: PathBuf,
     files: Vec<(PathBuf, String)>,
@@ -53,7 +53,7 @@ impl New {
             plan.take_back();
             return Err(Exit::new(exit::FAILURE, error));
         }
-        // The last word has the program's own reader.
+        // The program's own parser decides.
         if let Err(problems) = reactor_config::load(&plan.config, &env, crate::kinds::KINDS) {
             plan.take_back();
             print_problems(global, &problems);
@@ -120,7 +120,7 @@ impl New {
         self.channel.clone().unwrap_or_else(|| DEFAULT_CHANNEL.to_owned())
     }
 
-    /// The file with a table more. Text is added at the end, so that nothing of it is lost.
+    /// The file with one more table, appended to the end so that no text is lost.
     fn appended(&self, global: &Global, text: &str) -> Result<String, Exit> {
         let loaded = reactor_config::parse(text, &global.config, &env, crate::kinds::KINDS).map_err(|problems| {
             print_problems(global, &problems);
@@ -168,7 +168,7 @@ impl New {
         from.unwrap_or(DEFAULT_CHANNEL).to_owned()
     }
 
-    /// What the crate writes as its dependency.
+    /// The dependency for the crate's manifest.
     fn sdk(&self, folder: &Path) -> Result<String, Exit> {
         let given = self.sdk.clone().or_else(|| std::env::var_os("REACTOR_SDK").map(PathBuf::from));
         let built_from = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-sdk"));
@@ -190,7 +190,7 @@ fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The path as seen from a folder inside `base`, if both lie in one tree of sources; else as it is.
+/// The path as seen from a folder inside `base`, if both are in one source tree; otherwise unchanged.
 fn relative(path: &Path, base: &Path) -> PathBuf {
     match path.parent() {
         Some(tree) if base.starts_with(tree) => {
@@ -212,7 +212,7 @@ impl Plan {
         fs::write(&self.config, &self.after).with_context(|| format!("cannot write {}", self.config.display()))
     }
 
-    /// Leaves everything as it was.
+    /// Restores the previous state.
     fn take_back(&self) {
         let _ = fs::remove_dir_all(&self.folder);
         let _ = match &self.before {

@@ -9,7 +9,7 @@ use reactor_core::plain::testing::{FORBIDDEN, hides_nothing, read};
 
 use super::*;
 
-/// Texts with characters that must not reach a terminal, backslashes, and what looks like an escape.
+/// Texts with characters that must not reach a terminal, backslashes, and text that looks like an escape.
 fn text() -> impl Strategy<Value = String> {
     let hidden = FORBIDDEN.chars().map(String::from);
     let pieces =
@@ -17,13 +17,13 @@ fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(proptest::sample::select(pieces), 0..6).prop_map(|pieces| pieces.concat())
 }
 
-/// Texts that could be taken for a part of a log line.
+/// Texts that could be mistaken for part of a log line.
 fn id() -> impl Strategy<Value = String> {
     let forged = proptest::sample::select(vec!["", "\"", ": done (3 ms)", " | ", ":", "(attempt 2)", "a", "\\\""]);
     (text(), forged, text()).prop_map(|(before, forged, after)| before + forged + &after)
 }
 
-/// The word that a log line goes on with, and what follows.
+/// The first word of the rest of a log line, and what follows.
 fn word(rest: &str) -> (String, &str) {
     let Some(quoted) = rest.strip_prefix('"') else {
         // The colon that follows it is the last one.

@@ -1,24 +1,24 @@
-//! How much components make of one another: an instance of a component is all that is in it, once more.
+//! How many instances components create of one another: instantiating a component repeats everything in it.
 
 use wasmparser::{
     BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
     ComponentTypeRef, Payload,
 };
 
-/// Most instances of components in a file, and functions that are adapted between them.
+/// Maximum number of component instances in a file, including functions adapted between them.
 pub(super) const MAX_MADE: u64 = 20_000;
 
 #[derive(Default)]
 pub(super) struct Components {
     levels: Vec<Level>,
-    /// The most that any component makes: taken for one that is handed in.
+    /// The maximum over all components; used for a component that is passed in.
     most: u64,
 }
 
 #[derive(Default)]
 struct Level {
     component: bool,
-    /// Instances and functions that each component known here makes, itself included.
+    /// Instances and functions that each component known here creates, including itself.
     known: Vec<u64>,
     own: u64,
 }
@@ -36,7 +36,7 @@ impl Components {
         }
     }
 
-    /// The most that one component makes.
+    /// The maximum that one component creates.
     pub(super) fn made(&self) -> u64 {
         self.levels.iter().map(|level| level.own).max().unwrap_or(0).max(self.most)
     }
@@ -100,7 +100,7 @@ impl Components {
         }
     }
 
-    /// What a component makes, by its index `out` levels up; one that is not there is refused later.
+    /// What a component creates, by its index `out` levels up; an index that does not exist is rejected later.
     fn lookup(&self, out: u32, index: u32) -> u64 {
         let level = usize::try_from(out).ok().and_then(|out| self.levels.len().checked_sub(out + 1));
         let found = level.and_then(|level| self.levels[level].known.get(usize::try_from(index).ok()?));

@@ -1,4 +1,4 @@
-//! What one function costs to compile.
+//! The cost of compiling one function.
 
 use std::fmt;
 
@@ -9,44 +9,43 @@ use wasmparser::{
 
 use super::{MAX_FUNCTION, Module};
 
-/// More locals than the format allows; reading goes no further.
+/// More locals than the format allows; reading stops there.
 const MANY_LOCALS: u64 = 60_000;
 
-/// What one value costs that is handed to a block, a branch or a call: in code from a compiler these are few.
+/// Cost of one value passed to a block, a branch or a call; compilers generate few of these.
 const HANDED_ON: u64 = 128;
-/// What a local that is used costs at each point, where it may be alive.
+/// Cost of a used local at each point, where it may be alive.
 const LOCAL_AT_POINT: u64 = 2;
-/// The square of the number of points is divided by this: passes of the compiler grow faster than the function.
+/// Divisor of the square of the number of points: compiler passes grow faster than the function.
 const POINTS_SQUARED: u64 = 256;
-/// The same for what runs seldom and comes back: the check of the epoch in a loop, the making of a table's element.
+/// The same for rarely run code that returns: the epoch check in a loop, the creation of a table element.
 const DETOURS_SQUARED: u64 = 5;
-/// The same for loops within one another; code that people write has three or four.
+/// The same for nested loops; hand-written code has three or four levels.
 const LOOPS_SQUARED: u64 = 16;
-/// So many loops within one another are ordinary; further in, each local that is used costs something for each loop
-/// around it.
+/// This many levels of nested loops are ordinary; deeper, each used local costs something for each loop around it.
 const ORDINARY_DEPTH: u64 = 8;
 const LOCAL_IN_DEEP_LOOP: u64 = 50;
 
-/// What makes a function dear.
+/// What makes a function expensive.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
-    /// Locals that it declares, parameters included.
+    /// Declared locals, including parameters.
     pub(super) declared: u64,
-    /// Locals that it uses.
+    /// Used locals.
     pub(super) used: u64,
-    /// Blocks, branches and calls, as the compiler makes them of the operators.
+    /// Blocks, branches and calls, as the compiler derives them from the operators.
     pub(super) points: u64,
-    /// Values that lie on the stack or are handed on at these points, summed; the latter weigh more.
+    /// Values on the stack or passed on at these points, summed; passed values weigh more.
     pub(super) carried: u64,
-    /// Loops, which count more, and what looks into tables.
+    /// Loops, which count more, and table accesses.
     detours: u64,
-    /// Loops, each as often as there are too many around it.
+    /// Loops, each counted once for every excess level of nesting around it.
     deep: u64,
     operators: u64,
 }
 
 impl Cost {
-    /// A local that is used may be alive at every point.
+    /// A used local may be alive at every point.
     pub(super) fn sum(&self) -> u64 {
         let alive = self.used.saturating_mul(self.points).saturating_mul(LOCAL_AT_POINT);
         let points = self.points.saturating_mul(self.points) / POINTS_SQUARED;
@@ -71,12 +70,12 @@ impl fmt::Display for Cost {
     }
 }
 
-/// Memory that is used for one function after the other.
+/// Memory that is reused from function to function.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// By local: the number of the function that used it last.
+    /// By local: the number of the last function that used it.
     locals: Vec<u32>,
-    /// By depth: the number of the branch table that named it last.
+    /// By depth: the number of the last branch table that named it.
     targets: Vec<u32>,
     functions: u32,
     tables: u32,
@@ -89,7 +88,7 @@ impl Scratch {
     }
 }
 
-/// Whether a place has not been marked with this number yet; places beyond what can be are never new.
+/// Marks a place with a number; returns whether it is new. Places beyond the possible range are never new.
 fn mark(places: &mut Vec<u32>, at: u32, number: u32) -> bool {
     let Some(at) = usize::try_from(at).ok().filter(|at| *at < 8_000_000) else { return false };
     if places.len() <= at {
@@ -101,9 +100,9 @@ fn mark(places: &mut Vec<u32>, at: u32, number: u32) -> bool {
 struct Frame {
     ty: BlockType,
     kind: FrameKind,
-    /// Values below it.
+    /// Values below the block.
     base: u64,
-    /// Loops around it and itself.
+    /// Enclosing loops, including itself.
     loops: u64,
 }
 
@@ -114,7 +113,7 @@ struct Walk<'m> {
     cost: Cost,
 }
 
-/// Reads a function once.
+/// Reads a function in one pass.
 pub(super) fn measure(
     module: &Module,
     ty: Option<u32>,
@@ -127,7 +126,7 @@ pub(super) fn measure(
     for local in body.get_locals_reader()? {
         cost.declared += u64::from(local?.0);
         if cost.declared > MANY_LOCALS {
-            // The validator refuses it, and its message is the better one.
+            // The validator rejects it with a better message.
             return Ok(cost);
         }
     }
@@ -154,7 +153,7 @@ impl Walk<'_> {
         }
         match operator {
             Operator::Block { blockty } => self.open(*blockty, FrameKind::Block, 1, takes),
-            // The header, and the check of the epoch.
+            // The header and the epoch check.
             Operator::Loop { blockty } => {
                 self.open(*blockty, FrameKind::Loop, 3, takes);
                 let around = self.frames.last().map_or(0, |frame| frame.loops);
@@ -191,7 +190,7 @@ impl Walk<'_> {
                 self.point(3, carried);
                 self.unreachable();
             }
-            // A table's elements are made when they are first asked for.
+            // A table's elements are created when first used.
             Operator::CallIndirect { .. }
             | Operator::CallRef { .. }
             | Operator::TableGet { .. }
@@ -209,11 +208,11 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Counts what the compiler makes of a control operator.
+    /// Counts what the compiler derives from a control operator.
     fn point(&mut self, blocks: u64, carried: u64) {
         let loops = self.frames.last().map_or(0, |frame| frame.loops);
         self.cost.points = self.cost.points.saturating_add(blocks);
-        // What is alive in a loop is looked at again for each loop around it.
+        // Values that are alive in a loop are processed again for each loop around it.
         let again = blocks.saturating_mul(loops.saturating_mul(loops) / LOOPS_SQUARED);
         self.cost.operators = self.cost.operators.saturating_add(again);
         let blocks = blocks.saturating_add(again);
@@ -245,12 +244,12 @@ impl Walk<'_> {
         self.height = frame.base + u64::from(self.block_type_arity(frame.ty).unwrap_or_default().1);
     }
 
-    /// What follows is not reached, and finds no values of this block.
+    /// The code that follows is unreachable and finds no values of this block.
     fn unreachable(&mut self) {
         self.height = self.frames.last().map_or(0, |frame| frame.base);
     }
 
-    /// Each target gets its values by an edge of its own, however often it is named.
+    /// Each target gets its values over its own edge, however often it is named.
     fn table(&mut self, table: &wasmparser::BrTable<'_>, scratch: &mut Scratch) -> Result<(), BinaryReaderError> {
         scratch.tables = scratch.tables.wrapping_add(1).max(1);
         self.point(1, 1);

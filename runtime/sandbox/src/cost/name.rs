@@ -1,12 +1,12 @@
-//! What a function is called, for a message about it.
+//! The name of a function, for a message about it.
 
 use wasmparser::{ExternalKind, KnownCustom, Name, Parser, Payload};
 
 /// Characters of a name that are shown.
 const SHOWN: usize = 80;
 
-/// The name of a function, by the number of its module in the file and its index: from the name section, else the
-/// name by which it is exported.
+/// The name of a function, by the number of its module in the file and its index: from the name section, otherwise from
+/// its export.
 pub(in super::super) fn name_of(bytes: &[u8], module: usize, index: u32) -> Option<String> {
     let (mut seen, mut open, mut exported) = (0, Vec::new(), None);
     for payload in Parser::new(0).parse_all(bytes) {

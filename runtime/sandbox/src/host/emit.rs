@@ -1,4 +1,4 @@
-//! Publishing: which event goes where, and how many may.
+//! Publishing: where each event goes, and how many are allowed.
 
 use reactor_core::event::Fault;
 use reactor_core::guest::{Effect, Emit, emitted_id};

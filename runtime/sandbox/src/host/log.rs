@@ -1,4 +1,4 @@
-//! Lines for people.
+//! Log lines from the guest.
 
 use reactor_core::guest::LOG_TARGET;
 
@@ -23,7 +23,7 @@ impl log::Host for Host {
         } else {
             (level, message)
         };
-        // What writes the log escapes it. Which reactor, event and attempt it is about stands in the span that the run is in.
+        // The log writer escapes it. The span of the run names the reactor, the event and the attempt.
         match level {
             log::Level::Trace => tracing::trace!(target: LOG_TARGET, "{text}"),
             log::Level::Debug => tracing::debug!(target: LOG_TARGET, "{text}"),

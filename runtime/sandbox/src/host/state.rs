@@ -1,4 +1,4 @@
-//! The reactor's state: reads that agree with each other, writes that wait for the commit.
+//! The reactor's state: consistent reads, and writes that wait for the commit.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use super::super::bindings::reactor::guest::state;
 use super::super::limits::HostFault;
 use super::{Host, clip};
 
-/// Overhead that a buffered entry is charged beside its bytes, so that many empty ones count, too.
+/// Overhead charged for a buffered entry in addition to its bytes, so that many empty ones count, too.
 const ENTRY: usize = 64;
 
 impl Host {

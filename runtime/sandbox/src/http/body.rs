@@ -1,4 +1,4 @@
-//! Bodies that are counted on their way.
+//! Bodies whose bytes are counted in transit.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use reactor_core::world::{HttpBody, HttpError};
 
 use super::error::error;
 
-/// What the requests of one run have used up together.
+/// The total usage of one run's requests.
 #[derive(Debug, Default)]
 pub(super) struct Used {
     pub(super) sent: AtomicUsize,
     pub(super) received: AtomicUsize,
-    /// More was sent than a run may send: the run is to end.
+    /// More was sent than a run may send: the run has to end.
     pub(super) exceeded: AtomicBool,
 }
 
@@ -55,7 +55,7 @@ impl Body for Sent {
     }
 }
 
-/// A response's body. It holds the request's place among those at a time.
+/// A response's body. It holds its request's permit among the concurrent ones.
 pub(super) struct Received {
     pub(super) inner: HttpBody,
     pub(super) used: Arc<Used>,

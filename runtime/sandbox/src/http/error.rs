@@ -1,10 +1,10 @@
-//! Why there is no answer, in the terms of `wasi:http`.
+//! Why there is no response, in the terms of `wasi:http`.
 
 use wasmtime_wasi_http::Error;
 
 use reactor_core::world::HttpError;
 
-/// What an error of the world is to the guest.
+/// Translates an error of the world for the guest.
 pub(super) fn error(error: HttpError) -> Error {
     match error {
         HttpError::NotSent => Error::HttpRequestDenied,

@@ -1,7 +1,8 @@
-//! Requests that a module sends: to granted origins only, within limits, and each with an idempotency key of the host's.
+//! Requests that a module sends: only to granted origins, within limits, and each with an idempotency key from the
+//! host.
 //!
-//! What a run sends cannot be taken back when the run fails, so the same request may be sent again by the next attempt. The
-//! key is the same then, and differs for every other request.
+//! Requests cannot be taken back when a run fails, so the next attempt may send the same request again. It then has the
+//! same key, which differs from that of every other request.
 
 mod body;
 mod error;
@@ -28,15 +29,15 @@ use error::error;
 use origin::Origin;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Requests of a run at a time; more wait.
+/// Concurrent requests of a run; more wait.
 const AT_ONCE: usize = 6;
-/// How long a response's head, or the next piece of its body, may take; a guest may ask for less.
+/// How long a response's head, or the next piece of its body, may take; a guest may set a lower limit.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a run may send and receive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Requests.
+    /// Number of requests.
     pub requests: u32,
     /// Bytes of all bodies sent.
     pub sent: usize,
@@ -64,7 +65,7 @@ impl std::fmt::Debug for Http {
 }
 
 impl Http {
-    /// For a module with these grants.
+    /// The shared data of a module with these grants.
     pub(super) fn new(spec: &GuestSpec) -> Self {
         Self {
             reactor: spec.reactor.clone(),
@@ -92,7 +93,7 @@ impl Requests {
         Self { http, world, delivery, made: 0, used: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Which limit the run has gone beyond, if it has.
+    /// The limit that the run has exceeded, if any.
     pub(super) fn exceeded(&self) -> Option<String> {
         let HttpLimits { requests, sent, .. } = self.http.limits;
         if self.made > requests {
@@ -102,7 +103,7 @@ impl Requests {
         }
     }
 
-    /// Counts a request, and says whether it may be sent.
+    /// Counts a request and checks whether it may be sent.
     fn admit(&mut self, request: &Request<WasiBody>) -> Result<(), Error> {
         self.made = self.made.saturating_add(1);
         if self.made > self.http.limits.requests {
@@ -120,7 +121,7 @@ impl Requests {
         Ok(())
     }
 
-    /// The key of the request that was made last: the same in every attempt.
+    /// The key of the last request: the same in every attempt.
     fn key(&self) -> String {
         Identity::of(&[b"http", &self.delivery.0, self.http.reactor.as_bytes(), &self.made.to_le_bytes()]).to_string()
     }
@@ -153,7 +154,7 @@ impl WasiHttpHooks for Requests {
         let Parts { method, uri, headers, .. } = request;
         let head = HttpHead { method, uri, headers, first_byte, between_bytes };
         let body = Sent { inner: body, used: Arc::clone(&used), most: sent }.boxed_unsync();
-        // Asked here, so that the questions of a run have an order; sent when there is a place.
+        // Asked here, so that the questions of a run have an order; sent when there is a permit.
         let answer = self.world.send(head, body);
         Box::new(async move {
             // The semaphore is never closed.

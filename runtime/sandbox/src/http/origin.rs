@@ -1,8 +1,8 @@
-//! Where a module may send requests: scheme, host and port, exactly.
+//! Where a module may send requests: the exact scheme, host and port.
 
 use http::Uri;
 
-/// An origin with its port written out.
+/// An origin with an explicit port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     scheme: String,
@@ -11,12 +11,12 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Of a grant such as `https://api.example.com` or `http://[::1]:8080`.
+    /// The origin of a grant such as `https://api.example.com` or `http://[::1]:8080`.
     pub(super) fn of_grant(text: &str) -> Option<Self> {
         text.parse::<Uri>().ok().and_then(|uri| Self::of(&uri))
     }
 
-    /// Of a request. Nothing for one that names a user, or no host.
+    /// The origin of a request. `None` if it names a user, or no host.
     pub(super) fn of(uri: &Uri) -> Option<Self> {
         let scheme = uri.scheme_str()?.to_ascii_lowercase();
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
@@ -30,7 +30,7 @@ impl Origin {
         (!host.is_empty()).then_some(Self { scheme, host, port })
     }
 
-    /// As it is written in a grant.
+    /// The origin in the form of a grant.
     pub(super) fn grant(&self) -> String {
         let Self { scheme, host, port } = self;
         match (scheme.as_str(), port) {

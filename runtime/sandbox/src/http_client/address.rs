@@ -1,9 +1,9 @@
-//! Which addresses a name may stand for. A name in a grant says whom the operator trusts; an address of this machine or of
-//! its networks behind that name is not what was meant, and the way to services that trust their network.
+//! Which addresses a name may resolve to. A name in a grant says whom the operator trusts; an address of this machine
+//! or its networks behind that name was not meant, and would give access to services that trust their network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether anybody on the internet could be reached there: no loopback, private, link-local (with the metadata services),
+/// Whether an address is on the public internet: no loopback, private, link-local (including metadata services),
 /// shared, multicast, documentation, benchmark or reserved range, in any of the forms in which IPv6 can carry IPv4.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
@@ -33,7 +33,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
     let [first, second, ..] = segments;
-    // Global unicast is 2000::/3; the rest is loopback, local, multicast or not given out.
+    // Global unicast is 2000::/3; the rest is loopback, local, multicast or unassigned.
     if first & 0xe000 != 0x2000 {
         // NAT64 leads to the IPv4 address in its last 32 bits.
         let is_nat64 = segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0];

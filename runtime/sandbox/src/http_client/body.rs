@@ -1,4 +1,4 @@
-//! The body of an answer: each piece has to come in time.
+//! The body of a response: each piece has a time limit.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use reactor_core::world::HttpError;
 
-/// What comes in.
+/// A response body.
 pub(super) struct Received {
     inner: Incoming,
     patience: Duration,

@@ -1,4 +1,4 @@
-//! From a name to the addresses that may be dialled: the very ones that were checked are handed to the connector.
+//! Resolves a name to the addresses that may be dialled: the connector gets exactly the addresses that were checked.
 
 use std::future::Future;
 use std::io;
@@ -18,22 +18,22 @@ use reactor_core::world::HttpBody;
 
 use super::address::is_public;
 
-/// Sends requests, and keeps connections for the next ones.
+/// Sends requests, and keeps connections for later ones.
 pub(super) type Connections = Client<HttpsConnector<HttpConnector<Resolver>>, HttpBody>;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a connection without requests is kept.
+/// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
-/// Connections without requests that are kept to one host.
+/// Idle connections kept per host.
 const IDLE_EACH: usize = 6;
 
-/// Every address that a name has is one that may not be dialled.
+/// None of a name's addresses may be dialled.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is an address of this machine or of a private network")]
 pub(super) struct Prohibited(String);
 
-/// A client whose connections go to checked addresses only, with the system's certificates and without proxies.
+/// A client that connects only to checked addresses, with the system's certificates and without proxies.
 pub(super) fn connections() -> anyhow::Result<Connections> {
     let mut tcp = HttpConnector::new_with_resolver(Resolver);
     tcp.enforce_http(false);
@@ -53,7 +53,7 @@ pub(super) fn connections() -> anyhow::Result<Connections> {
     Ok(client.build(connector))
 }
 
-/// Looks names up as the system does. Literal addresses never come here: they are dialled only if a grant names them.
+/// Resolves names as the system does. Literal addresses bypass it: they are dialled only if a grant names them.
 #[derive(Clone, Debug)]
 pub(super) struct Resolver;
 
@@ -74,7 +74,7 @@ impl tower_service::Service<Name> for Resolver {
     }
 }
 
-/// Those addresses of a name that may be dialled; an error if it has others only.
+/// The addresses of a name that may be dialled; an error if there are none.
 fn allowed(name: &str, found: impl Iterator<Item = SocketAddr>) -> io::Result<Vec<SocketAddr>> {
     let may = |address: IpAddr| if is_localhost(name) { address.is_loopback() } else { is_public(address) };
     let allowed: Vec<_> = found.filter(|address| may(address.ip())).collect();
@@ -84,7 +84,7 @@ fn allowed(name: &str, found: impl Iterator<Item = SocketAddr>) -> io::Result<Ve
     Ok(allowed)
 }
 
-/// A name that stands for this machine by definition.
+/// A name that means this machine by definition.
 fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_name_leads_to_public_addresses_only() {
         assert_eq!(check("api.example.com", &["8.8.8.8"]), Some(vec!["8.8.8.8".into()]));
-        // What was looked up is what is dialled: a second answer has no chance.
+        // The addresses that were checked are the ones dialled: a second lookup never happens.
         assert_eq!(check("rebound.example.com", &["127.0.0.1", "8.8.8.8", "10.0.0.1"]), Some(vec!["8.8.8.8".into()]));
         assert_eq!(check("rebound.example.com", &["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1"]), None);
         assert_eq!(check("nothing.example.com", &[]), None);

@@ -1,5 +1,5 @@
-//! Seam: requests to the world outside, sent by hyper: to public addresses, or those that a grant names literally, without
-//! proxies, redirects or repetitions.
+//! Seam: requests to the outside world, sent by hyper: to public addresses or those that a grant names literally,
+//! without proxies, redirects or retries.
 
 #![allow(clippy::disallowed_methods, reason = "no part of the walk: it waits for servers on the machine's clocks")]
 
@@ -21,7 +21,7 @@ use reactor_core::world::{HttpAnswer, HttpBody, HttpClient, HttpError, HttpHead}
 use body::Received;
 use connect::{Connections, Prohibited, connections};
 
-/// The connections of this process, made when the first request is sent.
+/// The connections of this process, created with the first request.
 #[derive(Default)]
 pub struct Client {
     connections: Arc<OnceLock<anyhow::Result<Connections>>>,
@@ -53,7 +53,7 @@ impl HttpClient for Client {
     }
 }
 
-/// What a failed request is to the guest.
+/// Translates a failed request for the guest.
 fn why(error: &hyper_util::client::legacy::Error) -> HttpError {
     let mut source: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(cause) = source {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::*;
 use crate::cost::{MAX_FUNCTION, Meter};
 
-/// A component around a core module of this text.
+/// A component that contains a core module of this text.
 fn around(items: &str) -> Vec<u8> {
     wat::parse_str(format!("(component (core module {items}))")).unwrap()
 }
@@ -25,7 +25,7 @@ fn types(count: usize) -> String {
     "i32 ".repeat(count)
 }
 
-/// Locals that are used in the innermost of so many loops.
+/// Locals that are used in the innermost of this many loops.
 fn locals_in_loops(locals: usize, loops: usize) -> String {
     format!(
         "(func {} {}{}{})",
@@ -36,19 +36,19 @@ fn locals_in_loops(locals: usize, loops: usize) -> String {
     )
 }
 
-/// Locals that are used after so many blocks.
+/// Locals that are used after this many blocks.
 fn locals_after_blocks(locals: usize, blocks: usize) -> String {
     let block = "(block (br_if 0 (local.get 0)))";
     format!("(func {} {} {})", declared(locals), block.repeat(blocks), uses(locals))
 }
 
-/// So many diamonds in a row, with all locals in use around them.
+/// This many diamonds in a row, with all locals in use around them.
 fn locals_around_ifs(locals: usize, ifs: usize) -> String {
     let diamond = "(if (local.get 0) (then (local.set 1 (i32.const 1))) (else (local.set 1 (i32.const 2))))";
     format!("(func {} {} {} {})", declared(locals), uses(locals), diamond.repeat(ifs), uses(locals))
 }
 
-/// A table of branches to so many blocks, each of which takes so many values.
+/// A table of branches to this many blocks, each of which takes this many values.
 fn values_by_table(values: usize, targets: usize) -> String {
     let (pushes, drops) = ("(i32.const 7)".repeat(values), "drop ".repeat(values));
     let table: String = (0..targets).map(|at| format!("{at} ")).collect();
@@ -60,7 +60,7 @@ fn values_by_table(values: usize, targets: usize) -> String {
     )
 }
 
-/// Blocks that hand on so many values each.
+/// Blocks that each pass on this many values.
 fn values_through_blocks(values: usize, blocks: usize) -> String {
     let ty = types(values);
     let (pushes, drops) = ("(i32.load (i32.const 0))".repeat(values), "drop ".repeat(values));
@@ -70,20 +70,20 @@ fn values_through_blocks(values: usize, blocks: usize) -> String {
     )
 }
 
-/// Values that lie on the stack while so many calls are made.
+/// Values that stay on the stack during this many calls.
 fn values_over_calls(values: usize, calls: usize) -> String {
     let (pushes, drops) = ("(i32.load (i32.const 0))".repeat(values), "(i32.store (i32.const 0))".repeat(values / 2));
     format!("(memory 1) (func $f) (func {pushes} {} {drops})", "(call $f)".repeat(calls))
 }
 
-/// Values that lie on the stack below so many blocks.
+/// Values that stay on the stack below this many blocks.
 fn values_under_blocks(values: usize, blocks: usize) -> String {
     let (pushes, drops) = ("(i32.load (i32.const 0))".repeat(values), "(i32.store (i32.const 0))".repeat(values / 2));
     let block = "(block (br_if 0 (i32.load (i32.const 0))))";
     format!("(memory 1) (func {pushes} {} {drops})", block.repeat(blocks))
 }
 
-/// Calls that take and give so many values.
+/// Calls that take and return this many values.
 fn values_by_calls(values: usize, calls: usize) -> String {
     let ty = types(values);
     let (pushes, drops) = ("(i32.load (i32.const 0))".repeat(values), "drop ".repeat(values));
@@ -123,7 +123,7 @@ fn wide_signatures(functions: usize) -> String {
     format!("(type $t (func (param {ty}) (result {ty}))) {} {names}", "(func (type $t) unreachable)".repeat(functions))
 }
 
-/// What the dearest function costs; `None` if the file is refused.
+/// The cost of the most expensive function; `None` if the file is rejected.
 fn measured(bytes: &[u8]) -> Option<u64> {
     let mut meter = Meter::default();
     for payload in wasmparser::Parser::new(0).parse_all(bytes) {
@@ -176,7 +176,7 @@ fn bombs_are_refused_before_compiling() {
 
 #[test]
 fn ordinary_code_stays_far_below_the_limits() {
-    // A function as large as people's compilers make them, with branches of all kinds.
+    // A function as large as real compilers generate, with branches of all kinds.
     let ordinary = [
         locals_around_ifs(100, 500),
         locals_in_loops(200, 4),
@@ -190,7 +190,7 @@ fn ordinary_code_stays_far_below_the_limits() {
     }
 }
 
-/// The largest that were found in programs that people publish.
+/// The largest functions found in published programs.
 #[test]
 fn the_dearest_real_functions_pass_by_a_wide_margin() {
     let real = [

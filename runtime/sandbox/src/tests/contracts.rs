@@ -1,4 +1,4 @@
-//! The contract, and the one before it.
+//! The current contract and the previous one.
 
 use reactor_core::attribute::Attribute;
 
@@ -55,7 +55,7 @@ async fn attributes_reach_the_module_with_their_types() {
     assert_eq!(written(&types), names);
 }
 
-/// What a module of a version imports of every interface, and calls of all of it.
+/// A module that imports every interface of a version and calls each.
 fn everything(version: &str) -> String {
     let imports = [STATE, EMIT, LOG, RANDOM].join("\n")
         + r#"(import "reactor:guest/attempt@0.1.0" "current" (func $current (param i32)))
@@ -98,7 +98,7 @@ async fn a_module_of_the_previous_contract_runs_as_it_did() {
         let Err(LoadError::Denied { imports, .. }) = refused else { panic!("not denied: {version}") };
         assert_eq!(imports.len(), 2, "{version}");
     }
-    // A module without imports says nothing of its contract, and runs as one of today.
+    // A module without imports does not reveal its contract, and runs under the current one.
     assert_eq!(bench.load(&core("", "", "")).imports, ["reactor:guest/types@0.2.0"]);
 }
 

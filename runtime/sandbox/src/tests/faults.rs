@@ -110,7 +110,7 @@ async fn state_writes_are_bounded_in_sum() {
     let body = "(drop (memory.grow (i32.const 30))) (loop $l (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (call $set (i32.const 64) (local.get $i) (i32.const 128) (i32.const 1000000) (i32.const 32))
       (br_if $l (i32.lt_u (local.get $i) (i32.const 60))))";
-    // Copying megabytes counts, too, and this is not about that.
+    // Copying megabytes costs CPU time, too, which is not the subject here.
     let spec = GuestSpec { cpu: Duration::from_secs(60), timeout: Duration::from_secs(60), ..spec() };
     let module = Bench::new().load_bytes(&component(&core(STATE, "boom", body)), spec).unwrap();
     assert_eq!(fault(&run(&module).await).0, Fault::StateLimit);

@@ -120,7 +120,7 @@ fn truncated_and_damaged_modules_never_panic() {
     let typed = testing::typed_core(&wat::parse_str(core(LOG, "x", "")).unwrap()).unwrap();
     for whole in [component(&core(LOG, "x", "")), typed] {
         let loads = |cut: &usize| bench.load_bytes(&whole[..*cut], spec()).is_ok();
-        // What remains is sound only where the cut takes nothing but trailing custom sections.
+        // The remainder is intact only where the cut removes nothing but trailing custom sections.
         let sound: Vec<usize> = (0..whole.len()).step_by(3).filter(loads).collect();
         assert!(sound.len() <= 3, "cut at {sound:?} of {}", whole.len());
         for at in (0..whole.len()).step_by(11) {

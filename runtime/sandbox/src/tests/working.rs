@@ -91,7 +91,7 @@ async fn emitted_events_get_their_channel_and_a_stable_id() {
 #[tokio::test]
 async fn ids_of_emitted_events_count_no_writes() {
     let bench = Bench::new();
-    // Between two events, the first one's id becomes a key; behind them, so does the second one's.
+    // Between two events, the first one's id becomes a key; after them, the second one's.
     let keep = "(call $set (i32.load (i32.const 32)) (i32.const 36) (i32.const 72) (i32.const 0) (i32.const 128))";
     let imports = format!("{EMIT}\n{STATE}");
     let run = run(&bench.load(&core(&imports, "order.xt{}", &format!("{PUBLISH} {keep} {PUBLISH} {keep}")))).await;
@@ -171,7 +171,7 @@ async fn a_log_flood_is_cut_off_by_one_line() {
     let many = logged(&flood(5_000, 64, 6)).await;
     assert_eq!(many.lines().count(), 1_001);
     let first = many.lines().next().unwrap();
-    // Whose line it is stands in the span that the host runs the guest in.
+    // The span in which the host runs the guest says whose line it is.
     assert!(first.contains(r"hi\nyou") && first.contains("reactor::guest"), "{first}");
     assert!(many.lines().last().unwrap().contains("truncated"));
     let long = logged(&flood(100, 10_000, 30_000)).await;

@@ -1,5 +1,5 @@
-//! What of WASI the run's world answers: clocks, randomness, environment. wasmtime's own implementation of these is linked
-//! over, so that it is never asked.
+//! The WASI interfaces that the run's world answers: clocks, randomness, environment. They replace wasmtime's own
+//! implementation of these, so that it is never called.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::pause::Pause;
 use super::{LINKED, MAX_RANDOM};
 use crate::host::Host;
 
-/// Links it over what is there.
+/// Links them over the existing ones.
 pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     type Own = HasSelf<Host>;
     linker.allow_shadowing(true);
@@ -61,7 +61,7 @@ impl Host {
         u64::try_from(self.call.world.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Bytes of the world's, eight to a question.
+    /// The world's random bytes, eight per question.
     fn random_bytes(&self, length: u64) -> wasmtime::Result<Vec<u8>> {
         if length > MAX_RANDOM {
             return Err(wasmtime::Error::msg(format!("more than {MAX_RANDOM} random bytes at once")));

@@ -1,6 +1,6 @@
-//! WASI 0.2 for modules that import it: clocks, randomness and environment are those of the run's world, standard streams
-//! go to the log. There are folders and files in name only, as the C library asks for them: none is opened. Sockets are
-//! refused at load.
+//! WASI 0.2 for modules that import it: clocks, randomness and environment come from the run's world, standard streams
+//! go to the log. Folders and files exist in name only, because the C library asks for them: none is opened. Modules
+//! that import sockets are rejected when they are loaded.
 
 mod link;
 mod pause;
@@ -20,14 +20,14 @@ use super::host::Host;
 use super::http::Requests;
 use super::module::Shared;
 
-/// Handles of a run at once: streams, requests, fields and the like.
+/// Open handles of a run: streams, requests, fields and the like.
 const MAX_HANDLES: usize = 1_000;
 /// Bytes of the names and values of one request's or response's headers.
 const MAX_FIELDS: usize = 64 << 10;
 /// Random bytes in one call.
 const MAX_RANDOM: u64 = 64 << 10;
 
-/// What a run has of WASI; made only for modules that import some of it.
+/// A run's WASI data; created only for modules that import WASI.
 pub(super) struct Wasi {
     table: ResourceTable,
     wasi: WasiCtx,
@@ -55,7 +55,7 @@ impl Wasi {
     }
 }
 
-/// Only what is imported is linked, and what is linked has this: see `Host::new`.
+/// Only imported interfaces are linked, and a linked one has this data: see `Host::new`.
 const LINKED: &str = "a module that imports WASI has its part of the host";
 
 impl WasiView for Host {

@@ -3,12 +3,11 @@
 use futures_util::future::BoxFuture;
 use wasmtime_wasi::p2::Pollable;
 
-/// What it waits for.
+/// What the guest waits for.
 pub(super) enum Pause {
-    /// Nothing. A guest that asks over and over whether something has happened gives the thread away once each time, or
-    /// nothing would ever happen.
+    /// Nothing. A guest that polls in a loop yields the thread once per poll; otherwise nothing could ever happen.
     None { yielded: bool },
-    /// The world's word.
+    /// The world's timer.
     Until(BoxFuture<'static, ()>),
     /// It is over.
     Over,

@@ -1,4 +1,4 @@
-//! What a guest prints: lines in the host's log, within the limits of log lines.
+//! The guest's standard output and error: lines in the host's log, within the limits of log lines.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use reactor_core::guest::LOG_TARGET;
 
 use crate::limits::Limits;
 
-/// Longest line; a longer one is cut into several.
+/// Maximum length of a line; a longer one is split.
 const MAX_LINE: usize = 4 << 10;
 
 /// A stream whose lines go to the log at this level.
@@ -22,11 +22,11 @@ pub(super) fn lines(level: Level, limits: &Limits) -> Lines {
     Lines(Arc::new(Mutex::new(rest)))
 }
 
-/// Every stream of a run writes to the same rest of a line.
+/// All handles of a stream share the same unfinished line.
 #[derive(Clone)]
 pub(super) struct Lines(Arc<Mutex<Rest>>);
 
-/// The line that has not ended, and what may still be logged.
+/// The unfinished line, and what may still be logged.
 struct Rest {
     level: Level,
     text: Vec<u8>,

@@ -16,7 +16,7 @@ use reactor_core::world::{Live, StateView};
 use reactor_sandbox::http_client::Client;
 use reactor_sandbox::{Compiler, Engine, EngineOptions, GuestSpec, Limits, LoadedModule};
 
-/// An engine of its own, with a folder for what it compiles.
+/// An engine with a folder for compiled modules.
 pub(crate) struct Guests {
     dir: tempfile::TempDir,
     engine: Engine,
@@ -30,7 +30,7 @@ impl Guests {
         Self { engine: Engine::new(options).unwrap(), dir }
     }
 
-    /// Loads a guest, which may send requests to this origin, if one is named.
+    /// Loads a guest, which may send requests to this origin, if it is not empty.
     pub(crate) fn load(self, name: &str, http: &str) -> LoadedModule {
         let spec = GuestSpec {
             reactor: name.to_owned(),
@@ -50,7 +50,7 @@ impl Guests {
     }
 }
 
-/// A guest of this workspace as a module, built now if it is not up to date.
+/// A guest of this workspace as a module, rebuilt if it is out of date.
 fn built(package: &str) -> PathBuf {
     let target = if package == "guest-wasi" { "wasm32-wasip2" } else { "wasm32-unknown-unknown" };
     // The test program itself is in <target>/<profile>/deps.
@@ -64,10 +64,10 @@ fn built(package: &str) -> PathBuf {
     dir.join(target).join("guest").join(package.replace('-', "_")).with_extension("wasm")
 }
 
-/// A key that cannot be read.
+/// A key whose value cannot be read.
 pub(crate) const BROKEN: &str = "broken";
 
-/// What no run in a played world can come to by itself: a wall clock in 1970, and values in the state.
+/// Values that a replayed run can only get from the recording: a wall clock in 1970, and values in the state.
 pub(crate) fn live() -> Live<Values> {
     let config = [("greeting", "hello"), ("number", "7")];
     Live {
@@ -89,7 +89,7 @@ impl StateView for Values {
 
 struct Odd(SystemClock);
 
-/// How far it is ahead.
+/// How far its clock is ahead.
 const AHEAD: Duration = Duration::from_secs(1_000);
 
 impl Clock for Odd {

@@ -1,4 +1,4 @@
-//! A server whose answers come in pieces, or not whole.
+//! A server whose responses come in pieces or incomplete.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -40,7 +40,7 @@ impl Server {
         self.answered.load(Ordering::SeqCst)
     }
 
-    /// From here on nobody listens.
+    /// Stops the server, which then no longer listens.
     pub(crate) fn stop(self) {
         self.stopped.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(self.address).unwrap());
@@ -48,7 +48,7 @@ impl Server {
     }
 }
 
-/// Answers one request, and closes.
+/// Sends one response, then closes the connection.
 fn answer(stream: &TcpStream) -> std::io::Result<()> {
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
     let mut head = String::new();
@@ -63,7 +63,7 @@ fn answer(stream: &TcpStream) -> std::io::Result<()> {
         writer.write_all(&start("200 OK", 8))?;
         for piece in ["one, ", "two"] {
             writer.flush()?;
-            // So that each comes by itself.
+            // So that each piece arrives separately.
             std::thread::sleep(Duration::from_millis(50));
             writer.write_all(piece.as_bytes())?;
         }
@@ -78,7 +78,7 @@ fn answer(stream: &TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// How many bytes of body there are.
+/// The number of bytes in the body.
 fn body(head: &str, reader: &mut impl BufRead) -> std::io::Result<usize> {
     let head = head.to_ascii_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));

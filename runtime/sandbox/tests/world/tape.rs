@@ -1,4 +1,4 @@
-//! A world that keeps every question and its answer, and one that gives them again.
+//! A world that records every question and its answer, and one that replays them.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use reactor_core::event::Version;
 use reactor_core::world::{HttpAnswer, HttpBody, HttpError, HttpHead, World};
 
-/// What a run asked.
+/// A question of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     State(String),
@@ -27,7 +27,7 @@ pub(crate) enum Question {
     Send(Box<HttpHead>),
 }
 
-/// What it was told.
+/// The answer to it.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     State(Result<Option<(Bytes, Version)>, String>),
@@ -40,18 +40,18 @@ pub(crate) enum Answer {
     Send(Arc<Mutex<Exchange>>),
 }
 
-/// A request and its answer, as far as they came.
+/// A request and its response, as far as they got.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     pub(crate) head: HttpHead,
     /// The request's body.
     pub(crate) sent: Vec<u8>,
     answer: Option<Result<(StatusCode, HeaderMap), HttpError>>,
-    /// The answer's body.
+    /// The response's body.
     pub(crate) pieces: Vec<Result<Bytes, HttpError>>,
 }
 
-/// In the order in which it was asked.
+/// In the order of the questions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tape(Vec<(Question, Answer)>);
 
@@ -77,7 +77,7 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
 
-/// Passes everything on, and keeps it.
+/// Passes every question on, and records the answer.
 pub(crate) struct Recorded<W> {
     world: Arc<W>,
     tape: Mutex<Tape>,
@@ -153,7 +153,7 @@ impl<W: World> World for Recorded<W> {
     }
 }
 
-/// A body whose pieces are kept.
+/// A body whose pieces are recorded.
 fn noted(body: HttpBody, exchange: Arc<Mutex<Exchange>>) -> HttpBody {
     let kept = Arc::clone(&exchange);
     body.map_frame(move |frame| {
@@ -167,10 +167,10 @@ fn noted(body: HttpBody, exchange: Arc<Mutex<Exchange>>) -> HttpBody {
     .boxed_unsync()
 }
 
-/// What a run should have asked, if anything more, and what it asked.
+/// The question expected next, if any, and the actual one.
 type Unlike = (Option<Question>, Question);
 
-/// Knows nothing but what is on the tape.
+/// A world that knows only its tape.
 pub(crate) struct Played {
     left: Mutex<std::vec::IntoIter<(Question, Answer)>>,
     unlike: Arc<Mutex<Option<Unlike>>>,
@@ -181,17 +181,17 @@ impl Played {
         Self { left: Mutex::new(tape.0.into_iter()), unlike: Arc::default() }
     }
 
-    /// Answers that were not asked for.
+    /// The number of answers that were not asked for.
     pub(crate) fn left(&self) -> usize {
         hold(&self.left).len()
     }
 
-    /// The first question that was not that of the tape.
+    /// The first question that did not match the tape.
     pub(crate) fn unlike(&self) -> Option<Unlike> {
         hold(&self.unlike).clone()
     }
 
-    /// The answer, if the question is that of the tape.
+    /// The answer, if the question matches the tape.
     fn answer(&self, question: Question) -> Option<Answer> {
         let next = hold(&self.left).next();
         match next {
@@ -254,7 +254,7 @@ impl World for Played {
                 hold(&unlike)
                     .get_or_insert((Some(Question::Send(Box::new(exchange.head))), Question::Send(Box::new(head))));
             }
-            // One that never came keeps the run waiting, as it did.
+            // A response that never came keeps the run waiting, as it did when recorded.
             let Some(answer) = exchange.answer else { return std::future::pending().await };
             let (status, headers) = answer?;
             let pieces = stream::iter(exchange.pieces).map(|piece| piece.map(Frame::data));

@@ -12,7 +12,7 @@ fn all(f: &Fixture<'_>) -> Vec<reactor_core::store::StoredDead> {
     f.store.dead_letters(&DeadFilter::default()).unwrap()
 }
 
-/// A delivery of a lane that died and parks it, and a later one of the lane.
+/// A delivery whose death parks its lane, and a later delivery of the lane.
 fn parked(f: &Fixture<'_>) -> DeliveryId {
     let head = f.admit_one(f.in_lane(1, 7, Place::Memory));
     let next = f.admit_one(f.in_lane(2, 7, Place::Memory));
@@ -22,7 +22,7 @@ fn parked(f: &Fixture<'_>) -> DeliveryId {
     next
 }
 
-/// Asks for a redrive and carries it out.
+/// Requests a redrive and carries it out.
 pub(super) fn redrive(f: &Fixture<'_>, dead: u64) -> Option<StoredDelivery> {
     f.request(Request::Redrive(dead));
     let (request, _) = f.store.requests(0).unwrap()[0];

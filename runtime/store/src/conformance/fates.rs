@@ -1,4 +1,4 @@
-//! What became of deliveries.
+//! The fates of deliveries.
 #![allow(missing_docs, reason = "each case is named after what it shows")]
 
 use reactor_core::event::{DeliveryId, Offset, Origin};
@@ -34,7 +34,7 @@ fn letters(f: &Fixture<'_>) -> Vec<StoredDead> {
     f.store.dead_letters(&DeadFilter::default()).unwrap()
 }
 
-/// The delivery of a record, with a dead letter of its own.
+/// Commits the delivery of a record as dead, with its own dead letter.
 fn dies(f: &Fixture<'_>, number: u64, delivery: DeliveryId, offset: u64, key: u64) -> u64 {
     let letter = DeadLetter { origin: of(f, offset, key).origin, ..f.letter(key) };
     assert_eq!(f.commit(f.died(number, delivery, letter)), Committed::Applied);
@@ -47,7 +47,7 @@ fn drop_it(f: &Fixture<'_>, letter: u64) {
     f.drop_dead(request, letter);
 }
 
-/// Each delivery is told as it stands: in progress, waiting, done, dead; and nothing of what was never admitted.
+/// A fate is reported for each delivery (in progress, waiting, done, dead), and none for what was never admitted.
 pub fn fates_are_told(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"]);
@@ -63,7 +63,7 @@ pub fn fates_are_told(harness: &mut dyn Harness) {
     assert_eq!(fates[4], None);
 }
 
-/// What did not run because another event has its key is a duplicate of that one, whatever became of it.
+/// A delivery that did not run because of its key is a duplicate of the one with that key, in any state of that one.
 pub fn duplicates_name_the_first(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 4]);
@@ -84,7 +84,7 @@ pub fn duplicates_name_the_first(harness: &mut dyn Harness) {
     assert_eq!(fates, [Some(Fate::Done), duplicate(&f, 1, Fate::Done), duplicate(&f, 1, Fate::Done)]);
 }
 
-/// A dropped letter is told as one; what comes with its key is new, and what came before the drop was a duplicate of it.
+/// A dropped letter is reported as dropped; a later event with its key is new, an earlier one was its duplicate.
 pub fn dropped_is_not_done(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 4]);
@@ -108,7 +108,7 @@ pub fn dropped_is_not_done(harness: &mut dyn Harness) {
     assert_eq!(fate(&f, 4, 1), duplicate(&f, 3, Fate::Done));
 }
 
-/// The first of a duplicate is found, however long ago it was, and behind whatever came meanwhile.
+/// The first delivery of a duplicate is found however old it is and however many were admitted in between.
 pub fn firsts_are_found_far_back(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 4]);
@@ -139,7 +139,7 @@ pub fn firsts_are_found_far_back(harness: &mut dyn Harness) {
     assert!(fates.iter().all(|fate| matches!(fate, Some(Fate::Done | Fate::Dropped(..)))), "{fates:?}");
 }
 
-/// The same where the ledger has sealed the segment of the one that was dropped.
+/// The same when the ledger has sealed the segment of the dropped delivery.
 pub fn dropped_is_new_in_any_segment(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 3]);
@@ -157,7 +157,7 @@ pub fn dropped_is_new_in_any_segment(harness: &mut dyn Harness) {
     assert_eq!(f.admit(vec![of(&f, 3, 1)], at(1)), [Admitted::Duplicate]);
 }
 
-/// The number of what was dropped is not given to another delivery.
+/// The number of a dropped delivery is not given to another one.
 pub fn dropped_numbers_are_not_used_again(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 2]);
@@ -169,7 +169,7 @@ pub fn dropped_numbers_are_not_used_again(harness: &mut dyn Harness) {
     assert!(next > id, "{next:?} after {id:?}");
 }
 
-/// A letter that was run again in vain, and dropped then, was never done; one that was done is.
+/// A letter that failed again after a redrive and was then dropped was never done; one that succeeded was.
 pub fn dropped_after_a_redrive(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 2]);
@@ -187,7 +187,7 @@ pub fn dropped_after_a_redrive(harness: &mut dyn Harness) {
     assert_eq!(fate(&f, 2, 2), Some(Fate::Done));
 }
 
-/// What waits for others of its key says for which, and counts say how many.
+/// A delivery that waits for others of its key names the one it waits for, and the counts include it.
 pub fn held_and_parked_are_told(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 6]);
@@ -221,7 +221,7 @@ pub fn held_and_parked_are_told(harness: &mut dyn Harness) {
     assert_eq!(f.store.blocked().unwrap(), [(f.reactor, blocked)], "until they are loaded");
 }
 
-/// Whether a key is known is seen in the newest deliveries.
+/// Known keys are looked up in the newest deliveries.
 pub fn known_keys_are_told(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.in_memory(1);
@@ -232,7 +232,7 @@ pub fn known_keys_are_told(harness: &mut dyn Harness) {
     assert!(f.store.known(&[], 100).unwrap().is_empty());
 }
 
-/// Dropped letters are forgotten with the logs and the ledger.
+/// Dropped letters are forgotten together with the logs and the ledger.
 pub fn dropped_letters_are_forgotten(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 2]);

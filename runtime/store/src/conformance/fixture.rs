@@ -1,4 +1,4 @@
-//! What the cases are made of.
+//! The building blocks of the cases.
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,18 +16,18 @@ use reactor_core::store::{
 
 /// A store under test.
 pub trait Harness {
-    /// The store as its owner has it.
+    /// The store as its owner sees it.
     fn store(&self) -> &(dyn StoreOwner + 'static);
-    /// Stops the owner in good order and starts another.
+    /// Stops the owner cleanly and starts another.
     fn reopen(&mut self);
-    /// Kills the owner and starts another. What survives a process must be there, without a farewell.
+    /// Kills the owner and starts another, without a clean shutdown: what outlives a process must be there.
     fn crash(&mut self);
 }
 
 /// A day, a common window.
 pub const DAY: Duration = Duration::from_secs(86_400);
 
-/// Waits for a future, without anything else going on.
+/// Blocks on a future, with nothing else running.
 pub fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
@@ -41,7 +41,7 @@ pub fn write(key: &str, value: Option<&str>) -> Effect {
     }
 }
 
-/// A message with this body on its way.
+/// An effect that puts a message with this body.
 pub fn put(target: Target, body: &str) -> Effect {
     Effect::Put { target, message: message(body) }
 }
@@ -56,9 +56,9 @@ pub fn key(number: u64) -> Identity {
     Identity::of(&[&number.to_le_bytes()])
 }
 
-/// A store with a channel and a reactor, and short words for the usual calls.
+/// A store with a channel and a reactor, and short names for the usual calls.
 pub struct Fixture<'s, S: ?Sized = dyn StoreOwner> {
-    /// The store, as its owner has it, or as a client does.
+    /// The store, as its owner or a client sees it.
     pub store: &'s S,
     /// A channel.
     pub channel: ChannelId,
@@ -66,15 +66,15 @@ pub struct Fixture<'s, S: ?Sized = dyn StoreOwner> {
     pub reactor: ReactorId,
 }
 
-/// The usual names.
+/// A fixture with the usual names.
 pub fn fixture(harness: &dyn Harness) -> Fixture<'_> {
     let store = harness.store();
     Fixture { store, channel: store.channel_id("shop").unwrap(), reactor: store.reactor_id("inventory").unwrap() }
 }
 
-/// The store's time, this many milliseconds after it was made.
+/// The store's time, this many milliseconds after its creation.
 pub fn at(millis: u64) -> HostTime {
-    // Later than any wall clock today, at which a new store starts.
+    // Later than any wall clock today; a new store starts at the wall clock.
     HostTime(4_000_000_000_000 + millis)
 }
 
@@ -90,7 +90,7 @@ pub fn record(number: u32) -> AttemptRecord {
 }
 
 impl<S: StoreClient + ?Sized> Fixture<'_, S> {
-    /// A delivery of the first record's event, with a key of its own.
+    /// A delivery of the first record's event, with its own key.
     pub fn new_delivery(&self, number: u64, place: Place) -> NewDelivery {
         NewDelivery {
             reactor: self.reactor,
@@ -108,12 +108,12 @@ impl<S: StoreClient + ?Sized> Fixture<'_, S> {
         NewDelivery { lane: Some(key(lane)), ..self.new_delivery(number, place) }
     }
 
-    /// A batch of these deliveries, as if they had been read from the log.
+    /// A batch of these deliveries, as if read from the log.
     pub fn batch(&self, deliveries: Vec<NewDelivery>, now: HostTime) -> Batch {
         Batch { cursor: Some(Offset(1)), deliveries, ..Batch::new(self.channel, now) }
     }
 
-    /// A commit of a first attempt that is done and did nothing.
+    /// A commit of a successful first attempt without effects.
     pub fn done(&self, number: u64, delivery: DeliveryId) -> Commit {
         Commit {
             number: Version(number),
@@ -129,7 +129,7 @@ impl<S: StoreClient + ?Sized> Fixture<'_, S> {
         }
     }
 
-    /// A commit of an attempt that failed and waits.
+    /// A commit of a failed attempt that waits for the next one.
     pub fn failed(&self, number: u64, delivery: DeliveryId, attempt: u32, due: HostTime) -> Commit {
         let ending = Ending::Wait { due, record: record(attempt), hold: Vec::new() };
         Commit { attempt, ending, ..self.done(number, delivery) }
@@ -141,7 +141,7 @@ impl<S: StoreClient + ?Sized> Fixture<'_, S> {
         Commit { ending, ..self.done(number, delivery) }
     }
 
-    /// A dead letter with everything in it.
+    /// A dead letter with every field set.
     pub fn letter(&self, number: u64) -> DeadLetter {
         let mut message = message("{\"a\":1}");
         message.attributes =
@@ -163,7 +163,7 @@ impl<S: StoreClient + ?Sized> Fixture<'_, S> {
         }
     }
 
-    /// Publishes.
+    /// Publishes these bodies.
     pub fn publish(&self, bodies: &[&str]) -> Offset {
         wait(self.store.append(self.channel, bodies.iter().map(|body| message(body)).collect())).unwrap()
     }
@@ -174,23 +174,23 @@ impl<S: StoreClient + ?Sized> Fixture<'_, S> {
         found.map(|(value, version)| (String::from_utf8(value.to_vec()).unwrap(), version.0))
     }
 
-    /// Everything in the channel's log.
+    /// All bodies in the channel's log.
     pub fn bodies(&self) -> Vec<String> {
         let records = self.store.read_log(self.channel, Offset(1), 1_000, usize::MAX).unwrap();
         records.iter().map(|record| String::from_utf8(record.message.body.to_vec()).unwrap()).collect()
     }
 
-    /// Numbers of the spilled deliveries.
+    /// The numbers of the spilled deliveries.
     pub fn spilled(&self) -> Vec<DeliveryId> {
         self.store.spilled(self.reactor, DeliveryId(0), 1_000).unwrap().iter().map(|d| d.id).collect()
     }
 
-    /// Numbers of a lane's held deliveries.
+    /// The numbers of a lane's held deliveries.
     pub fn held(&self, lane: u64) -> Vec<DeliveryId> {
         self.store.held(self.reactor, key(lane), DeliveryId(0), 1_000).unwrap().iter().map(|d| d.id).collect()
     }
 
-    /// The reactor's counts; every look at them checks that nothing is lost.
+    /// The reactor's counts; each call checks that nothing is lost.
     pub fn counts(&self) -> reactor_core::store::ReactorStats {
         let stats = self.store.stats().unwrap().reactors;
         for one in &stats {
@@ -199,7 +199,7 @@ impl<S: StoreClient + ?Sized> Fixture<'_, S> {
         stats.into_iter().find(|stats| stats.name == "inventory").unwrap()
     }
 
-    /// Asks the owner for something.
+    /// Sends the owner a request.
     pub fn request(&self, request: Request) {
         wait(self.store.request(request)).unwrap();
     }
@@ -219,22 +219,22 @@ impl<S: StoreOwner + ?Sized> Fixture<'_, S> {
         }
     }
 
-    /// A delivery in memory, with a key of its own.
+    /// A delivery in memory, with its own key.
     pub fn in_memory(&self, number: u64) -> DeliveryId {
         self.admit_one(self.new_delivery(number, Place::Memory))
     }
 
-    /// Commits one.
+    /// Applies one commit.
     pub fn commit(&self, commit: Commit) -> Committed {
         self.commit_all(vec![commit])[0]
     }
 
-    /// Commits several together.
+    /// Applies several commits together.
     pub fn commit_all(&self, commits: Vec<Commit>) -> Vec<Committed> {
         wait(self.store.commit(commits)).unwrap()
     }
 
-    /// Takes over what the last owner left.
+    /// Takes over from the previous owner.
     pub fn recover(&self, leased: &[ChannelId]) -> Recovered {
         wait(self.store.recover(leased)).unwrap()
     }

@@ -1,4 +1,4 @@
-//! What is told of the past: attempts that have ended, and what became of records.
+//! What the store reports of the past: ended attempts, and the fates of records.
 #![allow(missing_docs, reason = "each case is named after what it shows")]
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use reactor_core::store::{
 use super::dead::redrive;
 use super::fixture::*;
 
-/// The event `number` of the flow `c"1`.
+/// Event `number` of the flow `c"1`.
 fn event(number: u64) -> Arc<Event> {
     Arc::new(Event {
         id: format!("e-{number}"),
@@ -47,7 +47,7 @@ fn admit(f: &Fixture<'_>, offset: u64, number: u64) -> DeliveryId {
     f.admit_one(of(f, offset, number))
 }
 
-/// A commit with the attempt in it.
+/// The commit, with its attempt to be kept.
 fn noted(commit: Commit, offset: u64, code: &'static str) -> Commit {
     let channel = reactor_core::event::ChannelId(1);
     let note = AttemptNote {
@@ -65,7 +65,7 @@ fn wall(number: u64) -> Timestamp {
     Timestamp::from_millisecond(1_700_000_000_000 + number.cast_signed()).unwrap()
 }
 
-/// The kept attempt that such a commit leaves.
+/// The kept attempt that such a commit leaves behind.
 fn kept(f: &Fixture<'_>, delivery: DeliveryId, commit: &Commit, end: AttemptEnd, worker: u64) -> KeptAttempt {
     let note = commit.note.as_ref().unwrap();
     KeptAttempt {
@@ -101,7 +101,7 @@ fn traces(f: &Fixture<'_>, first: u64, last: u64) -> Traces {
     f.store.traces(f.channel, Offset(first), Offset(last)).unwrap()
 }
 
-/// What became of a record for the reactor.
+/// The fate of a record for the reactor.
 fn fate(f: &Fixture<'_>, offset: u64) -> Option<Fate> {
     let all = traces(f, offset, offset).all;
     assert!(all.len() <= 1 && all.iter().all(|trace| trace.origin == origin(f, offset)), "{all:?}");
@@ -117,7 +117,7 @@ fn upkeep(f: &Fixture<'_>, millis: u64, window: Duration, history: Duration) {
     f.store.maintain(&Upkeep { now: at(millis), ledger_window: window, retention, away: DAY, history }).unwrap();
 }
 
-/// Attempts that are done, that failed, that died, and those of a redrive, are found by record, delivery, event and flow.
+/// Attempts that succeeded, failed, died or followed a redrive are found by record, delivery, event and flow.
 pub fn ended_attempts_are_kept(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 3]);
@@ -158,7 +158,7 @@ pub fn ended_attempts_are_kept(harness: &mut dyn Harness) {
     }
 }
 
-/// What was not applied is no attempt, and neither is one that is not to be kept.
+/// A commit that was not applied leaves no attempt, and neither does one whose attempt is not to be kept.
 pub fn only_applied_attempts_are_kept(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 2]);
@@ -173,7 +173,7 @@ pub fn only_applied_attempts_are_kept(harness: &mut dyn Harness) {
     assert_eq!(codes(&f.store.attempts(&AttemptsOf::Delivery(two)).unwrap()), [(1, "done")]);
 }
 
-/// Many in one call are all found, and in their order.
+/// All of many attempts in one call are found, in order.
 pub fn many_attempts_are_kept(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"]);
@@ -189,7 +189,7 @@ pub fn many_attempts_are_kept(harness: &mut dyn Harness) {
     assert!(found.is_sorted_by_key(|one| one.delivery));
 }
 
-/// Attempts are forgotten after their time, by the store's clock, and with no time at once.
+/// Attempts are forgotten after their retention, by the store's clock; with zero retention, at once.
 pub fn attempts_are_forgotten(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 3]);
@@ -208,7 +208,7 @@ pub fn attempts_are_forgotten(harness: &mut dyn Harness) {
     assert_eq!(fate(&f, 1), Some(Fate::Done), "what became of it is told all the same");
 }
 
-/// What became of records is told without their keys: in progress, done, dead, redriven, dropped, and nothing.
+/// The fates of records are found without their keys: in progress, done, dead, redriven, dropped, and none.
 pub fn records_are_traced(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 7]);
@@ -224,7 +224,7 @@ pub fn records_are_traced(harness: &mut dyn Harness) {
     let running = redrive(&f, letters[2]).unwrap();
     f.request(Request::Drop(letters[3]));
     f.drop_dead(f.store.requests(0).unwrap()[0].0, letters[3]);
-    // Of another channel, and later.
+    // In another channel, and later.
     let other = f.store.channel_id("other").unwrap();
     f.admit_one(NewDelivery { origin: Origin { channel: other, ..origin(&f, 1) }, ..of(&f, 1, 50) });
     harness.reopen();
@@ -242,7 +242,7 @@ pub fn records_are_traced(harness: &mut dyn Harness) {
     assert_eq!(fate(&f, 7), None, "no reactor wanted it");
 }
 
-/// A duplicate is told with its first and what became of that, wherever that went since.
+/// A duplicate is reported with its first delivery and the fate of that one, even after a redrive or a drop.
 pub fn duplicates_are_traced(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 8]);
@@ -259,7 +259,7 @@ pub fn duplicates_are_traced(harness: &mut dyn Harness) {
     let run = redrive(&f, redriven).unwrap();
     f.request(Request::Drop(dropped));
     f.drop_dead(f.store.requests(0).unwrap()[0].0, dropped);
-    // What was dropped is new, and what comes then is a duplicate of that.
+    // After a drop the event is new, and what follows is a duplicate of that one.
     admit(&f, 7, 3);
     assert_eq!(f.admit(vec![of(&f, 8, 3)], at(3)), [Admitted::Duplicate]);
     harness.crash();
@@ -271,7 +271,7 @@ pub fn duplicates_are_traced(harness: &mut dyn Harness) {
     assert!(matches!(fate(&f, 8), Some(Fate::Duplicate { first, .. }) if first == Some(origin(&f, 7))));
 }
 
-/// Each reactor is told of for itself, and so is what nobody was given.
+/// Traces are reported for each reactor separately, and for events that no reactor was given.
 pub fn traces_are_per_reactor(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"; 2]);
@@ -290,7 +290,7 @@ pub fn traces_are_per_reactor(harness: &mut dyn Harness) {
     assert_eq!(all[2].origin.offset, Offset(2));
 }
 
-/// Of a received message that has a record, the reactors that knew its event are told of, too.
+/// For a received message that has a record, the reactors that already knew its event are reported, too.
 pub fn received_duplicates_are_traced(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let other = f.store.reactor_id("other").unwrap();
@@ -313,11 +313,11 @@ pub fn received_duplicates_are_traced(harness: &mut dyn Harness) {
     assert!(matches!(all[1].fate, Fate::Active(_)), "{all:?}");
 }
 
-/// Where the ledger has forgotten something, it says up to where.
+/// When the ledger has forgotten something, the answer says up to which record.
 pub fn what_is_forgotten_is_not_complete(harness: &mut dyn Harness) {
     let f = fixture(harness);
     f.publish(&["{}"]);
-    // A whole segment of whatever size a store has.
+    // A whole segment, for any segment size.
     for number in 0..200 {
         f.admit_one(of(&f, 1, number));
     }

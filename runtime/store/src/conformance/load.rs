@@ -1,4 +1,4 @@
-//! Deliveries that are in the store only, and recovery.
+//! Deliveries that are only in the store, and recovery.
 #![allow(missing_docs, reason = "each case is named after what it shows")]
 
 use reactor_core::event::{DeliveryId, HostTime};
@@ -138,7 +138,7 @@ pub fn ended_attempts_are_not_interrupted(harness: &mut dyn Harness) {
     assert!(fixture(harness).recover(&[]).interrupted.is_empty(), "the commit came first");
 }
 
-/// The claims that are found after a crash: of the delivery, and which attempt.
+/// The claims found after a crash: the delivery and the attempt.
 fn interrupted(recovered: &Recovered) -> Vec<(DeliveryId, u32)> {
     recovered.interrupted.iter().map(|(delivery, attempt)| (delivery.id, *attempt)).collect()
 }

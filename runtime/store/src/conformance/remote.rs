@@ -1,4 +1,4 @@
-//! Remote channels: receptions, deliveries that are away, the outbox.
+//! Remote channels: received messages, parked deliveries, the outbox.
 #![allow(missing_docs, reason = "each case is named after what it shows")]
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use reactor_core::store::{
 
 use super::fixture::*;
 
-/// Messages that were received, each with its deliveries.
+/// Received messages, each with its deliveries.
 fn received(f: &Fixture<'_>, messages: Vec<(&str, Vec<NewDelivery>)>) -> Batch {
     let mut batch = Batch::new(f.channel, at(0));
     for (body, deliveries) in messages {
@@ -31,7 +31,7 @@ fn receive_one(f: &Fixture<'_>, new: NewDelivery) -> Admitted {
     receive(f, vec![("m", vec![new])]).answers.remove(0)
 }
 
-/// A message that was received, and ends here as this dead letter.
+/// A received message that ends as this dead letter.
 fn undecodable(f: &Fixture<'_>, letter: DeadLetter) -> Batch {
     let messages = vec![Incoming { message: message("{"), deliveries: 0, dead: 1, keep: false }];
     Batch { messages, dead: vec![letter], ..received(f, Vec::new()) }

@@ -1,4 +1,4 @@
-//! Commits: all or nothing, in order, on nobody else's ground.
+//! Commits are atomic and ordered, and touch only their own reactor's state.
 #![allow(missing_docs, reason = "each case is named after what it shows")]
 
 use reactor_core::event::{ReactorId, Version};
@@ -156,7 +156,8 @@ pub fn commit_numbers_ascend_across_restarts(harness: &mut dyn Harness) {
     assert_eq!(fixture(harness).store.next_commit(), Version(51));
 }
 
-/// Counters that several runs increment at once, on what they read before: the sum tells whether any was lost.
+/// Several runs increment counters at once, each from the value it read before: the sum shows whether an update was
+/// lost.
 pub fn lost_updates_do_not_happen(harness: &mut dyn Harness) {
     let f = fixture(harness);
     let (mut number, mut applied, mut seed) = (0, 0_u64, 7_u64);

@@ -13,7 +13,7 @@ fn upkeep(f: &Fixture<'_>, now: HostTime) {
     f.store.maintain(&Upkeep { now, ledger_window: DAY, retention, away: 15 * DAY, history: DAY }).unwrap();
 }
 
-/// Accepts and admits records of which nothing is left to do.
+/// Appends and admits records with nothing left to do.
 fn publish_and_skip(f: &Fixture<'_>, bodies: &[&str], now: HostTime) {
     upkeep(f, now);
     let first = f.publish(bodies);

@@ -1,4 +1,4 @@
-//! The model store as any process has it.
+//! The model store as any process sees it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -167,7 +167,7 @@ impl StoreClient for MemoryStore {
     }
 }
 
-/// The place of a name in a list, from 1, where it is added if need be.
+/// The position of an item in a list, counted from 1; a missing item is added.
 fn number<T>(list: &mut Vec<T>, is: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> u32 {
     let index = list.iter().position(is).unwrap_or_else(|| {
         list.push(make());

@@ -1,4 +1,4 @@
-//! What became of deliveries in the model store.
+//! The fates of deliveries in the model store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ impl Inner {
         self.dead.get(&id).filter(|dead| !dead.stored.redriving)?;
         let Dead { stored: StoredDead { letter, .. }, delivery, .. } = self.dead.remove(&id)?;
         let reactor = letter.reactor?;
-        // No reactor ever did it, so what comes with the same key is not a duplicate.
+        // No reactor completed it, so a later event with the same key is not a duplicate.
         let key = (reactor, letter.key);
         if self.ledger.get(&key).is_some_and(|(_, known, _)| Some(*known) == delivery) {
             self.ledger.remove(&key);

@@ -1,4 +1,4 @@
-//! What the model store tells of the past.
+//! What the model store reports of the past.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use super::inner::Inner;
 /// An event for a reactor.
 type At = (Origin, ReactorId);
 
-/// What was noted for those who ask later.
+/// What is noted for later questions.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// When and as what each event was last entered; a redrive enters it again.
+    /// When each event was last entered, and as which delivery; a redrive enters it again.
     pub(super) entered: BTreeMap<At, (HostTime, DeliveryId)>,
-    /// When each was suppressed, and the one before it.
+    /// When each duplicate was suppressed, with the first delivery of its key and the origin of that one.
     duplicates: BTreeMap<At, (HostTime, DeliveryId, Option<Origin>)>,
     attempts: Vec<(HostTime, KeptAttempt)>,
-    /// Of what was admitted until then, not all is known any more.
+    /// The notes about what was admitted until this time are no longer complete.
     told: HostTime,
 }
 
@@ -92,7 +92,7 @@ impl Inner {
         Traces { all: all.collect(), complete_from: self.complete_from(channel, first, last) }
     }
 
-    /// What became of an event that was entered.
+    /// The fate of an event that was entered.
     fn fate_at(&self, (origin, reactor): At) -> Option<Fate> {
         let mut dropped = self.dropped.iter().filter(|(_, it)| (it.of.origin, it.of.reactor) == (origin, reactor));
         if let Some((letter, dropped)) = dropped.next_back() {
@@ -108,7 +108,7 @@ impl Inner {
         complete.next().map_or(Offset(last.0.saturating_add(1)), |(offset, _)| *offset)
     }
 
-    /// `kept` is for how long what is noted can be asked for.
+    /// `kept`: for how long notes can be read.
     pub(super) fn expire_past(&mut self, upkeep: &Upkeep, kept: Duration) {
         let past = &mut self.past;
         past.attempts.retain(|(ended, _)| upkeep.now.since(*ended) <= upkeep.history);

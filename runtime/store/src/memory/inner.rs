@@ -1,4 +1,4 @@
-//! What the model store keeps, and the rules by which it changes.
+//! The data of the model store, and the rules by which it changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct Inner {
     pub(super) deliveries: BTreeMap<DeliveryId, Row>,
     pub(super) last_delivery: u64,
     pub(super) ledger: HashMap<(ReactorId, Identity), (HostTime, DeliveryId, Origin)>,
-    /// When, for whom and why letters were dropped, by their numbers.
+    /// When, for whom and why letters were dropped, by letter number.
     pub(super) dropped: BTreeMap<u64, Dropped>,
     pub(super) past: Past,
     pub(super) outbox: BTreeMap<u64, (ChannelId, Message)>,
@@ -361,7 +361,7 @@ impl Inner {
         recovered
     }
 
-    /// Forgets the attempts of deliveries that were not the heads of their lanes, and answers which these are.
+    /// Forgets the attempts of deliveries that were not the heads of their lanes, and returns those deliveries.
     fn void_claims(&mut self) -> Vec<(ReactorId, LaneKey, DeliveryId)> {
         let started = self.deliveries.values().filter(|row| row.started.is_some()).map(|row| &row.stored);
         let ahead =
@@ -373,14 +373,14 @@ impl Inner {
         ahead
     }
 
-    /// Whether a delivery is the next of its lane: in a parked one, the dead letter that runs again; else the one that waits
-    /// for its next attempt; else the oldest.
+    /// Whether a delivery is the next of its lane: in a parked lane, the dead letter that runs again; otherwise the
+    /// delivery that waits for its next attempt; otherwise the oldest.
     fn is_head(&self, stored: &StoredDelivery, lane: LaneKey) -> bool {
         let parking: Vec<u64> = self.parking(stored.reactor, lane).collect();
         if !parking.is_empty() {
             return stored.redrive_of.is_some_and(|letter| parking.contains(&letter));
         }
-        // What is away stands in no one's way.
+        // A delivery that is away blocks no lane.
         let counts = |other: &&StoredDelivery| other.place != Place::Away || other.id == stored.id;
         let all = self.deliveries.values().map(|row| &row.stored);
         let in_lane = all.filter(|other| (other.reactor, other.lane) == (stored.reactor, Some(lane))).filter(counts);
@@ -395,7 +395,8 @@ impl Inner {
         letters.filter(parks).map(|dead| dead.id)
     }
 
-    /// What was in memory is held in lanes that something blocks, or that have held deliveries, and spilled elsewhere.
+    /// Deliveries that were in memory become held in lanes that are blocked or have held deliveries, and spilled
+    /// elsewhere.
     fn put_lanes_in_order(&mut self) {
         let lanes = self.lanes().into_iter().map(|(reactor, lane, _)| ((reactor, lane), None));
         let mut behind: HashMap<_, Option<DeliveryId>> = lanes.collect();

@@ -1,4 +1,4 @@
-//! The model store: plain maps under one lock, to compare other stores with and to run tests on.
+//! The model store: plain maps behind one lock, to compare other stores with and to run tests on.
 
 #![allow(clippy::disallowed_methods, reason = "no part of the walk: it lives by the machine's clocks")]
 
@@ -21,7 +21,7 @@ use reactor_core::store::{Result, StoreError};
 
 use self::inner::Inner;
 
-/// A store that lives as long as its last handle. Whoever has one is its owner.
+/// A store that lives as long as its last handle. Each handle is its owner.
 #[derive(Debug)]
 pub struct MemoryStore {
     inner: Arc<Mutex<Inner>>,
@@ -47,7 +47,7 @@ impl MemoryStore {
         }
     }
 
-    /// The same store as the next owner finds it: this handle is fenced off.
+    /// The same store as the next owner finds it; this handle is fenced off.
     #[must_use]
     pub fn reopen(&self) -> Self {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The model store as its owner has it.
+//! The model store as its owner sees it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The two envelopes that the sample events have.
+//! The two envelopes of the sample events.
 
 use reactor_guest::testing::Value;
 use reactor_guest::{Event, Raw};

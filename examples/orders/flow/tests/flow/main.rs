@@ -1,4 +1,4 @@
-//! The whole flow without a host: sample events in, the README's totals out, in whatever order unrelated events run.
+//! The whole flow without a host: sample events in, the README's totals out, for any order of unrelated events.
 #![allow(clippy::unwrap_used, reason = "this is test code")]
 
 mod lines;
@@ -14,7 +14,7 @@ use reactors::{Reactor, shop};
 const README: &str = include_str!("../../../README.md");
 const SAMPLES: &str = include_str!("../../../events.jsonl");
 
-/// What came of one reactor's deliveries.
+/// The outcomes of one reactor's deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Totals {
     delivered: u32,
@@ -25,7 +25,7 @@ struct Totals {
     dead: BTreeMap<&'static str, u32>,
 }
 
-/// A reactor with what waits for it: one queue per lane, in the order of arrival.
+/// A reactor with its waiting events: one queue per lane, in order of arrival.
 struct Consumer {
     reactor: Reactor,
     lanes: BTreeMap<String, VecDeque<Event<Raw>>>,
@@ -81,7 +81,7 @@ impl Consumer {
     }
 }
 
-/// Runs everything; `seed` decides which of the lanes that have work is next.
+/// Runs everything; `seed` decides which lane with work is next.
 fn run(seed: u64) -> Vec<Consumer> {
     let consumer =
         |reactor| Consumer { reactor, lanes: BTreeMap::new(), seen: BTreeSet::new(), totals: Totals::default() };
@@ -93,7 +93,7 @@ fn run(seed: u64) -> Vec<Consumer> {
         for (index, consumer) in consumers.iter().enumerate() {
             next.extend(consumer.lanes.keys().map(|lane| Some((index, lane.clone()))));
         }
-        // `None` stands for the next sample, so that samples and what comes of them mix.
+        // `None` stands for the next sample, so that samples and emitted events interleave.
         next.extend((!arriving.is_empty()).then_some(None));
         if next.is_empty() {
             return consumers;
@@ -128,7 +128,7 @@ fn totals_are_those_of_the_readme_in_any_order() {
             let row = row(name);
             let counts = [delivered, done, retried, duplicates, emitted].map(u32::to_string);
             assert_eq!(counts.each_ref(), [&row[0], &row[1], &row[2], &row[3], &row[5]], "{name}, seed {seed}");
-            // Such as "1 rejected (`o-108`), 1 retries-exhausted (`o-113-down`)", or "0".
+            // For example "1 rejected (`o-108`), 1 retries-exhausted (`o-113-down`)", or "0".
             let told: BTreeMap<&str, u32> = row[4].split(", ").filter_map(dead_cell).collect();
             assert_eq!(*dead, told, "{name}, seed {seed}");
         }

@@ -3,11 +3,11 @@
 use reactor_guest::testing::{Ended, Run, Value};
 use reactor_guest::{Context, Event, FromData, Outcome, Raw};
 
-/// A handler, whatever the type of its events.
+/// A handler for any type of event.
 pub(crate) trait Handler {
     fn deliver(&mut self, event: &Event<Raw>, attempt: u32) -> Ended;
 
-    /// The keys of its state that hold a number, with it.
+    /// The keys of its state that hold a number, with that number.
     fn numbers(&self) -> Vec<(String, u64)>;
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    /// The lane of an event, if the reactor keeps an order.
+    /// The lane of an event, if the reactor is ordered.
     pub(crate) fn lane(&self, event: &Event<Raw>) -> Option<String> {
         let data = self.ordered.then(|| data(event))?;
         Some(data["orderId"].to_string())
@@ -43,7 +43,7 @@ fn data(event: &Event<Raw>) -> Value {
     serde_json::from_slice(event.data.as_bytes()).unwrap()
 }
 
-/// The four of the shop.
+/// The shop's four reactors.
 pub(crate) fn shop() -> [Reactor; 4] {
     [
         Reactor {
