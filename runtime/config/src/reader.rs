@@ -202,7 +202,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// The names in a table, whatever their values are.
+    /// The names in a table, regardless of their values.
     pub(super) fn names(&self, section: &Section<'_>, key: &str) -> Vec<String> {
         let table = section.get(key).and_then(|value| value.get_ref().as_table());
         table.map(|table| table.keys().map(|name| name.get_ref().to_string()).collect()).unwrap_or_default()

@@ -21,8 +21,8 @@
 //! - [`emit`]: the messages that reactors and dead letters become.
 //! - [`outbox`]: what is sent to remote channels.
 //!
-//! The steps that decide ([`decode`], [`route`], [`judge`], [`schedule`]) are pure. No store, sandbox or channel is named in
-//! this crate: it knows them by the traits of `reactor_core`.
+//! The steps that decide ([`decode`], [`route`], [`judge`], [`schedule`]) are pure. This crate names no store, sandbox
+//! or channel: it uses the traits of `reactor_core`.
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 

@@ -39,7 +39,7 @@ pub enum FlawKind {
     DuplicateKey,
 }
 
-/// Checks a whole text. Time and memory grow at most linearly with its length, whatever its content.
+/// Checks a whole text. Time and memory grow at most linearly with its length, for any content.
 ///
 /// # Errors
 /// The first flaw.

@@ -1,6 +1,7 @@
-//! Step: turn bytes and attributes into events, or say why not. No I/O, and nothing here panics, whatever the bytes.
+//! Step: turns bytes and attributes into events, or says why not. No I/O, and no input makes it panic.
 //!
-//! A body that has to be JSON is checked once as a whole (see [`reactor_core::json`]); the formats then pick what they know.
+//! A body that must be JSON is checked once as a whole (see [`reactor_core::json`]); the formats then pick their
+//! fields.
 
 mod auto;
 mod cloudevents;

@@ -1,4 +1,5 @@
-//! Format `native`: `eventId`, `eventType`, `eventVersion`, `timestamp`, `source`, `correlationId`, `data` and a few more.
+//! Format `native`: `eventId`, `eventType`, `eventVersion`, `timestamp`, `source`, `correlationId`, `data` and some
+//! more.
 //!
 //! Without `data`, the members that are not part of the envelope are the data; otherwise they are attributes.
 

@@ -387,8 +387,8 @@ impl Deliveries {
         self.holding > 0 || !self.leaving.is_empty()
     }
 
-    /// The tables agree, when everything that the scheduler asked for has been done: what is in memory is queued there, and
-    /// what runs has a permit.
+    /// Asserts that the tables agree once everything the scheduler asked for has been done: what is in memory is queued
+    /// there, and what runs has a permit.
     pub(in super::super) fn assert_agreed(&self, running: usize) {
         debug_assert_eq!(self.all.len(), self.scheduler.items(), "deliveries in memory, and in the scheduler's queues");
         debug_assert_eq!(running, self.scheduler.running(), "attempts under way, and permits given");

@@ -107,7 +107,7 @@ pub enum Ending {
     Release,
     /// In back-off: the others wait behind it.
     Wait,
-    /// Dead with `on-exhausted = "park-key"`: the others wait until somebody redrives or drops it.
+    /// Dead with `on-exhausted = "park-key"`: the others wait until a person redrives or drops it.
     Park,
 }
 

@@ -2,8 +2,8 @@
 //! threads; every method takes the time and returns [`Action`]s, so that a simulation can drive this code.
 //!
 //! A delivery in memory is queued, running or committing. When a reactor's queue is full, its deliveries *spill*: they
-//! are only in the store and are loaded in order when there is room. A delivery in back-off, and those held behind it in
-//! its lane, are only in the store too; they take no permit and, but for the lane's entry, no memory.
+//! are only in the store and are loaded in order when there is room. A delivery in back-off, and those held behind it
+//! in its lane, are only in the store too; they take no permit and, apart from the lane's entry, no memory.
 
 mod action;
 mod gate;
