@@ -1,22 +1,22 @@
-//! What can be found out about a remote channel without changing anything there: whether it is reachable, and whether it
-//! is set up for what the reactors do with it.
+//! Inspection of a remote channel without changing anything there: whether it is reachable, and whether it is set up
+//! for the reactors that use it.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Something that was found out about a channel.
+/// One result of inspecting a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub level: Level,
-    /// What is so.
+    /// What was found.
     pub what: String,
-    /// What to do about it, or what will be done; `None` if there is nothing to do.
+    /// How to fix it, or what the host will do; `None` if nothing needs doing.
     pub fix: Option<String>,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -42,12 +42,12 @@ impl fmt::Display for Level {
 }
 
 impl Finding {
-    /// A finding that nothing can be done about.
+    /// A finding that needs no fix.
     pub fn new(level: Level, what: impl Into<String>) -> Self {
         Self { level, what: what.into(), fix: None }
     }
 
-    /// The same finding with what to do about it.
+    /// The same finding with a fix.
     #[must_use]
     pub fn fix(self, fix: impl Into<String>) -> Self {
         Self { fix: Some(fix.into()), ..self }

@@ -11,25 +11,25 @@ use super::pointer;
 use super::reader::{Reader, Section};
 use super::text::Text;
 
-/// The keys of every channel.
+/// The keys of every channel, except the last one.
 pub(super) const COMMON: &[&str] = &["kind", "format", "unrouted", "max-event", "identity", "dead-letter"];
-/// Another one of every channel, which is named last.
+/// The last key of every channel, listed after those of its kind.
 pub(super) const RETENTION: &[&str] = &["retention"];
 /// The keys of `[channels.NAME.dead-letter]`.
 pub(super) const DEAD_LETTER: &[&str] = &["channel"];
 /// The keys of `format = { raw = { ... } }`.
 pub(super) const RAW: &[&str] = &["type", "id", "source", "time", "subject", "key", "version", "correlation-id"];
-/// Where a part of a raw message may come from, if it is no constant.
+/// Where a part of a raw message may come from, if it is not a constant.
 pub(super) const ORIGINS: &[&str] = &["pointer", "attribute"];
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// 1 MiB less what the envelope may need.
+/// 1 MiB minus an allowance for the envelope.
 const MAX_EVENT: usize = (1 << 20) - (16 << 10);
 
 const RAW_HELP: &str = "write it like: format = { raw = { type = \"order.placed\" } }";
 pub(super) const FORMATS: &[&str] = &["auto", "native", "cloudevents", "sns", "eventbridge", "s3"];
 
-/// Reads a channel. Where its dead letters go is added to `dead_letters`, to be checked when all channels are known.
+/// Reads a channel. Adds its dead-letter channel to `dead_letters`, to be checked once all channels are known.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     section: &Section<'_>,
@@ -45,7 +45,7 @@ pub(super) fn read(
     let all = kind::keys(kinds);
     let known = match kind {
         Some(kind) => [COMMON, kind.keys, RETENTION].concat(),
-        // Without a kind, any key of any kind may be meant.
+        // Without a kind, the keys of all kinds are allowed.
         None => [COMMON, RETENTION, &all].concat(),
     };
     let homes = kind::homes(kinds, &all);

@@ -1,4 +1,4 @@
-//! What is odd when sections meet. Called only for a file without errors, so that indexes are those of the file.
+//! Warnings about combinations of sections. Called only for a file without errors, so indexes match the file.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -26,8 +26,8 @@ pub(super) fn check(config: &Config, places: &Places, reader: &mut Reader<'_>) {
     dead_letters_go_round(config, places, reader);
 }
 
-/// The reactors that get the dead letters of a reactor: a local channel hands out an event about it, another one the message
-/// that it was.
+/// The reactors that receive the dead letters of a reactor: from a local channel as an event about the dead letter,
+/// from a remote one as the original message.
 fn takers<'c>(config: &'c Config, reactor: &'c ReactorConfig) -> impl Iterator<Item = &'c ReactorConfig> {
     let channel = reactor.dead_letter.channel.as_ref();
     let is_event = channel.and_then(|name| config.channels.get(name)).is_some_and(|to| !to.is_remote());
@@ -43,7 +43,7 @@ fn takers<'c>(config: &'c Config, reactor: &'c ReactorConfig) -> impl Iterator<I
     })
 }
 
-/// The shortest way on which dead letters of a reactor come back to it, without that reactor at its end.
+/// The shortest path by which dead letters of a reactor come back to it, excluding that reactor at the end.
 fn circle<'c>(config: &'c Config, start: &'c ReactorConfig) -> Option<Vec<&'c ReactorConfig>> {
     let mut ways = VecDeque::from([vec![start]]);
     let mut seen: BTreeSet<&str> = BTreeSet::new();
@@ -60,7 +60,7 @@ fn circle<'c>(config: &'c Config, start: &'c ReactorConfig) -> Option<Vec<&'c Re
     None
 }
 
-/// Warns once of each circle; one reactor alone is refused already.
+/// Warns once about each cycle; a single reactor's is already an error.
 fn dead_letters_go_round(config: &Config, places: &Places, reader: &mut Reader<'_>) {
     let mut told: BTreeSet<&str> = BTreeSet::new();
     for reactor in config.reactors.values() {

@@ -1,4 +1,4 @@
-//! Names of channels, where a reactor reads or writes them.
+//! Names of channels that a reactor reads or writes.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,25 @@ use super::outside::WriteOnly;
 use super::reader::{MOST_LISTED, Reader, nearest};
 use super::text::Text;
 
-/// Channels that a message lists.
+/// Most channels listed in a message.
 const MOST_NAMED: usize = 20;
 
-/// The channels that the file has.
+/// The channels of the file.
 pub(super) struct Channels<'c> {
-    /// Every name, also of those that could not be read.
+    /// Every name, including those of invalid channels.
     pub(super) names: Vec<String>,
     pub(super) read: &'c BTreeMap<String, ChannelConfig>,
 }
 
 impl Channels<'_> {
-    /// The channel; an unknown name is noted.
+    /// The channel of that name; notes an unknown name.
     fn find(&self, reader: &mut Reader<'_>, text: &Text, name: &str) -> Option<&ChannelConfig> {
         let found = self.read.get(&text.value);
         if found.is_none() && !self.names.contains(&text.value) {
             let title = format!("`{name}`: there is no channel `{}`", text.written);
             let problem = reader.problem(text.span.clone(), "unknown-channel", title);
             let names = self.names.iter().map(String::as_str);
-            // Many wrong names times many channels would take long, and nobody has that many.
+            // Comparing many wrong names with many channels would be slow; real files do not have that many.
             let near =
                 if text.has_variable || self.names.len() > MOST_LISTED { None } else { nearest(&text.value, names) };
             reader.note(match near {
@@ -53,7 +53,7 @@ pub(super) fn source(reader: &mut Reader<'_>, text: &Text, name: &str, channels:
 /// Checks that a reactor can write to a channel.
 pub(super) fn destination(reader: &mut Reader<'_>, text: &Text, name: &str, channels: &Channels<'_>) {
     let Some(channel) = channels.find(reader, text, name) else { return };
-    // What is read from elsewhere is somebody else's to decode; a local log is read back by this host.
+    // Consumers elsewhere decode a remote channel's messages; this host reads its own log back.
     let Some(format) = foreign(&channel.format).filter(|_| !channel.is_remote()) else {
         return;
     };
@@ -63,15 +63,15 @@ pub(super) fn destination(reader: &mut Reader<'_>, text: &Text, name: &str, chan
     reader.note(problem.help("write to a channel of format \"auto\" or \"native\""));
 }
 
-/// Checks where channels forward dead letters to that belong to no reactor. What no channel of a circle can read would go round
-/// in it.
+/// Checks the channels to which channels forward dead letters that belong to no reactor. A message that no channel of a
+/// cycle can decode would circulate in it.
 pub(super) fn dead_letters(reader: &mut Reader<'_>, ways: &[(String, Text)], channels: &Channels<'_>) {
     let next = |from: &str| ways.iter().find(|(name, _)| name == from).map(|(_, to)| to);
     for (name, to) in ways {
         let key = format!("channels.{name}.dead-letter.channel");
         destination(reader, to, &key, channels);
         let mut way = vec![to];
-        // A channel that comes twice before this one does is of another circle.
+        // A channel that appears twice before this one belongs to another cycle.
         while way.len() <= ways.len()
             && let Some(on) = next(&way[way.len() - 1].value).filter(|_| way[way.len() - 1].value != *name)
         {

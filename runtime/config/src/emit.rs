@@ -17,7 +17,7 @@ pub(super) fn read(
 ) -> Vec<(TypePattern, String)> {
     let Some(table) = reader.table(section, "emit") else { return Vec::new() };
     let mut entries: Vec<_> = table.table.iter().collect();
-    // The first match counts, so the order of the file counts, whatever order the table is kept in.
+    // The first match counts, so use the file's order, not the table's.
     entries.sort_by_key(|(key, _)| key.span().start);
     let mut rules: Vec<(Text, TypePattern, String)> = Vec::new();
     for (key, value) in entries.into_iter().take(reader.most_listed(&table)) {
@@ -51,7 +51,7 @@ pub(super) fn read(
     rules.into_iter().map(|(_, pattern, channel)| (pattern, channel)).collect()
 }
 
-/// TOML takes the dots of an unquoted pattern for tables.
+/// TOML parses the dots of an unquoted pattern as tables.
 fn unquoted(reader: &mut Reader<'_>, first: &Text, value: &Spanned<DeValue<'_>>) {
     let (mut pattern, mut value) = (first.written.clone(), value.get_ref());
     while let Some((key, deeper)) = value.as_table().and_then(|table| table.iter().next()) {

@@ -10,13 +10,13 @@ use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::{Place, Problem, Problems, Source};
 
-/// Largest configuration file, in bytes.
+/// Largest allowed configuration file, in bytes.
 const MOST: u64 = 1 << 20;
 
 /// The text of a file.
 ///
 /// # Errors
-/// It cannot be read, is a folder, is too large or is not UTF-8.
+/// If it cannot be read, is a folder, is too large or is not UTF-8.
 pub(super) fn read(path: &Path) -> Result<String, Problems> {
     let shown = path.display();
     let fail = |text: String, at: usize, title: String, help: &str| {
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
         };
         fail(String::new(), 0, format!("cannot read {shown}: {error}"), help)
     };
-    // A pipe without a writer would keep the opening waiting for ever; opened like this, it is read as empty.
+    // Opening a pipe without a writer would block for ever; with this flag it reads as empty.
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.is_dir() {
@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
     fcntl_setfl(&file, OFlags::empty()).map_err(|error| unreadable(error.into()))?;
     let is_pipe = file.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
     let mut bytes = Vec::new();
-    // What a pipe or a device has is known only by reading.
+    // The size of a pipe's or a device's content is known only after reading it.
     file.take(MOST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MOST {
         let title = format!("{shown} is larger than 1MiB");

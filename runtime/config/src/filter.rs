@@ -1,4 +1,4 @@
-//! `when = { ... }`: content filters in the manner of EventBridge patterns.
+//! `when = { ... }`: content filters, modelled on EventBridge patterns.
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -13,10 +13,10 @@ use super::route::Route;
 use super::scalar::{decimal_of, number_of};
 use super::text::Text;
 
-/// The forms a condition may have, beside a plain value.
+/// The forms of a condition besides a plain value.
 pub(super) const FORMS: &[&str] =
     &["prefix", "suffix", "wildcard", "equals-ignore-case", "numeric", "exists", "null", "anything-but"];
-/// The forms that `anything-but` may exclude, beside plain values.
+/// The forms that `anything-but` may exclude, besides plain values.
 const EXCLUDED: &[&str] = &["prefix", "suffix", "wildcard", "equals-ignore-case"];
 
 pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, route: &Route) -> Filter {
@@ -37,7 +37,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>, route: &Route
             continue;
         }
         let conditions: Vec<_> = written.iter().filter_map(|value| condition(reader, value, &name)).collect();
-        // Conditions with an error are missing here, so nothing can be said of the rest.
+        // Invalid conditions are missing here, so the rest cannot be judged.
         let complete = conditions.len() == written.len();
         fields.extend(pointer.filter(|_| complete).map(|pointer| Field {
             pointer,
@@ -122,7 +122,7 @@ fn anything_but(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &st
     excluded.map(Condition::AnythingBut)
 }
 
-/// What is to be excluded: one value, or a list that is not empty.
+/// The values to exclude: one value or a non-empty list.
 fn listed<'e>(
     reader: &mut Reader<'e>,
     value: &Spanned<DeValue<'_>>,

@@ -1,4 +1,4 @@
-//! `allow = { ... }`: what the module may import beyond the harmless interfaces.
+//! `allow = { ... }`: what the module may import besides the harmless interfaces.
 
 use std::net::Ipv6Addr;
 
@@ -36,12 +36,12 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Allow {
     }
 }
 
-/// A grant; without a variable, the origin is shown as it is compared.
+/// A grant; without a variable, the origin is shown in the form in which it is compared.
 fn granted(text: &Text, origin: String) -> Written {
     if text.has_variable { text.kept().read_as(origin) } else { Written::from(origin.as_str()) }
 }
 
-/// Reads an origin; scheme and host have no case, so they are made lower case.
+/// Reads an origin; scheme and host are case-insensitive, so they become lower case.
 fn origin(text: &str) -> Result<String, &'static str> {
     let (scheme, rest) = text.split_once("://").ok_or("an origin begins with https:// or http://")?;
     let scheme = scheme.to_ascii_lowercase();

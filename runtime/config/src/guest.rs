@@ -1,4 +1,4 @@
-//! `config = { ... }`: what the module reads as its configuration.
+//! `config = { ... }`: the module's own configuration.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::reader::{Reader, Section};
 use super::written::Written;
 
-/// The guest's own configuration: strings as they are, everything else as JSON.
+/// The guest's own configuration: strings unchanged, everything else as JSON.
 pub(super) fn config(reader: &mut Reader<'_>, section: &Section<'_>) -> BTreeMap<String, Written> {
     let Some(table) = reader.table(section, "config") else { return BTreeMap::new() };
     let mut values = BTreeMap::new();
@@ -25,13 +25,14 @@ pub(super) fn config(reader: &mut Reader<'_>, section: &Section<'_>) -> BTreeMap
     values
 }
 
-/// A value as JSON; what stands in it is noted under the name of the whole, at its own place.
+/// A value as JSON; an error in it is noted under the name of the whole value, at its own place.
 fn json(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Value> {
     match value.get_ref() {
         DeValue::String(_) => reader.text_of(value, name).map(|text| Value::String(text.value)),
         DeValue::Boolean(truth) => Some(Value::Bool(*truth)),
         DeValue::Datetime(moment) => Some(Value::String(moment.to_string())),
-        // Every member is looked at, so that each error is noted; but only where it is, not again around it.
+        // Every member is visited, so that each error is noted, but only at its own place and not again for its
+        // parents.
         DeValue::Array(list) => {
             let members: Vec<_> = list.iter().map(|value| json(reader, value, name)).collect();
             members.into_iter().collect::<Option<Vec<_>>>().map(Value::from)

@@ -1,4 +1,4 @@
-//! The keys of a reactor and of its tables, and where one belongs that stands in the wrong table.
+//! The keys of a reactor and of its tables, and the right table for a misplaced key.
 
 use super::reader::{Reader, Section};
 
@@ -44,7 +44,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("allow", ALLOW),
 ];
 
-/// Notes unknown keys of a reactor's table; a key of another of its tables is sent there.
+/// Notes unknown keys of a reactor's table; for a key of another of its tables, names that table.
 pub(super) fn misplaced(reader: &mut Reader<'_>, section: &Section<'_>, known: &[&str]) {
     // `reactors.NAME` or `reactors.NAME.TABLE`; names have no dots.
     let reactor = section.path().splitn(3, '.').take(2).collect::<Vec<_>>().join(".");

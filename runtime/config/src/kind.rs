@@ -1,4 +1,4 @@
-//! A kind of channels, as the file knows it. Which kinds there are says a list that [`super::load`] is given.
+//! A kind of channel, as the file describes it. The caller passes the list of kinds to [`super::load`].
 
 use std::time::Duration;
 
@@ -11,18 +11,19 @@ use super::outside::{COMMIT_BUDGET, Outside, Settle};
 pub use super::reader::{Reader, Section};
 pub use super::text::Text;
 
-/// What the file says of a channel of one kind.
+/// What the file can say about a channel of one kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
-    /// What `kind` has to be.
+    /// The value of `kind`.
     pub name: &'static str,
-    /// The keys that not every channel has.
+    /// The keys specific to this kind.
     pub keys: &'static [&'static str],
-    /// Those of them that have to be there.
+    /// Those that are required.
     pub required: &'static [&'static str],
-    /// The JSON Schemas of these keys, by key; see [`super::schema::keys_of`]. A key of two kinds has one schema.
+    /// The JSON Schemas of these keys, by key; see [`super::schema::keys_of`]. A key shared by two kinds has one
+    /// schema.
     pub schema: fn() -> Value,
-    /// Reads these keys; `None` if the messages are in the store of this host.
+    /// Reads these keys; `None` if the messages are in this host's store.
     pub read: fn(&mut Reader<'_>, &Section<'_>) -> Option<Outside>,
 }
 
@@ -48,7 +49,7 @@ pub(super) fn keys(kinds: &[&Kind]) -> Vec<&'static str> {
     let mut all: Vec<&str> = Vec::new();
     for kind in kinds {
         for (index, key) in kind.keys.iter().enumerate().filter(|(_, key)| !all.contains(key)).collect::<Vec<_>>() {
-            // It stands behind the one that follows it in its kind.
+            // It goes after the key that follows it in its kind.
             let next = kind.keys[index..].iter().find_map(|next| all.iter().position(|one| one == next));
             all.insert(next.map_or(all.len(), |next| next + 1), key);
         }
@@ -56,7 +57,7 @@ pub(super) fn keys(kinds: &[&Kind]) -> Vec<&'static str> {
     all
 }
 
-/// Where each of these keys belongs.
+/// The kind that each of these keys belongs to.
 pub(super) fn homes(kinds: &[&Kind], keys: &[&'static str]) -> Vec<(String, [&'static str; 1])> {
     let home = |key: &'static str| {
         let names = kinds.iter().filter(|kind| kind.keys.contains(&key)).map(|kind| format!("\"{}\"", kind.name));

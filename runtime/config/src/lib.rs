@@ -1,10 +1,10 @@
-//! `reactors.toml`: what the file says, turned into what the program needs, with every error at once.
+//! Reads `reactors.toml` into what the program needs, and reports all errors at once.
 //!
-//! `file` gets the text, `reader` and `scalar` walk it with its places; one file a section (`runtime`, `channel`,
-//! `reactor` with `emit`, `filter`, `grants`, `guest` and `policy`) says which keys there are and what they may be; `never`,
-//! `notation` and `cross` find what is valid by itself and still makes no sense. Everything wrong becomes a `problem`. Texts and paths are
-//! kept as `written`, which shows `${NAME}` and not its value; `secrets` finds values in the words of others. `schema` says the same to
-//! editors.
+//! `file` reads the text; `reader` and `scalar` walk it and keep positions. There is one file per section (`runtime`,
+//! `channel`, `reactor` with `emit`, `filter`, `grants`, `guest` and `policy`), which defines its keys and their
+//! values. `never`, `notation` and `cross` find what is valid by itself but makes no sense. Every error becomes a
+//! `problem`. Texts and paths are kept as `written`, which shows `${NAME}` instead of its value; `secrets` hides values
+//! in texts from elsewhere. `schema` describes the same file for editors.
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 
@@ -54,35 +54,35 @@ use reader::{Reader, Section};
 pub use secrets::Secrets;
 pub use written::{Located, Part, Written};
 
-/// Where variables of the environment come from.
+/// Looks up variables of the environment.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// A configuration that can be run.
+/// A valid configuration.
 #[derive(Debug)]
 pub struct Loaded {
     /// What the program needs.
     pub config: Config,
-    /// What is odd but no error.
+    /// Oddities that are not errors.
     pub warnings: Problems,
-    /// Where things stand in the file, for checks that come later.
+    /// Where values are in the file, for later checks.
     pub places: Places,
-    /// The values of variables, to be kept out of everything that is printed.
+    /// The values of variables, which must not appear in any output.
     pub secrets: Arc<Secrets>,
 }
 
-/// Reads and checks a file, whose channels are of these kinds.
+/// Reads and checks a file whose channels are of these kinds.
 ///
 /// # Errors
-/// Everything that is wrong with it, each with its place.
+/// Every error in it, with its place.
 pub fn load<K: AsRef<Kind>>(path: &Path, env: Env<'_>, kinds: &[K]) -> Result<Loaded, Problems> {
     let text = file::read(path)?;
     parse(&text, path, env, kinds)
 }
 
-/// Checks the text of a file, whose channels are of these kinds. Relative paths in it start from the folder of `path`.
+/// Checks the text of a file whose channels are of these kinds. Relative paths in it start from the folder of `path`.
 ///
 /// # Errors
-/// Everything that is wrong with it, each with its place.
+/// Every error in it, with its place.
 pub fn parse<K: AsRef<Kind>>(text: &str, path: &Path, env: Env<'_>, kinds: &[K]) -> Result<Loaded, Problems> {
     let kinds: Vec<_> = kinds.iter().map(AsRef::as_ref).collect();
     checked(text, path, env, &kinds)
@@ -96,7 +96,7 @@ fn checked(text: &str, path: &Path, env: Env<'_>, kinds: &[&Kind]) -> Result<Loa
         let title = format!("not TOML: {}", error.message());
         match error.span() {
             Some(span) => reader.error(span, "syntax", title),
-            // Only nesting has no place; the first line of the file would be a wrong one.
+            // Only the error about nesting has no place; the first line of the file would be a wrong one.
             None => {
                 let source = Arc::new(Source { path: source.path.clone(), text: String::new() });
                 let problem = Problem::at(Place::new(source, 0..0), "syntax", format!("{title} in {}", path.display()));
@@ -104,7 +104,7 @@ fn checked(text: &str, path: &Path, env: Env<'_>, kinds: &[&Kind]) -> Result<Loa
             }
         }
     }
-    // What could be recovered is checked only if all of it is there: speculation would add errors that are none.
+    // A partial table is not checked further: that would report errors that do not exist.
     if !errors.is_empty() {
         return Err(reader.errors);
     }
@@ -134,7 +134,7 @@ fn root_of(path: &Path) -> std::io::Result<PathBuf> {
 /// The sections a file may have.
 const SECTIONS: &[&str] = &["runtime", "channels", "reactors"];
 
-/// Every key that may stand in a file whose channels are of these kinds, as table and key; the tables are named as in the
+/// Every key allowed in a file whose channels are of these kinds, as table and key; tables are named as in the
 /// reference.
 pub fn known_keys<K: AsRef<Kind>>(kinds: &[K]) -> impl Iterator<Item = (&'static str, &'static str)> {
     let own = kinds.iter().map(|kind| ("channels", kind.as_ref().keys));

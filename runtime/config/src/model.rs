@@ -17,7 +17,7 @@ pub use super::outside::{COMMIT_BUDGET, Outside, Settle};
 pub struct Config {
     /// The file it was read from.
     pub file: PathBuf,
-    /// The folder that relative paths start from: the file's own.
+    /// The base folder of relative paths: the file's own.
     pub root: PathBuf,
     /// `[runtime]`
     pub runtime: RuntimeConfig,
@@ -32,17 +32,17 @@ pub struct Config {
 pub struct RuntimeConfig {
     /// The embedded store's folder, absolute.
     pub data_dir: Located,
-    /// Attempts at once over all reactors.
+    /// Most concurrent attempts over all reactors.
     pub concurrency: usize,
-    /// How long SIGTERM waits for running attempts.
+    /// How long running attempts may take to end after SIGTERM.
     pub drain: Duration,
     /// Longest chain of emitted events.
     pub hop_limit: u32,
     /// Bytes of events held in memory over all queues.
     pub queue_memory: usize,
-    /// Where metrics and health are answered; always a loopback address.
+    /// Where metrics and health are served; always a loopback address.
     pub admin: Option<SocketAddr>,
-    /// How long ended attempts are kept; zero keeps none.
+    /// How long ended attempts are kept; zero disables this.
     pub history: Duration,
 }
 
@@ -58,39 +58,39 @@ impl RuntimeConfig {
 pub struct ChannelConfig {
     /// The table's name.
     pub name: String,
-    /// Where the messages live, if that is not the store of this host.
+    /// Its remote side; `None` if the messages are in this host's store.
     pub outside: Option<Outside>,
-    /// How long the local log keeps records that every reactor is done with.
+    /// How long the local log keeps records that every reactor has finished with.
     pub retention: Duration,
-    /// Which envelope its messages have.
+    /// The envelope of its messages.
     pub format: Format,
-    /// What becomes of events that no reactor wants.
+    /// What happens to events that no reactor wants.
     pub unrouted: Unrouted,
     /// Largest message accepted, body and attributes, in bytes.
     pub max_event: usize,
-    /// JSON pointer whose value is the identity, instead of the envelope's id.
+    /// JSON pointer to the value that identifies an event, instead of the envelope's id.
     pub identity: Option<Pointer>,
-    /// Where dead letters that belong to no reactor are also forwarded to.
+    /// Where dead letters that belong to no reactor are also forwarded.
     pub dead_letter: Option<String>,
 }
 
-/// How many time-outs long a lease is by default.
+/// The default lease, as a multiple of the time-out.
 const LEASE_FACTOR: u32 = 6;
-/// What a lease is at least, where the configuration does not say otherwise.
+/// The minimum default lease.
 const LEASE_AT_LEAST: Duration = Duration::from_secs(30);
 
 impl ChannelConfig {
-    /// Whether its messages live outside of this host.
+    /// Whether its messages are outside this host.
     pub fn is_remote(&self) -> bool {
         self.outside.is_some()
     }
 
-    /// When received messages are deleted; nothing for a local channel.
+    /// When received messages are deleted; `None` for a local channel.
     pub fn settle(&self) -> Option<Settle> {
         self.outside.as_ref().map(|outside| outside.settle)
     }
 
-    /// How long a received message is leased at a time, if these reactors read the channel. Whole seconds.
+    /// How long a received message is leased at a time if these reactors read the channel; whole seconds.
     pub fn lease<'r>(&self, readers: impl Iterator<Item = &'r ReactorConfig>) -> Duration {
         let Some(Outside { lease, limits, .. }) = &self.outside else { return Duration::ZERO };
         let longest = readers.map(|reactor| reactor.timeout).max().unwrap_or_default();
@@ -141,7 +141,7 @@ pub struct RawFormat {
 }
 
 impl RawFormat {
-    /// A raw format that says of nothing but the type where it comes from.
+    /// A raw format that defines only the type.
     pub fn of(event_type: RawField) -> Self {
         let (id, source, time, subject) = (None, None, None, None);
         let (key, version, correlation_id) = (None, None, None);
@@ -160,7 +160,7 @@ pub enum RawField {
     Attribute(Written),
 }
 
-/// What becomes of an event that no reactor wants; it is counted in any case.
+/// What happens to an event that no reactor wants; it is counted in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Unrouted {
     /// Stays in the log until its retention ends.
@@ -177,11 +177,11 @@ pub enum Unrouted {
 pub struct ReactorConfig {
     /// The table's name.
     pub name: String,
-    /// The module's file, absolute.
+    /// The absolute path of the module's file.
     pub module: Located,
-    /// The command that builds it, run by a shell in `Config::root`.
+    /// The command that builds the module, run by a shell in `Config::root`.
     pub build: Option<Written>,
-    /// Channels it reads; never empty, all exist.
+    /// Channels it reads; never empty, and all exist.
     pub from: Vec<String>,
     /// Event types it wants; never empty.
     pub on: Vec<TypePattern>,
@@ -189,11 +189,11 @@ pub struct ReactorConfig {
     pub when: Filter,
     /// One lane per value.
     pub order_by: Option<Pointer>,
-    /// Which types it may emit and where they go; the first match counts.
+    /// Which types it may emit and where they go; the first match applies.
     pub emit: Vec<(TypePattern, String)>,
-    /// Attempts at once.
+    /// Most concurrent attempts.
     pub concurrency: usize,
-    /// Cap on starts.
+    /// Limit on the rate of starts.
     pub rate: Option<Rate>,
     /// Wall-clock limit of an attempt.
     pub timeout: Duration,
@@ -201,9 +201,9 @@ pub struct ReactorConfig {
     pub cpu: Duration,
     /// Sum of memories and tables of an attempt, in bytes.
     pub memory: usize,
-    /// What the module may import beyond the harmless interfaces.
+    /// What the module may import besides the harmless interfaces.
     pub allow: Allow,
-    /// What the guest reads as its configuration; values that are not strings are JSON.
+    /// The guest's own configuration; values that are not strings are JSON.
     pub config: BTreeMap<String, Written>,
     /// `[reactors.NAME.retry]`
     pub retry: RetryPolicy,
@@ -216,7 +216,7 @@ pub struct ReactorConfig {
 }
 
 impl ReactorConfig {
-    /// What the guest reads as its configuration, with the values of variables. Not for anything that is printed.
+    /// The guest's own configuration with the values of variables. Must not be printed.
     pub fn values(&self) -> BTreeMap<String, String> {
         self.config.iter().map(|(key, text)| (key.clone(), text.meaning().to_owned())).collect()
     }
@@ -238,11 +238,11 @@ pub struct RetryPolicy {
     pub max_attempts: u32,
     /// Delays before the attempts after the first.
     pub backoff: Backoff,
-    /// No attempt starts a back-off that would end later than this after the first.
+    /// No back-off may end later than this after the delivery was admitted.
     pub max_age: Duration,
 }
 
-/// When a reactor whose attempts keep failing is only probed.
+/// When a reactor whose attempts keep failing is paused and probed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BreakerPolicy {
     /// Transient failures in a row, of different deliveries, that open it; at least 2.
@@ -262,16 +262,16 @@ pub struct DedupPolicy {
     pub off: bool,
 }
 
-/// What becomes of deliveries that end without success; the store always keeps them.
+/// What happens to deliveries that end without success; the store always keeps them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadLetterPolicy {
-    /// Also forwarded there.
+    /// A channel to which they are also forwarded.
     pub channel: Option<String>,
-    /// What becomes of the lane.
+    /// What happens to the lane.
     pub on_exhausted: OnExhausted,
 }
 
-/// What becomes of a lane whose head is dead.
+/// What happens to a lane whose head is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnExhausted {
     /// The next event of the key runs.

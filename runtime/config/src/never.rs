@@ -10,13 +10,13 @@ use super::route::Route;
 use super::text::Text;
 use super::versions::some_version;
 
-/// A pointer of a filter and its conditions, with places.
+/// A pointer of a filter and its conditions, with their places.
 pub(super) struct Field {
     pub(super) pointer: Pointer,
     pub(super) conditions: Vec<Condition>,
     /// The pointer as written.
     pub(super) text: Text,
-    /// Where the conditions stand.
+    /// Where the conditions are.
     pub(super) span: Range<usize>,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn check(reader: &mut Reader<'_>, fields: &[Field], route: &Route) {
     }
 }
 
-/// Fields of the envelope have one type each, and conditions on another are never met.
+/// Each envelope field has one type; conditions on another type are never met.
 fn wrong_kind(reader: &mut Reader<'_>, field: &Field) {
     let [root] = field.pointer.tokens.as_slice() else { return };
     if root == "data" {
@@ -65,7 +65,7 @@ fn wrong_kind(reader: &mut Reader<'_>, field: &Field) {
     }
 }
 
-/// `on` has said already which types are wanted.
+/// `on` already restricts the types.
 fn unwanted_type(reader: &mut Reader<'_>, field: &Field, route: &Route) {
     let types: Option<Vec<_>> = field.conditions.iter().map(constant).collect();
     let Some(types) = types.filter(|_| field.pointer.tokens == ["eventType"] && route.on_is_whole) else { return };
@@ -89,8 +89,8 @@ fn takes(pattern: &TypePattern, event_type: &str) -> bool {
 
 /// Whether a number meets all bounds.
 pub(super) fn satisfiable(bounds: &[(NumericOp, Decimal<'static>)]) -> bool {
-    // The largest of the lower bounds against the smallest of the upper ones; of two that are equal, the one without its
-    // bound is the narrower. Between two numbers there is always another.
+    // Compare the largest lower bound with the smallest upper one; of two equal bounds, the exclusive one is narrower.
+    // Between two different numbers there is always another.
     let mut low: Option<(&Decimal<'_>, bool)> = None;
     let mut high = low;
     for (operator, bound) in bounds {

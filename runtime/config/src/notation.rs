@@ -1,14 +1,15 @@
-//! Type patterns as other systems write them: what of them is only text here, and what to write instead.
+//! Type patterns in the notation of other systems: detects those that would match only literally, and suggests
+//! replacements.
 
 use super::reader::Reader;
 use super::text::Text;
 
-/// Most patterns that are proposed for one; more would be no help.
+/// Most patterns suggested for one; more would not help.
 const MOST: usize = 16;
 
-/// Warns of a pattern that is valid, and whose words no producer would send as they stand.
+/// Warns about a valid pattern whose words no producer would send literally.
 pub(super) fn check(reader: &mut Reader<'_>, text: &Text) {
-    // What a variable stands for is not to be shown, and no help could be given without it.
+    // A variable's value must not be shown, and no suggestion is possible without it.
     if text.has_variable {
         return;
     }
@@ -24,14 +25,14 @@ pub(super) fn check(reader: &mut Reader<'_>, text: &Text) {
     reader.warnings.push(problem.help(help));
 }
 
-/// What to write instead of a pattern that could not be read, where `when` can say it.
+/// A replacement for an invalid pattern, if `when` can express it.
 pub(super) fn instead(text: &Text) -> Option<String> {
     if text.has_variable {
         return None;
     }
     let value = text.value.as_str();
     let (path, version) = value.split_once('@').map_or((value, None), |(path, version)| (path, Some(version)));
-    // These stand in regular expressions and globs, which cannot be told in these words.
+    // Regular expressions and globs contain these, which cannot be translated.
     if path.contains(['^', '$', '(', ')', '[', ']', '{', '}', '|', '?', '+', '#', '>', '%']) || path.contains("\\.") {
         return None;
     }
@@ -60,7 +61,7 @@ pub(super) fn instead(text: &Text) -> Option<String> {
     Some(format!("{condition}write {} instead, and when = {{ \"/eventType\" = {form} }}", quoted(&on)))
 }
 
-/// Whether what follows an `@` was meant as a part of the type: `job@call`, and not `order@v2`.
+/// Whether an `@` was meant as part of the type, as in `job@call` but not in `order@v2`.
 fn is_part_of_a_name(version: &str) -> bool {
     let mut characters = version.chars();
     let first = characters.next().is_some_and(char::is_alphabetic);
@@ -69,11 +70,11 @@ fn is_part_of_a_name(version: &str) -> bool {
 }
 
 fn quoted(text: &str) -> String {
-    // The escapes of JSON strings are those of TOML.
+    // JSON string escapes are valid in TOML.
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// What is odd about a pattern, and what would be written here; `None` if it cannot be told.
+/// What is odd about a pattern, and its replacements here; `None` if nothing is recognised.
 fn foreign(pattern: &str) -> Option<(&'static str, Vec<String>)> {
     let (path, version) = match pattern.find('@') {
         Some(at) => pattern.split_at(at),
@@ -81,14 +82,14 @@ fn foreign(pattern: &str) -> Option<(&'static str, Vec<String>)> {
     };
     let with = |paths: Vec<String>| -> Vec<String> {
         let all = paths.into_iter().map(|path| format!("{path}{version}"));
-        // Nothing is proposed that would be refused, or warned of again.
+        // Suggest nothing that would be rejected or warned about again.
         all.filter(|path| reactor_core::subscription::TypePattern::parse(path).is_ok() && foreign(path).is_none())
             .collect()
     };
     if path != path.trim() {
         return Some(("a type does not begin or end with a space", with(vec![path.trim().to_owned()])));
     }
-    // Names of classes in .NET have commas, and capitals.
+    // .NET class names contain commas and capitals.
     if path.contains(',') && !path.contains(['{', '(']) && !path.contains(char::is_uppercase) {
         let parts: Vec<_> = path.split(',').map(|part| part.trim().to_owned()).collect();
         let parts = if parts.len() > MOST { Vec::new() } else { parts };
@@ -112,7 +113,7 @@ fn foreign(pattern: &str) -> Option<(&'static str, Vec<String>)> {
         let own = words.iter().map(|word| if is_placeholder(word) { "*" } else { word });
         return Some(("braces have no special meaning here", with(vec![own.collect::<Vec<_>>().join(".")])));
     }
-    // Names of classes have backslashes, dollar signs and brackets in some languages.
+    // In some languages class names contain backslashes, dollar signs and brackets.
     let signs = ["|", "\\.", "\\d+", "\\w+", "\\s+", "[^", "a-z]", "A-Z]", "0-9]", ".+", ".?"];
     if path.starts_with('^') || signs.iter().any(|sign| path.contains(sign)) {
         return Some(("a type pattern is not a regular expression", Vec::new()));
@@ -120,7 +121,7 @@ fn foreign(pattern: &str) -> Option<(&'static str, Vec<String>)> {
     None
 }
 
-/// `order.{placed,paid}` as `order.placed` and `order.paid`; nothing where groups are nested.
+/// `order.{placed,paid}` as `order.placed` and `order.paid`; `None` if groups are nested.
 fn alternatives(path: &str, open: char, close: char, separator: char) -> Option<Vec<String>> {
     let mut all = vec![String::new()];
     let mut rest = path;
@@ -139,7 +140,7 @@ fn alternatives(path: &str, open: char, close: char, separator: char) -> Option<
     Some(all.into_iter().map(|start| start + rest).collect())
 }
 
-/// The words with the wildcards of this host in place of others'.
+/// The words, with other systems' wildcards replaced by this host's.
 fn translated(words: &[&str]) -> String {
     let many = |word: &str| matches!(word, "#" | ">" | "%");
     let own = words.iter().enumerate().map(|(at, word)| match *word {

@@ -1,4 +1,4 @@
-//! What every remote channel of this host has, whatever its kind.
+//! What every remote channel of this host has, of any kind.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -9,26 +9,26 @@ use reactor_core::channel::Limits;
 
 use super::Written;
 
-/// What a lease must have left when an attempt's time-out is over, to commit and to delete the message.
+/// Time that must remain of a lease after an attempt's time-out, to commit and to delete the message.
 pub const COMMIT_BUDGET: Duration = Duration::from_secs(5);
 
-/// A channel whose messages live outside of this host.
+/// A channel whose messages are outside this host.
 #[derive(Clone, Debug)]
 pub struct Outside {
-    /// The name of its kind, by which the program finds out how to reach it.
+    /// The name of its kind, by which the program finds how to connect to it.
     pub kind: &'static str,
-    /// What the kind allows.
+    /// The limits of the kind.
     pub limits: Limits,
     /// When received messages are deleted.
     pub settle: Settle,
     /// How long a received message is leased at a time; a multiple of the longest time-out if absent.
     pub lease: Option<Duration>,
-    /// What the keys of this kind alone say.
+    /// The keys specific to this kind.
     pub settings: Arc<dyn Settings>,
 }
 
 impl Outside {
-    /// What the keys of this kind alone say; `None` if they are those of another kind.
+    /// The settings of this kind; `None` if they belong to another kind.
     pub fn own<S: Settings>(&self) -> Option<&S> {
         let settings: &dyn Any = &*self.settings;
         settings.downcast_ref()
@@ -53,18 +53,18 @@ pub enum Settle {
     Stored,
 }
 
-/// What the keys of one kind say.
+/// The settings of one kind.
 pub trait Settings: Same + Debug + Send + Sync {
-    /// What the channel is called outside.
+    /// The name or address of the remote channel.
     fn address(&self) -> &Written;
 
-    /// Why nothing can be read from it, and which line would change that; `None` if it can be read.
+    /// Why it cannot be read, and the line that would change that; `None` if it can be read.
     fn write_only(&self) -> Option<WriteOnly> {
         None
     }
 }
 
-/// Why nothing can be read from a channel.
+/// Why a channel cannot be read.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteOnly {
     /// The reason, such as `a topic is read through a queue`.
@@ -73,9 +73,9 @@ pub struct WriteOnly {
     pub line: &'static str,
 }
 
-/// Equality with what may be of another type.
+/// Equality with a value of possibly another type.
 pub trait Same: Any {
-    /// Whether the other one is of the same type, and the same.
+    /// Whether the other value has the same type and is equal.
     fn same(&self, other: &dyn Any) -> bool;
 }
 

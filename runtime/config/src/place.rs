@@ -1,4 +1,4 @@
-//! Where things stand.
+//! Positions in a file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A file, as far as messages need it.
+/// A file, as needed for messages.
 #[derive(Debug)]
 pub struct Source {
-    /// As the user named it.
+    /// Its path as the user gave it.
     pub path: String,
-    /// What is in it; empty if it could not be read.
+    /// Its text; empty if it could not be read.
     pub text: String,
 }
 
-/// A stretch of a file.
+/// A range in a file.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub(super) source: Arc<Source>,
@@ -24,7 +24,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// A stretch of bytes, cut to what is there.
+    /// A byte range, clamped to the text.
     pub fn new(source: Arc<Source>, span: Range<usize>) -> Self {
         let end = source.text.len();
         let mut start = span.start.min(end);
@@ -46,11 +46,11 @@ impl Place {
     }
 }
 
-/// Where every table, key and list element stands in the file.
+/// The position of every table, key and list element in the file.
 #[derive(Clone, Debug)]
 pub struct Places {
     source: Arc<Source>,
-    /// By path; an element of a list is named by its index, from 0.
+    /// By path; a list element is named by its index, from 0.
     spans: BTreeMap<Vec<String>, Range<usize>>,
 }
 
@@ -84,8 +84,8 @@ impl Places {
         }
     }
 
-    /// The value at a path such as `["reactors", "inventory", "retry", "max"]`; what it would stand in, if it is not
-    /// written.
+    /// The place of the value at a path such as `["reactors", "inventory", "retry", "max"]`; if it is not written, of
+    /// its innermost parent that is.
     pub fn at(&self, path: &[&str]) -> Place {
         let mut path: Vec<String> = path.iter().map(|&part| part.to_owned()).collect();
         while !path.is_empty() {

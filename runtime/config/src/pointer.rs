@@ -1,4 +1,4 @@
-//! JSON pointers: into a body, or into an event, where only some can ever find something.
+//! JSON pointers into a body, or into an event, where only some can ever find a value.
 
 use reactor_core::event::ROOTS;
 use reactor_core::subscription::Pointer;
@@ -6,7 +6,7 @@ use reactor_core::subscription::Pointer;
 use super::reader::{Reader, Section, nearest};
 use super::text::Text;
 
-/// What other envelopes call the fields that every event has.
+/// Other envelopes' names for the fields that every event has.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("detail", "/data"),
     ("detail-type", "/eventType"),
@@ -28,7 +28,7 @@ pub(super) fn into_body(reader: &mut Reader<'_>, section: &Section<'_>, key: &st
     any_pointer(reader, &text, &section.dotted(key))
 }
 
-/// Reads a pointer into an event; one that no event can have is an error.
+/// Reads a pointer into an event; one that can find a value in no event is an error.
 pub(super) fn event_pointer(reader: &mut Reader<'_>, text: &Text, name: &str) -> Option<Pointer> {
     let pointer = any_pointer(reader, text, name)?;
     let (root, deeper) = pointer.tokens.split_first()?;
@@ -53,7 +53,7 @@ pub(super) fn event_pointer(reader: &mut Reader<'_>, text: &Text, name: &str) ->
             Some(near) => {
                 format!("did you mean `/{near}{}`?", if ["data", "attributes"].contains(&near) { rest } else { "" })
             }
-            // Whether it is there, only the producer knows.
+            // Only the producer knows whether it exists.
             None => {
                 let text = &pointer.text;
                 format!(

@@ -16,7 +16,7 @@ use super::units::show_duration;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
-/// How long duplicates are known where the configuration does not say otherwise.
+/// Default for how long duplicates are recognised.
 pub(super) const DEDUP_WINDOW: Duration = Duration::from_secs(14 * 86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -33,7 +33,7 @@ pub(super) fn retry(reader: &mut Reader<'_>, section: &Section<'_>) -> RetryPoli
     let jitter = reader.choice(&table, "jitter", &jitter).unwrap_or_default();
     policy.max_age = reader.duration(&table, "max-age", SECOND..=YEAR).unwrap_or(policy.max_age);
     let max = reader.duration(&table, "max", Duration::ZERO..=12 * HOUR);
-    // Only one of the two may be written, and the other is then made to fit.
+    // If only one of the two is written, the other is adjusted to fit.
     let first = initial.unwrap_or(SECOND.min(max.unwrap_or(SECOND)));
     let longest = max.unwrap_or((100 * SECOND).max(first));
     first_within_longest(reader, &table, initial, max);
@@ -50,12 +50,12 @@ pub(super) fn retry(reader: &mut Reader<'_>, section: &Section<'_>) -> RetryPoli
     policy
 }
 
-/// Delays as they are written; what cannot be has been noted, and then nothing runs by them.
+/// The delays as written. Invalid ones have been noted already, and such a configuration never runs.
 fn backoff(first: Duration, longest: Duration, factor: f64, jitter: Jitter) -> Backoff {
     Backoff::try_new(first, longest, factor, jitter).unwrap_or(Backoff::NONE)
 }
 
-/// Notes a first delay above the longest, where both are written.
+/// Notes a first delay above the longest if both are written.
 fn first_within_longest(
     reader: &mut Reader<'_>,
     table: &Section<'_>,
@@ -121,10 +121,10 @@ pub(super) fn dead_letter(
     let channel = reader.text(&table, "channel");
     if let Some(text) = &channel {
         destination(reader, text, &table.dotted("channel"), channels);
-        // A dead letter that comes back to the reactor that could not handle the event is a dead letter again.
+        // If a reactor gets back a dead letter that it could not handle, it fails on it again.
         let source = route.from.iter().find(|from| from.value == text.value);
         let wanted = route.on.iter().find(|(_, pattern)| pattern.matches(DEAD_LETTER_TYPE, 1));
-        // To a remote channel, a dead letter goes as the message that it was, so the reactor wants it in any case.
+        // A remote channel carries a dead letter as the original message, so the reactor wants it in any case.
         let outside = channels.read.get(&text.value).is_some_and(|channel| channel.is_remote());
         if let Some(source) = source
             && (outside || wanted.is_some())

@@ -1,4 +1,4 @@
-//! What is wrong, where, why, and what to do about it.
+//! What is wrong, where, why, and how to fix it.
 
 use std::borrow::Cow;
 
@@ -11,15 +11,15 @@ use reactor_core::plain::{Shown, line, lines};
 use super::Secrets;
 use super::place::{Place, Source};
 
-/// Most problems shown; a file that is something else altogether would fill screens.
+/// Most problems shown; a file of another format would fill screens.
 const MOST_SHOWN: usize = 100;
 /// Longest title or label, in characters.
 const LONGEST: usize = 400;
 
-/// One thing that is wrong, or odd.
+/// One error or warning.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// Names the kind of problem.
+    /// The kind of problem.
     pub code: &'static str,
     place: Place,
     is_warning: bool,
@@ -45,42 +45,42 @@ impl Problem {
         }
     }
 
-    /// Makes it a warning.
+    /// Turns it into a warning.
     #[must_use]
     pub fn warning(mut self) -> Self {
         self.is_warning = true;
         self
     }
 
-    /// Says something beside the caret.
+    /// Adds a label to the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(shortened(label.into()));
         self
     }
 
-    /// Points at something else in the same file that has to do with it.
+    /// Points at a related place in the same file.
     #[must_use]
     pub fn related(mut self, place: Place, label: impl Into<String>) -> Self {
         self.related.push((place, label.into()));
         self
     }
 
-    /// Says why it matters.
+    /// Adds why it matters.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
     }
 
-    /// Says what to do.
+    /// Adds how to fix it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Hides the values of variables in everything that it says.
+    /// Hides the values of variables in all its texts.
     fn hide(&mut self, secrets: &Secrets) {
         let related = self.related.iter_mut().map(|(_, label)| label);
         let texts = [&mut self.title].into_iter().chain(&mut self.label).chain(&mut self.help);
@@ -91,7 +91,7 @@ impl Problem {
         }
     }
 
-    /// With the text of the file as it is shown.
+    /// The report over the file's text in its displayed form.
     fn report<'r>(&'r self, shown: &'r Shown<'_>) -> Vec<Group<'r>> {
         let level = if self.is_warning { Level::WARNING } else { Level::ERROR };
         let title = level.primary_title(lines(&self.title)).id(self.code);
@@ -135,7 +135,7 @@ impl Problem {
     }
 }
 
-/// A message that quotes a value must not be as long as the value.
+/// Shortens a message that quotes a long value.
 fn shortened(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(LONGEST) {
         text.truncate(end);
@@ -144,7 +144,7 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// Everything that is wrong, in the order of the file.
+/// All problems, in the order of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Problems(Vec<Problem>);
 
@@ -155,7 +155,7 @@ impl From<Problem> for Problems {
 }
 
 impl Problems {
-    /// Whether there is nothing to say.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -175,7 +175,7 @@ impl Problems {
         self.0.iter()
     }
 
-    /// Puts them in the order of the file.
+    /// Sorts them in the order of the file.
     pub(super) fn sort(&mut self) {
         self.0.sort_by_key(|problem| problem.place.span.start);
     }
@@ -185,7 +185,7 @@ impl Problems {
         self.0.iter_mut().for_each(|problem| problem.hide(secrets));
     }
 
-    /// For people, in the manner of rustc.
+    /// For people, in the style of rustc.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
@@ -198,7 +198,7 @@ impl Problems {
         texts.join("\n\n")
     }
 
-    /// For programs: `ok` is false if one of them is an error; `more` counts those that are left out.
+    /// For programs: `ok` is false if any of them is an error; `more` counts the omitted ones.
     pub fn to_json(&self) -> Value {
         json!({
             "ok": self.0.iter().all(|problem| problem.is_warning),

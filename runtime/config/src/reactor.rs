@@ -84,7 +84,7 @@ fn module(reader: &mut Reader<'_>, section: &Section<'_>, root: &Path) -> Locate
     reader.located(root, &text)
 }
 
-/// Whether a relative path stays below where it starts, whatever is on the disk.
+/// Whether a relative path stays below its base, judged without looking at the disk.
 pub(super) fn below_root(path: &Path) -> Result<(), &'static str> {
     let mut parts = path.components().filter(|part| *part != Component::CurDir).peekable();
     if parts.peek().is_none() {
@@ -116,7 +116,7 @@ fn sources(reader: &mut Reader<'_>, section: &Section<'_>, channels: &Channels<'
     seen
 }
 
-/// A list that must be there and not be empty.
+/// A required, non-empty list.
 fn listed(reader: &mut Reader<'_>, section: &Section<'_>, key: &str, example: &str) -> Vec<Text> {
     let Some(value) = section.get(key) else {
         reader.missing(section, key, example);
@@ -130,7 +130,7 @@ fn listed(reader: &mut Reader<'_>, section: &Section<'_>, key: &str, example: &s
     reader.texts(section, key).unwrap_or_default()
 }
 
-/// The types wanted, and whether all could be read.
+/// The event types wanted, and whether all could be parsed.
 fn patterns(reader: &mut Reader<'_>, section: &Section<'_>) -> (Vec<(Text, TypePattern)>, bool) {
     let before = reader.errors.iter().count();
     let name = section.dotted("on");
@@ -152,7 +152,7 @@ fn patterns(reader: &mut Reader<'_>, section: &Section<'_>) -> (Vec<(Text, TypeP
         }
     }
     for (index, (text, pattern)) in patterns.iter().enumerate() {
-        // Of two that are equal, the later one is told.
+        // Of two equal ones, report the later one.
         let wider = patterns.iter().enumerate().find(|(other, (_, wider))| {
             *other != index && wider.covers(pattern) && (*other < index || !pattern.covers(wider))
         });

@@ -1,6 +1,6 @@
-//! Walking the parsed file: tables with their places, and every error noted on the way.
+//! Walks the parsed file: tables with their places, noting every error on the way.
 //!
-//! A value that is wrong is noted and its default taken, so that reading goes on to the next error.
+//! An invalid value is noted and replaced by its default, so that reading continues to the next error.
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,13 +15,13 @@ use super::secrets::Noted;
 use super::text::{Text, offset_in_literal};
 use super::{Env, Located, Place, Problem, Problems, Source, tables};
 
-/// Entries in one list; comparing them with each other stays quick.
+/// Most entries of one list; comparing them with each other stays fast.
 pub(super) const MOST_LISTED: usize = 1_000;
 
-/// A table and where it stands.
+/// A table and its place.
 #[derive(Clone, Debug)]
 pub struct Section<'t> {
-    /// Its dotted name; empty for the file itself.
+    /// Its dotted name; empty for the top level.
     path: String,
     pub(super) table: &'t DeTable<'t>,
     span: Range<usize>,
@@ -41,7 +41,7 @@ impl<'t> Section<'t> {
         self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
-    /// Its dotted name; empty for the file itself.
+    /// Its dotted name; empty for the top level.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
@@ -52,7 +52,7 @@ impl<'t> Section<'t> {
     }
 }
 
-/// What is read, and what was noted on the way.
+/// The input, and the problems and values noted so far.
 pub struct Reader<'e> {
     source: Arc<Source>,
     pub(super) env: Env<'e>,
@@ -71,7 +71,7 @@ impl<'e> Reader<'e> {
         Arc::clone(&self.source)
     }
 
-    /// A stretch of the file as it stands there.
+    /// A range of the file's text as written.
     pub(super) fn literal(&self, span: Range<usize>) -> &str {
         self.source.text.get(span).unwrap_or_default()
     }
@@ -80,14 +80,14 @@ impl<'e> Reader<'e> {
         Place::new(self.source(), span)
     }
 
-    /// A path of the file, which starts from a folder unless it is absolute.
+    /// A path of the file, relative to a folder unless it is absolute.
     pub(super) fn located(&mut self, root: &Path, text: &Text) -> Located {
         let located = Located::new(root, &text.kept());
         self.noted.path(&located);
         located
     }
 
-    /// A problem at a stretch of the file, to be noted with [`Reader::note`].
+    /// A problem at a range of the file, to be noted with [`Reader::note`].
     pub(super) fn problem(&self, span: Range<usize>, code: &'static str, title: impl Into<String>) -> Problem {
         Problem::at(self.place(span), code, title)
     }
@@ -101,7 +101,7 @@ impl<'e> Reader<'e> {
         self.note(problem);
     }
 
-    /// Where a byte of a string's value is written; the whole string if a variable makes that unclear.
+    /// Where a byte of a string's value is in the file; the whole string if a variable makes that unclear.
     pub(super) fn inside(&self, text: &Text, at: usize) -> Range<usize> {
         match self.source.text.get(text.span.clone()) {
             Some(literal) if text.value == text.written => {
@@ -112,32 +112,32 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// An error inside a string, at the very character where that can be said.
+    /// An error inside a string, at the exact character if that is known.
     pub(super) fn syntax(&mut self, text: &Text, name: &str, error: &SyntaxError) {
         let problem = self.syntax_problem(text, name, error);
         self.note(problem);
     }
 
-    /// The same, to be noted with more.
+    /// The same as a problem, to be extended and then noted.
     pub(super) fn syntax_problem(&self, text: &Text, name: &str, error: &SyntaxError) -> Problem {
         let problem = self.problem(self.inside(text, error.at), "bad-value", cannot_be(name, text));
         problem.label(text.reason(error.reason.as_str()))
     }
 
-    /// Notes a string that is of no use, and what to write; `name` is the dotted name of its key.
+    /// Notes an unusable string and what to write instead; `name` is the dotted name of its key.
     pub fn bad_text(&mut self, text: &Text, name: &str, why: impl Into<String>, help: &str) {
         let problem = self.problem(text.span.clone(), "bad-value", cannot_be(name, text)).label(text.reason(why));
         self.note(if help.is_empty() { problem } else { problem.help(help) });
     }
 
-    /// Notes that the same thing stands twice in a list.
+    /// Notes a duplicate in a list.
     pub(super) fn twice(&mut self, text: &Text, first: &Text, name: &str) {
         let title = format!("`{}` occurs twice in `{name}`", text.written);
         let problem = self.problem(text.span.clone(), "duplicate", title).label("the second time");
         self.note(problem.related(self.place(first.span.clone()), "the first time").help("remove one of the two"));
     }
 
-    /// Notes a table that is longer than anybody would write; how much of it to look at.
+    /// Notes a table longer than any real one; returns how many entries to read.
     pub(super) fn most_listed(&mut self, table: &Section<'_>) -> usize {
         self.not_too_many(table.table.len(), table.span.clone(), &table.path);
         MOST_LISTED
@@ -150,12 +150,12 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// Notes each key that is none of these, with the nearest that is.
+    /// Notes each unknown key, with the nearest known one.
     pub(super) fn known_keys(&mut self, section: &Section<'_>, known: &[&str]) {
         self.known_keys_or(section, known, &[]);
     }
 
-    /// The same; a key that is known elsewhere is probably only misplaced.
+    /// The same; a key that is known elsewhere is reported as misplaced.
     pub(super) fn known_keys_or(&mut self, section: &Section<'_>, known: &[&str], elsewhere: &[(&str, &[&str])]) {
         for key in section.table.keys() {
             let name = key.get_ref().as_ref();
@@ -202,7 +202,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// The names in a table, whatever they stand for.
+    /// The names in a table, regardless of their values.
     pub(super) fn names(&self, section: &Section<'_>, key: &str) -> Vec<String> {
         let table = section.get(key).and_then(|value| value.get_ref().as_table());
         table.map(|table| table.keys().map(|name| name.get_ref().to_string()).collect()).unwrap_or_default()
@@ -245,12 +245,12 @@ impl<'e> Reader<'e> {
     }
 }
 
-/// The title of what is wrong with a string.
+/// The title of a problem with a string.
 fn cannot_be(name: &str, text: &Text) -> String {
     format!("`{name}` cannot be \"{}\"", text.written)
 }
 
-/// The word that was probably meant.
+/// The most similar known word.
 pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     known
         .map(|known| (strsim::damerau_levenshtein(word, known), known))

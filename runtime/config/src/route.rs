@@ -1,4 +1,4 @@
-//! What a reactor reads, as other keys are compared with it.
+//! What a reactor reads, for comparison with other keys.
 
 use reactor_core::subscription::TypePattern;
 
@@ -8,6 +8,6 @@ use super::text::Text;
 pub(super) struct Route {
     pub(super) from: Vec<Text>,
     pub(super) on: Vec<(Text, TypePattern)>,
-    /// Whether all of `on` could be read.
+    /// Whether all of `on` could be parsed.
     pub(super) on_is_whole: bool,
 }

@@ -26,7 +26,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root:
     reader.known_keys(section, KEYS);
     if let Some(dir) = reader.text(section, "data-dir") {
         let path = Path::new(&dir.value);
-        // An absolute path is the operator's own choice; a relative one stays below the configuration.
+        // An absolute path is the operator's own choice; a relative one must stay below the configuration.
         let wrong = if path.is_absolute() { None } else { below_root(path).err() };
         match wrong {
             Some(why) => {
@@ -56,7 +56,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: Option<&Section<'_>>, root:
     config
 }
 
-/// An address that only this machine reaches: what is answered there is nobody else's business.
+/// An address reachable only from this machine: the answers must not be public.
 fn admin(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<SocketAddr> {
     let text = reader.text(section, "admin")?;
     let help = "write a loopback address with a port: \"127.0.0.1:9464\", or port 0 for any free one";

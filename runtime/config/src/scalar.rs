@@ -13,7 +13,7 @@ use super::text::{Text, substitute};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 
 impl Reader<'_> {
-    /// A string with its variables replaced, if there is one.
+    /// A string with its variables replaced, if present.
     pub fn text(&mut self, section: &Section<'_>, key: &str) -> Option<Text> {
         let value = section.get(key)?;
         self.text_of(value, &section.dotted(key))
@@ -66,7 +66,7 @@ impl Reader<'_> {
         }
     }
 
-    /// One of some words.
+    /// One of the given words.
     pub fn choice<T: Copy>(&mut self, section: &Section<'_>, key: &str, options: &[(&str, T)]) -> Option<T> {
         let text = self.text(section, key)?;
         let found = options.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
@@ -76,7 +76,7 @@ impl Reader<'_> {
         found
     }
 
-    /// Notes a word that is none of those allowed.
+    /// Notes a word that is not allowed.
     pub(super) fn no_such<'w>(&mut self, text: &Text, name: &str, words: impl Iterator<Item = &'w str> + Clone) {
         let all: Vec<_> = words.clone().map(|word| format!("\"{word}\"")).collect();
         let why = match nearest(&text.value, words).filter(|_| !text.has_variable) {
@@ -201,7 +201,7 @@ pub(super) fn number_of(value: &DeValue<'_>) -> Option<f64> {
     }
 }
 
-/// The same with all its digits; nothing for what is infinite or no number.
+/// The same with all its digits; `None` if infinite or not a number.
 pub(super) fn decimal_of(value: &DeValue<'_>) -> Option<Decimal<'static>> {
     let exact = |text: &str| Decimal::of(text.replace('_', "").trim_start_matches('+')).into_owned();
     match value {

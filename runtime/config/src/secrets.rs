@@ -1,7 +1,7 @@
-//! The net behind [`super::Written`]: values of variables, found in any text and replaced by what was written.
+//! The second line of defence after [`super::Written`]: replaces values of variables in any text by their source form.
 //!
-//! What the program says of its configuration comes from what was written anyway. This is for the words of others, which
-//! may repeat a value: the operating system, AWS, the shell, a module.
+//! The program's own messages use the source form anyway. This protects against texts from elsewhere that may repeat a
+//! value: the operating system, AWS, the shell, a module.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::written::{LEAST, Located, Part, Written};
 
-/// Values that are at least this long are found inside words, too; shorter ones are found as whole words only.
+/// Values of at least this length are also found inside words; shorter ones only as whole words.
 const LONG: usize = 8;
-/// Words that any line may have, and that JSON would be broken without.
+/// Common words that any line may contain, and that JSON needs to stay valid.
 const COMMON: &[&str] = &[
     "true",
     "false",
@@ -35,17 +35,17 @@ const COMMON: &[&str] = &[
     "timestamp",
 ];
 
-/// What was noted while a file was read.
+/// What was noted while reading a file.
 #[derive(Default)]
 pub(super) struct Noted {
-    /// What is not to be seen, and what is shown instead.
+    /// Hidden values, and what is shown instead.
     values: BTreeMap<String, String>,
-    /// The same for texts that events get from the configuration.
+    /// The same for texts that events take from the configuration.
     constants: BTreeMap<String, String>,
 }
 
 impl Noted {
-    /// A text with variables: its meaning, and the value of each.
+    /// Notes a text with variables: its meaning, and the value of each variable.
     pub(super) fn text(&mut self, text: &Written) {
         if !text.has_variable() {
             return;
@@ -58,20 +58,20 @@ impl Noted {
             if let Part::Variable { name, value, is_set: true } = part {
                 let shown = format!("${{{name}}}");
                 self.add(value, &shown);
-                // A value of several lines comes out a line at a time.
+                // A value of several lines is also printed line by line.
                 value.lines().for_each(|line| self.add(line.trim(), &shown));
             }
         }
     }
 
-    /// A text that becomes a part of events.
+    /// Notes a text that becomes part of events.
     pub(super) fn constant(&mut self, text: &Written) {
         if text.has_variable() {
             self.constants.insert(text.meaning().to_owned(), text.shown().to_owned());
         }
     }
 
-    /// A path with variables.
+    /// Notes a path with variables.
     pub(super) fn path(&mut self, path: &Located) {
         let meaning = path.path().display().to_string();
         if meaning != path.shown() {
@@ -87,7 +87,7 @@ impl Noted {
         }
     }
 
-    /// The net for what was noted. What the file itself says is no secret.
+    /// The secrets noted. Text that is in the file itself is not secret.
     pub(super) fn secrets(self, file: &str) -> Secrets {
         let mut forms = BTreeMap::new();
         for (value, shown) in self.values {
@@ -102,7 +102,7 @@ impl Noted {
     }
 }
 
-/// A value as logs, JSON, URLs and host names have it.
+/// The spellings of a value in logs, JSON, URLs and host names.
 fn spellings(value: &str) -> [String; 5] {
     let json = serde_json::Value::from(value).to_string();
     let encode = |byte: u8| match byte {
@@ -123,7 +123,7 @@ fn spellings(value: &str) -> [String; 5] {
 pub struct Secrets {
     forms: BTreeMap<String, String>,
     constants: BTreeMap<String, String>,
-    /// Finds them; `None` if there are none.
+    /// The search automaton; `None` if there are no values.
     finder: Option<AhoCorasick>,
 }
 
@@ -143,22 +143,22 @@ impl Secrets {
     fn new(forms: BTreeMap<String, String>) -> Self {
         let mut finder = AhoCorasick::builder();
         finder.match_kind(MatchKind::LeftmostLongest);
-        // It fails for more text than a configuration has.
+        // It fails only for more text than a configuration can hold.
         let finder = if forms.is_empty() { None } else { finder.build(forms.keys()).ok() };
         Self { forms, constants: BTreeMap::new(), finder }
     }
 
-    /// Whether there is nothing to hide.
+    /// Whether there are no values to hide.
     pub fn is_empty(&self) -> bool {
         self.forms.is_empty() && self.constants.is_empty()
     }
 
-    /// What was written for the type or source of an event, if it is the configuration that says it.
+    /// The source form of an event's type or source, if it comes from the configuration.
     pub fn constant(&self, text: &str) -> Option<&str> {
         self.constants.get(text).map(String::as_str)
     }
 
-    /// A text with `${NAME}` in place of each value.
+    /// A text with each value replaced by `${NAME}`.
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let Some(finder) = &self.finder else { return text.into() };
         let shown: Vec<&String> = self.forms.values().collect();
@@ -178,7 +178,7 @@ impl Secrets {
     }
 }
 
-/// Whether no letter, digit or underscore stands beside a stretch of a text.
+/// Whether a range of a text has no letter, digit or underscore next to it.
 fn is_whole(text: &str, range: std::ops::Range<usize>) -> bool {
     let in_word = |c: char| c.is_alphanumeric() || c == '_';
     !text[..range.start].ends_with(in_word) && !text[range.end..].starts_with(in_word)

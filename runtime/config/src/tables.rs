@@ -1,13 +1,13 @@
-//! The table to write, where a word stands in its place.
+//! Suggests the table to write where the file has a plain value.
 
 use toml::de::DeValue;
 
-/// The line that was probably meant with a value that is no table.
+/// The line that was probably meant by a value that is not a table.
 pub(super) fn instead(key: &str, value: &DeValue<'_>) -> Option<String> {
     let number = value.as_integer().and_then(|number| number.as_str().parse::<u16>().ok()).filter(|number| *number > 1);
     let number = number.map(|number| number.to_string());
     let word = value.as_str().or_else(|| value.as_array()?.iter().next()?.get_ref().as_str());
-    // A word may have a variable in it, which is shown as it stands in the file.
+    // A word may contain a variable, which is shown as written in the file.
     let quoted = |example: &str| serde_json::to_string(word.unwrap_or(example)).unwrap_or_default();
     let inside = match key {
         "runtime" => return Some("[runtime]".to_owned()),

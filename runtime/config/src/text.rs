@@ -1,4 +1,4 @@
-//! Strings of the file: variables replaced, and every byte still traceable to where it is written.
+//! Strings of the file: variables replaced, and every byte still traceable to its position.
 
 use std::ops::Range;
 
@@ -8,43 +8,43 @@ use super::written::{Part, Written, meaning};
 /// A string, with variables replaced.
 #[derive(Clone)]
 pub struct Text {
-    /// What it means. Not for anything that is printed.
+    /// Its value. Must not be printed.
     pub value: String,
-    /// What messages show: a variable stands there by its name, since its value may be a secret.
+    /// The form shown in messages: a variable appears by its name, since its value may be secret.
     pub(super) written: String,
     pub(super) span: Range<usize>,
     /// Whether a variable is part of it.
     pub(super) has_variable: bool,
-    /// What it is made of.
+    /// Its literal parts and variables.
     parts: Vec<Part>,
 }
 
 impl Text {
-    /// A key, in which nothing is replaced.
+    /// A key, in which no variables are replaced.
     pub(super) fn key(name: &str, span: Range<usize>) -> Self {
         let parts = vec![Part::Literal(name.to_owned())];
         Self { value: name.to_owned(), written: name.to_owned(), span, has_variable: false, parts }
     }
 
-    /// A string of these parts.
+    /// A string made of these parts.
     pub(super) fn of(written: &str, span: Range<usize>, parts: Vec<Part>) -> Self {
         let has_variable = parts.iter().any(|part| matches!(part, Part::Variable { .. }));
         Self { value: meaning(&parts), written: written.to_owned(), span, has_variable, parts }
     }
 
-    /// What the program keeps of it. Without a variable, what is shown is what it means, so that `$$` is a dollar sign.
+    /// The form the program keeps. Without a variable, it is shown by its meaning, so `$$` appears as a dollar sign.
     pub fn kept(&self) -> Written {
         let shown = if self.has_variable { &self.written } else { &self.value };
         Written::new(shown.clone(), self.parts.clone())
     }
 
-    /// A reason that may quote the value, or one that cannot.
+    /// The reason, if it cannot leak a value; otherwise a generic one.
     pub(super) fn reason(&self, why: impl Into<String>) -> String {
         if self.has_variable { "what it stands for is of no use here".to_owned() } else { why.into() }
     }
 }
 
-/// What is wrong with a variable, and where in the string.
+/// An error in a variable, and where in the string.
 pub(super) struct VariableError {
     pub(super) at: Range<usize>,
     pub(super) why: String,
@@ -110,13 +110,13 @@ fn literal(text: &mut String) -> Option<Part> {
     (!text.is_empty()).then(|| Part::Literal(std::mem::take(text)))
 }
 
-/// Where the byte `at` of a string's value stands in its literal, quotes and escapes counted.
+/// The position of byte `at` of a string's value within its literal, counting quotes and escapes.
 pub(super) fn offset_in_literal(literal: &str, at: usize) -> usize {
     let quotes =
         ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quotes| literal.starts_with(quotes)).unwrap_or_default();
     let mut raw = quotes.len();
     if quotes.len() == 3 {
-        // A newline right after the opening quotes is no part of the value.
+        // A newline right after the opening quotes is not part of the value.
         let rest = &literal[raw..];
         raw += if rest.starts_with("\r\n") { 2 } else { usize::from(rest.starts_with('\n')) };
     }
@@ -134,7 +134,7 @@ pub(super) fn offset_in_literal(literal: &str, at: usize) -> usize {
     raw.min(literal.len())
 }
 
-/// How many bytes an escape takes as written, and as a value.
+/// The length in bytes of an escape as written, and of its value.
 fn escape(text: &str) -> (usize, usize) {
     let digits = match text[1..].chars().next() {
         Some('x') => 2,

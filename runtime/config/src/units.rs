@@ -28,7 +28,7 @@ pub fn parse_size(text: &str) -> Result<usize, String> {
     usize::try_from(size.as_u64()).map_err(|_| "larger than this machine can address".to_owned())
 }
 
-/// Whether only the unit is missing; `inf` and `1e3`, too, are numbers to Rust.
+/// Whether only the unit is missing; Rust also parses `inf` and `1e3` as numbers.
 fn is_bare_number(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }

@@ -1,11 +1,11 @@
-//! Version bounds and type patterns, compared.
+//! Comparison of version bounds and type patterns.
 
 use reactor_core::subscription::{Segment, TypePattern, VersionBound};
 
-/// A version that meets all bounds of all lists, if there is one.
+/// A version that meets all bounds of all lists, if one exists.
 pub(super) fn some_version(lists: &[&[VersionBound]]) -> Option<u32> {
     let bounds = || lists.iter().flat_map(|list| list.iter());
-    // If any version meets them, then so does the first of all, or one beside a bound.
+    // If any version meets them, so does version 1 or one next to a bound.
     let near = bounds().flat_map(|bound| {
         let number = match *bound {
             VersionBound::Equal(n)
@@ -19,7 +19,7 @@ pub(super) fn some_version(lists: &[&[VersionBound]]) -> Option<u32> {
     [1].into_iter().chain(near).find(|version| bounds().all(|bound| bound.holds(*version)))
 }
 
-/// Whether some event is matched by both.
+/// Whether both can match the same event.
 pub(super) fn overlap(left: &TypePattern, right: &TypePattern) -> bool {
     some_version(&[&left.versions, &right.versions]).is_some() && segments_overlap(&left.segments, &right.segments)
 }

@@ -1,24 +1,24 @@
-//! Texts and paths of the configuration that show what was written and have to be asked for what they mean.
+//! Texts and paths of the configuration that display as written; their meaning must be requested explicitly.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Shorter values are parts of any text, so that they cannot be found in the words of others.
+/// Shorter values occur in any text, so they cannot be recognised in texts from elsewhere.
 pub(super) const LEAST: usize = 4;
 
-/// A piece of a text of the file.
+/// A part of a text of the file.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Part {
-    /// It means itself.
+    /// Text that means itself.
     Literal(String),
     /// A variable of the environment.
     Variable {
         /// Its name.
         name: String,
-        /// What it stands for.
+        /// Its value.
         value: String,
-        /// Whether the environment has it; otherwise the value is the default, which stands in the file.
+        /// Whether it is set in the environment; otherwise the value is the default, which is in the file.
         is_set: bool,
     },
 }
@@ -32,10 +32,10 @@ impl fmt::Debug for Part {
     }
 }
 
-/// A text of the configuration in which variables may stand.
+/// A text of the configuration that may contain variables.
 ///
-/// `Display` and `Debug` show what was written, such as `${QUEUE_URL}`: a variable's value may be a secret. What the
-/// text means has to be asked for with [`Written::meaning`], which nothing that is printed should do.
+/// `Display` and `Debug` show it as written, such as `${QUEUE_URL}`, since a variable's value may be secret.
+/// [`Written::meaning`] returns the value, which must not be printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Written {
     meaning: String,
@@ -44,17 +44,17 @@ pub struct Written {
 }
 
 impl Written {
-    /// A text as the file has it, of its parts.
+    /// A text made of these parts, displayed as given.
     pub(super) fn new(shown: String, parts: Vec<Part>) -> Self {
         Self { meaning: meaning(&parts), shown, parts }
     }
 
-    /// The same text, read as something that is spelled in one way only.
+    /// The same text with a normalised meaning.
     pub(super) fn read_as(self, meaning: String) -> Self {
         Self { meaning, ..self }
     }
 
-    /// What the text means, with the values of variables. Not for anything that is printed.
+    /// The text with the values of variables. Must not be printed.
     pub fn meaning(&self) -> &str {
         &self.meaning
     }
@@ -74,7 +74,7 @@ impl Written {
         self.parts.iter().any(|part| matches!(part, Part::Variable { .. }))
     }
 
-    /// The words of others, such as an answer that repeats a name, with what was written in place of what it means.
+    /// A text from elsewhere, such as an answer that repeats a name, with the meaning replaced by the text as written.
     pub fn hide<'t>(&self, words: &'t str) -> Cow<'t, str> {
         if !self.has_variable() || self.meaning.is_empty() {
             return words.into();
@@ -114,7 +114,7 @@ impl fmt::Debug for Written {
     }
 }
 
-/// What parts mean together.
+/// The joint meaning of parts.
 pub(super) fn meaning(parts: &[Part]) -> String {
     let text = |part: &Part| match part {
         Part::Literal(text) | Part::Variable { value: text, .. } => text.clone(),
@@ -122,7 +122,7 @@ pub(super) fn meaning(parts: &[Part]) -> String {
     parts.iter().map(text).collect()
 }
 
-/// A path of the configuration. `Display` and `Debug` show it with what was written; see [`Written`].
+/// A path of the configuration. `Display` and `Debug` show it as written; see [`Written`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Located {
     path: PathBuf,
@@ -130,15 +130,15 @@ pub struct Located {
 }
 
 impl Located {
-    /// A path of the file, which starts from a folder unless it is absolute.
+    /// A path of the file, relative to a folder unless it is absolute.
     pub(super) fn new(root: &Path, text: &Written) -> Self {
         let path = Path::new(text.meaning());
-        // What is written of an absolute path would be taken for a relative one.
+        // `join` would take the written form of an absolute path, such as `${DIR}/a`, for a relative one.
         let shown = if path.is_absolute() { text.shown().to_owned() } else { show(&root.join(text.shown())) };
         Self { path: root.join(path), shown }
     }
 
-    /// The path itself. Not for anything that is printed.
+    /// The path itself. Must not be printed.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -148,7 +148,7 @@ impl Located {
         &self.shown
     }
 
-    /// The words of others, with what was written in place of the path.
+    /// A text from elsewhere, with the path replaced by its written form.
     pub fn hide<'t>(&self, words: &'t str) -> Cow<'t, str> {
         let path = show(&self.path);
         if path == self.shown || path.len() < LEAST || !words.contains(&path) {

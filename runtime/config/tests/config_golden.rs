@@ -1,5 +1,5 @@
-//! What a wrong `reactors.toml` is told: every `config/NAME.toml` against `config/NAME.txt`. `BLESS=1` writes them anew.
-//! And the reference: every key that is read stands in `docs/reactors-toml.md`, and the other way round.
+//! The messages for an invalid `reactors.toml`: compares every `config/NAME.toml` with `config/NAME.txt`. `BLESS=1`
+//! rewrites them. Also checks that `docs/reactors-toml.md` lists exactly the keys that are read.
 
 mod kinds;
 
@@ -41,7 +41,7 @@ fn told(text: &str) -> String {
     }
 }
 
-/// Every case of a folder against what should be said of it; answers with their number.
+/// Compares every case of a folder with its expected output; returns their number.
 fn compare(folder: &Path) -> usize {
     let bless = std::env::var_os("BLESS").is_some();
     let names = |ending: &str| -> BTreeSet<String> {
@@ -72,7 +72,7 @@ fn golden() {
     assert!(cases >= 140, "only {cases} cases");
 }
 
-/// What people have written who know other systems.
+/// Files as written by people who know other systems.
 #[test]
 fn golden_from_the_field() {
     let cases = compare(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/field/config"));
@@ -109,8 +109,8 @@ fn strings(table: &DeTable<'_>, found: &mut Vec<Range<usize>>) {
     table.iter().for_each(|(_, value)| enter(value, found));
 }
 
-/// Whatever any of the strings becomes by its variable, and whether that is valid or not. The canary is too short for the
-/// net, so that only what is made of what was written passes.
+/// Holds for any value of a variable in any string, valid or not. The canary is too short for `Secrets`, so only output
+/// derived from the written form passes.
 #[test]
 fn no_string_of_the_file_shows_what_its_variable_stands_for() {
     const CANARY: &str = "zq7";
@@ -277,13 +277,13 @@ fn the_reference_names_every_code_and_no_other() {
         let heads = text.lines().filter_map(|line| line.strip_prefix("error[").or(line.strip_prefix("warning[")));
         given.extend(heads.filter_map(|head| head.split(']').next()).map(str::to_owned));
     }
-    // These are not of one file's text: its size and folder, long lists, and modules.
+    // These depend on more than a file's text: its size and folder, long lists, and modules.
     given.extend(["file", "too-many", "module", "not-granted"].map(str::to_owned));
     let text = reference();
     let (_, list) = text.split_once("## What can be wrong").expect("the list of codes");
     let mut documented = BTreeSet::new();
     for line in list.lines().filter(|line| line.starts_with("- ")) {
-        // A code stands before a colon, alone or with others: "`a`, `b`: ...".
+        // A code precedes a colon, alone or with others: "`a`, `b`: ...".
         for phrase in line.trim_start_matches("- ").split(". ") {
             let (codes, _) = phrase.split_once(": ").unwrap_or_default();
             documented.extend(codes.split(", ").map(|code| code.trim_matches('`').to_owned()));
@@ -318,7 +318,7 @@ mod random {
 
     const VALID: &str = include_str!("config_full.toml");
 
-    /// Values of many kinds; put in the place of a valid one, the file is still TOML.
+    /// Values of many types; each keeps the file valid TOML when it replaces another.
     fn value() -> impl Strategy<Value = &'static str> {
         let words = ["3", "-1", "0.5", "inf", "true", "[]", "[3, \"a\"]", "{}", "{ a = [] }", "12:00:00"];
         let texts = ["\"\"", "\"é*\"", "\"${X\"", "\"${X}é\"", "\"$$\"", "\"\\u00e9\\n~\""];

@@ -1,5 +1,5 @@
-//! The tables of `docs/reactors-toml.md` say what the schema says, which has it from the doc comments of `config/schema`.
-//! `BLESS=1` writes them anew, between `<!-- keys: TABLE -->` and `<!-- end -->`; what stands around them is written by hand.
+//! The tables of `docs/reactors-toml.md` match the schema, which is generated from the doc comments of `config/schema`.
+//! `BLESS=1` rewrites them, between `<!-- keys: TABLE -->` and `<!-- end -->`; the text around them is written by hand.
 
 mod kinds;
 
@@ -15,7 +15,7 @@ use kinds::KINDS;
 const BEGIN: &str = "<!-- keys: ";
 const END: &str = "<!-- end -->";
 
-/// Tables that need less than all five columns: head, and a first row that is about no key.
+/// Tables that need fewer than all five columns: the header, and a first row that is not about a key.
 const SHORT: &[(&str, &[&str], Option<&str>)] = &[
     ("raw", &["key of `raw`", "default", "meaning"], None),
     ("origin", &["origin in `raw`", "meaning"], Some("| a string | the same for every message |")),
@@ -23,7 +23,7 @@ const SHORT: &[(&str, &[&str], Option<&str>)] = &[
     ("allow", &["key of `allow`", "default", "meaning"], None),
 ];
 
-/// The first table of that name, wherever it stands.
+/// The first table of that name, at any depth.
 fn find<'s>(value: &'s Value, table: &str) -> Option<&'s Map<String, Value>> {
     match value {
         Value::Object(members) if members.get("x-table").is_some_and(|name| name == table) => Some(members),
@@ -84,7 +84,7 @@ fn table(schema: &Value, name: &str) -> String {
     let (_, columns, first) = SHORT.iter().find(|(short, ..)| *short == name).copied().unwrap_or(five);
     let required: Vec<_> = table.get("required").and_then(Value::as_array).into_iter().flatten().collect();
     let keys = table["properties"].as_object().expect("keys");
-    // A schema has no order of keys; that of the reader is the one that makes sense to read.
+    // A schema has no order of keys; use the reader's order, which reads well.
     let mut order: Vec<&str> = Vec::new();
     for (_, key) in reactor_config::known_keys(KINDS).filter(|(table, _)| *table == name) {
         if !order.contains(&key) {

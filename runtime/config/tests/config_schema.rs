@@ -1,4 +1,4 @@
-//! The schema and the reader agree on what a `reactors.toml` may be. `BLESS=1` writes `docs/reactors.schema.json` anew.
+//! The schema and the reader accept the same `reactors.toml`. `BLESS=1` rewrites `docs/reactors.schema.json`.
 
 mod kinds;
 
@@ -17,14 +17,14 @@ use kinds::KINDS;
 
 const FULL: &str = include_str!("config_full.toml");
 
-/// What only the reader knows, of cases whose codes the schema has to know in general.
+/// Cases that only the reader can reject, although the schema knows their codes in general.
 const ONLY_THE_READER: &[(&str, &str)] = &[
     ("duration_too_long", "a duration is a string: a schema has no order of them"),
     ("window_zero", "a duration is a string: a schema has no order of them"),
     ("max_event_too_large", "a size is a string: a schema has no order of them"),
     ("size_too_large", "a size is a string: a schema has no order of them"),
 ];
-/// The codes of what a schema can know.
+/// The codes that a schema can check.
 const KNOWN_TO_BOTH: &[&str] = &["unknown-key", "missing-key", "wrong-type", "out-of-range", "bad-name"];
 
 fn here(path: &str) -> PathBuf {
@@ -44,7 +44,7 @@ fn json(value: &Value) -> Json {
     serde_json::to_value(value).expect("TOML as JSON")
 }
 
-/// A key of the file, and what leads to it.
+/// The path of a key in the file.
 type KeyPath = Vec<String>;
 
 fn walk(value: &Value, path: &KeyPath, found: &mut Vec<KeyPath>) {
@@ -52,7 +52,7 @@ fn walk(value: &Value, path: &KeyPath, found: &mut Vec<KeyPath>) {
     for (key, value) in table {
         let path: KeyPath = path.iter().chain([key]).cloned().collect();
         found.push(path.clone());
-        // What a module is configured with has any keys and values.
+        // A module's configuration has arbitrary keys and values.
         if key != "config" {
             walk(value, &path, found);
         }
@@ -145,7 +145,7 @@ fn wrong_types_are_refused_by_both() {
     for path in paths {
         let list = Value::Array(vec![Value::Array(vec![Value::Integer(1)])]);
         both(&validator, &changed(&path, Some(list)), false, &format!("a list at {path:?}"));
-        // A condition may be of any plain type.
+        // A condition may be of any scalar type.
         if path.iter().any(|key| key == "when") && path.len() > 3 {
             continue;
         }
@@ -175,7 +175,7 @@ fn misspelt_keys_are_refused_by_both() {
         let mut file = root.clone();
         let value = path.iter().fold(&root, |value, key| &value[key]).clone();
         let key = path.last().expect("a key");
-        // These tables have the user's own names, types and pointers as keys; in `raw`'s origins there is one key anyway.
+        // The keys of these tables are the user's names, types and pointers; each origin of `raw` has one key anyway.
         let free = ["channels", "reactors", "when", "emit", "config"];
         if path.len() > 1 && free.contains(&path[path.len() - 2].as_str()) {
             continue;
@@ -224,7 +224,7 @@ fn missing_keys_are_refused_by_both() {
     }
 }
 
-/// The schema of what stands at a path.
+/// The schema of the value at a path.
 fn part<'s>(schema: &'s Json, path: &KeyPath) -> &'s Json {
     path.iter().fold(schema, |schema, key| match &schema["properties"][key] {
         Json::Null => schema["patternProperties"].as_object().and_then(|all| all.values().next()).expect("a table"),
@@ -299,7 +299,7 @@ fn the_golden_cases_are_judged_alike() {
     assert_eq!(excused.len(), ONLY_THE_READER.len(), "only {excused:?} are still needed");
 }
 
-/// Values as people write them, in forms that are rare.
+/// Values in rare but valid notations.
 const VALUES: &[&str] = &[
     "3",
     "0.5",

@@ -166,7 +166,7 @@ fn later_checks_can_point_at_keys() {
     assert!(line(places.at(&["reactors", "inventory", "allow", "http", "1"])).contains("[::1]"));
 }
 
-/// The least that a section needs, and the table that its keys stand in.
+/// The minimum that a section needs, and the table that its keys are in.
 fn surroundings(heading: &str) -> Option<&'static str> {
     Some(match heading {
         "`[runtime]`" => "[runtime]\n",
@@ -179,7 +179,7 @@ fn surroundings(heading: &str) -> Option<&'static str> {
 }
 
 struct Row {
-    /// The file up to the key.
+    /// The file before the key.
     before: String,
     key: String,
     kind: String,
@@ -253,7 +253,7 @@ fn the_types_are_those_of_the_reference() {
             "string" | "word" | "address" | "path" | "name" | "pointer" | "rate" | "duration" | "size" => "a string",
             other => panic!("{key}: what is {other:?}?"),
         };
-        // The least reactor has these three already.
+        // The minimal reactor has these three already.
         let before =
             before.lines().filter(|line| !line.starts_with(&format!("{key} = "))).collect::<Vec<_>>().join("\n");
         let problems = parse(&format!("{before}\n{key} = 1979-05-27\n")).expect_err(&key).to_json();
@@ -278,7 +278,7 @@ fn the_limits_are_those_of_the_reference() {
             (None, _) => continue,
         };
         let accepts = |value: &str| {
-            // A CPU limit has to fit its time-out, and a first delay its longest.
+            // A CPU limit must fit its time-out, and a first delay its longest.
             let room = match key.as_str() {
                 "cpu" => "timeout = \"15m\"\n",
                 "initial" if before.contains("breaker") => "max = \"1h\"\n",
@@ -298,7 +298,7 @@ fn the_limits_are_those_of_the_reference() {
     assert!(checked >= 25, "only {checked} limits found");
 }
 
-/// A limit as a value, and the value right beyond it.
+/// A limit as a value, and the next value beyond it.
 fn at_and_beyond(limit: &str, step: f64) -> Option<(String, String)> {
     let limit = limit.replace("10 years", "3650d");
     if let Ok(number) = limit.parse::<f64>() {

@@ -1,4 +1,4 @@
-//! What a message carries beside its body: names with typed values. No I/O.
+//! What a message carries besides its body: names with typed values. No I/O.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,17 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::{self, Value, elements};
 
-/// The type of plain text, which is the type of an attribute unless it says otherwise.
+/// The type of plain text. An attribute has this type unless it says otherwise.
 pub const TEXT: &str = "String";
-/// The type of a list that is written as a JSON array.
+/// The type of a list, written as a JSON array.
 pub const LIST: &str = "String.Array";
 const NUMBER: &str = "Number";
 const BOOLEAN: &str = "Boolean";
 const BINARY: &str = "Binary";
 const JSON: &str = "String.Json";
 
-/// A name with a typed value: a message attribute of SQS or SNS, an extension of a `CloudEvent`, a field of an envelope that
-/// an event has no place of its own for.
+/// A name with a typed value: a message attribute of SQS or SNS, an extension of a `CloudEvent`, or an envelope field
+/// that has no field of its own in an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
     /// Its name; names are compared exactly, as SQS does.
@@ -35,7 +35,7 @@ pub struct Attribute {
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttributeValue {
-    /// Text; a number that JSON could not hold is text, too.
+    /// Text, including a number that JSON could not hold.
     Text(String),
     /// The digits as they were sent: no precision is lost.
     Number(String),
@@ -46,12 +46,13 @@ pub enum AttributeValue {
 }
 
 impl Attribute {
-    /// A text.
+    /// A text attribute.
     pub fn text(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { name: name.into(), kind: TEXT.into(), value: AttributeValue::Text(value.into()) }
     }
 
-    /// An attribute of a type in full, whose value is written as text. Only digits that JSON can hold are a number.
+    /// An attribute of the given full type, whose value is written as text. It is a number only if JSON can hold its
+    /// digits.
     pub fn typed(name: impl Into<String>, kind: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         let (kind, value) = (kind.into(), value.into());
         let value = match base(&kind) {
@@ -62,12 +63,12 @@ impl Attribute {
         Self { name: name.into(), kind, value }
     }
 
-    /// An attribute that is bytes.
+    /// An attribute that holds bytes.
     pub fn binary(name: impl Into<String>, kind: impl Into<Cow<'static, str>>, value: impl Into<Bytes>) -> Self {
         Self { name: name.into(), kind: kind.into(), value: AttributeValue::Binary(value.into()) }
     }
 
-    /// The same with its bytes written as base64; what is no base64 is kept as text.
+    /// The same for bytes written as base64; invalid base64 is kept as text.
     pub fn base64(name: impl Into<String>, kind: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         let value = value.into();
         match BASE64_STANDARD.decode(&value) {
@@ -76,8 +77,8 @@ impl Attribute {
         }
     }
 
-    /// A member of a checked JSON object as an attribute. A list of scalars has the type `String.Array`, as SNS has it; null is
-    /// absent.
+    /// Turns a member of a checked JSON object into an attribute. As in SNS, a list of scalars has the type
+    /// `String.Array`; null counts as absent.
     pub fn of_json(name: &str, text: &str) -> Option<Self> {
         let (kind, value) = match Value::of(text) {
             Value::Null => return None,
@@ -93,7 +94,7 @@ impl Attribute {
         Some(Self { name: name.to_owned(), kind: kind.into(), value })
     }
 
-    /// Whether its type is the one of plain text.
+    /// Whether its type is plain text.
     pub fn is_plain(&self) -> bool {
         self.kind == TEXT
     }
@@ -106,7 +107,7 @@ impl Attribute {
         }
     }
 
-    /// Bytes of its name and value.
+    /// The size of its name and value in bytes.
     pub fn size(&self) -> usize {
         let value = match &self.value {
             AttributeValue::Text(text) | AttributeValue::Number(text) => text.len(),
@@ -116,7 +117,8 @@ impl Attribute {
         self.name.len() + value
     }
 
-    /// Its value as JSON pointers see it: bytes are base64, and a `String.Array` is the list that it is the text of.
+    /// Its value as JSON pointers see it: bytes become base64, and a `String.Array` becomes the list that its text
+    /// holds.
     pub fn view(&self) -> Value<'_> {
         match &self.value {
             AttributeValue::Text(text) if self.kind == LIST && text.starts_with('[') && json::check(text).is_ok() => {
@@ -144,13 +146,13 @@ impl Attribute {
     }
 }
 
-/// Attributes as a JSON object of their values. Of several with one name the first counts, here as everywhere.
+/// Attributes as a JSON object of their values. If several share a name, the first counts, as everywhere here.
 pub fn values(attributes: &[Attribute]) -> serde_json::Map<String, serde_json::Value> {
-    // The last one of a name stays in a map.
+    // A map keeps the last value of a name, so insert in reverse.
     attributes.iter().rev().map(|attribute| (attribute.name.clone(), attribute.to_json())).collect()
 }
 
-/// The types of those attributes that are no plain text, as a JSON object.
+/// The types of the attributes that are not plain text, as a JSON object.
 pub fn kinds(attributes: &[Attribute]) -> serde_json::Map<String, serde_json::Value> {
     let all = attributes.iter().rev().map(|attribute| (attribute.name.clone(), (*attribute.kind).into()));
     let mut kinds: serde_json::Map<String, serde_json::Value> = all.collect();
@@ -158,12 +160,12 @@ pub fn kinds(attributes: &[Attribute]) -> serde_json::Map<String, serde_json::Va
     kinds
 }
 
-/// A type without what its users have added to it.
+/// A type without its custom suffix.
 fn base(kind: &str) -> &str {
     kind.split('.').next().unwrap_or_default()
 }
 
-/// Whether a text is a number of JSON, and nothing beside it.
+/// Whether a text is exactly one JSON number.
 fn is_number(text: &str) -> bool {
     let ends =
         text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && text.ends_with(|c: char| c.is_ascii_digit());
@@ -183,7 +185,7 @@ impl From<(&str, &str)> for Attribute {
 }
 
 impl fmt::Display for Attribute {
-    /// For people: its value, and its type where that is not plain text.
+    /// For display: its value, and its type if that is not plain text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
             AttributeValue::Text(text) | AttributeValue::Number(text) => write!(f, "{}: {text}", self.name)?,
@@ -194,8 +196,8 @@ impl fmt::Display for Attribute {
     }
 }
 
-/// As it is kept in the store and in notes: `["name", "text"]` if it is plain text, which is all that there once was, and
-/// `["name", "value", "type"]` with bytes in base64 if it is not.
+/// The form kept in the store and in notes: `["name", "text"]` for plain text, the only form of early versions, and
+/// `["name", "value", "type"]` with bytes in base64 for everything else.
 impl Serialize for Attribute {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let value: Cow<'_, str> = match &self.value {

@@ -1,9 +1,8 @@
-//! How long to wait before something that failed is tried again.
+//! How long to wait before retrying something that failed.
 
 use std::time::Duration;
 
-/// Delays that grow by a factor up to a longest one, and are spread, so that what failed together does not come again
-/// together.
+/// Delays that grow by a factor up to a maximum, with jitter so that what failed together is not retried together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     first: Duration,
@@ -12,28 +11,28 @@ pub struct Backoff {
     jitter: Jitter,
 }
 
-/// How delays are spread.
+/// How jitter spreads delays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Jitter {
     /// Uniform between zero and the delay.
     #[default]
     Full,
-    /// Half the delay, plus uniform up to the other half.
+    /// Half the delay plus a uniform share of the other half.
     Equal,
     /// The delay itself.
     None,
 }
 
-/// Why delays cannot be as asked for.
+/// Why the requested delays are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBackoff {
-    /// For no delay at all there is [`Backoff::NONE`].
+    /// The first delay is zero; use [`Backoff::NONE`] for no delay at all.
     #[error("the first delay is zero")]
     Zero,
-    /// The bounds are the wrong way round.
+    /// The first delay is above the longest.
     #[error("the first delay is above the longest")]
     Inverted,
-    /// The factor is below 1, or no number.
+    /// The factor is below 1 or not a number.
     #[error("the delays do not grow: the factor is below 1, or no finite number")]
     Factor,
 }
@@ -45,7 +44,7 @@ impl Backoff {
     /// Delays from the first to the longest, growing by the factor.
     ///
     /// # Errors
-    /// What is wrong with the bounds or the factor.
+    /// If the bounds or the factor are invalid.
     pub const fn try_new(
         first: Duration,
         longest: Duration,
@@ -64,7 +63,7 @@ impl Backoff {
         Ok(Self { first, longest, factor, jitter })
     }
 
-    /// Delays that double, for a constant: the compiler refuses what [`Backoff::try_new`] does.
+    /// Delays that double, for constants: the compiler rejects what [`Backoff::try_new`] rejects.
     ///
     /// # Panics
     /// If the first delay is zero or above the longest.
@@ -75,7 +74,7 @@ impl Backoff {
         }
     }
 
-    /// The delay after the last of so many failures in a row, at least one. The dice are uniform random bits.
+    /// The delay after `failures` failures in a row (at least one). `dice` holds uniform random bits.
     pub fn after(&self, failures: u32, dice: u64) -> Duration {
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
         let full = (self.first.as_secs_f64() * self.factor.powi(exponent)).min(self.longest.as_secs_f64());

@@ -1,11 +1,11 @@
 //! Seam: remote queues and topics. The local channel is not one: its log is part of the store.
 //!
-//! A [`Source`] hands over messages, one that is [`Leasing`] under a lease; a [`Sink`] takes them. Each kind of channels has
-//! a folder with all that is particular to it (what the file says of a channel, what it allows, how it is reached and looked
-//! at), and a place in the list of `kinds`. Nothing outside this folder knows of the AWS SDK.
+//! A [`Source`] delivers messages, under a lease if it is [`Leasing`]; a [`Sink`] accepts them. Each kind of channel
+//! has a folder with everything specific to it (its configuration, its limits, how to connect to it and inspect it) and
+//! an entry in the list of `kinds`. Only those folders use the AWS SDK.
 //!
-//! Everything here may fail at any time, and says in which way ([`Trouble`]), so that the pipeline knows whether to wait, to
-//! give up, or to let a message end as a dead letter.
+//! Any call here may fail at any time. The error says how ([`Trouble`]), so that the pipeline knows whether to wait, to
+//! give up, or to turn the message into a dead letter.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,72 +16,74 @@ use jiff::Timestamp;
 
 use crate::event::Message;
 
-/// What a kind of channels allows. The host asks for no more, and makes use of all of it.
+/// The limits of a kind of channel. The host stays within them and uses them fully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most messages, receipts or entries of one call; at least 1.
+    /// Most messages, receipts or entries per call; at least 1.
     pub batch: usize,
-    /// Most bytes of a message, and of the messages of one call, bodies and attributes together.
+    /// Most bytes per message, and per call over all its messages, bodies and attributes together.
     pub bytes: usize,
-    /// The longest that a receive call can wait for messages.
+    /// The longest time that a receive call can wait for messages.
     pub wait: Duration,
-    /// The longest lease; zero where there are none.
+    /// The longest lease; zero if the kind has no leases.
     pub lease: Duration,
-    /// For how long a message can be given back at most.
+    /// The longest delay with which a message can be given back.
     pub delay: Duration,
-    /// Most messages that one receiver may have and not be working on.
+    /// Most messages that one receiver may hold without working on them.
     pub waiting: usize,
-    /// How long a message is kept, and therefore may come again.
+    /// How long a message is kept and can therefore be redelivered.
     pub kept: Duration,
-    /// What keeps it, such as `SQS`.
+    /// The name of the service that keeps it, such as `SQS`.
     pub kept_by: &'static str,
 }
 
 /// Where messages come from.
 ///
-/// No method retries on its own for long, and none blocks; the caller backs off.
+/// No method retries for long on its own, and none blocks; the caller backs off.
 pub trait Source: Send + Sync + 'static {
-    /// What may be asked of it.
+    /// The limits of this source.
     fn limits(&self) -> Limits;
-    /// Waits up to `wait` for messages and takes at most `max` (1 to [`Limits::batch`]) of them. A source with leases
-    /// leases each for `lease` (whole seconds). Dropping the future gives the call up; what had been handed out by then
-    /// comes again, where there are leases when that one is over.
+    /// Waits up to `wait` for messages and returns at most `max` (1 to [`Limits::batch`]) of them. A source with leases
+    /// leases each for `lease` (whole seconds). Dropping the future cancels the call; messages already handed out are
+    /// redelivered, after their lease has expired if there is one.
     fn receive(&self, max: usize, wait: Duration, lease: Duration) -> BoxFuture<'_, Result<Vec<Received>>>;
-    /// Says of messages that they are done with: they do not come again. Answers for each, in order.
+    /// Acknowledges messages, so that they are not redelivered. Returns a result for each, in order.
     fn acknowledge<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<()>>>;
-    /// Sends a message to the queue once more, so that it is received like a new one.
+    /// Sends a message to the queue again; it is then received like a new one.
     fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<()>>;
-    /// How many messages there are, as far as the queue can tell.
+    /// How many messages the queue holds, as far as it can tell.
     fn depth(&self) -> BoxFuture<'_, Result<Depth>>;
-    /// Itself, if it leases messages. Without leases a message can be received only to be copied (`settle = "stored"`).
+    /// This source as [`Leasing`], if it leases messages. Without leases, received messages can only be copied to the
+    /// local log (`settle = "stored"`).
     fn leasing(self: Arc<Self>) -> Option<Arc<dyn Leasing>> {
         None
     }
 }
 
-/// A source that lends each of its messages for a time: another receiver gets one whose lease is over.
+/// A source that leases each of its messages for a time; once a lease has expired, another receiver can get the
+/// message.
 pub trait Leasing: Send + Sync + 'static {
-    /// Extends leases, or gives messages back. Answers for each, in order.
+    /// Extends leases or gives messages back. Returns a result for each, in order.
     fn lease<'a>(&'a self, receipts: &'a [(Receipt, Lease)]) -> BoxFuture<'a, Vec<Result<()>>>;
 }
 
-/// What becomes of a lease.
+/// What happens to a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// It goes on for so long from now, in whole seconds.
+    /// It is extended to this long from now, in whole seconds.
     Extend(Duration),
-    /// It is over: the message may be received again after so long.
+    /// It ends: the message can be received again after this delay.
     GiveBack(Duration),
 }
 
 /// Where messages go.
 pub trait Sink: Send + Sync + 'static {
-    /// What may be asked of it.
+    /// The limits of this sink.
     fn limits(&self) -> Limits;
-    /// Sends at most [`Limits::batch`] messages. Answers for each, in order. `system.dedup_id` and `system.group_id` are
-    /// used where the queue or topic is FIFO, and have no meaning elsewhere.
+    /// Sends at most [`Limits::batch`] messages. Returns a result for each, in order. A FIFO queue or topic uses
+    /// `system.dedup_id` and `system.group_id`; others ignore them.
     fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>>;
-    /// Whether it keeps the order of messages of one group, so that they have to be sent one after another.
+    /// Whether it keeps messages of one group in order, so that they must be sent one after another.
     fn is_ordered(&self) -> bool;
 }
 
@@ -97,13 +99,13 @@ pub struct Remote {
 /// A received message.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The message; `system` says what the queue says of it.
+    /// The message; `system` holds what the queue says about it.
     pub message: Message,
-    /// What to acknowledge it or extend its lease with; changes with each receipt.
+    /// The handle that acknowledges it or extends its lease; changes with every receive.
     pub receipt: Receipt,
     /// When it was sent, by the queue's clock.
     pub sent: Option<Timestamp>,
-    /// How often it has been received, this time included.
+    /// How often it has been received, including this time.
     pub receives: u32,
 }
 
@@ -116,53 +118,53 @@ pub struct Receipt(pub String);
 pub struct Depth {
     /// Waiting to be received.
     pub visible: u64,
-    /// Leased to somebody.
+    /// Leased to a receiver.
     pub in_flight: u64,
-    /// Not to be received yet.
+    /// Delayed, so not receivable yet.
     pub delayed: u64,
 }
 
 impl Depth {
-    /// All of them.
+    /// The sum of all three.
     pub fn total(self) -> u64 {
         self.visible + self.in_flight + self.delayed
     }
 }
 
-/// A result of a channel.
+/// The result of a channel call.
 pub type Result<T, E = ChannelError> = std::result::Result<T, E>;
 
-/// Why a channel did not do what it was asked to.
+/// Why a channel call failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{detail}")]
 pub struct ChannelError {
-    /// What to make of it.
+    /// The kind of failure, which decides how to react.
     pub trouble: Trouble,
-    /// What was tried on what, what the other side said, and, where that is known, what to do.
+    /// What was tried on which channel, what the other side said, and the fix if it is known.
     pub detail: String,
 }
 
-/// What kind of trouble it is.
+/// The kinds of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trouble {
     /// Too many requests.
     Throttled,
     /// No credentials, expired ones, or no permission.
     Denied,
-    /// The queue or topic is not there (any more, or yet).
+    /// The queue or topic does not exist (yet, or any more).
     Missing,
     /// No answer, a broken one, or a failure on the other side.
     Unreachable,
-    /// The lease is over: the message is not ours any more.
+    /// The lease has expired: the message is no longer ours.
     StaleReceipt,
-    /// The message itself is not acceptable and never will be.
+    /// The message itself is invalid and will never be accepted.
     Refused,
-    /// A part of the set-up is wrong, such as a missing region.
+    /// Part of the configuration is wrong, such as a missing region.
     Misconfigured,
 }
 
 impl Trouble {
-    /// As it stands in logs.
+    /// The code shown in logs.
     pub fn code(self) -> &'static str {
         match self {
             Self::Throttled => "throttled",

@@ -1,15 +1,15 @@
-//! What a run wants to happen. Nothing of it has happened until the commit that carries it is applied.
+//! What a run wants to happen. None of it happens until its commit is applied.
 
 use bytes::Bytes;
 
 /// One thing that a run wants to happen.
 ///
-/// `T` says where a message goes and `M` what it is: a guest names a channel and describes an event
-/// ([`pipeline::invoke::Effect`](crate::guest::Effect)), and a store is given a target and the encoded message
+/// `T` is the destination of a message and `M` the message: a guest names a channel and describes an event
+/// ([`pipeline::invoke::Effect`](crate::guest::Effect)), and a store gets a target and the encoded message
 /// ([`store::Effect`](crate::store::Effect)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect<T, M> {
-    /// Give a key of the reactor's state a value.
+    /// Set a key of the reactor's state.
     Set {
         /// The key.
         key: String,
@@ -23,15 +23,15 @@ pub enum Effect<T, M> {
     },
     /// Send a message to a channel.
     Put {
-        /// Where it goes.
+        /// Its destination.
         target: T,
-        /// What is sent.
+        /// The message.
         message: M,
     },
 }
 
 impl<T, M> Effect<T, M> {
-    /// The key of the state that this writes, and its new value; `None` as the value deletes.
+    /// The key of the state that this writes and its new value; the value is `None` for a deletion.
     pub fn write(&self) -> Option<(&String, Option<&Bytes>)> {
         match self {
             Self::Set { key, value } => Some((key, Some(value))),
@@ -40,7 +40,7 @@ impl<T, M> Effect<T, M> {
         }
     }
 
-    /// The message that this sends, and where to.
+    /// The message that this sends, and its destination.
     pub fn put(&self) -> Option<(&T, &M)> {
         match self {
             Self::Put { target, message } => Some((target, message)),

@@ -11,7 +11,7 @@ use crate::attribute::{self, Attribute};
 
 pub use crate::identity::Identity;
 
-/// The first tokens that a pointer can have and ever find something.
+/// The first tokens of all pointers that can ever find a value.
 pub const ROOTS: [&str; 14] = [
     "eventId",
     "eventType",
@@ -32,25 +32,24 @@ pub const ROOTS: [&str; 14] = [
 /// The event type of a dead letter that is forwarded to a local channel.
 pub const DEAD_LETTER_TYPE: &str = "reactor.dead-letter";
 
-/// What a channel hands over before anything has looked inside: a body and its attributes.
+/// A message as a channel delivers it, before it is decoded: a body and its attributes.
 ///
-/// A local channel stores exactly this in its log, and an SQS message maps onto it, so that one
-/// decoder serves every source.
+/// A local channel stores exactly this in its log, and an SQS message maps onto it, so one decoder serves every source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The bytes as they were sent.
     pub body: Bytes,
     /// Its attributes with their types, in the order they were given (SQS and SNS message attributes).
     pub attributes: Vec<Attribute>,
-    /// What the channel itself says of the message.
+    /// What the channel itself says about the message.
     pub system: SystemAttributes,
 }
 
-/// What the transport says of a message, used for identity and order where the envelope is silent.
+/// What the transport says about a message; used for identity and order if the envelope does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SystemAttributes {
-    /// The id the channel gave the message (SQS `MessageId`); for a local channel `<channel>/<offset>`.
+    /// The id that the channel gave the message (SQS `MessageId`); for a local channel `<channel>/<offset>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// FIFO `MessageDeduplicationId`.
@@ -62,12 +61,12 @@ pub struct SystemAttributes {
 }
 
 impl Message {
-    /// A message with a body and nothing else.
+    /// A message that has only a body.
     pub fn from_body(body: impl Into<Bytes>) -> Self {
         Self { body: body.into(), ..Self::default() }
     }
 
-    /// The text or the digits of an attribute; names are compared exactly, as SQS does.
+    /// The text or the digits of an attribute; names are compared exactly, as in SQS.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|attribute| attribute.name == name)?.as_text()
     }
@@ -83,41 +82,42 @@ impl Message {
     }
 }
 
-/// An immutable record of something that happened, in the one form the host works with.
+/// An immutable record of something that happened, in the form that the host works with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// The envelope's id; unique together with `source`.
     pub id: String,
     /// Dotted type, such as `order.placed`.
     pub event_type: String,
-    /// Major version of the data's schema; 1 where the envelope has none.
+    /// Major version of the data's schema; 1 if the envelope has none.
     pub version: u32,
     /// Who published it.
     pub source: String,
-    /// When it happened, as the producer says.
+    /// When it happened, according to the producer.
     pub time: Option<Timestamp>,
     /// What it is about (`CloudEvents` subject).
     pub subject: Option<String>,
-    /// Names the flow that this event belongs to; the event's own id where the envelope has none.
+    /// Names the flow that this event belongs to; the event's own id if the envelope has none.
     pub correlation_id: String,
     /// The id of the event that caused this one.
     pub causation_id: Option<String>,
     /// The producer's ordering key.
     pub partition_key: Option<String>,
-    /// Media type of `data`; `application/json` unless the envelope says otherwise.
+    /// Media type of `data`; `application/json` if the envelope does not say.
     pub content_type: String,
-    /// How many emitting reactors lie between this event and the first of its chain.
+    /// How many emitting reactors lie between this event and the first one of its chain.
     pub hop: u32,
     /// W3C `traceparent`.
     pub trace_parent: Option<String>,
-    /// What else the message and its envelope carry: message attributes, extensions, fields without a place of their own.
+    /// Everything else that the message and its envelope carry: message attributes, extensions, fields without a field
+    /// of their own here.
     pub attributes: Vec<Attribute>,
-    /// The payload: JSON text for `application/json`, else the raw bytes.
+    /// The payload: JSON text for `application/json`, otherwise the raw bytes.
     pub data: Bytes,
 }
 
 impl Event {
-    /// An event of which only this is known, without a type or data.
+    /// An event with only an id and a source, without a type or data.
     pub fn bare(id: String, source: String) -> Self {
         Self {
             correlation_id: id.clone(),
@@ -137,7 +137,7 @@ impl Event {
         }
     }
 
-    /// Bytes this event is charged with where memory is budgeted.
+    /// Bytes charged for this event against memory budgets.
     pub fn weight(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(|attribute| attribute.size() + 128).sum();
         self.data.len() + self.id.len() + self.event_type.len() + self.source.len() + attributes + 256
@@ -162,44 +162,44 @@ macro_rules! numbered {
 }
 
 numbered!(
-    /// A reactor, by the number the store gave its name; stable across restarts.
+    /// A reactor's number, which the store assigned to its name; stable across restarts.
     ReactorId(u32)
 );
 numbered!(
-    /// A channel, by the number the store gave its name; stable across restarts.
+    /// A channel's number, which the store assigned to its name; stable across restarts.
     ChannelId(u32)
 );
 numbered!(
-    /// A place in a local channel's log; the first record has 1.
+    /// A position in a local channel's log; the first record has 1.
     Offset(u64)
 );
 numbered!(
-    /// A delivery; the store hands them out in ascending order of admission.
+    /// A delivery's number; the store assigns them in ascending order of admission.
     DeliveryId(u64)
 );
 numbered!(
-    /// The version of a state value: the number of the commit that wrote it. 0 = the key is absent.
+    /// The version of a state value: the number of the commit that wrote it; 0 if the key is absent.
     Version(u64)
 );
 numbered!(
-    /// Milliseconds on the store's own clock. It starts at the wall clock when the store is created and
-    /// advances only while a host runs, so that a wall clock that jumps can neither expire nor stall anything.
+    /// Milliseconds on the store's own clock. It starts at the wall clock when the store is created and advances only
+    /// while a host runs, so that a jump of the wall clock can neither expire nor stall anything.
     HostTime(u64)
 );
 
 impl HostTime {
-    /// This time plus a duration, saturating.
+    /// This time plus a duration; saturates.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// How long ago `earlier` was; zero if it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// Where an event can be read again: a log record, and which of the record's events.
+/// Where an event can be read again: a log record, and which of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     /// The channel whose log holds the record.
@@ -210,24 +210,24 @@ pub struct Origin {
     pub part: u32,
 }
 
-/// How an attempt ended, as the guest or the sandbox says.
+/// How an attempt ended, as reported by the guest or the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The guest returned ok.
     Done,
-    /// The guest asked to run again, perhaps not before `after`.
+    /// The guest asked for another run, optionally not before `after`.
     Retry {
         /// The guest's words.
         reason: String,
-        /// The least delay the guest asked for.
+        /// The minimum delay that the guest asked for.
         after: Option<Duration>,
     },
-    /// The guest says that this event can never succeed.
+    /// The guest said that this event can never succeed.
     Reject {
         /// The guest's words.
         reason: String,
     },
-    /// The guest did not get to answer.
+    /// The guest gave no answer.
     Fault {
         /// What kind of fault.
         fault: Fault,
@@ -236,17 +236,17 @@ pub enum Outcome {
     },
 }
 
-/// Why a guest did not get to answer.
+/// Why a guest gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// A WebAssembly trap: a panic, a division by zero, an access out of bounds.
     Trap,
-    /// The wall-clock time-out passed.
+    /// The wall-clock time-out expired.
     Timeout,
     /// The CPU budget was used up.
     CpuLimit,
-    /// Memories and tables together outgrew the budget.
+    /// Memories and tables together exceeded the budget.
     MemoryLimit,
     /// Too many host calls, or too many bytes in them.
     HostCallLimit,
@@ -258,7 +258,7 @@ pub enum Fault {
     EmitInvalid,
     /// The chain of emitted events is longer than the hop limit.
     HopLimit,
-    /// A state key or value outside the limits.
+    /// A state key or value outside its limits.
     StateLimit,
     /// Too many requests by HTTP, or too many bytes in them.
     HttpLimit,
@@ -267,7 +267,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The reason code, as it stands in dead letters, metrics and logs.
+    /// The reason code used in dead letters, metrics and logs.
     pub fn code(self) -> &'static str {
         match self {
             Self::Trap => "trap",
@@ -285,7 +285,7 @@ impl Fault {
         }
     }
 
-    /// Whether running the same event again can end differently without anybody changing module or config.
+    /// Whether a rerun of the same event fails again unless the module or the configuration changes.
     pub fn is_permanent(self) -> bool {
         matches!(self, Self::EmitDenied | Self::EmitInvalid | Self::HopLimit)
     }
@@ -299,7 +299,7 @@ pub struct AttemptRecord {
     pub number: u32,
     /// Outcome or fault code: `retry`, `reject`, `trap`, `timeout`, ...
     pub code: String,
-    /// What the guest or the sandbox said.
+    /// What the guest or the sandbox reported.
     pub error: String,
     /// Wall-clock time at which it ended.
     pub at: Timestamp,
@@ -308,7 +308,7 @@ pub struct AttemptRecord {
 }
 
 impl AttemptRecord {
-    /// Bytes this record is charged with where memory is budgeted.
+    /// Bytes charged for this record against memory budgets.
     pub fn weight(&self) -> usize {
         self.code.len() + self.error.len() + self.module.len() + 64
     }

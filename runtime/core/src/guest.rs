@@ -1,4 +1,4 @@
-//! Step: run a reactor on an event in a fresh sandbox. This file is the seam; `reactor_sandbox` is behind it.
+//! Step: run a reactor on an event in a fresh sandbox. This file is the seam; `reactor_sandbox` implements it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use crate::effect;
 use crate::event::{Event, Identity, Outcome, Version};
 use crate::world::World;
 
-/// The target of the log lines that a module writes.
+/// The log target of the lines that a module writes.
 pub const LOG_TARGET: &str = "reactor::guest";
 
 /// Runs one module. Called once per attempt, from any thread, many at a time.
 pub trait Guest: Send + Sync + 'static {
-    /// Runs the module in a fresh instance. Never panics and never outlasts the call's time-out by more than an
-    /// epoch tick; everything that goes wrong is in the run's outcome. Dropping the future cancels the run.
+    /// Runs the module in a fresh instance. Never panics, and exceeds the call's time-out by at most one epoch tick;
+    /// every failure is reported in the run's outcome. Dropping the future cancels the run.
     fn run(&self, call: Call) -> BoxFuture<'static, Run>;
 
-    /// blake3 of the module's file, in hex; the attempt is pinned to it.
+    /// blake3 of the module's file, in hex; an attempt is pinned to it.
     fn digest(&self) -> &str;
 }
 
@@ -28,39 +28,39 @@ pub trait Guest: Send + Sync + 'static {
 pub struct Call {
     /// The event.
     pub event: Arc<Event>,
-    /// The delivery's identity: the parent of the ids of what the run emits, and the idempotency key.
+    /// The delivery's identity, which is the idempotency key and the parent of the ids of emitted events.
     pub identity: Identity,
     /// Counted from 1.
     pub attempt: u32,
-    /// The policy's limit.
+    /// The most attempts that the policy allows.
     pub max_attempts: u32,
-    /// All that it can learn from its host.
+    /// Everything that the run can learn from its host.
     pub world: Arc<dyn World>,
 }
 
-/// All that a run did; nothing of it has happened yet.
+/// Everything that a run did; none of it is applied yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// How it ended.
     pub outcome: Outcome,
-    /// Each key that was read from outside the run, with the version seen (0 = absent), once per key.
+    /// Each key that was read from outside the run, once, with the version seen (0 = absent).
     pub reads: Vec<(String, Version)>,
-    /// What it wants to happen: at most one write per key, and events in the order in which they were emitted, which their
-    /// ids depend on.
+    /// What it wants to happen: at most one write per key, and events in the order they were emitted, which determines
+    /// their ids.
     pub effects: Vec<Effect>,
-    /// What it took.
+    /// The resources it used.
     pub usage: Usage,
 }
 
 impl Run {
-    /// A run that ended like this and did nothing.
+    /// A run that ended with this outcome and did nothing.
     pub fn ended(outcome: Outcome) -> Self {
         Self { outcome, reads: Vec::new(), effects: Vec::new(), usage: Usage::default() }
     }
 }
 
-/// What a run wants to happen. An event's target is the name of a channel: the one that the config's `emit` table sends
-/// its type to.
+/// What a run wants to happen. The target of an event is the name of the channel to which the configuration's `emit`
+/// table sends its type.
 pub type Effect = effect::Effect<String, Emit>;
 
 /// An event that a run wants to publish.
@@ -80,19 +80,19 @@ pub struct Emit {
     pub data: Bytes,
 }
 
-/// What a run took.
+/// The resources that a run used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Wall-clock time, instantiation included.
     pub wall: Duration,
-    /// Most bytes of memories and tables together.
+    /// Peak bytes of memories and tables together.
     pub memory: usize,
     /// Host calls made.
     pub host_calls: u32,
 }
 
-/// The id of the `index`th event that a reactor emits on an event: the same in every attempt. Only events count, since the
-/// guest is told the id before the run's other effects are known.
+/// The id of the `index`th event that a reactor emits for an event; the same in every attempt. The index counts only
+/// events, since the guest learns the id before the run's other effects are known.
 pub fn emitted_id(parent: Identity, reactor: &str, index: u32) -> String {
     let hash = Identity::of(&[&parent.0, reactor.as_bytes(), &index.to_le_bytes()]);
     uuid::Uuid::new_v8(hash.0).to_string()

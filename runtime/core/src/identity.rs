@@ -1,8 +1,8 @@
-//! What two events have in common that count as the same.
+//! The identity by which events count as duplicates.
 
 use std::fmt;
 
-/// 128 bits that are equal exactly when two events count as the same for dedup.
+/// 128 bits that are equal exactly if two events count as the same for dedup.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity(pub [u8; 16]);
 

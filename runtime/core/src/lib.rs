@@ -1,15 +1,15 @@
-//! The nouns of Reactor, and the seams that its parts meet at. Nothing in here does I/O.
+//! The nouns of Reactor, and the seams between its parts. Nothing here does I/O.
 //!
 //! In reading order:
 //!
-//! - [`event`], [`attribute`], [`identity`], [`subscription`]: an [`event::Event`] is what happened, a delivery is one event
-//!   on its way to one reactor, an attempt is one run of it.
+//! - [`event`], [`attribute`], [`identity`], [`subscription`]: an [`event::Event`] is what happened, a delivery is one
+//!   event on its way to one reactor, an attempt is one run of it.
 //! - [`effect`]: what a run wants to happen, as one ordered list.
 //! - [`clock`], [`backoff`]: time, sleep and randomness; delays that grow.
-//! - [`guest`]: the seam to the sandbox, and [`world`], which is all that a run can learn from its host.
+//! - [`guest`]: the seam to the sandbox, and [`world`], which is everything that a run can learn from its host.
 //! - [`channel`]: the seam to remote queues and topics.
 //! - [`store`]: the seam to the durable state, in two roles.
-//! - [`json`] is read without building values; [`plain`] is how text from outside is printed.
+//! - [`json`]: reads JSON without building values; [`plain`]: makes untrusted text safe to print.
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 

@@ -47,7 +47,7 @@ pub fn judge(policy: &RetryPolicy, ended: Ended<'_>) -> Verdict {
     if ended.attempt >= policy.max_attempts {
         return Verdict::Dead { reason: exhausted };
     }
-    // A guest may ask for more patience than the policy's ceiling, never for more than the event's remaining life.
+    // A guest may extend the policy's longest delay, but not the event's remaining age.
     let delay = policy.backoff.after(ended.attempt, ended.dice).max(asked.unwrap_or_default());
     if ended.age.saturating_add(delay) > policy.max_age {
         return Verdict::Dead { reason: "too-old" };
@@ -55,7 +55,7 @@ pub fn judge(policy: &RetryPolicy, ended: Ended<'_>) -> Verdict {
     Verdict::Again { delay }
 }
 
-/// Whether running the event again may end better, without anybody changing anything.
+/// Whether a rerun may succeed without any change by a person.
 pub fn is_transient(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Done | Outcome::Reject { .. } => false,
@@ -74,7 +74,7 @@ pub fn describe(outcome: &Outcome) -> (&'static str, &str) {
     }
 }
 
-/// The outcome of an attempt that the host did not live to see end.
+/// The outcome of an attempt during which the host died.
 pub fn interrupted() -> Outcome {
     Outcome::Fault { fault: Fault::Host, detail: "the host stopped while this attempt was running".into() }
 }

@@ -21,8 +21,8 @@
 //! - [`emit`]: the messages that reactors and dead letters become.
 //! - [`outbox`]: what is sent to remote channels.
 //!
-//! The steps that decide ([`decode`], [`route`], [`judge`], [`schedule`]) are pure. No store, sandbox or channel is named in
-//! this crate: it knows them by the traits of `reactor_core`.
+//! The steps that decide ([`decode`], [`route`], [`judge`], [`schedule`]) are pure. This crate names no store, sandbox
+//! or channel: it uses the traits of `reactor_core`.
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 
@@ -79,13 +79,13 @@ enum Input {
     Loaded(Vec<FoundOf>, Vec<Load>),
     /// The store has copies of received messages.
     Stored { poller: usize, receipts: Vec<Receipt> },
-    /// A lease was renewed by a call made at that time, or not.
+    /// A lease was renewed by a call made at `sent`, or not.
     Renewed { lease: LeaseId, sent: Moment, answer: channel::Result<()> },
     /// A message was deleted, or not.
     Deleted { poller: usize, answer: channel::Result<()> },
     /// How many messages a queue holds.
     Depth { poller: usize, answer: channel::Result<Depth> },
-    /// A dead letter, that somebody asked to be redriven, was sent to its queue again, or not.
+    /// A dead letter to be redriven was sent to its queue again, or not.
     Resent { request: u64, dead: u64, answer: channel::Result<()> },
     /// Requests have been looked for.
     Requests(Vec<(u64, Request)>),
@@ -93,19 +93,19 @@ enum Input {
     Request(u64, Request, Step),
     /// What the store says of other processes' writes.
     ForeignChanges(u64),
-    /// A request that could not be carried out is to be tried again.
+    /// A request that failed is to be tried again.
     AskedAgain(u64, Request),
-    /// The store has noted that a delivery is away.
+    /// The store has recorded that a delivery is away.
     AwayWritten(DeliveryId),
     /// Messages have left the outbox: their number and bytes.
     LeftOutbox(u64, u64),
-    /// The store has noted that a delivery is held.
+    /// The store has recorded that a delivery is held.
     HeldWritten { reactor: usize, lane: LaneKey },
     /// The store failed in a way that ends the host.
     Fatal(StoreError),
 }
 
-/// The kinds of channels that tests write of.
+/// The kinds of channels in test configurations.
 #[cfg(test)]
 const KINDS: &[reactor_channel::kind::Kind] =
     &[reactor_channel::local::KIND, reactor_channel_aws::sqs::KIND, reactor_channel_aws::sns::KIND];

@@ -1,4 +1,4 @@
-//! Waiting for room: a full disk stops the host, and does not end it.
+//! Waiting for free disk space: a full disk pauses the host but does not end it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use reactor_signal::Signals;
 /// How often a write is tried on a full disk.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 
-/// Repeats a write for as long as the disk is full.
+/// Repeats a write while the disk is full.
 pub(super) async fn until_there_is_room<T, F>(
     signals: &Signals,
     clock: &dyn Clock,

@@ -1,4 +1,4 @@
-//! The event as JSON pointers see it: its native form, read lazily and without making that form.
+//! The event as JSON pointers see it: its native form, read lazily without building it.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -16,7 +16,7 @@ pub fn is_json(content_type: &str) -> bool {
         || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
 }
 
-/// The pointers that somebody may look up.
+/// The pointers that may be looked up.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     data: PointerSet,
@@ -66,7 +66,7 @@ impl Wanted {
     }
 }
 
-/// One event being looked at. Its data is read at the first lookup that needs it, and once.
+/// A view of one event. Its data is read once, at the first lookup that needs it.
 #[derive(Debug)]
 pub struct View<'e> {
     event: &'e Event,

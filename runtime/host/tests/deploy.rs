@@ -63,7 +63,7 @@ async fn an_attempt_ends_with_the_module_it_began_with_while_the_next_ones_run_t
     assert_eq!(letters[0].letter.history[0].module, "one");
 }
 
-/// Deploys all the time, in place and with a restart in turns, while events come.
+/// Deploys continually, alternately in place and with a restart, while events arrive.
 async fn deploys_under_load(rig: Rig) {
     const EVENTS: usize = 1_500;
     let variant = |round: usize| {
@@ -76,7 +76,7 @@ async fn deploys_under_load(rig: Rig) {
     for round in 1..=30 {
         publish(&rig, (round - 1) * EVENTS / 30..round * EVENTS / 30).await;
         host.deploy(&variant(round), adding(if round % 2 == 0 { "even" } else { "odd" })).await;
-        // The next one comes before all of these have run.
+        // The next deployment comes before all of these have run.
         let most = (round - 1) * EVENTS / 30 + round % 5 * 10;
         host.until("some of them have run", || runs.load(Ordering::SeqCst) >= most).await;
     }
@@ -137,7 +137,7 @@ async fn a_stop_while_connections_change_is_a_stop() {
     assert_eq!((counts.active, counts.done), (1, 0), "the new one has not run");
 }
 
-/// A reactor that fails for as long as it is told to, and counts its runs.
+/// A reactor that fails while it is told to, and counts its runs.
 struct Outage {
     down: Arc<AtomicBool>,
     runs: Arc<AtomicUsize>,

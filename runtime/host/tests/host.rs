@@ -1,4 +1,4 @@
-//! The host with a guest in Rust in place of the sandbox: what no policy, crash or race may break.
+//! The host with a guest in Rust in place of the sandbox: what must hold under any policy, crash or race.
 
 mod support;
 
@@ -53,7 +53,7 @@ async fn publish(rig: &Rig, data: impl IntoIterator<Item = serde_json::Value>) {
     rig.publish(data.into_iter().enumerate().map(event)).await;
 }
 
-/// Runs a host until it is idle, and then there must be nothing left.
+/// Runs a host until it is idle, and checks that nothing is left.
 async fn until_idle(rig: &Rig, text: &str, run: Behaviour) -> ReactorStats {
     rig.run(text, only(run)).await;
     let counts = rig.counts("r");
@@ -82,7 +82,7 @@ async fn a_lane_keeps_its_order_through_failures() {
         Box::pin(async move {
             let data: serde_json::Value = serde_json::from_slice(&call.event.data).expect("JSON");
             let (lane, n) = (&data["lane"], data["n"].as_u64().expect("a number"));
-            // Every fifth fails at its first attempt, every fifteenth at its second, too.
+            // Every fifth event fails at its first attempt, and every fifteenth at its second too.
             if (n % 5 == 0 && call.attempt == 1) || (n % 15 == 0 && call.attempt == 2) {
                 return Run::ended(retry(None));
             }
@@ -99,14 +99,15 @@ async fn a_lane_keeps_its_order_through_failures() {
     }
 }
 
-/// An event that ends the process is run ahead of its turn, behind others that are well: each time, what it was run with is
-/// lost, too. It must not go on like that for ever.
+/// An event that kills the process runs speculatively, behind good ones, and each crash also loses those runs. That
+/// must not go on for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 16)]
 async fn an_event_that_ends_the_process_is_found_however_it_was_run() {
     const POISON: u64 = 30;
     let text = config("order-by = \"/data/lane\"\n[reactors.r.retry]\ninitial = \"1ms\"\nmax-attempts = 2\n");
     let store = MemoryStore::new(256);
-    // By the machine's clock: a driven one goes on only while no thread is busy, and those that died are for good.
+    // By the machine's clock: a driven clock advances only while no thread is busy, and the dead threads stay busy for
+    // ever.
     let rig_of = |store: &MemoryStore| Rig::on_disk(Arc::new(store.reopen()));
     let mut rig = rig_of(&store);
     publish(&rig, (0..40).map(|n| serde_json::json!({ "lane": "a", "n": n }))).await;
@@ -122,7 +123,7 @@ async fn an_event_that_ends_the_process_is_found_however_it_was_run() {
                 let data: serde_json::Value = serde_json::from_slice(&call.event.data).expect("JSON");
                 let n = data["n"].as_u64().expect("a number");
                 if n == POISON {
-                    // Nothing of this thread is heard of any more.
+                    // This thread does nothing more.
                     dies.store(true, Ordering::SeqCst);
                     end.wait();
                 }
@@ -143,7 +144,7 @@ async fn an_event_that_ends_the_process_is_found_however_it_was_run() {
     end.come();
     let dead = rig.store.dead_letters(&DeadFilter::default()).expect("dead letters").remove(0).letter;
     assert_eq!((dead.reason.as_str(), dead.history.len()), ("host", 2));
-    // What a crash cut short is an attempt like any other, of the host that accounted for it.
+    // An attempt cut short by a crash counts like any other, for the host that recorded it.
     let attempts = rig.store.attempts(&AttemptsOf::Event(format!("e{POISON}"))).expect("attempts");
     let ends: Vec<_> = attempts.iter().map(|one| (one.number, &*one.code, one.end, &*one.module)).collect();
     assert_eq!(ends, [(1, "host", AttemptEnd::Retry, "native"), (2, "host", AttemptEnd::Dead, "native")]);
@@ -154,7 +155,7 @@ async fn an_event_that_ends_the_process_is_found_however_it_was_run() {
     assert_eq!(rig.state("r", "done"), others);
 }
 
-/// What threads wait for that have died.
+/// What dead threads wait for.
 #[derive(Default)]
 struct End(Mutex<bool>, Condvar);
 

@@ -1,4 +1,4 @@
-//! What happens, told once: each thing that happens is one method here, which logs and counts it together.
+//! One method for each thing that happens, which logs and counts it together.
 
 #![warn(clippy::print_stderr, reason = "text from outside is escaped: see `say!` of the command line")]
 
@@ -19,32 +19,33 @@ use reactor_core::store::{Blocked, Stats, StoreError};
 use meters::{Meters, OfChannel, OfReactor, Outcomes, Reasons};
 use trace::Tracer;
 
-/// Where the lines about single deliveries come from, for a log filter.
+/// The log target of lines about single deliveries, for log filters.
 pub const DELIVERIES: &str = module_path!();
 
-/// What an ended run did to its reactor's breaker.
+/// What an ended run changed about its reactor's breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerChange {
-    /// The run was the last straw; the first probe follows after this pause.
+    /// The run was one failure too many; the first probe follows after this pause.
     Opened(Duration),
     /// The run was a probe and failed; the next probe follows after this pause.
     ProbeFailed(Duration),
-    /// A run has got through.
+    /// A run has succeeded.
     Closed,
 }
 
-/// The counts, the state of health and the spans of a host. Outlives its restarts within a process.
+/// The counts, health and spans of a host. They outlive restarts of the host within a process.
 #[derive(Default)]
 pub struct Signals {
     meters: Meters,
     phase: AtomicU8,
-    /// Writes that wait for room on the disk. Others may get through meanwhile, since finishing needs less than beginning.
+    /// Writes blocked by a full disk. Others may succeed meanwhile, since finishing needs less room than beginning.
     stuck: AtomicUsize,
     tracer: Option<Box<dyn Tracer>>,
     on_done: Option<OnDone>,
 }
 
-/// Called with the id of an event when a delivery of it is done, durably; on the host's own thread, so it must be quick.
+/// Called with an event's id when one of its deliveries is durably done; runs on the host's own thread, so it must be
+/// quick.
 pub type OnDone = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl std::fmt::Debug for Signals {
@@ -53,7 +54,7 @@ impl std::fmt::Debug for Signals {
     }
 }
 
-/// A write that waits for room on the disk.
+/// A write blocked by a full disk.
 pub struct Stuck<'s>(&'s Signals);
 
 impl Drop for Stuck<'_> {
@@ -64,63 +65,62 @@ impl Drop for Stuck<'_> {
     }
 }
 
-/// Where a host stands in its life.
+/// The phase of a host's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
-    /// It gets ready, and has begun nothing yet.
+    /// It is starting up and has begun nothing yet.
     Starting,
     /// It runs.
     Running,
-    /// It begins nothing more, and ends what has begun.
+    /// It begins nothing new and finishes what has begun.
     Draining,
 }
 
-/// The sums that a status line shows.
+/// The totals that a status line shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Attempts that went well.
+    /// Successful attempts.
     pub done: u64,
-    /// Attempts that failed and are repeated.
+    /// Failed attempts that are retried.
     pub failed: u64,
     /// Dead letters since the start.
     pub dead: u64,
-    /// Attempts under way.
+    /// Running attempts.
     pub running: i64,
     /// Deliveries in memory.
     pub queued: i64,
-    /// Reactors that are only probed.
+    /// Reactors with an open breaker.
     pub broken: i64,
-    /// Reactors whose rate holds them back.
+    /// Reactors that their rate limit holds back.
     pub throttled: i64,
 }
 
 impl Signals {
-    /// With spans for a tracing system.
+    /// Signals that also send spans to a tracing system.
     pub fn traced(tracer: Option<Box<dyn Tracer>>) -> Self {
         Self { tracer, ..Self::default() }
     }
 
-    /// With somebody who is told of each delivery that is done.
+    /// Signals with a callback for each delivery that is done.
     pub fn watched(on_done: OnDone) -> Self {
         Self { on_done: Some(on_done), ..Self::default() }
     }
 
-    /// Where spans go, if anywhere.
+    /// The tracer, if there is one.
     pub fn tracer(&self) -> Option<&dyn Tracer> {
         self.tracer.as_deref()
     }
 
-    /// Every metric in the text format of OpenMetrics; `stats`, and what is blocked of each reactor, are as the store has
-    /// them now.
+    /// Every metric in the OpenMetrics text format; `stats` and `blocked` come from the store.
     pub fn metrics(&self, stats: &Stats, blocked: impl Iterator<Item = (String, Blocked)>) -> String {
         self.meters.text(stats, blocked)
     }
 
-    /// Whether events are taken in; an error says why not.
+    /// Whether the host takes in events.
     ///
     /// # Errors
-    /// The reason, in words.
+    /// The reason why not, in words.
     pub fn ready(&self) -> Result<(), &'static str> {
         if self.stuck.load(Relaxed) > 0 {
             return Err("the disk that holds the store is full");
@@ -142,7 +142,7 @@ impl Signals {
         self.phase.store(phase as u8, Relaxed);
     }
 
-    /// A write finds the disk full; until the answer is dropped, the host is not ready.
+    /// A write finds the disk full; the host is not ready until the result is dropped.
     pub fn disk_is_full(&self) -> Stuck<'_> {
         if self.stuck.fetch_add(1, Relaxed) == 0 {
             tracing::error!("{}", StoreError::Full);
@@ -150,7 +150,7 @@ impl Signals {
         Stuck(self)
     }
 
-    /// Sums over these reactors.
+    /// Totals over these reactors.
     pub fn totals<'r>(&self, reactors: impl Iterator<Item = &'r String>) -> Totals {
         let mut sum = Totals::default();
         for reactor in reactors {
@@ -166,12 +166,12 @@ impl Signals {
         sum
     }
 
-    /// Runs of a reactor that were repeated, because another one wrote what they had read.
+    /// Runs of a reactor that were repeated because another run wrote what they had read.
     pub fn repeated(&self, reactor: &str) -> u64 {
         self.reactor(reactor).repeated.get()
     }
 
-    /// What happens to the deliveries of a reactor.
+    /// Signals about the deliveries of a reactor.
     pub fn reactor(&self, name: &str) -> ReactorSignals {
         let (meters, of) = (&self.meters, OfReactor { reactor: name.to_owned() });
         let outcome = |outcome| Outcomes { reactor: name.to_owned(), outcome };
@@ -197,7 +197,7 @@ impl Signals {
         }
     }
 
-    /// What is taken in from a channel.
+    /// Signals about messages taken in from a channel.
     pub fn channel(&self, name: &str) -> ChannelSignals {
         let (meters, of) = (&self.meters, OfChannel { channel: name.to_owned() });
         ChannelSignals {
@@ -207,7 +207,7 @@ impl Signals {
         }
     }
 
-    /// What happens at a remote channel.
+    /// Signals about a remote channel.
     pub fn poller(&self, name: &str) -> PollerSignals {
         let (meters, of) = (&self.meters, OfChannel { channel: name.to_owned() });
         PollerSignals {
@@ -223,7 +223,7 @@ impl Signals {
     }
 }
 
-/// What happens to a reactor.
+/// Signals about a reactor.
 #[derive(Clone)]
 pub struct ReactorSignals {
     name: String,
@@ -246,7 +246,7 @@ pub struct ReactorSignals {
     on_done: Option<OnDone>,
 }
 
-/// An attempt whose end is durable.
+/// An attempt whose outcome is durable.
 pub struct Ended<'a> {
     /// The event's id.
     pub event: &'a str,
@@ -254,9 +254,9 @@ pub struct Ended<'a> {
     pub event_type: &'a str,
     /// Counted from 1.
     pub attempt: u32,
-    /// How it ended, in one word.
+    /// Its outcome, in one word.
     pub code: &'static str,
-    /// The first line of what went wrong; empty if nothing did.
+    /// The first line of the error; empty if there is none.
     pub error: &'a str,
     /// How long it ran.
     pub took: Duration,
@@ -268,7 +268,7 @@ impl ReactorSignals {
         self.delivered.inc();
     }
 
-    /// The ledger has had a delivery already.
+    /// The ledger already knows a delivery.
     pub fn duplicate(&self, event: &str) {
         self.duplicates.inc();
         tracing::debug!(reactor = self.name, event, "duplicate; not run again");
@@ -279,12 +279,12 @@ impl ReactorSignals {
         self.running.inc();
     }
 
-    /// Its run is over, however it went.
+    /// Its run has ended, with any outcome.
     pub fn stopped(&self) {
         self.running.dec();
     }
 
-    /// A run is repeated, because what it had read is not so any more.
+    /// A run is repeated because what it had read has changed.
     pub fn repeated(&self) {
         self.repeated.inc();
     }
@@ -300,7 +300,7 @@ impl ReactorSignals {
         self.ended(ended)
     }
 
-    /// A delivery is done; `age` since it was admitted.
+    /// A delivery is done; `age` is the time since its admission.
     pub fn done(&self, ended: &Ended<'_>, emitted: usize, age: Duration) {
         self.done.inc();
         self.on_done.iter().for_each(|on_done| on_done(ended.event));
@@ -311,7 +311,7 @@ impl ReactorSignals {
         tracing::debug!(reactor = self.name, r#type = event_type, event, attempt, ms, emitted, "done");
     }
 
-    /// An attempt has failed, and another one follows.
+    /// An attempt has failed and will be retried.
     pub fn retry(&self, ended: &Ended<'_>, delay: Duration) {
         let ms = self.failed(ended);
         let Ended { event, event_type, attempt, code, error, .. } = *ended;
@@ -319,7 +319,7 @@ impl ReactorSignals {
         tracing::info!(reactor = self.name, r#type = event_type, event, attempt, code, ms, again_in_ms, error, "retry");
     }
 
-    /// An attempt has failed, and it was the last.
+    /// The last attempt has failed.
     pub fn dead(&self, ended: &Ended<'_>, reason: &str) {
         let ms = self.failed(ended);
         self.letters.inc();
@@ -328,7 +328,7 @@ impl ReactorSignals {
         tracing::warn!(reactor = self.name, r#type = event_type, event, attempt, reason, ms, error, "dead letter");
     }
 
-    /// The breaker has opened, closed, or let a probe through in vain.
+    /// The breaker has opened or closed, or a probe has failed.
     pub fn breaker(&self, change: BreakerChange, error: &str) {
         let reactor = &self.name;
         match change {
@@ -346,7 +346,7 @@ impl ReactorSignals {
         }
     }
 
-    /// How the reactor stands now.
+    /// The present status of the reactor.
     pub fn queue_status(&self, now: QueueStatus) {
         self.queued.set(i64::try_from(now.queued).unwrap_or(i64::MAX));
         self.broken.set(i64::from(now.broken));
@@ -355,20 +355,20 @@ impl ReactorSignals {
     }
 }
 
-/// How a reactor stands.
+/// The status of a reactor.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueStatus {
     /// Deliveries in memory.
     pub queued: usize,
     /// Its breaker is open.
     pub broken: bool,
-    /// Its rate allows no start at the moment.
+    /// Its rate currently allows no start.
     pub throttled: bool,
-    /// Attempts at once that it may have.
+    /// Most concurrent attempts.
     pub concurrency: usize,
 }
 
-/// What happens to a channel's messages on their way in.
+/// Signals about a channel's incoming messages.
 #[derive(Clone, Debug)]
 pub struct ChannelSignals {
     read: Counter,
@@ -385,7 +385,7 @@ impl ChannelSignals {
     }
 }
 
-/// What happens at a remote channel.
+/// Signals about a remote channel.
 #[derive(Clone, Debug)]
 pub struct PollerSignals {
     /// Messages received.
@@ -394,7 +394,7 @@ pub struct PollerSignals {
     pub deleted: Counter,
     /// Leases renewed.
     pub renewed: Counter,
-    /// Leases that ended before their messages were done with.
+    /// Leases that were lost before their messages were settled.
     pub lost: Counter,
     /// Messages given back on purpose.
     pub returned: Counter,
@@ -407,7 +407,7 @@ pub struct PollerSignals {
 }
 
 impl PollerSignals {
-    /// Tells the counts, if there are any.
+    /// Logs the counts, if there are any.
     pub fn tell(&self, channel: &str) {
         let [received, deleted, renewed, lost, returned, failures] =
             [&self.received, &self.deleted, &self.renewed, &self.lost, &self.returned, &self.failures].map(|c| c.get());
@@ -417,7 +417,7 @@ impl PollerSignals {
     }
 }
 
-/// Counts events that go well, for the program that prints what that takes.
+/// Counts successful events, for the program that prints what they cost.
 #[doc(hidden)]
 pub fn count_events(events: u32) {
     let signals = Signals::default();

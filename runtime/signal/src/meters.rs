@@ -1,4 +1,4 @@
-//! What is counted, under the names that `/metrics` shows.
+//! The metrics, under their names in `/metrics`.
 
 use std::sync::Mutex;
 
@@ -49,7 +49,7 @@ impl MetricConstructor<Histogram> for Seconds {
     }
 }
 
-/// Every metric of a host. What is about the store is filled in when somebody asks.
+/// Every metric of a host. Metrics from the store are filled in on request.
 #[derive(Debug)]
 pub(super) struct Meters {
     pub(super) attempts: Family<Outcomes, Counter>,
@@ -60,7 +60,7 @@ pub(super) struct Meters {
     pub(super) emitted: PerReactor<Counter>,
     pub(super) repeated: PerReactor<Counter>,
     pub(super) dead: Family<Reasons, Counter>,
-    /// Failed attempts of all outcomes, and dead letters of all reasons; not shown, since they are sums.
+    /// Failed attempts of all outcomes and dead letters of all reasons; not exported, since they are sums.
     pub(super) failed: PerReactor<Counter>,
     pub(super) letters: PerReactor<Counter>,
     pub(super) running: PerReactor<Gauge>,

@@ -1,18 +1,18 @@
-//! The names that AWS has for things, taken apart.
+//! Parsing of AWS names.
 
 /// The parts of a queue's ARN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueArn<'a> {
-    /// Where it is.
+    /// Its region.
     pub(crate) region: &'a str,
-    /// Whose it is.
+    /// Its owner's account.
     pub(crate) account: &'a str,
     /// Its name.
     pub(crate) name: &'a str,
 }
 
 impl<'a> QueueArn<'a> {
-    /// Takes `arn:aws:sqs:REGION:ACCOUNT:NAME` apart; `None` if the text is no ARN of a queue.
+    /// Parses `arn:aws:sqs:REGION:ACCOUNT:NAME`; `None` if the text is not the ARN of a queue.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         match text.split(':').collect::<Vec<_>>()[..] {
             ["arn", _, "sqs", region, account, name] => Some(Self { region, account, name }),

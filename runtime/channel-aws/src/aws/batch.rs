@@ -1,4 +1,4 @@
-//! The calls of SQS and SNS take many messages, and answer for each by the number that it was given.
+//! Batch calls of SQS and SNS: they take many messages and answer for each under its number.
 
 use aws_sdk_sqs::primitives::Blob;
 use futures_util::future::BoxFuture;
@@ -14,7 +14,7 @@ use super::{Tried, silence};
 pub(crate) struct Outgoing<'a> {
     /// The type that it was received with.
     pub(crate) kind: &'a str,
-    /// One of the two is there.
+    /// Either this or `bytes` is set.
     pub(crate) text: Option<String>,
     pub(crate) bytes: Option<Blob>,
 }
@@ -32,7 +32,8 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// Sends messages in calls that are small enough, each of which gets the numbers of its messages. Answers for each message.
+/// Sends messages in calls that are small enough; `call` gets the numbers of its messages. Returns a result for each
+/// message.
 pub(crate) async fn send_all<'m>(
     messages: &'m [Message],
     most_bytes: usize,
@@ -43,7 +44,7 @@ pub(crate) async fn send_all<'m>(
     for batch in batches(messages, &sendable, most_bytes) {
         let mut sent = each(batch.len(), call(batch.clone()).await);
         if batch.len() > 1 && sent.iter().all(is_refused) {
-            // One of them, or all of them together, were too much.
+            // One message, or the batch as a whole, was too large: send each alone.
             for (index, answer) in batch.iter().zip(&mut sent) {
                 *answer = each(1, call(vec![*index]).await).remove(0);
             }
@@ -53,12 +54,12 @@ pub(crate) async fn send_all<'m>(
     answers
 }
 
-/// One answer for all, where there are none for each.
+/// The individual results, or the same error for each.
 pub(crate) fn each(count: usize, answer: Result<Vec<Result<()>>>) -> Vec<Result<()>> {
     answer.unwrap_or_else(|error| vec![Err(error); count])
 }
 
-/// The answers of a call in the order of its entries, whose ids are their numbers.
+/// The results of a call in the order of its entries, whose ids are their numbers.
 pub(crate) fn in_order(
     what: &Tried<'_>,
     count: usize,

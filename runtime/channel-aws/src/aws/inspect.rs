@@ -1,18 +1,18 @@
-//! What the answers of AWS say of a channel, and what to do about it.
+//! What AWS's answers reveal about a channel, and how to fix it.
 
 use reactor_channel::inspect::{Finding, Level};
 use reactor_config::Written;
 use reactor_core::channel::{ChannelError, Trouble};
 
-/// How a fix begins that nobody has to make.
+/// Beginning of a fix that the host makes by itself.
 pub(crate) const BY_UP: &str = "`reactor up` will";
 
-/// Who makes what is not there, and brings in line what is otherwise.
+/// Who creates missing resources and corrects wrong settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setup {
-    /// `reactor up`, as the channel has `create = true`.
+    /// `reactor up`, because the channel has `create = true`.
     ByHost,
-    /// Somebody else.
+    /// The user.
     ByHand,
 }
 
@@ -22,8 +22,8 @@ impl Setup {
     }
 }
 
-/// What was found out about a channel: that it is there, if it is, that sending was not tried, and the rest. In place of the
-/// configured names, which AWS repeats in names of its own, stands what was written.
+/// The report about a channel: that it exists, if it does, that sending was not tried, and the findings. Names that AWS
+/// repeats in its own names are shown as written in the configuration.
 pub(crate) fn report(
     there: Option<String>,
     mut findings: Vec<Finding>,
@@ -44,7 +44,7 @@ pub(crate) fn report(
     findings.into_iter().map(hidden).collect()
 }
 
-/// What an error means that kept the channel from being looked at.
+/// The finding for an error that prevented the inspection of a channel.
 pub(crate) fn failed(error: &ChannelError, name: &str, action: &str, setup: Setup) -> Finding {
     if error.trouble == Trouble::Missing && setup == Setup::ByHost {
         return Finding::new(Level::Note, format!("{name} does not exist yet")).fix(format!("{BY_UP} create it"));
@@ -52,21 +52,22 @@ pub(crate) fn failed(error: &ChannelError, name: &str, action: &str, setup: Setu
     let (what, fix) = split(error);
     let finding = Finding::new(Level::Error, what);
     match fix {
-        // Without credentials it is not a matter of permissions.
+        // Without credentials, permissions are not the problem.
         Some(fix) if fix.contains("policy") => finding.fix(format!("{fix}: {action} is needed")),
         Some(fix) => finding.fix(fix),
         None => finding,
     }
 }
 
-/// What an error means that kept the subscription from being looked at, which the host itself does only with `create`.
+/// The finding for an error that prevented the inspection of the subscription, which the host itself reads only with
+/// `create`.
 pub(crate) fn unseen(error: &ChannelError, action: &str, setup: Setup) -> Finding {
     let finding = failed(error, "", action, Setup::ByHand);
     let level = if error.trouble == Trouble::Denied && setup == Setup::ByHand { Level::Warning } else { Level::Error };
     Finding { level, ..finding }
 }
 
-/// An error's text, and the advice at its end, which these kinds of trouble have.
+/// An error's text and the fix at its end, which these kinds of errors have.
 pub(crate) fn split(error: &ChannelError) -> (&str, Option<&str>) {
     let advised = matches!(error.trouble, Trouble::Denied | Trouble::Missing | Trouble::Misconfigured);
     match error.detail.rsplit_once("; ") {

@@ -1,4 +1,4 @@
-//! The keys that channels of SQS and SNS share.
+//! The keys that SQS and SNS channels share.
 
 use schemars::JsonSchema;
 
@@ -44,7 +44,7 @@ pub(crate) fn queue(reader: &mut Reader<'_>, section: &Section<'_>, text: &Text)
         path.is_some_and(|(host, path)| !host.is_empty() && !path.is_empty())
     });
     let name = if text.value.starts_with("arn:") {
-        // Whose queue it is, and where, is asked for by these.
+        // These select the queue's region and account.
         let arn = QueueArn::parse(&text.value).filter(|arn| !arn.region.is_empty() && !arn.account.is_empty());
         arn.map_or("", |arn| arn.name)
     } else {
@@ -58,7 +58,7 @@ pub(crate) fn queue(reader: &mut Reader<'_>, section: &Section<'_>, text: &Text)
     text.kept()
 }
 
-/// Whether it can be the name of a queue or topic. The `.fifo` of a name counts against its length.
+/// Whether it is a valid name of a queue or topic. The suffix `.fifo` counts towards its length.
 pub(crate) fn is_name(name: &str, most: usize) -> bool {
     let plain = name.strip_suffix(".fifo").unwrap_or(name);
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

@@ -1,4 +1,4 @@
-//! Messages as SQS and SNS have them: which they take, in what batches, and with what ids.
+//! Messages as SQS and SNS accept them: which, in what batches, and with what ids.
 
 use std::borrow::Cow;
 
@@ -11,17 +11,17 @@ const MAX_ATTRIBUTES: usize = 10;
 /// Longest group or deduplication id.
 const MAX_ID: usize = 128;
 
-/// Bytes that AWS counts: an attribute's type counts, too.
+/// The size that AWS counts, which includes the types of attributes.
 fn size(message: &Message) -> usize {
     message.size() + message.attributes.iter().map(|attribute| attribute.kind.len()).sum::<usize>()
 }
 
-/// Whether a message was refused, perhaps because of others in the same call.
+/// Whether a message was rejected, perhaps because of others in the same call.
 pub(super) fn is_refused(answer: &Result<(), ChannelError>) -> bool {
     answer.as_ref().is_err_and(|error| error.trouble == Trouble::Refused)
 }
 
-/// Whether a message can be sent at all, so that one that cannot does not fail its neighbours.
+/// Whether a message can be sent at all; one that cannot must not fail the rest of its batch.
 pub(super) fn check(message: &Message, most_bytes: usize) -> Result<(), ChannelError> {
     let refuse = |why: String| Err(ChannelError { trouble: Trouble::Refused, detail: why });
     let size = size(message);
@@ -56,12 +56,12 @@ pub(super) fn check(message: &Message, most_bytes: usize) -> Result<(), ChannelE
     }
 }
 
-/// What XML 1.0 can hold, and therefore SQS.
+/// The characters that XML 1.0, and therefore SQS, can carry.
 fn allowed(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// A group or deduplication id that is accepted: the id itself, or its hash.
+/// A valid group or deduplication id: the id itself or its hash.
 fn id(wanted: &str) -> Cow<'_, str> {
     if !wanted.is_empty() && wanted.len() <= MAX_ID && wanted.bytes().all(|byte| byte.is_ascii_graphic()) {
         Cow::Borrowed(wanted)
@@ -70,7 +70,7 @@ fn id(wanted: &str) -> Cow<'_, str> {
     }
 }
 
-/// Group and deduplication id of a message to a FIFO queue or topic. One without a key is a group of its own.
+/// Group and deduplication id of a message to a FIFO queue or topic. A message without a key forms its own group.
 pub(crate) fn fifo(message: &Message) -> (String, String) {
     let dedup = message
         .system
@@ -82,7 +82,7 @@ pub(crate) fn fifo(message: &Message) -> (String, String) {
     (group.into_owned(), dedup.into_owned())
 }
 
-/// Cuts what can be sent into batches that are small enough: numbers of messages.
+/// Divides the sendable messages into batches that are small enough, by number.
 pub(super) fn batches(messages: &[Message], sendable: &[usize], most_bytes: usize) -> Vec<Vec<usize>> {
     let (mut batches, mut bytes): (Vec<Vec<usize>>, _) = (Vec::new(), 0);
     for index in sendable {

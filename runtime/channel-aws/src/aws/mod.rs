@@ -1,4 +1,4 @@
-//! The AWS SDK's clients, set up once, and what its errors mean to this host.
+//! The AWS SDK's clients, set up once, and the interpretation of its errors.
 
 pub(crate) mod arn;
 pub(crate) mod batch;
@@ -21,19 +21,19 @@ use reactor_channel::kind::Connections;
 use reactor_config::Written;
 use reactor_core::channel::{ChannelError, Trouble};
 
-/// How long one try of a call may take, beside the time that a receive call waits for messages.
+/// Time limit of one try of a call, in addition to the wait of a receive call.
 const ATTEMPT: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(4);
-/// The longest wait of a receive call that SQS allows.
+/// The longest wait that SQS allows for a receive call.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
-/// The region where an endpoint is set and no region: an emulator takes any, but a request has to name one.
+/// The region if an endpoint is set and no region: an emulator accepts any, but a request must name one.
 const ANY_REGION: &str = "us-east-1";
 
 /// The clients. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Aws {
     pub(crate) sqs: aws_sdk_sqs::Client,
-    /// For receive calls, which wait, and which the caller repeats.
+    /// For receive calls, which wait and which the caller retries.
     pub(crate) receiving: aws_sdk_sqs::Client,
     pub(crate) sns: aws_sdk_sns::Client,
 }
@@ -44,8 +44,8 @@ impl Aws {
         with.get(Box::pin(Self::connect())).await
     }
 
-    /// Sets the clients up by the SDK's usual chain of environment, profiles, and container and instance roles. Nothing
-    /// is asked of anybody yet: what is missing shows at the first call.
+    /// Sets up the clients from the SDK's usual chain of environment, profiles, and container and instance roles. Makes
+    /// no request yet: anything missing shows at the first call.
     pub async fn connect() -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
         let mut config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await;
@@ -68,7 +68,7 @@ impl Aws {
     }
 }
 
-/// What is tried, and on what. The answers of AWS repeat names, so they are quoted through it only.
+/// What is tried, and on what. AWS repeats names in its answers, so they are quoted only through this type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tried<'t> {
     pub(crate) doing: &'t str,
@@ -84,7 +84,7 @@ impl fmt::Display for Tried<'_> {
     }
 }
 
-/// What an error of the SDK means.
+/// Interprets an error of the SDK.
 pub(crate) fn explain<E>(what: &Tried<'_>, error: &SdkError<E, HttpResponse>) -> ChannelError
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -95,7 +95,7 @@ where
             let code = service.err().code().unwrap_or_default();
             let message = service.err().message().unwrap_or_default();
             let error = refused(what, code, message, status, false);
-            // A parameter of the whole call is no message's fault.
+            // An invalid parameter of the whole call is not the fault of a message.
             let is_parameter = code.contains("InvalidParameter") && error.trouble == Trouble::Refused;
             if is_parameter { ChannelError { trouble: Trouble::Misconfigured, ..error } } else { error }
         }
@@ -103,12 +103,12 @@ where
     }
 }
 
-/// What the answer for one entry of a batch means.
+/// Interprets the answer for one entry of a batch.
 pub(crate) fn explain_entry(what: &Tried<'_>, code: &str, message: Option<&str>, sender_fault: bool) -> ChannelError {
     refused(what, code, message.unwrap_or_default(), if sender_fault { 400 } else { 500 }, sender_fault)
 }
 
-/// The error of an entry that an answer says nothing of.
+/// The error for an entry that the answer does not mention.
 pub(crate) fn silence(what: &Tried<'_>) -> ChannelError {
     ChannelError { trouble: Trouble::Unreachable, detail: format!("{what}: the answer does not mention this message") }
 }
@@ -130,7 +130,7 @@ fn refused(what: &Tried<'_>, code: &str, message: &str, status: u16, sender_faul
 
 fn unanswered(what: &Tried<'_>, text: &str) -> ChannelError {
     let lower = text.to_ascii_lowercase();
-    // The SDK has no type of its own for these, and wraps them in what would mean a broken connection.
+    // The SDK has no types for these errors and wraps them like a broken connection.
     let (trouble, help) = if lower.contains("missing region") || lower.contains("region must be set") {
         (Trouble::Misconfigured, "; set AWS_REGION, or a region in the profile")
     } else if lower.contains("credentials") {
@@ -138,7 +138,7 @@ fn unanswered(what: &Tried<'_>, text: &str) -> ChannelError {
     } else {
         (Trouble::Unreachable, "")
     };
-    // The first words say what happened; the rest is the SDK's inner life, and of credentials nothing is repeated.
+    // The first words say what happened; the rest is internal to the SDK, and nothing about credentials is repeated.
     let short = match trouble {
         Trouble::Denied => "no usable credentials",
         _ => text.split(" (").next().unwrap_or(text).trim(),

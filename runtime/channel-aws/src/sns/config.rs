@@ -22,14 +22,14 @@ pub(super) const FILE: Kind = Kind {
     read,
 };
 
-/// What the keys of a channel of kind `sns` say.
+/// The settings of a channel of kind `sns`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnsSettings {
     /// Topic name or ARN to publish to.
     pub topic: Written,
     /// Subscription queue to read from, if any.
     pub queue: Option<Written>,
-    /// Whether a topic, queue or subscription that is not there is made.
+    /// Whether a missing topic, queue or subscription is created.
     pub create: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How topics are reached, and the queues that they are read through.
+//! Connecting to topics, and to the queues through which they are read.
 
 use std::sync::Arc;
 
@@ -56,8 +56,8 @@ impl Connect for Sns {
             let Some(SnsSettings { topic, queue, create }) = channel.own() else { return Vec::new() };
             let names: Vec<_> = [topic].into_iter().chain(queue).collect();
             let aws = Aws::of(with).await;
-            // A queue that nobody reads through is not used. Whatever the configuration says, nothing is made: the clients
-            // are told so, and the findings know better.
+            // A queue without readers is not used. The clients never create anything here, even if `create` is set: the
+            // findings report it instead.
             let queue = queue.as_ref().filter(|_| !channel.readers.is_empty());
             let queue = queue.map(|queue| Arc::new(SqsQueue::new(aws.clone(), queue.clone(), false)));
             let topic = SnsTopic::new(aws, topic.clone(), false, queue.clone());

@@ -1,10 +1,11 @@
-//! What SNS lets through, by its documentation: filter policies evaluated for the tests of those who make and judge them.
+//! What SNS lets through according to its documentation: evaluates filter policies for the tests of the code that
+//! creates and judges them.
 
 use serde_json::Value;
 
 use reactor_core::json::Decimal;
 
-/// An attribute of a message: its name, its type, and its text or, where it is bytes, their base64.
+/// A message attribute: its name, its type, and its text or base64-encoded bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Attribute {
     pub(super) name: String,
@@ -33,7 +34,7 @@ pub(super) fn passes(scope: &str, policy: &Value, body: &str, attributes: &[Attr
             meets(conditions, &found.map(Attribute::values).unwrap_or_default())
         });
     }
-    // What is no JSON object passes nothing.
+    // Only a JSON object can pass.
     let Ok(body @ Value::Object(_)) = serde_json::from_str(body) else { return false };
     inside(policy, &[body])
 }
@@ -51,7 +52,7 @@ impl Attribute {
     }
 }
 
-/// Lists on the way to a value are as good as each of their members.
+/// A list on the path to a value matches if any of its members does.
 fn inside(policy: &serde_json::Map<String, Value>, found: &[Value]) -> bool {
     policy.iter().all(|(key, deeper)| {
         let mut below = Vec::new();
@@ -108,7 +109,7 @@ fn equal(wanted: &Value, leaf: &Value) -> bool {
     }
 }
 
-/// A wildcard, by trying every length for every star.
+/// Matches a wildcard by trying every length for every star.
 fn slowly(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
@@ -117,7 +118,7 @@ fn slowly(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// Fails if SNS would not take a policy.
+/// Panics if SNS would reject the policy.
 pub(super) fn assert_allowed(scope: &str, policy: &Value) {
     fn combinations(value: &Value, depth: usize) -> usize {
         match value {

@@ -1,8 +1,8 @@
-//! The filter policy of an SNS subscription, derived from what the reactors behind it want, so that what no reactor wants
-//! never leaves SNS. It may let through too much, and never too little: the host routes what comes. Where SNS would see
-//! something else than the host does, there is no policy.
+//! The filter policy of an SNS subscription, derived from the types that its reactors want, so that unwanted events
+//! never leave SNS. It may let through too much but never too little: the host routes what arrives. If SNS and the host
+//! would see different values, there is no policy.
 //!
-//! What SNS does is in its documentation under "Amazon SNS message filtering".
+//! SNS's behaviour is documented under "Amazon SNS message filtering".
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use reactor_config::model::{ChannelConfig, Format, RawField, Unrouted};
 use reactor_core::subscription::{Segment, TypePattern};
 
-/// Most values of a policy, each counted as often as its key is nested deep.
+/// Most values of a policy, each multiplied by the nesting depth of its key.
 const MAX_COMBINATIONS: usize = 150;
 /// Most bytes of a policy: SNS allows 256 KB.
 const MAX_BYTES: usize = 256_000;
-/// How deep a key may be nested.
+/// Deepest nesting of a key.
 const MAX_DEPTH: usize = 5;
 
-/// A filter policy and what it looks at.
+/// A filter policy and its scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FilterPolicy {
     /// `MessageBody` or `MessageAttributes`.
@@ -27,7 +27,7 @@ pub(crate) struct FilterPolicy {
     pub(super) policy: Value,
 }
 
-/// The policy for a channel whose reactors want these types; nothing where it cannot be expressed.
+/// The policy for a channel whose reactors want these types; `None` if it cannot be expressed.
 pub(crate) fn filter_policy<'p>(
     channel: &ChannelConfig,
     on: impl IntoIterator<Item = &'p TypePattern>,
@@ -61,9 +61,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Nothing where it may be in several places, in one that SNS cannot be told of, or where all messages have to come.
+    /// `None` if the type may be in several places or in one that SNS cannot address, or if all messages are needed.
     pub(super) fn of_type(channel: &ChannelConfig) -> Option<Self> {
-        // Whoever wants dead letters of what no reactor wants has to receive it.
+        // To keep unrouted events as dead letters, the host must receive them.
         if channel.unrouted == Unrouted::DeadLetter {
             return None;
         }
@@ -73,14 +73,14 @@ impl Place {
             Format::EventBridge => body(vec!["detail-type".to_owned()]),
             Format::Raw(raw) => match &raw.event_type {
                 RawField::Attribute(name) => Self { scope: "MessageAttributes", path: vec![name.meaning().to_owned()] },
-                // What stands at `/attributes/...` may be an attribute and not in the body.
+                // `/attributes/...` may refer to an attribute instead of the body.
                 RawField::Pointer(pointer) if pointer.tokens.first().is_some_and(|token| token == "attributes") => {
                     return None;
                 }
                 RawField::Pointer(pointer) => body(pointer.tokens.clone()),
                 RawField::Constant(_) => return None,
             },
-            // The type may stand in one of several places.
+            // The type may be in one of several places.
             Format::Auto | Format::CloudEvents | Format::Sns | Format::S3 => return None,
         };
         let is_in_body = place.scope == "MessageBody";
@@ -89,17 +89,17 @@ impl Place {
     }
 }
 
-/// Whether a key means the same to SNS as to the host, and nothing but a key.
+/// Whether SNS and the host read a key in the same way, as nothing but a key.
 fn is_plain_key(key: &str, is_in_body: bool) -> bool {
-    // In a list the host takes digits for the place of a member, and SNS has no places. It joins nested keys with dots, and
-    // has a meaning of its own for what begins with a dollar sign.
+    // In a list, the host treats digits as an index; SNS has no indices. SNS joins nested keys with dots, and gives
+    // keys that begin with a dollar sign a meaning of its own.
     let is_index = key.bytes().all(|byte| byte.is_ascii_digit());
     let is_odd = |c: char| c.is_control() || matches!(c, '"' | '\\') || (is_in_body && c == '.');
     let means_something_else = key.starts_with('$') || key.contains(is_odd) || (is_in_body && is_index);
     !key.is_empty() && !means_something_else
 }
 
-/// What is known of the text of all types that a pattern takes.
+/// The known part of the text of all types that a pattern matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Whole(String),
@@ -108,7 +108,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// Nothing if the type may be anything.
+    /// `None` if the type may be anything.
     pub(super) fn of(pattern: &TypePattern) -> Option<Self> {
         let words = |segments: &mut dyn Iterator<Item = &Segment>| -> Vec<String> {
             let exact = segments.map_while(|segment| match segment {
@@ -142,9 +142,9 @@ impl Part {
         }
     }
 
-    /// Whether one of the types could come as something that SNS compares with no string: the host takes the digits of a
-    /// number for a type; of an attribute also the text of a `String.Array`, of which SNS looks at the members only, and the
-    /// base64 of bytes, at which it does not look.
+    /// Whether a type may arrive as a value that SNS does not compare as a string. The host also accepts as a type the
+    /// digits of a number and, in attributes, the text of a `String.Array` (SNS compares only its members) and the
+    /// base64 of bytes (SNS ignores them).
     pub(super) fn may_be_no_string(&self, scope: &str) -> bool {
         let text = self.text();
         let is_of_number = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
@@ -156,12 +156,12 @@ impl Part {
             Self::Whole(text) | Self::Start(text) => text.starts_with('['),
             Self::End(text) => text.ends_with(']'),
         };
-        // What has a dot in it is no base64.
+        // Text with a dot is not base64.
         let may_be_bytes = matches!(self, Self::Whole(text) if BASE64_STANDARD.decode(text).is_ok());
         may_be_number || may_be_list || may_be_bytes
     }
 
-    /// In attributes, SNS wants these escaped twice.
+    /// SNS requires these to be escaped twice in attributes.
     fn needs_escapes(&self) -> bool {
         self.text().contains(['"', '\\'])
     }

@@ -1,4 +1,4 @@
-//! A filter policy that somebody else has set on a subscription: does it let through all that the reactors want?
+//! A filter policy on a subscription that the host did not set: does it let through everything that the reactors want?
 
 use serde_json::Value;
 
@@ -7,8 +7,8 @@ use reactor_core::subscription::{TypePattern, Wildcard};
 
 use super::filter::{Part, Place};
 
-/// Whether a policy certainly lets through everything that has one of these types. It may well let through more. What
-/// cannot be told for certain is answered with no.
+/// Whether a policy certainly lets through every event of these types; it may let through more. If unsure, returns
+/// `false`.
 pub(super) fn lets_through<'p>(
     scope: &str,
     policy: &Value,
@@ -20,24 +20,24 @@ pub(super) fn lets_through<'p>(
         return true;
     }
     let Some(place) = Place::of_type(channel).filter(|place| place.scope == scope) else { return false };
-    // Every key of a policy has to be met, so there must be no other one.
+    // All keys of a policy must match, so there must be no other key.
     let Some(conditions) = only(policy, &place.path).and_then(Value::as_array) else { return false };
     on.into_iter()
         .all(|pattern| conditions.iter().any(|condition| covers(condition, Part::of(pattern).as_ref(), scope)))
 }
 
-/// The value at a path, if nothing stands beside it.
+/// The value at a path, if it has no siblings.
 fn only<'v>(policy: &'v serde_json::Map<String, Value>, path: &[String]) -> Option<&'v Value> {
     let (key, deeper) = path.split_first()?;
     let value = policy.get(key).filter(|_| policy.len() == 1)?;
     if deeper.is_empty() { Some(value) } else { only(value.as_object()?, deeper) }
 }
 
-/// Whether all types of which this part is known meet a condition; nothing is known of a type that may be anything.
+/// Whether all types with this known part meet a condition; without a known part the type may be anything.
 fn covers(condition: &Value, part: Option<&Part>, scope: &str) -> bool {
     let exists = condition["exists"] == Value::Bool(true);
     let Some(part) = part else {
-        // An attribute of bytes is none to SNS.
+        // SNS ignores attributes of bytes.
         return exists && scope == "MessageBody";
     };
     if part.may_be_no_string(scope) {
@@ -76,7 +76,7 @@ fn covers_text(condition: &Value, part: &Part) -> bool {
     }
 }
 
-/// Whether something excluded may be one of the types.
+/// Whether an excluded value may be one of the types.
 fn excludes(excluded: &Value, part: &Part) -> bool {
     if let Some(excluded) = excluded.as_str() {
         return match part {
@@ -88,7 +88,7 @@ fn excludes(excluded: &Value, part: &Part) -> bool {
     match (excluded["prefix"].as_str(), part) {
         (Some(prefix), Part::Whole(text)) => text.starts_with(prefix),
         (Some(prefix), Part::Start(text)) => text.starts_with(prefix) || prefix.starts_with(text.as_str()),
-        // A number is no string that a type here could be.
+        // A number never equals a type here, which is a string.
         _ => !excluded.is_number(),
     }
 }

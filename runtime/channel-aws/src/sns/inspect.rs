@@ -1,6 +1,6 @@
-//! What can be found out about a topic, and the queue that it is read through, without changing anything there.
+//! Inspection of a topic, and of the queue through which it is read, without changing anything there.
 //!
-//! The first half asks, the second half judges the answers, without I/O.
+//! The first half makes requests; the second half judges the answers without I/O.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct Inspection<'a> {
 }
 
 impl Inspection<'_> {
-    /// A topic's ARN, if it could be looked at.
+    /// A topic's ARN, if it could be inspected.
     async fn topic(&self, topic: &SnsTopic) -> (Option<Arc<str>>, Vec<Finding>) {
         let failed = |error, action| vec![failed(&error, &format!("topic `{}`", topic.topic), action, self.setup)];
         let arn = match topic.arn().await {
@@ -39,7 +39,7 @@ impl Inspection<'_> {
         }
     }
 
-    /// A topic, and the queue that it is read through, if it is; answers with what is there, if everything is.
+    /// Inspects a topic and, if it is read through one, its queue; returns a description if all of it exists.
     pub(super) async fn subscribed(
         &self,
         topic: &SnsTopic,
@@ -86,7 +86,7 @@ impl Inspection<'_> {
     }
 }
 
-/// FIFO or not: the topic against the queue.
+/// Compares whether topic and queue are FIFO.
 fn order(topic: &Written, queue: &Written) -> Option<Finding> {
     let is_fifo = |name: &Written| name.meaning().ends_with(".fifo");
     match (is_fifo(topic), is_fifo(queue)) {
@@ -102,7 +102,7 @@ fn order(topic: &Written, queue: &Written) -> Option<Finding> {
     }
 }
 
-/// Whether the queue's policy lets the topic send to it.
+/// Checks whether the queue's policy lets the topic send to it.
 fn permitted(policy: &str, topic: &str, queue: &str, setup: Setup) -> Option<Finding> {
     if allows(policy, topic) {
         return None;
@@ -120,7 +120,7 @@ fn permitted(policy: &str, topic: &str, queue: &str, setup: Setup) -> Option<Fin
     })
 }
 
-/// Whether a statement lets SNS, or anybody, send on conditions that are not those of other topics.
+/// Whether a statement lets SNS, or everyone, send under conditions that may apply to this topic.
 fn may_allow(policy: &str) -> bool {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
     statements(&policy).iter().any(|statement| {
@@ -130,7 +130,7 @@ fn may_allow(policy: &str) -> bool {
     })
 }
 
-/// There is no subscription.
+/// The finding for a missing subscription.
 fn unsubscribed(topic: &str, filter: Option<&FilterPolicy>, setup: Setup) -> Finding {
     let what = format!("the queue is not subscribed to topic `{topic}`");
     if setup == Setup::ByHost {
@@ -140,8 +140,8 @@ fn unsubscribed(topic: &str, filter: Option<&FilterPolicy>, setup: Setup) -> Fin
     Finding::new(Level::Error, what).fix(format!("subscribe it with {settings}, or set `create = true`"))
 }
 
-/// The attributes of the subscription against what they should be; `is_wide` says of a scope and a policy whether all that
-/// the reactors want gets through.
+/// Compares the attributes of the subscription with the required ones; `is_wide` tells for a scope and a policy whether
+/// everything that the reactors want gets through.
 fn subscription(
     found: &HashMap<String, String>,
     filter: Option<&FilterPolicy>,
@@ -150,7 +150,7 @@ fn subscription(
 ) -> Vec<Finding> {
     let (raw, mut policy): (Vec<_>, Vec<_>) =
         changes(found, filter).into_iter().partition(|(name, _)| *name == "RawMessageDelivery");
-    // A step on the way to another scope, and nothing to ask of anybody.
+    // This is only a step towards another scope; the user need not do it.
     policy.retain(|(name, value)| filter.is_none() || *name != "FilterPolicy" || value != "{}");
     let mut findings = Vec::new();
     if !raw.is_empty() {
@@ -184,7 +184,7 @@ fn subscription(
     let settings = settings(&policy);
     findings.push(match (setup, filters && is_wide) {
         (Setup::ByHost, _) => Finding::new(Level::Note, what).fix(format!("{BY_UP} set {settings}")),
-        // Somebody may want it just so, and nothing is lost.
+        // It may be intended, and nothing is lost.
         (Setup::ByHand, true) => Finding::new(level, what),
         (Setup::ByHand, false) => Finding::new(level, what).fix(format!("set {settings}")),
     });

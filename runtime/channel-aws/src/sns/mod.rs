@@ -21,5 +21,5 @@ pub use config::SnsSettings;
 /// The kind `sns`.
 pub const KIND: Kind = Kind { file: config::FILE, outside: Some(&connect::Sns) };
 
-/// What SNS allows, and the queues that topics are read through.
+/// The limits of SNS, and of the queues through which topics are read.
 const LIMITS: Limits = Limits { bytes: 256 << 10, ..sqs::LIMITS };

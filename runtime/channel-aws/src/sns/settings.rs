@@ -1,4 +1,4 @@
-//! What a subscription needs, and what of it is not there yet: judged without I/O.
+//! The required settings of a subscription, and which of them are missing: judged without I/O.
 
 use std::collections::HashMap;
 
@@ -21,13 +21,13 @@ pub(super) fn permission(topic: &str, queue: &str) -> Value {
     })
 }
 
-/// The queue's policy with a permission for the topic; `None` if it has one.
+/// The queue's policy with a permission for the topic added; `None` if it already has one.
 pub(super) fn with_permission(policy: &str, topic: &str, queue: &str) -> Option<Value> {
     if allows(policy, topic) {
         return None;
     }
     let mut policy: Value = serde_json::from_str(policy).unwrap_or_else(|_| json!({ "Version": "2012-10-17" }));
-    // A single statement may stand without a list around it.
+    // A single statement may appear without a list around it.
     let mut statements = match policy["Statement"].take() {
         Value::Array(statements) => statements,
         Value::Null => Vec::new(),
@@ -38,13 +38,13 @@ pub(super) fn with_permission(policy: &str, topic: &str, queue: &str) -> Option<
     Some(policy)
 }
 
-/// Whether a queue's policy has an allowing statement that names the topic.
+/// Whether a queue's policy has an `Allow` statement that names the topic.
 pub(super) fn allows(policy: &str, topic: &str) -> bool {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
     statements(&policy).iter().any(|statement| statement["Effect"] == "Allow" && names(statement, topic))
 }
 
-/// Whether this very text stands anywhere in a value.
+/// Whether a value contains exactly this text.
 fn names(value: &Value, text: &str) -> bool {
     match value {
         Value::String(found) => found == text,
@@ -54,7 +54,7 @@ fn names(value: &Value, text: &str) -> bool {
     }
 }
 
-/// The statements of a policy. A single one may stand without a list around it.
+/// The statements of a policy. A single one may appear without a list around it.
 pub(super) fn statements(policy: &Value) -> &[Value] {
     match &policy["Statement"] {
         Value::Array(statements) => statements,
@@ -63,7 +63,7 @@ pub(super) fn statements(policy: &Value) -> &[Value] {
     }
 }
 
-/// What has to be set, in this order, on a subscription with these attributes.
+/// The changes needed, in this order, for a subscription with these attributes.
 pub(super) fn changes(found: &HashMap<String, String>, filter: Option<&FilterPolicy>) -> Vec<(&'static str, String)> {
     let has = |name: &str| found.get(name).map(String::as_str);
     let mut changes = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn changes(found: &HashMap<String, String>, filter: Option<&FilterPol
         Some(filter) => {
             let moves = has("FilterPolicyScope").unwrap_or("MessageAttributes") != filter.scope;
             if moves {
-                // In the new scope the old policy would let nothing through, or not be valid at all.
+                // In the new scope, the old policy would let nothing through or be invalid.
                 if present != policy(NO_POLICY) {
                     changes.push(("FilterPolicy", NO_POLICY.to_owned()));
                 }

@@ -1,4 +1,4 @@
-//! What a topic publishes, through the queue that is subscribed to it, as a source.
+//! A topic as a source, read through its subscribed queue.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,20 +15,20 @@ use super::topic::SnsTopic;
 use crate::aws::explain;
 use crate::sqs::SqsQueue;
 
-/// What a topic publishes, through the queue that is subscribed to it.
+/// A topic as a source, read through its subscribed queue.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     topic: Arc<SnsTopic>,
     queue: Arc<SqsQueue>,
-    /// What the subscription should filter; nothing is changed unless `create` says so.
+    /// The required filter policy; applied only with `create`.
     filter: Option<FilterPolicy>,
     create: bool,
     ready: Mutex<bool>,
 }
 
 impl Subscription {
-    /// The subscription of a queue to a topic. With `create`, topic, queue, permission and subscription are made where
-    /// they are missing, and the subscription is brought in line; without, nothing is changed.
+    /// The subscription of a queue to a topic. With `create`, a missing topic, queue, permission or subscription is
+    /// created, and the subscription's settings are corrected; without it, nothing is changed.
     pub(crate) fn new(topic: Arc<SnsTopic>, queue: Arc<SqsQueue>, filter: Option<FilterPolicy>, create: bool) -> Self {
         Self { topic, queue, filter, create, ready: Mutex::new(!create) }
     }
@@ -51,7 +51,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// The topic may send to the queue.
+    /// Allows the topic to send to the queue.
     async fn allow(&self, topic: &str, queue: &str) -> Result<()> {
         let found = self.queue.attributes(vec![QueueAttributeName::Policy]).await?;
         let policy = found.get(&QueueAttributeName::Policy).map_or("", String::as_str);
@@ -112,7 +112,7 @@ impl Source for Subscription {
     }
 
     fn resend<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<()>> {
-        // Other subscribers of the topic have had it.
+        // The topic's other subscribers have received it already.
         self.queue.resend(message)
     }
 
@@ -133,7 +133,7 @@ impl Sink for Subscription {
 
     fn send<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Vec<Result<()>>> {
         Box::pin(async {
-            // What is published before the queue is subscribed reaches nobody.
+            // Messages published before the queue is subscribed are lost.
             match self.make_ready().await {
                 Ok(()) => self.topic.send(messages).await,
                 Err(error) => vec![Err(error); messages.len()],

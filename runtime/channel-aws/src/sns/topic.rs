@@ -19,7 +19,7 @@ use crate::aws::message::fifo;
 use crate::aws::{Aws, Tried, explain, explain_entry, silence};
 use crate::sqs::SqsQueue;
 
-/// An SNS topic, which need not be there yet.
+/// An SNS topic, which need not exist yet.
 #[derive(Debug)]
 pub(crate) struct SnsTopic {
     pub(super) aws: Aws,
@@ -27,12 +27,12 @@ pub(crate) struct SnsTopic {
     pub(super) topic: Written,
     create: bool,
     arn: Mutex<Option<Arc<str>>>,
-    /// The queue that it is read through: it tells region and account of a topic that is known by name.
+    /// The queue through which it is read; gives the region and account of a topic known only by name.
     queue: Option<Arc<SqsQueue>>,
 }
 
 impl SnsTopic {
-    /// A topic by name or ARN; if `create`, it is made when it turns out to be missing.
+    /// A topic by name or ARN; if `create`, it is created when found missing.
     pub(crate) fn new(aws: Aws, topic: Written, create: bool, queue: Option<Arc<SqsQueue>>) -> Self {
         Self { aws, topic, create, arn: Mutex::default(), queue }
     }
@@ -60,12 +60,12 @@ impl SnsTopic {
         error
     }
 
-    /// The topic's ARN, found out at first use.
+    /// The topic's ARN, resolved at first use.
     pub(super) async fn arn(&self) -> Result<Arc<str>> {
         if let Some(arn) = self.known().clone() {
             return Ok(arn);
         }
-        // What has an ARN is somewhere, and perhaps somebody else's.
+        // An ARN names an existing topic, perhaps of another account, so it is never created.
         let arn: Arc<str> = if self.topic.meaning().starts_with("arn:") {
             self.topic.meaning().into()
         } else if self.create {
@@ -77,7 +77,7 @@ impl SnsTopic {
         Ok(arn)
     }
 
-    /// Makes the topic; SNS answers with the one that is there, if there is one.
+    /// Creates the topic; if it exists, SNS returns the existing one.
     async fn make(&self) -> Result<String> {
         let mut request = self.aws.sns.create_topic().name(self.name());
         if self.is_fifo() {
@@ -87,7 +87,8 @@ impl SnsTopic {
         made.topic_arn.ok_or_else(|| silence(&self.what("making")))
     }
 
-    /// A topic's name is no address. Its queue is in the same account and region as a rule; otherwise they are listed.
+    /// A topic's name is not an address. Usually its queue is in the same account and region; otherwise topics are
+    /// listed.
     async fn find(&self) -> Result<String> {
         if let Some(queue) = &self.queue
             && let Some(arn) = queue.arn().await.ok().and_then(|arn| sibling(&arn, self.name()))
@@ -139,7 +140,7 @@ impl SnsTopic {
         entry.build()
     }
 
-    /// The subscription of a queue to this topic, if there is one.
+    /// The subscription of a queue to this topic, if it exists.
     pub(super) async fn subscription(&self, queue: &str) -> Result<Option<String>> {
         let arn = self.arn().await?;
         let what = self.what("looking at the subscriptions of");
@@ -174,7 +175,7 @@ fn outgoing(attribute: &Attribute) -> std::result::Result<MessageAttributeValue,
     MessageAttributeValue::builder().data_type(kind).set_string_value(text).set_binary_value(bytes).build()
 }
 
-/// The ARN of a topic beside a queue.
+/// The ARN of a topic in the account and region of a queue.
 fn sibling(queue: &str, topic: &str) -> Option<String> {
     let mut parts: Vec<&str> = queue.split(':').collect();
     let [_, _, service, _, _, name] = &mut parts[..] else { return None };

@@ -18,12 +18,12 @@ pub(super) const FILE: Kind = Kind {
     read,
 };
 
-/// What the keys of a channel of kind `sqs` say.
+/// The settings of a channel of kind `sqs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqsSettings {
     /// Name, URL or ARN.
     pub queue: Written,
-    /// Whether a queue that is not there is made.
+    /// Whether a missing queue is created.
     pub create: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How queues are reached.
+//! Connecting to queues.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Connect for Sqs {
     ) -> BoxFuture<'a, Vec<Finding>> {
         async move {
             let Some(SqsSettings { queue, create }) = channel.own() else { return Vec::new() };
-            // Whatever the configuration says, nothing is made: the client is told so, and the findings know better.
+            // The client never creates anything here, even if `create` is set: the findings report it instead.
             let client = SqsQueue::new(Aws::of(with).await, queue.clone(), false);
             let (seen, findings) = inspect::queue(&client, channel, Setup::of(*create)).await;
             let there = seen.map(|_| format!("queue `{queue}` exists"));

@@ -1,6 +1,6 @@
-//! What can be found out about a queue without changing anything there.
+//! Inspection of a queue without changing anything there.
 //!
-//! The first half asks, the second half judges the answers, without I/O.
+//! The first half makes requests; the second half judges the answers without I/O.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,20 +17,20 @@ use reactor_core::channel::{Lease, Leasing, Receipt, Result, Source, Trouble};
 use super::SqsQueue;
 use crate::aws::inspect::{Setup, failed, split};
 
-/// No queue has ever given it out: what is tried with it is refused, for this reason or for want of permission.
+/// No queue ever returned this receipt: calls with it are rejected for that reason or for lack of permission.
 const NO_RECEIPT: &str = "reactor-check";
 /// The largest `maxReceiveCount`.
 const MOST_RECEIVES: u32 = 1_000;
 
 pub(crate) type Attributes = HashMap<QueueAttributeName, String>;
 
-/// A queue's attributes, if it could be looked at, and what was found out for the reactors that read the channel.
+/// A queue's attributes, if it could be inspected, and the findings for the reactors that read the channel.
 pub(crate) async fn queue(
     queue: &SqsQueue,
     Opened { channel, readers }: Opened<'_>,
     setup: Setup,
 ) -> (Option<Attributes>, Vec<Finding>) {
-    // A URL or an ARN is no name to make a queue by.
+    // A queue cannot be created from a URL or an ARN.
     let setup = if queue.queue.meaning().contains(':') { Setup::ByHand } else { setup };
     let missing = |error, action| vec![failed(&error, &format!("queue `{}`", queue.queue), action, setup)];
     if let Err(error) = queue.url().await {
@@ -51,7 +51,7 @@ pub(crate) async fn queue(
     (Some(attributes), findings)
 }
 
-/// Tries what the host does with received messages, on a message that does not exist.
+/// Tries the host's operations on received messages with a message that does not exist.
 async fn probe(queue: &SqsQueue, arn: &str) -> Vec<Finding> {
     let receipt = || Receipt(NO_RECEIPT.into());
     let (delete, lease) = ([receipt()], [(receipt(), Lease::GiveBack(Duration::ZERO))]);
@@ -61,7 +61,7 @@ async fn probe(queue: &SqsQueue, arn: &str) -> Vec<Finding> {
     deleted.chain(leased).collect()
 }
 
-/// What the answer to a made-up receipt says of the permission.
+/// What the answer to a made-up receipt reveals about the permission.
 fn refusal(answer: &Result<()>, action: &str, arn: &str) -> Option<Finding> {
     let error = answer.as_ref().err()?;
     match error.trouble {
@@ -74,7 +74,7 @@ fn refusal(answer: &Result<()>, action: &str, arn: &str) -> Option<Finding> {
     }
 }
 
-/// The queue's time-out against the lease that the host asks for.
+/// Compares the queue's visibility timeout with the lease that the host requests.
 fn lease(attributes: &Attributes, lease: Duration) -> Option<Finding> {
     let seconds = number(attributes, &QueueAttributeName::VisibilityTimeout)?;
     let lease = lease.as_secs();
@@ -87,7 +87,7 @@ fn lease(attributes: &Attributes, lease: Duration) -> Option<Finding> {
     })
 }
 
-/// The redrive policy against the attempts of the readers.
+/// Compares the redrive policy with the attempts of the readers.
 fn redrive(attributes: &Attributes, settle: Option<Settle>, readers: &[&ReactorConfig]) -> Option<Finding> {
     let Some(receives) = attributes.get(&QueueAttributeName::RedrivePolicy).and_then(|policy| max_receives(policy))
     else {
@@ -95,7 +95,7 @@ fn redrive(attributes: &Attributes, settle: Option<Settle>, readers: &[&ReactorC
             "the queue has no RedrivePolicy: messages that never succeed are kept only as dead letters in the store";
         return Some(Finding::new(Level::Note, what));
     };
-    // With the other setting a message is deleted before its first attempt.
+    // With `settle = "stored"`, a message is deleted before its first attempt.
     let reader = readers.iter().max_by_key(|reader| reader.retry.max_attempts)?;
     let attempts = reader.retry.max_attempts;
     if settle != Some(Settle::Completed) || receives > attempts.into() {
@@ -110,14 +110,14 @@ fn redrive(attributes: &Attributes, settle: Option<Settle>, readers: &[&ReactorC
     Some(Finding::new(Level::Warning, what).fix(format!("set maxReceiveCount to {enough}")))
 }
 
-/// SQS takes, and gives back, the number as a number or as text.
+/// SQS accepts and returns the number as a number or as text.
 fn max_receives(policy: &str) -> Option<u64> {
     let policy: Value = serde_json::from_str(policy).ok()?;
     let count = &policy["maxReceiveCount"];
     count.as_u64().or_else(|| count.as_str()?.parse().ok())
 }
 
-/// How long the queue keeps messages against how long its readers know duplicates.
+/// Compares how long the queue keeps messages with how long its readers recognise duplicates.
 fn retention(attributes: &Attributes, readers: &[&ReactorConfig]) -> Option<Finding> {
     let kept = Duration::from_secs(number(attributes, &QueueAttributeName::MessageRetentionPeriod)?);
     let reader = readers.iter().min_by_key(|reader| reader.dedup.window)?;

@@ -25,7 +25,7 @@ use crate::aws::batch::{Outgoing, each, in_order, send_all};
 use crate::aws::message::fifo;
 use crate::aws::{Aws, Tried, explain, explain_entry, silence};
 
-/// What is asked for with each message.
+/// The system attributes requested with each message.
 const SYSTEM: [MessageSystemAttributeName; 4] = [
     MessageSystemAttributeName::SentTimestamp,
     MessageSystemAttributeName::ApproximateReceiveCount,
@@ -33,7 +33,7 @@ const SYSTEM: [MessageSystemAttributeName; 4] = [
     MessageSystemAttributeName::MessageDeduplicationId,
 ];
 
-/// An SQS queue, which need not be there yet.
+/// An SQS queue, which need not exist yet.
 #[derive(Debug)]
 pub struct SqsQueue {
     pub(crate) aws: Aws,
@@ -44,8 +44,8 @@ pub struct SqsQueue {
 }
 
 impl SqsQueue {
-    /// A queue by name, URL or ARN; if `create`, it is made when it turns out to be missing. What has a URL or an ARN is
-    /// somewhere, and perhaps somebody else's, so it is not made.
+    /// A queue by name, URL or ARN; if `create`, it is created when found missing. A URL or an ARN names an existing
+    /// queue, perhaps of another account, so it is never created.
     pub fn new(aws: Aws, queue: Written, create: bool) -> Self {
         let is_name = !queue.meaning().contains(':');
         Self { aws, queue, create: create && is_name, url: Mutex::default() }
@@ -63,7 +63,7 @@ impl SqsQueue {
         self.url.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The queue's URL, asked for at first use.
+    /// The queue's URL, resolved at first use.
     pub(crate) async fn url(&self) -> Result<Arc<str>> {
         if let Some(url) = self.known().clone() {
             return Ok(url);
@@ -91,7 +91,7 @@ impl SqsQueue {
         Ok(url)
     }
 
-    /// The clients ask in one region only: a queue elsewhere would look as if it were not there.
+    /// The clients use one region only: a queue in another region would seem to be missing.
     fn is_here(&self, arn: &QueueArn<'_>) -> Result<()> {
         match self.aws.sqs.config().region().map(AsRef::as_ref) {
             Some(region) if region != arn.region => {
@@ -116,7 +116,7 @@ impl SqsQueue {
         Ok(made.queue_url)
     }
 
-    /// Takes note of what an error says of the queue itself.
+    /// Forgets the queue's URL if the error says that the queue is missing.
     fn noted(&self, error: ChannelError) -> ChannelError {
         if error.trouble == Trouble::Missing {
             *self.known() = None;
@@ -177,7 +177,7 @@ impl SqsQueue {
         let what = self.what("setting leases on");
         let mut entries = Vec::with_capacity(receipts.len());
         for (index, (receipt, lease)) in receipts.iter().enumerate() {
-            // To the queue both are a message that nobody sees for a while.
+            // To the queue, both hide the message for a while.
             let (Lease::Extend(hidden) | Lease::GiveBack(hidden)) = lease;
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index.to_string())
@@ -191,7 +191,7 @@ impl SqsQueue {
         Ok(sorted(&what, receipts.len(), done, &answer.failed))
     }
 
-    /// Sends messages, named by number, in one call.
+    /// Sends messages, selected by number, in one call.
     async fn send_batch(&self, messages: &[Message], batch: &[usize]) -> Result<Vec<Result<()>>> {
         let url = self.url().await?;
         let what = self.what("sending to");
@@ -278,14 +278,14 @@ impl Sink for SqsQueue {
     }
 }
 
-/// A message as it was received. In a standard queue, groups are no order.
+/// A received message. In a standard queue, groups imply no order.
 fn received(message: aws_sdk_sqs::types::Message, is_fifo: bool) -> Option<Received> {
     let receipt = Receipt(message.receipt_handle?);
     let system = message.attributes.unwrap_or_default();
     let get = |name| system.get(&name).cloned();
     let found = message.message_attributes.unwrap_or_default().into_iter();
     let mut attributes: Vec<Attribute> = found.filter_map(|(name, value)| incoming(name, value)).collect();
-    // The SDK has them in no order.
+    // The SDK returns them in no particular order.
     attributes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Some(Received {
         message: Message {
@@ -304,7 +304,7 @@ fn received(message: aws_sdk_sqs::types::Message, is_fifo: bool) -> Option<Recei
     })
 }
 
-/// An attribute with its type as it was received.
+/// An attribute with the type it was received with.
 fn incoming(name: String, value: MessageAttributeValue) -> Option<Attribute> {
     match (value.binary_value, value.string_value) {
         (Some(bytes), _) => Some(Attribute::binary(name, value.data_type, bytes.into_inner())),
@@ -319,7 +319,7 @@ fn outgoing(attribute: &Attribute) -> std::result::Result<MessageAttributeValue,
     MessageAttributeValue::builder().data_type(kind).set_string_value(text).set_binary_value(bytes).build()
 }
 
-/// Whole seconds, rounded up: a lease must not be shorter than it was meant to be.
+/// Whole seconds, rounded up: a lease must not be shorter than intended.
 fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX)
 }
@@ -328,7 +328,7 @@ fn misuse(what: &Tried<'_>, error: &BuildError) -> ChannelError {
     ChannelError { trouble: Trouble::Refused, detail: format!("{what}: {error}") }
 }
 
-/// The answers of a call, in the order of its entries.
+/// The results of a call, in the order of its entries.
 fn sorted<'a>(
     what: &Tried<'_>,
     count: usize,

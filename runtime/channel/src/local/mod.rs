@@ -1,4 +1,4 @@
-//! Local channels: their log is a part of this host's store, so there is nothing to reach.
+//! Local channels: their log is part of this host's store, so there is nothing to connect to.
 
 use serde_json::json;
 

@@ -51,7 +51,7 @@ impl Words for AnyKind {
     const WORDS: &'static [&'static str] = &[];
 }
 
-/// Adds to the schema of a channel which kinds there are, the keys of each, what it requires, and which keys belong to others.
+/// Adds to a channel's schema the kinds, their keys, what each requires, and which keys belong to other kinds.
 pub(super) fn add(schema: &mut Value, kinds: &[&Kind]) {
     schema["properties"]["kind"]["anyOf"][0]["enum"] = kinds.iter().map(|kind| kind.name).collect();
     for (key, own) in kinds.iter().filter_map(|kind| (kind.schema)().as_object().cloned()).flatten() {

@@ -52,7 +52,7 @@ struct Form {
     anything_but: Shaped,
 }
 
-/// Operators and numbers in turn; a schema cannot say "in turn" of a list of any length.
+/// Operators and numbers alternate; a schema cannot express that for a list of any length.
 fn numeric(_: &mut SchemaGenerator) -> Schema {
     let member = json_schema!({ "anyOf": [{ "enum": ["=", "<", "<=", ">", ">="] }, { "type": "number" }] });
     json_schema!({ "type": "array", "items": member, "minItems": 2 })

@@ -1,13 +1,14 @@
 //! The JSON Schema of `reactors.toml`, for editors and for the tables of the reference.
 //!
-//! The types of this module have the file's shape: a table is a struct, a key is a field, and the doc comment of a field is what
-//! the reference says of it. Nothing is read into them: reading is `config::reader`'s, with places, and tests keep the two in
-//! agreement. What a schema cannot say (that a channel exists, that a duration is below a limit) only the reader says.
+//! The types of this module mirror the file: a table is a struct, a key is a field, and a field's doc comment is its
+//! description in the reference. They are never deserialized: `config::reader` reads the file, with places, and tests
+//! keep the two consistent. Only the reader checks what a schema cannot express (that a channel exists, that a duration
+//! is below a limit).
 //!
-//! `x-table` names a table as the reference does, `x-type`, `x-limits` and `x-default` say in words what the schema's own
+//! `x-table` names a table as in the reference; `x-type`, `x-limits` and `x-default` say in words what the schema's own
 //! keywords cannot.
 
-// The derive reads the fields; the program never makes one.
+// The derive reads the fields; the program never constructs one.
 #![allow(dead_code)]
 
 mod channel;
@@ -29,7 +30,7 @@ use scalar::{NAME, Shaped, map};
 pub use channel::Settle;
 pub use scalar::{Duration, Text, Truth, Word, Words, form};
 
-/// The schema of a `reactors.toml` whose channels are of these kinds (draft 7, which every editor knows).
+/// The schema of a `reactors.toml` whose channels are of these kinds (draft 7, which every editor supports).
 pub fn schema<K: AsRef<Kind>>(kinds: &[K]) -> Value {
     let kinds: Vec<_> = kinds.iter().map(AsRef::as_ref).collect();
     let mut schema = whole::<File>();
@@ -50,7 +51,7 @@ fn whole<T: JsonSchema>() -> Value {
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// Doc comments have line ends where the source has.
+/// Doc comments contain the line ends of the source.
 fn on_one_line(value: &mut Value) {
     match value {
         Value::Object(members) => members.iter_mut().for_each(|(key, value)| match value {

@@ -84,7 +84,7 @@ pub(super) struct Breaker {
     rename_all = "kebab-case",
     default,
     deny_unknown_fields,
-    // Its members hold for tables only, so that `false` needs no schema of its own.
+    // Its members apply only to tables, so `false` needs no schema of its own.
     extend("x-table" = "dedup", "x-type" = "table", "type" = ["object", "boolean"], "not" = { "const": true })
 )]
 pub(super) struct Dedup {

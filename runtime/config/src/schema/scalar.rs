@@ -1,6 +1,6 @@
 //! Strings, numbers and lists, as a schema sees them.
 //!
-//! Wherever a string stands, one with a variable may stand: what it stands for, a schema cannot know.
+//! Wherever a string is allowed, so is one with a variable, whose value a schema cannot know.
 
 use std::marker::PhantomData;
 
@@ -34,13 +34,13 @@ pub(super) fn type_pattern() -> String {
     format!(r"(?:{word}(?:\.{word})*(?:\.\*\*)?|\*\*)(?:@{bound}(?:,{bound})*)?")
 }
 
-/// A pointer to where an event may have something.
+/// A pointer that can find a value in an event.
 pub(super) fn event_pointer() -> String {
     let plain: Vec<_> = ROOTS.iter().copied().filter(|root| !["data", "attributes"].contains(root)).collect();
     format!("/(?:{}|data(?:{BODY_POINTER})?|attributes{BODY_POINTER})", plain.join("|"))
 }
 
-/// A table whose keys have one form, and whose values do.
+/// A table whose keys match one form and whose values match one schema.
 pub(super) fn map(keys: &str, values: Schema) -> Schema {
     json_schema!({
         "type": "object",
@@ -49,7 +49,7 @@ pub(super) fn map(keys: &str, values: Schema) -> Schema {
     })
 }
 
-/// The same for names of things; nobody has more of them.
+/// The same for names of things, of which real files have few.
 pub(super) fn short_map(keys: &str, values: Schema) -> Schema {
     let mut schema = map(keys, values);
     schema.insert("maxProperties".to_owned(), MOST_LISTED.into());
@@ -61,7 +61,7 @@ pub fn form(pattern: &str) -> String {
     format!("^(?:{pattern})$|{VARIABLE}")
 }
 
-/// A value whose schema a function gives, named at the field.
+/// A value whose schema is given by a function named at the field.
 #[derive(Default)]
 pub(super) struct Shaped;
 
@@ -130,7 +130,7 @@ impl<const LEAST: u64, const MOST: u64> JsonSchema for Whole<LEAST, MOST> {
     }
 }
 
-/// Words that a key may be.
+/// The words allowed for a key.
 pub trait Words {
     /// The words.
     const WORDS: &'static [&'static str];

@@ -1,11 +1,12 @@
-//! A sleep that is put off again and again.
+//! A sleep whose deadline changes repeatedly.
 
 use std::sync::Arc;
 
 use super::{Clock, Moment, Sleep};
 
-/// Wakes a loop that asks before each sleep again how long it may sleep. What is set stays set while it rings no later than
-/// is asked for: a loop that turns often makes no timer at each turn, and is sometimes woken with nothing to do.
+/// Wakes a loop that recomputes its deadline before every sleep. A timer is kept as long as it rings no later than the
+/// new deadline, so a loop that turns often does not create a timer each time, and is sometimes woken with nothing to
+/// do.
 pub struct Alarm {
     clock: Arc<dyn Clock>,
     set: Option<(Moment, Sleep)>,
@@ -18,12 +19,12 @@ impl std::fmt::Debug for Alarm {
 }
 
 impl Alarm {
-    /// An alarm by this clock, which is not set.
+    /// An unset alarm on this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, set: None }
     }
 
-    /// Ends at this moment at the latest, perhaps before. May be given up and asked for again.
+    /// Completes at this moment at the latest, perhaps earlier. May be cancelled and called again.
     pub async fn until(&mut self, at: Moment) {
         let (_, sleep) = match &mut self.set {
             Some(set) if set.0 <= at => set,

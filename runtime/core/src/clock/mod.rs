@@ -13,12 +13,12 @@ pub use alarm::Alarm;
 pub use moment::Moment;
 pub use system::SystemClock;
 
-/// Ends at the moment that it was made for.
+/// Completes at the moment it was created for.
 pub type Sleep = BoxFuture<'static, ()>;
 
-/// Where the host gets the time and random numbers from, and what it sleeps by.
+/// The host's source of time, random numbers and sleep.
 ///
-/// [`Clock::now`] decides (time-outs, back-off, windows); [`Clock::wall`] is only ever shown or handed to guests.
+/// Decisions (time-outs, back-off, windows) use [`Clock::now`]; [`Clock::wall`] is only displayed or handed to guests.
 pub trait Clock: Send + Sync + 'static {
     /// The time of this process; never goes back.
     fn now(&self) -> Moment;
@@ -26,16 +26,16 @@ pub trait Clock: Send + Sync + 'static {
     fn wall(&self) -> Timestamp;
     /// Uniform random bits.
     fn random(&self) -> u64;
-    /// Ends when that moment has come, at once if it has passed. To be called within a runtime.
+    /// Completes at that moment, or at once if it has passed. Must be called within a runtime.
     fn sleep_until(&self, at: Moment) -> Sleep;
 
-    /// Ends after this time.
+    /// Completes after this time.
     fn sleep(&self, time: Duration) -> Sleep {
         self.sleep_until(self.now() + time)
     }
 }
 
-/// What the future answers, unless the sleep ends first.
+/// The output of the future, or `None` if the sleep completes first.
 pub async fn within<F: Future>(sleep: impl Future<Output = ()>, future: F) -> Option<F::Output> {
     tokio::select! {
         biased;

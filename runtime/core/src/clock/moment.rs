@@ -3,8 +3,8 @@
 use std::ops::Add;
 use std::time::Duration;
 
-/// A point in the time of this process, as its [`Clock`](super::Clock) counts it from some fixed point. Means nothing to
-/// another process: what is stored is a [`HostTime`](crate::event::HostTime), and what is shown a timestamp.
+/// A point in the time of this process, which its [`Clock`](super::Clock) counts from some fixed point. It means
+/// nothing to another process: the store keeps a [`HostTime`](crate::event::HostTime), and people see a timestamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Duration);
 
@@ -19,12 +19,12 @@ impl Moment {
         self.0
     }
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// How long ago `earlier` was; zero if it is in the future.
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// This long before, but no earlier than the clock's fixed point.
+    /// This long before, but not before the clock's fixed point.
     pub const fn before(self, time: Duration) -> Self {
         Self(self.0.saturating_sub(time))
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{Clock, Moment, Sleep};
 
-/// For a time to sleep that is further away than the machine's clock can count.
+/// Used for sleeps longer than the machine's clock can represent.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// The machine's own clocks and the operating system's randomness.

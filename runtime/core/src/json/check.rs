@@ -11,10 +11,10 @@ use super::object::Key;
 /// Deepest nesting of arrays and objects; `[]` has depth 1.
 pub const MAX_DEPTH: usize = 64;
 
-/// Keys of one object that are compared one by one before a hash set takes over.
+/// Up to this many keys of one object are compared one by one; beyond that a hash set is used.
 const FEW_KEYS: usize = 16;
 
-/// Longest path, in bytes, that a flaw tells.
+/// Longest path, in bytes, that a flaw reports.
 const LONGEST_PATH: usize = 200;
 
 /// What is wrong with a JSON text, and where.
@@ -22,16 +22,16 @@ const LONGEST_PATH: usize = 200;
 pub struct Flaw {
     /// The kind of flaw.
     pub kind: FlawKind,
-    /// What and where, in words: line, column and, below the top, the JSON pointer of the place.
+    /// What is wrong and where, in words: line, column and, below the top level, the JSON pointer of the place.
     pub text: String,
 }
 
 /// The kinds of flaws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlawKind {
-    /// No JSON.
+    /// Not JSON.
     Syntax,
-    /// The grammar allows it, but there is no such value: half of a surrogate pair, or a number beyond the range of a double.
+    /// Valid grammar but no such value: half of a surrogate pair, or a number beyond the range of a double.
     Value,
     /// Deeper than [`MAX_DEPTH`].
     Depth,
@@ -39,7 +39,7 @@ pub enum FlawKind {
     DuplicateKey,
 }
 
-/// Checks a whole text. Neither time nor memory grow faster than its length, whatever is in it.
+/// Checks a whole text. Time and memory grow at most linearly with its length, for any content.
 ///
 /// # Errors
 /// The first flaw.
@@ -59,9 +59,9 @@ pub fn check(text: &str) -> Result<(), Flaw> {
     )
 }
 
-/// What stands where an error was met, if it is written right and still is no value.
+/// Describes the text at an error if its syntax is valid but it has no value.
 fn no_value(text: &str, error: &serde_json::Error) -> Option<String> {
-    /// Longest piece of a number that is shown.
+    /// Longest piece of a number that an error shows.
     const SHOWN: usize = 24;
     let start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let before = &text.as_bytes()[..text.len().min(start + error.column())];
@@ -80,8 +80,8 @@ fn no_value(text: &str, error: &serde_json::Error) -> Option<String> {
     is_beyond.then(|| format!("a number beyond the range of a double, {}", &number[..number.len().min(SHOWN)]))
 }
 
-/// The escape of half of a surrogate pair that has no other half, at the end of what was read of a text. The reader stops in
-/// or right behind the place where the other half should be.
+/// The escape of a lone half of a surrogate pair at the end of the text read so far. The reader stops within or right
+/// after the place where the other half should be.
 fn lone_half(read: &[u8]) -> Option<&[u8]> {
     const ESCAPE: usize = br"\ud83d".len();
     let half = |escape: &[u8]| match escape {

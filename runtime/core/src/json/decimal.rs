@@ -1,22 +1,22 @@
-//! Numbers by their exact value, however many digits they have.
+//! Numbers compared by their exact value, however many digits they have.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
-/// The value of a JSON number: 1, 1.0 and 10e-1 are equal, and two integers of any length that differ are not.
+/// The value of a JSON number: 1, 1.0 and 10e-1 are equal; two different integers of any length are not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decimal<'a> {
     negative: bool,
     /// Without outer zeros; empty for zero.
     digits: Cow<'a, str>,
-    /// Of ten, which the digits, taken as a whole number, are multiplied with.
+    /// The power of ten by which the digits, as a whole number, are multiplied.
     exponent: i128,
 }
 
 impl<'a> Decimal<'a> {
-    /// Reads a JSON number. Text that is none has some value, too, so that this cannot fail. What is borrowed of the
-    /// text are its digits, where they stand together.
+    /// Reads a JSON number. Any other text yields some value, so this cannot fail. Contiguous digits are borrowed from
+    /// the text.
     pub fn of(text: &'a str) -> Self {
         let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
@@ -33,12 +33,12 @@ impl<'a> Decimal<'a> {
         if digits.is_empty() {
             return Self { negative: false, digits, exponent: 0 };
         }
-        // Lengths are those of a message in memory; an exponent beyond i64 is as good as the largest.
+        // A length is at most that of a message in memory; an exponent beyond i64 can be clamped.
         let written: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
         Self { negative, digits, exponent: i128::from(written) + shift }
     }
 
-    /// The same, with digits of its own.
+    /// The same number, owning its digits.
     pub fn into_owned(self) -> Decimal<'static> {
         Decimal { digits: Cow::Owned(self.digits.into_owned()), ..self }
     }
@@ -51,7 +51,7 @@ impl<'a> Decimal<'a> {
         }
     }
 
-    /// How many digits stand before the point; negative where zeros follow it.
+    /// How many digits are before the decimal point; negative if zeros follow the point.
     fn magnitude(&self) -> i128 {
         self.exponent + self.digits.len() as i128
     }
@@ -59,7 +59,7 @@ impl<'a> Decimal<'a> {
 
 impl Ord for Decimal<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        // Digits without outer zeros are in the order of their text, as the words of a dictionary are.
+        // Digits without outer zeros compare as text does, like words in a dictionary.
         let by_size = || self.magnitude().cmp(&other.magnitude()).then_with(|| self.digits.cmp(&other.digits));
         self.sign().cmp(&other.sign()).then_with(|| if self.negative { by_size().reverse() } else { by_size() })
     }
@@ -126,7 +126,7 @@ mod tests {
         }
     }
 
-    /// Identities of events are made of it, so it may never change.
+    /// Identities of events depend on it, so it must never change.
     #[test]
     fn the_canonical_form_stays_what_it_is() {
         for (text, expected) in [

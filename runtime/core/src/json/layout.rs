@@ -1,4 +1,4 @@
-//! JSON laid out again, token by token: digits, escapes and the order of members stay as they were sent.
+//! Reformats JSON token by token: digits, escapes and the order of members stay as they were sent.
 
 /// On one line, without spaces.
 pub fn compact(json: &str) -> String {
@@ -7,7 +7,7 @@ pub fn compact(json: &str) -> String {
     out
 }
 
-/// A member or element a line, indented by two spaces.
+/// One member or element per line, indented by two spaces.
 pub fn pretty(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut opened) = (0_usize, false);
@@ -20,7 +20,7 @@ pub fn pretty(json: &str) -> String {
         if closes {
             depth = depth.saturating_sub(1);
         }
-        // What is empty stays on its line.
+        // An empty array or object stays on its line.
         if opened != closes {
             new_line(&mut out, depth);
         }
@@ -36,7 +36,7 @@ pub fn pretty(json: &str) -> String {
     out
 }
 
-/// Hands over brackets, commas, colons and values, one by one. What is no JSON comes out as some text.
+/// Passes on brackets, commas, colons and values, one by one. Text that is not JSON is passed on as some text.
 fn tokens<'j>(json: &'j str, mut take: impl FnMut(&'j str)) {
     let bytes = json.as_bytes();
     let mut at = 0;

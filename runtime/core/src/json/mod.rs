@@ -1,8 +1,8 @@
-//! What the host needs of JSON: hostile text is checked once, then single values are read where they stand.
+//! The JSON that the host needs: untrusted text is checked once, then single values are read in place.
 //!
-//! Nothing here builds a document: values are slices of the text, so that the cost of an event is one pass over its
-//! bytes for the check and one for what is looked up. Everything but [`check`] expects checked text; on other text
-//! it finds less, but never panics.
+//! Nothing here builds a document: values are slices of the text, so an event costs one pass over its bytes for the
+//! check and one for the lookups. Everything except [`check`] expects checked text; on other text it finds less but
+//! never panics.
 
 mod check;
 mod decimal;

@@ -15,7 +15,7 @@ pub struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Reads one level; `None` if the text is no object.
+    /// Reads one level; `None` if the text is not an object.
     pub fn read(text: &'a str) -> Option<Self> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         deserializer.deserialize_map(Members).ok()
@@ -31,7 +31,7 @@ impl<'a> Object<'a> {
         self.text(name).map(Value::of).filter(|value| *value != Value::Null)
     }
 
-    /// A member that is a string.
+    /// The value of a string member.
     pub fn string(&self, name: &str) -> Option<Cow<'a, str>> {
         match self.value(name) {
             Some(Value::String(text)) => Some(text),
@@ -39,12 +39,12 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A member that is an object.
+    /// The value of an object member.
     pub fn object(&self, name: &str) -> Option<Object<'a>> {
         self.text(name).and_then(Object::read)
     }
 
-    /// Whether the member is there, null or not.
+    /// Whether the member exists, even if it is null.
     pub fn has(&self, name: &str) -> bool {
         self.text(name).is_some()
     }
@@ -55,7 +55,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The texts of an array's elements; none if the text is no array.
+/// The texts of an array's elements; empty if the text is not an array.
 pub fn elements(text: &str) -> Vec<&str> {
     let raw: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
     raw.into_iter().map(RawValue::get).collect()
@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for Members {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-        // An envelope of any format has fewer members than this.
+        // Envelopes of all formats have fewer members than this.
         let mut members = Vec::with_capacity(16);
         while let Some(key) = map.next_key_seed(Key)? {
             members.push((key, map.next_value::<&RawValue>()?.get()));

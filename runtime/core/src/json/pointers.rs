@@ -1,4 +1,4 @@
-//! Many JSON pointers looked up in one pass, without building a document.
+//! Looks up many JSON pointers in one pass, without building a document.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,7 +25,7 @@ struct Node {
 }
 
 impl PointerSet {
-    /// Adds a pointer, given by its unescaped tokens, and returns its number; the same pointer has the same number.
+    /// Adds a pointer, given as unescaped tokens, and returns its number; equal pointers get the same number.
     pub fn insert(&mut self, tokens: &[String]) -> usize {
         let mut node = &mut self.root;
         for token in tokens {
@@ -37,13 +37,13 @@ impl PointerSet {
         })
     }
 
-    /// Whether there is nothing to look for.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Finds the text of each pointer's value: pairs of number and text, sorted by number; what is absent is left out.
-    /// Stops reading as soon as all are found.
+    /// Finds the text of each pointer's value: pairs of number and text, sorted by number; absent values are omitted.
+    /// Stops reading once all are found.
     pub fn find<'t>(&self, text: &'t str) -> Vec<(usize, &'t str)> {
         let mut search = Search { found: Vec::new(), wanted: self.len };
         if self.len > 0 {
@@ -75,7 +75,7 @@ impl Node {
         }
         if !self.members.is_empty() {
             let mut deserializer = serde_json::Deserializer::from_str(text);
-            // An error is either the early stop or text that was not checked; what was found stands.
+            // An error is either the early stop or unchecked text; what was found so far is valid.
             let _ = Walk { node: self, search }.deserialize(&mut deserializer);
         }
     }
@@ -93,7 +93,7 @@ struct Walk<'n, 's, 't> {
 }
 
 impl<'n, 't> Walk<'n, '_, 't> {
-    /// Looks into a child's value. The error ends the walk: there is nothing more to find.
+    /// Looks into a child's value. An error ends the walk because everything has been found.
     fn child<E: Error>(&mut self, child: &'n Node, value: &'t RawValue) -> Result<(), E> {
         child.search(value.get(), self.search);
         if self.search.found.len() == self.search.wanted { Err(E::custom("all found")) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! One JSON value where it stands in its text, and its canonical form.
+//! One JSON value, in place in its text, and its canonical form.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use super::decimal::Decimal;
 use super::object::{Object, elements};
 use crate::identity::Identity;
 
-/// One value. Containers are kept as text and looked into only when somebody asks.
+/// One value. Containers stay text and are parsed only on demand.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
     /// null
@@ -26,7 +26,7 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Reads the value that a text without surrounding space holds.
+    /// Reads the value of a text without surrounding white space.
     pub fn of(text: &'a str) -> Self {
         match text.as_bytes().first() {
             Some(b'"') => Self::String(unescape(text)),
@@ -47,7 +47,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What is there, for a message: `a number`, `an array`.
+    /// The kind of value, for messages: `a number`, `an array`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -59,9 +59,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Hashes a purpose and the value's canonical form. Equal values have equal identities: `1`, `1.0` and `10e-1`
-    /// are equal, and so are objects whose members stand in another order; `1` and `"1"` are not, nor are two
-    /// integers of any length that differ.
+    /// Hashes a purpose and the value's canonical form. Equal values have equal identities: `1`, `1.0` and `10e-1`, or
+    /// objects that differ only in the order of their members. `1` and `"1"` differ, and so do any two different
+    /// integers.
     pub fn identity(&self, purpose: &[&[u8]]) -> Identity {
         let canonical = match self {
             Self::String(text) => Cow::Borrowed(text.as_bytes()),
@@ -76,7 +76,7 @@ impl<'a> Value<'a> {
         Identity::of(&parts)
     }
 
-    /// `depth` is how many levels may still be opened: checked text never needs more.
+    /// `depth` is how many more levels may be opened; checked text never exceeds it.
     fn write_canonical(&self, depth: usize, out: &mut String) {
         match self {
             Self::Array(text) | Self::Object(text) if depth == 0 => out.push_str(text),
@@ -116,7 +116,7 @@ fn write_string(text: &str, out: &mut String) {
 fn unescape(text: &str) -> Cow<'_, str> {
     let inner = text.get(1..text.len() - 1).unwrap_or_default();
     if inner.contains('\\') {
-        // Checked text has no bad escape; what else there might be is left as it is.
+        // Checked text has no invalid escape; anything else is left unchanged.
         serde_json::from_str(text).map_or(Cow::Borrowed(inner), Cow::Owned)
     } else {
         Cow::Borrowed(inner)

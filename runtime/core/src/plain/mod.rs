@@ -1,12 +1,12 @@
-//! Untrusted text, made safe to print: the one escape of everything that this program writes to a terminal.
+//! Makes untrusted text safe to print: the one escape for everything that this program writes to a terminal.
 //!
-//! Texts are kept and passed on as they came: stores, JSON and errors hold them unchanged, and only what prints them escapes
-//! them. A text that was escaped where it was found and once more where it is printed could not be read any more.
+//! Texts are kept and passed on unchanged in stores, JSON and errors; only the code that prints them escapes them. A
+//! text escaped both at its source and when printed would be unreadable.
 //!
-//! Escaped is what a terminal acts on and what it shows nothing for ([`is_hidden`]). `char::escape_debug` of the standard
-//! library is another set: it escapes quotes and every combining accent, but neither variation selectors nor the fillers
-//! of Hangul. The general categories of Unicode (`unicode-general-category`) do not tell these apart, either, and a width
-//! of 0 (`unicode-width`) is also that of an accent.
+//! It escapes characters that a terminal acts on or shows nothing for ([`is_hidden`]). `char::escape_debug` of the
+//! standard library covers another set: it escapes quotes and every combining accent, but neither variation selectors
+//! nor the fillers of Hangul. The general categories of Unicode (`unicode-general-category`) do not distinguish these
+//! either, and an accent also has a width of 0 (`unicode-width`).
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -17,15 +17,15 @@ pub mod testing;
 
 pub use source::Shown;
 
-/// What a line begins with that belongs to a text from outside. No line of the program itself begins like this.
+/// Prefix of a line that belongs to untrusted text. The program's own lines never begin like this.
 pub const MARGIN: &str = "  | ";
 
 /// Whether a terminal acts on the character, or shows nothing for it.
 ///
-/// That is every control character (line ends, tabs, ANSI escapes, C1), the separators of lines and paragraphs, the controls
-/// of the direction of writing, annotations, and all that Unicode calls "default ignorable": spaces and joiners
-/// without a width, the byte order mark, variation selectors, tags, fillers. The joiner in an emoji is no
-/// exception: an id with a joiner must not look like the id without it, so a family is shown as its members.
+/// These are all control characters (line ends, tabs, ANSI escapes, C1), line and paragraph separators, controls of the
+/// writing direction, annotations, and everything that Unicode calls "default ignorable": zero-width spaces and
+/// joiners, the byte order mark, variation selectors, tags, fillers. The joiner in an emoji is no exception: an id with
+/// a joiner must not look like the id without it, so a family is shown as its members.
 pub fn is_hidden(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
@@ -54,13 +54,13 @@ pub fn is_hidden(c: char) -> bool {
         )
 }
 
-/// A text on one line: hidden characters as `\n`, `\r`, `\t` or `\u{202e}`, and a backslash as `\\`, so that two different
-/// texts never look the same.
+/// A text on one line: hidden characters become `\n`, `\r`, `\t` or `\u{202e}`, and a backslash becomes `\\`, so that
+/// two different texts never look the same.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c == '\\' || is_hidden(c), escape)
 }
 
-/// A text that may have several lines: its first line as by [`line()`], each further one on a line of its own behind
+/// A text that may have several lines: the first line as by [`line()`], each further one on its own line after
 /// [`MARGIN`].
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(
@@ -73,11 +73,11 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// A JSON text with its hidden characters in JSON's own escapes: still JSON, of the same value.
+/// A JSON text whose hidden characters are written as JSON escapes: still JSON, with the same value.
 ///
 /// Line ends between the tokens stay, and so do tabs; a carriage return there becomes a space.
 pub fn json(text: &str) -> Cow<'_, str> {
-    // Outside of strings JSON is ASCII, and inside of them it has no raw line ends and tabs.
+    // Outside strings JSON is ASCII; inside strings it has no raw line ends or tabs.
     escaped(
         text,
         |c| !matches!(c, '\n' | '\t') && is_hidden(c),
@@ -107,7 +107,7 @@ fn escaped(
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if is_marked(c) {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = escape(c, &mut out);
         } else {
             out.push(c);

@@ -1,23 +1,23 @@
-//! Lines of a file, shown with marks below them.
+//! Lines of a file, shown with markers below them.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::is_hidden;
 
-/// The text of a file with its hidden characters escaped, and where its places have gone.
+/// The text of a file with hidden characters escaped, and a mapping of its positions.
 ///
-/// Line ends and tabs stay, and so do backslashes: in a configuration they are escapes themselves, and have to stand as
-/// they were written.
+/// Line ends, tabs and backslashes stay: in a configuration, backslashes are escapes themselves and must be shown as
+/// written.
 pub struct Shown<'t> {
-    /// What is shown.
+    /// The escaped text.
     pub text: Cow<'t, str>,
-    /// Where an escape begins in the original, and how many bytes longer the text is from its end on.
+    /// For each escape, where it begins in the original and how many bytes longer the text is after it.
     longer: Vec<(usize, usize)>,
 }
 
 impl<'t> Shown<'t> {
-    /// A file that is shown.
+    /// Escapes the text of a file.
     pub fn new(text: &'t str) -> Self {
         let mut shown = String::new();
         let (mut longer, mut more, mut copied) = (Vec::new(), 0, 0);
@@ -40,7 +40,7 @@ impl<'t> Shown<'t> {
         Self { text: Cow::Owned(shown), longer }
     }
 
-    /// Where a stretch of the original stands.
+    /// Where a range of the original is in the shown text.
     pub fn place(&self, span: &Range<usize>) -> Range<usize> {
         let moved = |at: usize| {
             let before = self.longer.partition_point(|(escape, _)| *escape < at);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::testing::{FORBIDDEN, hides_nothing, read};
 use super::*;
 
-/// Texts with many escapes, backslashes, and what looks like an escape.
+/// Texts with many escapes, backslashes, and sequences that look like escapes.
 fn text() -> impl Strategy<Value = String> {
     let forbidden: Vec<char> = FORBIDDEN.chars().collect();
     let piece = prop_oneof![
@@ -56,7 +56,7 @@ proptest! {
         prop_assert!(!shown.text.contains(hidden) && !shown.text.replace("\r\n", "").contains('\r'), "{:?}", shown.text);
         prop_assert_eq!(shown.text.matches('\n').count(), file.matches('\n').count());
         let place = shown.place(&(before.len()..before.len() + marked.len()));
-        // A carriage return at a seam may belong to the line end behind it.
+        // A carriage return at a boundary may belong to the line end after it.
         if !file.contains('\r') {
             prop_assert_eq!(&shown.text[place], &*Shown::new(&marked).text);
         }

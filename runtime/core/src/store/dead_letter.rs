@@ -1,4 +1,4 @@
-//! A dead letter: what is kept of a delivery, or of a message that never became one, that ended without success.
+//! A dead letter: what is kept of a delivery that ended without success, or of a message that never became one.
 
 use jiff::Timestamp;
 
@@ -7,19 +7,19 @@ use crate::event::{AttemptRecord, ChannelId, Event, Identity, LaneKey, Message, 
 /// The reason code of a message that could not be decoded.
 pub const INVALID_EVENT: &str = "invalid-event";
 
-/// The reason code of an event that no reactor wanted: kept by policy, and no sign of an invalid message.
+/// The reason code of an event that no reactor wanted: kept by policy; the message is valid.
 pub const UNROUTED: &str = "unrouted";
 
 /// The reason code of a delivery whose event cannot be read again.
 pub const UNREADABLE: &str = "unreadable";
 
-/// The reason code of a message that the channel it was meant for will never take.
+/// The reason code of a message that its destination channel will never accept.
 pub const UNDELIVERABLE: &str = "undeliverable";
 
-/// A delivery, or a message that never became one, that ended without success.
+/// A delivery that ended without success, or a message that never became one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// For whom; `None` if the message could not be decoded or no reactor wanted it.
+    /// The reactor; `None` if the message could not be decoded or no reactor wanted it.
     pub reactor: Option<ReactorId>,
     /// Where it came from.
     pub origin: Origin,
@@ -33,20 +33,21 @@ pub struct DeadLetter {
     pub correlation_id: Option<String>,
     /// Reason code: `rejected`, `retries-exhausted`, `trap`, `invalid-event`, ...
     pub reason: String,
-    /// In words.
+    /// The reason in words.
     pub detail: String,
     /// Every attempt, oldest first.
     pub history: Vec<AttemptRecord>,
-    /// The lane it parks, if the policy says so.
+    /// The lane that it parks, if the policy says so.
     pub parks: Option<LaneKey>,
-    /// Dedup key within the reactor; meaningless without one. A delivery's letter gets the delivery's key.
+    /// Dedup key within the reactor; meaningless without a reactor. The dead letter of a delivery gets the delivery's
+    /// key.
     pub key: Identity,
     /// When it ended, by the wall clock.
     pub at: Timestamp,
 }
 
 impl DeadLetter {
-    /// Of a message, and nothing else that is known.
+    /// A letter about a message of which nothing else is known.
     fn new(origin: Origin, message: Message, reason: &str, detail: String, at: Timestamp) -> Self {
         Self {
             reactor: None,
@@ -64,7 +65,7 @@ impl DeadLetter {
         }
     }
 
-    /// The same, naming the event that the message carries.
+    /// The same letter, naming the event in the message.
     fn about(mut self, event: &Event) -> Self {
         self.event_id = Some(event.id.clone());
         self.event_type = Some(event.event_type.clone());
@@ -72,25 +73,25 @@ impl DeadLetter {
         self
     }
 
-    /// Of a message that cannot be decoded as an event.
+    /// For a message that cannot be decoded as an event.
     pub fn undecodable(origin: Origin, message: Message, detail: String, at: Timestamp) -> Self {
         Self::new(origin, message, INVALID_EVENT, detail, at)
     }
 
-    /// Of an event that no reactor wants.
+    /// For an event that no reactor wants.
     pub fn unrouted(origin: Origin, message: Message, event: &Event, at: Timestamp) -> Self {
         let detail = format!("no reactor's `on` and `when` match an event of type `{}`", event.event_type);
         Self::new(origin, message, UNROUTED, detail, at).about(event)
     }
 
-    /// Of a message that was to be sent to a remote channel, which refuses it.
+    /// For a message that a remote channel rejects.
     pub fn undeliverable(channel: ChannelId, message: Message, detail: String, at: Timestamp) -> Self {
         let origin = Origin { channel, offset: Offset(0), part: 0 };
         let event_id = message.system.dedup_id.clone();
         Self { event_id, ..Self::new(origin, message, UNDELIVERABLE, detail, at) }
     }
 
-    /// Of a delivery whose event cannot be read again.
+    /// For a delivery whose event cannot be read again.
     pub fn unreadable(
         (reactor, key): (ReactorId, Identity),
         (origin, message): (Origin, Message),
@@ -101,7 +102,7 @@ impl DeadLetter {
         Self { reactor: Some(reactor), key, history, ..Self::new(origin, message, UNREADABLE, detail, at) }
     }
 
-    /// Of a delivery that was run: what its last attempt says is what the letter says. It parks no lane.
+    /// For a delivery that was run: the letter states what its last attempt reported. It parks no lane.
     pub fn of_run(
         (reactor, key): (ReactorId, Identity),
         (origin, message, event): (Origin, Message, &Event),

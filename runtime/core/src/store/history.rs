@@ -1,4 +1,4 @@
-//! What a store tells of the past: attempts that have ended, and what became of records.
+//! What a store records about the past: ended attempts, and what happened to records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::Fate;
 use crate::event::{ChannelId, DeliveryId, Event, Offset, Origin, ReactorId};
 
-/// An attempt that has ended, on its way into the store with its commit. It shares the event and the digest, so that
-/// keeping an attempt copies no text.
+/// An ended attempt that goes into the store with its commit. It shares the event and the digest, so that keeping an
+/// attempt copies no text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptNote {
     /// The event.
@@ -39,16 +39,16 @@ pub enum AttemptEnd {
     Dead,
 }
 
-/// An attempt that has ended, as the store keeps it for the configured time.
+/// An ended attempt, as the store keeps it for the configured time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptAttempt {
-    /// Of which delivery. One that is redriven has another number from then on.
+    /// Its delivery. A redriven delivery gets a new number.
     pub delivery: DeliveryId,
-    /// For whom.
+    /// Its reactor.
     pub reactor: ReactorId,
-    /// Where the event was.
+    /// The event's origin.
     pub origin: Origin,
-    /// Counted from 1, and again from 1 after a redrive.
+    /// Counted from 1; a redrive starts at 1 again.
     pub number: u32,
     /// What it meant for the delivery.
     pub end: AttemptEnd,
@@ -60,7 +60,7 @@ pub struct KeptAttempt {
     pub took: Duration,
     /// blake3 of the module that ran, in hex.
     pub module: String,
-    /// The host that ran it: how many owners the store had had by then.
+    /// The host that ran it, counted by owners of the store so far.
     pub worker: u64,
     /// The event's id.
     pub event_id: String,
@@ -70,36 +70,37 @@ pub struct KeptAttempt {
     pub correlation_id: String,
 }
 
-/// Which kept attempts are asked for.
+/// Which kept attempts to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptsOf {
-    /// Those at the events of a record.
+    /// Attempts for the events of a record.
     Record(ChannelId, Offset),
-    /// Those of a delivery.
+    /// Attempts of a delivery.
     Delivery(DeliveryId),
-    /// Those at events with this id.
+    /// Attempts for events with this id.
     Event(String),
-    /// Those at events with this correlation id.
+    /// Attempts for events with this correlation id.
     Correlation(String),
 }
 
-/// What became of an event for one reactor, or of a record that nobody was given.
+/// What happened to an event for one reactor, or to a record that no reactor got.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     /// Where the event is.
     pub origin: Origin,
-    /// For whom; `None` for the dead letter of a record that was no event, or of an event that no reactor wanted.
+    /// The reactor; `None` for the dead letter of a record that could not be decoded or of an event that no reactor
+    /// wanted.
     pub reactor: Option<ReactorId>,
-    /// What became of it.
+    /// What happened to it.
     pub fate: Fate,
 }
 
-/// All that the store knows of some records.
+/// Everything that the store knows about some records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Traces {
-    /// Every delivery and every duplicate, in the order of the log, and of reactors' numbers within an event.
+    /// All deliveries and duplicates, in log order, and by reactor number within an event.
     pub all: Vec<Trace>,
-    /// Of records before this one there may have been more: the ledger has forgotten what is as old, or an earlier
-    /// version did not note everything.
+    /// Traces of records before this one may be missing: the ledger has already expired them, or an earlier version did
+    /// not note everything.
     pub complete_from: Offset,
 }

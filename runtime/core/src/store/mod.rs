@@ -1,8 +1,8 @@
-//! Seam: the durable state of a host. `sqlite` is the embedded default, `memory` the model it is compared with.
+//! Seam: the durable state of a host. `sqlite` is the embedded default, `memory` the model to compare it with.
 //!
-//! A store has two roles. Any number of processes have it as a [`StoreClient`]: they publish, ask for something, and look.
-//! One at a time has it as its [`StoreOwner`], which is what opening it as the owner returns: the host that runs reactors. An
-//! owner can do all that a client can.
+//! A store has two roles. Any number of processes use it as a [`StoreClient`]: they publish, make requests, and read.
+//! One process at a time, the host that runs reactors, opens it as its [`StoreOwner`]. An owner can do everything that
+//! a client can.
 
 mod client;
 mod dead_letter;
@@ -17,10 +17,10 @@ pub use history::*;
 pub use owner::StoreOwner;
 pub use types::*;
 
-/// A result of the store.
+/// The result of a store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// What a store can answer instead of doing what it was asked to.
+/// Why a store call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Another process runs this store.
@@ -60,21 +60,21 @@ pub enum StoreError {
         /// What was found, and where.
         detail: String,
     },
-    /// Something in the data directory that is not followed, opened or changed.
+    /// Something in the data directory that the store will not follow, open or change.
     #[error("{path} is refused: {reason}")]
     Refused {
         /// The file or directory.
         path: String,
-        /// What was found, and what to do.
+        /// What was found, and how to fix it.
         reason: String,
     },
-    /// There is no store to look at.
+    /// The store does not exist.
     #[error("there is no store in {path} yet; `reactor up` or `reactor publish` creates it")]
     Missing {
         /// The data directory.
         path: String,
     },
-    /// Another process has kept a lock for too long. Nothing of the call was applied.
+    /// Another process has held a lock for too long. Nothing of the call was applied.
     #[error("{path} is kept busy by {who}; nothing was written; wait until that process has finished, then try again")]
     Busy {
         /// The file.
@@ -82,7 +82,7 @@ pub enum StoreError {
         /// The process, if it is known.
         who: String,
     },
-    /// The files that are open are not the store any more; the process must stop.
+    /// The open files are no longer the store; the process must stop.
     #[error(
         "the store in {path} was removed, moved or replaced while it was in use: {detail}; what was written since is in \
          the files that were there before, if they still exist; this process must stop (docs/store.md says how to go \
@@ -94,7 +94,7 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
-    /// No room. Nothing of the call was applied.
+    /// The disk is full. Nothing of the call was applied.
     #[error(
         "the disk that holds the store is full: nothing was written; free some space, then try again (a host \
          that runs goes on by itself)"
@@ -103,7 +103,7 @@ pub enum StoreError {
     /// This owner has been replaced; it must stop at once.
     #[error("another host took over this store; this one must stop")]
     Fenced,
-    /// A write or fsync failed; what reached the disk is unknown and the process must stop.
+    /// A write or fsync failed; what reached the disk is unknown, so the process must stop.
     #[error("the store could not write or sync its file ({detail}); the host must stop")]
     Broken {
         /// What the operating system said.

@@ -1,23 +1,23 @@
-//! Which commit numbers did not happen, for those that were built on them.
+//! Which commits were refused, so that runs built on them are refused too.
 
 use std::collections::BTreeSet;
 
 use crate::event::Version;
 
-/// Far more than commits can be under way at once; older refusals need not be told apart any more.
+/// Far more commits than can be in flight at once; older refusals need no individual record.
 const REMEMBERED: usize = 65_536;
 
 /// The refused commits of this process.
 #[derive(Debug, Default)]
 pub struct Rejected {
     numbers: BTreeSet<u64>,
-    /// Everything below counts as refused: a run that was built on something so old runs again.
+    /// Everything below counts as refused: a run built on something this old runs again.
     floor: u64,
     highest: u64,
 }
 
 impl Rejected {
-    /// The commit was applied, perhaps after it had been refused for want of room.
+    /// The commit was applied, perhaps after it had been refused because the disk was full.
     pub fn applied(&mut self, number: Version) {
         self.highest = self.highest.max(number.0);
         self.numbers.remove(&number.0);

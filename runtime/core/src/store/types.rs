@@ -15,7 +15,7 @@ use crate::event::{
 /// A record of a local channel's log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogRecord {
-    /// Its place.
+    /// Its offset.
     pub offset: Offset,
     /// When it was accepted, by the wall clock.
     pub accepted: Timestamp,
@@ -23,33 +23,34 @@ pub struct LogRecord {
     pub message: Message,
 }
 
-/// What was taken in from a channel, decoded and routed. What is read from the channel's log and what is received under
-/// leases differ in two facts: what moves the cursor, and whether messages have to be recorded and settled.
+/// Messages taken in from a channel, decoded and routed. Reading the log and receiving under leases differ in two ways:
+/// what moves the cursor, and whether messages must be recorded and settled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// From which channel.
+    /// The source channel.
     pub channel: ChannelId,
     /// Now.
     pub now: HostTime,
-    /// Of a log: the cursor's new value, one past the last record read. Nothing for messages that were received: then the
-    /// cursor passes the records that are made of them, unless unread ones stand before these.
+    /// For a log: the new cursor, one past the last record read. `None` for received messages: the cursor then moves
+    /// past the records made of them, unless unread ones come before these.
     pub cursor: Option<Offset>,
-    /// The messages that were received under leases, in the order of their arrival.
+    /// The messages received under leases, in order of arrival.
     pub messages: Vec<Incoming>,
-    /// The deliveries of `messages`, message by message, then those of the records that were read, in the order of the log.
+    /// The deliveries of `messages`, message by message, then those of the log records, in log order.
     pub deliveries: Vec<NewDelivery>,
-    /// What ends here, in the same order: undecodable messages, and unrouted events by policy.
+    /// What ends here, in the same order: undecodable messages and, depending on policy, unrouted events.
     pub dead: Vec<DeadLetter>,
-    /// Copies of those, on their way to other channels.
+    /// Copies of these dead letters for other channels.
     pub forward: Vec<(Target, Message)>,
-    /// Records to take out of the log: nobody wanted them (policy `unrouted = "drop"`), or their messages are settled.
+    /// Records to remove from the log: no reactor wanted them (policy `unrouted = "drop"`), or their messages are
+    /// settled.
     pub drop: Vec<Offset>,
-    /// Events that no reactor wanted, whatever the policy.
+    /// Events that no reactor wanted, under any policy.
     pub unrouted: u64,
 }
 
 impl Batch {
-    /// A batch of which nothing has come.
+    /// An empty batch.
     pub fn new(channel: ChannelId, now: HostTime) -> Self {
         Self {
             channel,
@@ -65,40 +66,40 @@ impl Batch {
     }
 }
 
-/// A message that was received under a lease.
+/// A message received under a lease.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Incoming {
-    /// The message. It is kept in the channel's log if anything new comes of it, or if `keep` says so.
+    /// The message. It is kept in the channel's log if it has a new delivery or dead letter, or if `keep` is set.
     pub message: Message,
-    /// How many of the batch's deliveries are its own; the store fills in where their record is.
+    /// How many of the batch's deliveries belong to it; the store fills in the position of their record.
     pub deliveries: usize,
-    /// How many of the batch's dead letters are its own.
+    /// How many of the batch's dead letters belong to it.
     pub dead: usize,
     /// Keep it although no reactor wanted it.
     pub keep: bool,
 }
 
-/// What became of a [`Batch`].
+/// The result of entering a [`Batch`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entered {
-    /// The first offset of the channel's log that has not been admitted.
+    /// The first offset of the channel's log that is not admitted yet.
     pub cursor: Offset,
-    /// The record of each message that was received, in order, if it was kept.
+    /// The record of each received message, in order, if it was kept.
     pub records: Vec<Option<Offset>>,
-    /// Per delivery, in order.
+    /// One per delivery, in order.
     pub answers: Vec<Admitted>,
 }
 
-/// A message on its way to a remote channel.
+/// A message waiting to be sent to a remote channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxRecord {
     /// Its number; ascends in the order of commits.
     pub id: u64,
-    /// What is to be sent.
+    /// The message to send.
     pub message: Message,
 }
 
-/// Where a message goes when the commit that carries it is applied.
+/// The destination of a message, once its commit is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// To the end of a local channel's log.
@@ -107,53 +108,53 @@ pub enum Target {
     Outbox(ChannelId),
 }
 
-/// What a commit applies: writes of state, and messages that are ready to go.
+/// What a commit applies: writes of state, and encoded messages.
 pub type Effect = effect::Effect<Target, Message>;
 
 /// One event on its way to one reactor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewDelivery {
-    /// For whom.
+    /// The reactor.
     pub reactor: ReactorId,
     /// Where the event can be read again.
     pub origin: Origin,
     /// Dedup key within the reactor.
     pub key: Identity,
-    /// How far back a duplicate is recognised.
+    /// How long a duplicate is recognised.
     pub window: Duration,
-    /// Ordering key, if the reactor orders and the event has one.
+    /// Ordering key, if the reactor orders its events and this event has a key.
     pub lane: Option<LaneKey>,
     /// Where the delivery goes.
     pub place: Place,
-    /// If the ledger has it as dead, run the dead letter again: somebody sent it back on purpose.
+    /// Run the dead letter again if the ledger has this delivery as dead: a person sent the message back on purpose.
     pub redrive: bool,
 }
 
-/// Where a delivery is, besides its row in the store.
+/// Where a delivery is, in addition to its row in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// In the owner's memory, to be run as soon as there is room.
+    /// In the owner's memory, to run as soon as there is room.
     Memory,
     /// In the store only: the reactor's queue was full. See [`StoreClient::spilled`](super::StoreClient::spilled).
     Spilled,
-    /// In the store only: the lane's head waits. See [`StoreClient::held`](super::StoreClient::held).
+    /// In the store only: the head of its lane waits. See [`StoreClient::held`](super::StoreClient::held).
     Held,
     /// In the store only, until it is due. See [`StoreClient::due`](super::StoreClient::due).
     Waiting,
-    /// In the store only: its message is with the remote queue, and it goes on when that is received again.
+    /// In the store only, away: it continues when the remote queue delivers its message again.
     Away,
 }
 
-/// What became of a [`NewDelivery`].
+/// The result of entering a [`NewDelivery`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Admitted {
     /// Entered in the ledger as in progress.
     New(DeliveryId),
-    /// The ledger has it already. Of a received message: it has ended.
+    /// Already in the ledger. For a received message: it has ended.
     Duplicate,
-    /// The ledger has it as in progress, here. Only of a received message.
+    /// In the ledger as in progress on this host. Only for a received message.
     Active(DeliveryId),
-    /// It was away, or dead and sent back, and goes on in memory. Only of a received message.
+    /// It was away, or dead and sent back, and continues in memory. Only for a received message.
     Resumed(Box<StoredDelivery>),
 }
 
@@ -162,7 +163,7 @@ pub enum Admitted {
 pub struct StoredDelivery {
     /// Its number.
     pub id: DeliveryId,
-    /// For whom.
+    /// The reactor.
     pub reactor: ReactorId,
     /// Where the event can be read again.
     pub origin: Origin,
@@ -172,51 +173,51 @@ pub struct StoredDelivery {
     pub lane: Option<LaneKey>,
     /// Where it is.
     pub place: Place,
-    /// When it may run; meaningful where `place` is waiting.
+    /// When it may run; meaningful only if `place` is waiting.
     pub due: HostTime,
     /// When it was admitted; retries end `max-age` after it.
     pub since: HostTime,
     /// Ended attempts, oldest first.
     pub history: Vec<AttemptRecord>,
-    /// The dead letter that is being redriven, if it is one.
+    /// The dead letter that is being redriven, if any.
     pub redrive_of: Option<u64>,
-    /// It was received under a lease, and runs only under one.
+    /// It was received under a lease and may run only under one.
     pub leased: bool,
 }
 
 /// What one ended attempt did.
 ///
 /// Applied only if every condition holds: the owner is still the owner, the delivery is in progress with exactly
-/// `attempt - 1` ended attempts (the fencing token), each key read still has the version seen, and the commit named
-/// by `after` was applied. Otherwise nothing of it is applied.
+/// `attempt - 1` ended attempts (the fencing token), each key read still has the version seen, and the commit named by
+/// `after` was applied. Otherwise none of it is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
-    /// Its number, from [`StoreOwner::next_commit`](super::StoreOwner::next_commit), and the version of the state values it
-    /// writes. Ascending in the order of calls.
+    /// Its number, from [`StoreOwner::next_commit`](super::StoreOwner::next_commit), which becomes the version of the
+    /// state values it writes. Ascending in call order.
     pub number: Version,
-    /// Which delivery.
+    /// The delivery.
     pub delivery: DeliveryId,
-    /// For whom.
+    /// The reactor.
     pub reactor: ReactorId,
-    /// Which attempt, from 1: the fencing token.
+    /// The attempt, counted from 1: the fencing token.
     pub attempt: u32,
     /// The earlier commit of the same lane that this run built on.
     pub after: Option<Version>,
     /// Keys read, with the versions seen.
     pub reads: Vec<(String, Version)>,
-    /// What is applied with it: what a run that is done wants to happen, or the copy of a dead letter on its way to another
-    /// channel. Messages arrive in this order; no key is written twice.
+    /// Effects to apply with it: those of a successful run, or the copy of a dead letter for another channel. Messages
+    /// are sent in this order; no key is written twice.
     pub effects: Vec<Effect>,
     /// What becomes of the delivery.
     pub ending: Ending,
-    /// The attempt, if attempts are kept and there was one.
+    /// The attempt to keep, if attempts are kept and there was one.
     pub note: Option<AttemptNote>,
     /// Now.
     pub now: HostTime,
 }
 
 impl Commit {
-    /// How many events the run emitted. The copy of a dead letter is none of them.
+    /// How many events the run emitted. The copy of a dead letter does not count.
     pub fn emitted(&self) -> usize {
         match self.ending {
             Ending::Done => self.effects.iter().filter_map(Effect::put).count(),
@@ -224,7 +225,7 @@ impl Commit {
         }
     }
 
-    /// Bytes it writes, roughly.
+    /// The approximate number of bytes it writes.
     pub fn weight(&self) -> usize {
         let weight = |effect: &Effect| match effect {
             Effect::Set { key, value } => key.len() + value.len(),
@@ -241,7 +242,7 @@ impl Commit {
     }
 }
 
-/// What becomes of a delivery after an attempt.
+/// What happens to a delivery after an attempt.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one lives only as long as its commit")]
 pub enum Ending {
@@ -253,24 +254,24 @@ pub enum Ending {
         due: HostTime,
         /// The attempt that failed.
         record: AttemptRecord,
-        /// Deliveries of the same lane that leave memory, because they must wait behind it.
+        /// Deliveries of the same lane that leave memory because they must wait behind it.
         hold: Vec<DeliveryId>,
     },
     /// It ends without success.
     Dead {
         /// The dead letter.
         letter: DeadLetter,
-        /// Deliveries of the same lane that leave memory, because the key is parked.
+        /// Deliveries of the same lane that leave memory because the key is parked.
         hold: Vec<DeliveryId>,
     },
 }
 
-/// What became of a [`Commit`].
+/// The result of a [`Commit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
     /// Applied and durable. Emitted messages are in their logs.
     Applied,
-    /// Another commit changed what the run had read: run again.
+    /// Another commit changed what the run had read: the run must be repeated.
     Conflict,
     /// The delivery is not in progress with that attempt: the result is void.
     Stale,
@@ -281,41 +282,41 @@ pub enum Committed {
 pub struct StoredDead {
     /// Its number.
     pub id: u64,
-    /// On its way to be run again.
+    /// Whether it is being redriven.
     pub redriving: bool,
     /// The letter.
     pub letter: DeadLetter,
 }
 
-/// A delivery that somebody asks about.
+/// A delivery to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Asked {
-    /// For whom.
+    /// The reactor.
     pub reactor: ReactorId,
     /// Dedup key within the reactor.
     pub key: Identity,
-    /// Where its event is.
+    /// The event's origin.
     pub origin: Origin,
 }
 
-/// What became of a delivery.
+/// What happened to a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fate {
-    /// It has not ended, and is not held.
+    /// It has not ended and is not held.
     Active(Box<StoredDelivery>),
     /// It waits for another delivery of its ordering key.
     Held(Box<StoredDelivery>, Option<Behind>),
     /// It ended as the dead letter with this number.
     Dead(u64),
-    /// It ended as the dead letter with this number, for this reason, and a person has dropped the letter.
+    /// It ended as the dead letter with this number, for this reason, and a person dropped the letter.
     Dropped(u64, String),
     /// It is done.
     Done,
-    /// It never became a delivery, because another event with its key had.
+    /// It never became a delivery because another event already had its key.
     Duplicate {
         /// Where that event is; `None` if it was admitted by a version that did not note it.
         first: Option<Origin>,
-        /// What became of that one.
+        /// What happened to that one.
         fate: Box<Fate>,
     },
 }
@@ -329,19 +330,19 @@ pub enum Behind {
     Parked(u64),
 }
 
-/// What of a reactor's deliveries waits for others.
+/// How many of a reactor's deliveries wait for others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Blocked {
-    /// Deliveries behind another of their key, which waits for its next attempt.
+    /// Deliveries behind one of the same key that waits for its next attempt.
     pub held: u64,
     /// Deliveries behind a dead letter of their key that waits for a person.
     pub parked: u64,
-    /// Keys that such letters park.
+    /// Keys parked by such dead letters.
     pub parked_keys: u64,
 }
 
-/// Which dead letters; all conditions must match.
+/// Which dead letters to read; all conditions must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadFilter {
     /// Of this reactor.
@@ -350,7 +351,7 @@ pub struct DeadFilter {
     pub reason: Option<String>,
     /// That ended at or after this time.
     pub since: Option<Timestamp>,
-    /// With a number below this one: the last of a page, for the next page.
+    /// With a number below this one: to get the next page, pass the last number of the previous page.
     pub below: Option<u64>,
     /// At most this many; 0 = all.
     pub limit: usize,
@@ -358,7 +359,7 @@ pub struct DeadFilter {
     pub brief: bool,
 }
 
-/// Something a client asks the owner to do.
+/// A request from a client to the owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
@@ -368,25 +369,25 @@ pub enum Request {
     Drop(u64),
 }
 
-/// What the last owner left.
+/// What the last owner left behind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// Deliveries whose attempt had begun when the process died, with that attempt's number. Of a lane, only its head can
-    /// be among them.
+    /// Deliveries whose attempt had begun when the process died, with that attempt's number. Only the head of a lane
+    /// can be among them.
     pub interrupted: Vec<(StoredDelivery, u32)>,
-    /// Deliveries that had been run ahead: their attempt had begun while another delivery of their lane had not ended. It
-    /// is void and does not count, since they are not next. If one of them ended the process, it would do so again; as the
-    /// head of its lane, its attempt counts.
+    /// Deliveries that ran speculatively: their attempt began before an earlier delivery of their lane had ended. That
+    /// attempt is void and does not count, since it was not their turn. If one of them killed the process, it will do
+    /// so again, and as the head of its lane its attempt counts.
     pub ahead: Vec<(ReactorId, LaneKey, DeliveryId)>,
-    /// Every lane that something keeps from running (held deliveries, a waiting head, a dead letter that parks it),
-    /// and what that is. A lane that is not named here has nothing in its way.
+    /// Every blocked lane (held deliveries, a waiting head, a dead letter that parks it), and what blocks it. A lane
+    /// that is not listed here is not blocked.
     pub lanes: Vec<(ReactorId, LaneKey, LaneState)>,
 }
 
 /// Why a lane's deliveries are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LaneState {
-    /// Nothing holds them any more: load them.
+    /// Nothing blocks them any more: load them.
     Free,
     /// The head waits for its next attempt.
     Waiting,
@@ -394,22 +395,22 @@ pub enum LaneState {
     Parked,
 }
 
-/// What [`StoreOwner::maintain`](super::StoreOwner::maintain) needs to know.
+/// The input of [`StoreOwner::maintain`](super::StoreOwner::maintain).
 #[derive(Clone, Debug, Default)]
 pub struct Upkeep {
     /// Now.
     pub now: HostTime,
     /// The longest dedup window of any reactor.
     pub ledger_window: Duration,
-    /// Per channel, how long records are kept.
+    /// How long to keep records, per channel.
     pub retention: Vec<(ChannelId, Duration)>,
-    /// How long a delivery may be away before it counts as somebody else's. Longer than any queue keeps a message.
+    /// How long a delivery may be away before it counts as another host's. Longer than any queue keeps a message.
     pub away: Duration,
-    /// How long ended attempts are kept.
+    /// How long to keep ended attempts.
     pub history: Duration,
 }
 
-/// Counts since the store was made, and of what is in it.
+/// Counts since the store was created, and of its present content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
@@ -417,7 +418,7 @@ pub struct Stats {
     pub published: Vec<(String, u64)>,
     /// Records not yet admitted, per channel name.
     pub backlog: Vec<(String, u64)>,
-    /// Messages waiting to be sent, per channel name, where there are any.
+    /// Messages waiting to be sent, per channel name, for channels that have any.
     pub outbox: Vec<(String, u64)>,
     /// Events that no reactor wanted.
     pub unrouted: u64,
@@ -434,15 +435,15 @@ pub struct Stats {
 pub struct ReactorStats {
     /// Its name.
     pub name: String,
-    /// Deliveries admitted; duplicates not counted.
+    /// Deliveries admitted, without duplicates.
     pub delivered: u64,
     /// Ended with success.
     pub done: u64,
-    /// Failed attempts that were followed by a back-off.
+    /// Failed attempts followed by a back-off.
     pub retried: u64,
-    /// Deliveries that the ledger knew already.
+    /// Deliveries that the ledger already knew.
     pub duplicates: u64,
-    /// Ended without success, and neither redriven with success nor dropped since.
+    /// Ended without success, and since then neither redriven with success nor dropped.
     pub dead: u64,
     /// Ended without success, and dropped by a person.
     pub dropped: u64,
@@ -450,9 +451,9 @@ pub struct ReactorStats {
     pub emitted: u64,
     /// Deliveries in memory, spilled, held, waiting or away.
     pub active: u64,
-    /// Of these, waiting for their next attempt.
+    /// Those waiting for their next attempt.
     pub waiting: u64,
 }
 
-/// A slot, and the attempt of a delivery that begins in it; `None` if it is free again.
+/// A slot, and the delivery whose attempt begins in it; `None` if it is free again.
 pub type Mark = (usize, Option<(DeliveryId, u32)>);

@@ -9,22 +9,22 @@ use std::time::Duration;
 
 use crate::json::Decimal;
 
-/// `order.placed`, `order.*` (one segment), `order.**` (any number, at least one), each with an optional `@` version part:
-/// `@2` or `@>=2,<4`.
+/// A pattern such as `order.placed`, `order.*` (one segment) or `order.**` (one or more segments), with an optional
+/// version part after `@`: `@2` or `@>=2,<4`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TypePattern {
-    /// The text as written, for messages; a variable stands in it by its name.
+    /// The text as written, for messages; a variable appears by its name.
     pub text: String,
     /// The segments between dots; never empty.
     pub segments: Vec<Segment>,
-    /// Which versions; every version if empty.
+    /// Version bounds; every version matches if empty.
     pub versions: Vec<VersionBound>,
 }
 
 /// One segment of a type pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// This very word.
+    /// Exactly this word.
     Exact(String),
     /// `*`: any one segment.
     Any,
@@ -50,7 +50,7 @@ pub enum VersionBound {
 /// A JSON pointer (RFC 6901) into the event in its native form: `/data/orderId`, `/source`, `/partitionKey`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pointer {
-    /// The text as written, for messages; a variable stands in it by its name.
+    /// The text as written, for messages; a variable appears by its name.
     pub text: String,
     /// Unescaped reference tokens; never empty.
     pub tokens: Vec<String>,
@@ -64,37 +64,37 @@ pub struct Filter {
 }
 
 impl fmt::Debug for Filter {
-    /// Without the values that are compared with: a variable may be among them.
+    /// Omits the values compared with, since they may contain variables.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.fields.iter().map(|(pointer, _)| pointer)).finish()
     }
 }
 
-/// One alternative of a filter field, in the manner of EventBridge patterns.
+/// One alternative of a filter field, modelled on EventBridge patterns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// Equal to this string, number, boolean or null.
     Equals(Scalar),
-    /// A string that is this one, except for upper and lower case. Kept in lower case.
+    /// Equal to this string, ignoring case. Kept in lower case.
     EqualsIgnoreCase(String),
-    /// A string that begins so.
+    /// A string with this prefix.
     Prefix(String),
-    /// A string that ends so.
+    /// A string with this suffix.
     Suffix(String),
-    /// A string in which stars stand for any characters.
+    /// A string that matches a wildcard.
     Wildcard(Wildcard),
     /// A number within all of these bounds.
     Numeric(Vec<(NumericOp, Decimal<'static>)>),
-    /// The value is there, or is not.
+    /// The value exists, or does not.
     Exists(bool),
-    /// A scalar that is there and meets none of these.
+    /// A scalar that exists and meets none of these.
     AnythingBut(Vec<Condition>),
 }
 
 /// A text with `*` for any characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wildcard {
-    /// What stands between the stars; one more than there are stars.
+    /// The pieces between the stars; one more than there are stars.
     pieces: Vec<String>,
 }
 
@@ -131,7 +131,7 @@ impl NumericOp {
 pub enum Scalar {
     /// A string.
     String(String),
-    /// A number; compared by its exact value, so that 1 equals 1.0, and no two integers that differ are equal.
+    /// A number, compared by its exact value: 1 equals 1.0, and no two different integers are equal.
     Number(Decimal<'static>),
     /// true or false.
     Bool(bool),
@@ -148,7 +148,7 @@ pub struct Rate {
     pub per: Duration,
 }
 
-/// Why a pattern, pointer or rate could not be read, and where in its text.
+/// Why a pattern, pointer or rate could not be parsed, and where in its text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct SyntaxError {

@@ -1,4 +1,4 @@
-//! Type patterns: reading, matching and comparing them.
+//! Parsing, matching and comparing type patterns.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,13 +6,13 @@ use std::ops::RangeInclusive;
 use super::{Segment, SyntaxError, TypePattern, VersionBound};
 
 impl TypePattern {
-    /// Reads `order.placed`, `order.*`, `order.**`, `*` or `**`, with an optional version part: `@2`, `@>=2,<4`.
+    /// Parses `order.placed`, `order.*`, `order.**`, `*` or `**`, with an optional version part: `@2`, `@>=2,<4`.
     ///
-    /// A word may hold anything but dots, `*`, `@` and control characters, since types such as
-    /// `ECS Container Instance State Change` and `aws.s3.ObjectCreated:Put` are real.
+    /// A word may contain anything but dots, `*`, `@` and control characters, since types such as `ECS Container
+    /// Instance State Change` and `aws.s3.ObjectCreated:Put` exist.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its byte offset. Version bounds that no version meets are an error, too.
+    /// The first error, with its byte offset. Version bounds that no version meets are an error too.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let (path, version_part) = match text.find('@') {
             Some(at) => (&text[..at], Some(at + 1)),
@@ -151,7 +151,7 @@ fn parse_segment(word: &str, at: usize, last: bool) -> Result<Segment, SyntaxErr
     Ok(Segment::Exact(word.to_owned()))
 }
 
-/// `at` is where `text` begins in the pattern.
+/// `at` is the position of `text` in the pattern.
 fn parse_versions(text: &str, at: usize) -> Result<Vec<VersionBound>, SyntaxError> {
     let mut bounds = Vec::new();
     let mut start = at;

@@ -5,10 +5,10 @@ use std::fmt;
 use super::{Pointer, SyntaxError};
 
 impl Pointer {
-    /// Reads `/data/orderId`; `~1` stands for `/` and `~0` for `~` inside a token.
+    /// Parses `/data/orderId`; `~1` stands for `/` and `~0` for `~` inside a token.
     ///
     /// # Errors
-    /// The text is empty (that would be the whole event), does not begin with `/`, or has a `~` without 0 or 1.
+    /// If the text is empty (the whole event), does not begin with `/`, or has a `~` without 0 or 1.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let fail = |at: usize, reason: String| Err(SyntaxError { at, reason });
         let Some(path) = text.strip_prefix('/') else {

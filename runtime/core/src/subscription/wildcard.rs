@@ -1,12 +1,12 @@
-//! Texts with `*` for any characters, as EventBridge has them.
+//! Texts in which `*` stands for any characters, as in EventBridge.
 
 use super::{SyntaxError, Wildcard};
 
 impl Wildcard {
-    /// Reads `dir/*.png`; `\*` is an asterisk, and `\\` a backslash.
+    /// Parses `dir/*.png`; `\*` is an asterisk, and `\\` a backslash.
     ///
     /// # Errors
-    /// Two `*` stand side by side, or a backslash stands before another character or at the end.
+    /// If two `*` are adjacent, or a backslash precedes any other character or ends the text.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let fail = |at: usize, reason: &str| Err(SyntaxError { at, reason: reason.to_owned() });
         let (mut pieces, mut piece, mut after_star) = (Vec::new(), String::new(), false);
@@ -29,14 +29,14 @@ impl Wildcard {
         Ok(Self { pieces })
     }
 
-    /// Whether a text is one of those meant.
+    /// Whether the wildcard matches a text.
     pub fn matches(&self, text: &str) -> bool {
         let Some((first, rest)) = self.pieces.split_first() else { return false };
         let Some((last, middle)) = rest.split_last() else { return text == first };
         let Some(mut text) = text.strip_prefix(first.as_str()).and_then(|text| text.strip_suffix(last.as_str())) else {
             return false;
         };
-        // The earliest place of each leaves the most room for those behind it.
+        // Matching each piece as early as possible leaves the most room for later ones.
         middle.iter().all(|piece| match text.find(piece.as_str()) {
             Some(at) => {
                 text = &text[at + piece.len()..];
@@ -46,12 +46,12 @@ impl Wildcard {
         })
     }
 
-    /// Whether anything may follow.
+    /// Whether it ends with a star.
     pub fn is_open_ended(&self) -> bool {
         self.pieces.len() > 1 && self.pieces.last().is_some_and(String::is_empty)
     }
 
-    /// Whether anything may stand before.
+    /// Whether it begins with a star.
     pub fn is_open_fronted(&self) -> bool {
         self.pieces.len() > 1 && self.pieces.first().is_some_and(String::is_empty)
     }
@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    /// By trying every length for every star.
+    /// Tries every length for every star.
     fn slowly(pattern: &[char], text: &[char]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),

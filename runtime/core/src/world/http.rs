@@ -1,4 +1,4 @@
-//! A request by HTTP and its answer, as values.
+//! An HTTP request and its response, as values.
 
 use std::time::Duration;
 
@@ -7,72 +7,72 @@ use futures_util::future::{BoxFuture, ready};
 use http::{HeaderMap, Method, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 
-/// What is asked of whom; the body follows on its own, while it is sent.
+/// The head of a request; its body is streamed separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpHead {
     /// Its method.
     pub method: Method,
     /// Where it goes, with scheme and authority.
     pub uri: Uri,
-    /// Its headers, those of the host's included.
+    /// Its headers, including those that the host adds.
     pub headers: HeaderMap,
-    /// How long the answer's head may take.
+    /// Time limit for the head of the response.
     pub first_byte: Duration,
-    /// How long each piece of the answer's body may take.
+    /// Time limit for each chunk of the response body.
     pub between_bytes: Duration,
 }
 
-/// A body, piece by piece.
+/// A streamed body.
 pub type HttpBody = UnsyncBoxBody<Bytes, HttpError>;
 
 /// Status, headers and body.
 pub type HttpAnswer = Response<HttpBody>;
 
-/// Why there is no answer, or no more of it.
+/// Why there is no response, or no more of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
-    /// This world sends nothing.
+    /// This world sends no requests.
     #[error("requests are not sent")]
     NotSent,
-    /// The name stands for addresses only that may not be dialled.
+    /// The name resolves only to addresses that may not be dialled.
     #[error("the address is one of this machine or of a private network")]
     Prohibited,
-    /// The other side's certificate is not trusted, or there can be no TLS with it.
+    /// The peer's certificate is not trusted, or the TLS handshake failed.
     #[error("no TLS with the other side")]
     Certificate,
-    /// Nobody listens there.
+    /// Connection refused.
     #[error("the connection was refused")]
     Refused,
-    /// There was no connection in time.
+    /// No connection was established in time.
     #[error("there was no connection in time")]
     ConnectTimeout,
-    /// There is no connection for another reason, such as a name that nobody has.
+    /// No connection for another reason, such as a name that does not resolve.
     #[error("there is no way to the other side")]
     Unavailable,
-    /// The connection ended before the answer's head.
+    /// The connection ended before the response head.
     #[error("the connection ended")]
     Terminated,
-    /// The answer's head did not come in time.
+    /// The response head did not arrive in time.
     #[error("there was no answer in time")]
     AnswerTimeout,
-    /// The next piece of the answer's body did not come in time.
+    /// The next chunk of the response body did not arrive in time.
     #[error("the rest of the answer did not come in time")]
     ReadTimeout,
-    /// The answer's body broke off, or is none by the rules of HTTP.
+    /// The response body broke off or violates HTTP.
     #[error("the answer broke off")]
     Broken,
-    /// The request's body broke off: its sender gave it up, or it was longer than it may be.
+    /// The request body broke off: its sender gave up, or it exceeded its limit.
     #[error("the request was given up")]
     GivenUp,
 }
 
-/// What sends requests.
+/// Sends HTTP requests.
 pub trait HttpClient: Send + Sync + 'static {
     /// See [`super::World::send`].
     fn send(&self, head: HttpHead, body: HttpBody) -> BoxFuture<'static, Result<HttpAnswer, HttpError>>;
 }
 
-/// Sends nothing: for rehearsals, whose runs must not be felt elsewhere.
+/// Sends nothing: for rehearsals, which must have no effect elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct NoHttp;
 

@@ -1,4 +1,4 @@
-//! A world made of the host's own parts.
+//! The world built from the host's own parts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub trait StateView: Send + Sync + 'static {
     /// See [`World::state`].
     ///
     /// # Errors
-    /// It cannot be read.
+    /// If it cannot be read.
     fn get(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>>;
 }
 
@@ -27,7 +27,7 @@ impl<S: StateView> StateView for Arc<S> {
     }
 }
 
-/// One reactor's world, made once and not for each run.
+/// One reactor's world, built once rather than for every run.
 #[derive(Clone)]
 pub struct Live<S> {
     /// Its state.
@@ -36,7 +36,7 @@ pub struct Live<S> {
     pub clock: Arc<dyn Clock>,
     /// Its configuration.
     pub config: BTreeMap<String, String>,
-    /// What sends its requests.
+    /// The client that sends its requests.
     pub http: Arc<dyn HttpClient>,
 }
 

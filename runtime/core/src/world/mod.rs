@@ -1,8 +1,8 @@
-//! Seam: the world of a run, which is all that it can learn from its host. A run gets one with its call, and asks nothing
-//! else: so whoever wraps it sees every question and every answer, and can give the same answers again without the host.
+//! Seam: the world of a run, which is everything that it can learn from its host. A run gets a world with its call and
+//! asks nothing else, so a wrapper sees every question and answer and can replay the answers without the host.
 //!
-//! What follows from the call and the module alone (the event, the attempt, the ids of emitted events, whether a limit or a
-//! grant allows something) is no question to the world.
+//! Facts that follow from the call and the module alone (the event, the attempt, the ids of emitted events, whether a
+//! limit or a grant allows something) are not questions to the world.
 
 mod http;
 mod live;
@@ -18,16 +18,16 @@ pub use live::{Live, StateView};
 
 use crate::event::Version;
 
-/// Answers what a run asks, in the order in which it asks.
+/// Answers a run's questions in the order it asks them.
 ///
-/// The answers to `sleep` and `send` take time. They, and the pieces of a body, may come in any order; a run can learn
-/// that order, so it belongs to the answers.
+/// The answers to `sleep` and `send` take time. They and the chunks of a body may arrive in any order; a run can
+/// observe that order, so it is part of the answers.
 pub trait World: Send + Sync + 'static {
-    /// A value of the reactor's state and its version; `None` if the key is absent. Asked once per key of a run; may
-    /// block for a page read.
+    /// A value of the reactor's state and its version; `None` if the key is absent. Called once per key in each run;
+    /// may block for a page read.
     ///
     /// # Errors
-    /// It cannot be read. That ends the run as the host's fault.
+    /// If it cannot be read. That ends the run as a fault of the host.
     fn state(&self, key: &str) -> anyhow::Result<Option<(Bytes, Version)>>;
 
     /// The wall clock.
@@ -42,13 +42,13 @@ pub trait World: Send + Sync + 'static {
     /// A value of the reactor's configuration.
     fn config(&self, key: &str) -> Option<String>;
 
-    /// All of its configuration, in the order of the keys: the environment of a module for WASI.
+    /// Its whole configuration, ordered by key: the environment of a WASI module.
     fn environment(&self) -> Vec<(String, String)>;
 
-    /// Ends when so much time has passed.
+    /// Completes after this duration.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
-    /// Sends a request, which the module's grants and limits allow, and gives the answer as soon as its head is there.
-    /// Nothing is sent, and no time counts, before the answer is polled for the first time: it may have to wait for others.
+    /// Sends a request, which the module's grants and limits allow, and returns the response as soon as its head
+    /// arrives. Before the first poll nothing is sent and no time counts: the request may have to wait for others.
     fn send(&self, head: HttpHead, body: HttpBody) -> BoxFuture<'static, Result<HttpAnswer, HttpError>>;
 }

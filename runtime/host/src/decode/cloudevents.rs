@@ -24,7 +24,7 @@ const DATA: Names = Names { data: "data", base64: "data_base64", content_type: "
 /// What attribute names begin with in binary mode.
 const PREFIXES: [&str; 4] = ["ce-", "ce_", "cloudEvents:", "cloudEvents_"];
 
-/// How many reactors lie behind an event, written by the host and believed only of its own reactors.
+/// How many reactors precede an event; written by the host and trusted only from its own reactors.
 pub(super) const HOPS: &str = "reactorhops";
 
 /// Extension attributes that carry the schema version, the first that is there.
@@ -101,8 +101,8 @@ pub(super) fn decode_binary(input: &Input<'_>) -> Result<Draft, DecodeError> {
     Ok(draft)
 }
 
-/// In binary mode extensions are attributes of the message. They lose their prefix, and what the event says elsewhere is left
-/// out.
+/// In binary mode, extensions are message attributes. They lose their prefix, and those already in the event are
+/// omitted.
 fn carry_extensions(draft: &mut Draft, input: &Input<'_>) {
     let (mut extensions, mut known) = (Vec::new(), HashSet::new());
     for attribute in &input.message.attributes {
@@ -126,7 +126,7 @@ fn text_of(text: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether the event has a place of its own for what an attribute says, and it stands there. `text` is what it says.
+/// Whether the event has a field for an attribute and that field holds `text`, the attribute's value.
 fn is_told<'t>(event: &Event, name: &str, text: impl Fn() -> Option<Cow<'t, str>>) -> bool {
     let is = |place: Option<&String>| place.is_some() && text().as_deref() == place.map(String::as_str);
     let is_number = |number: u32| text().is_some_and(|text| text.parse() == Ok(number));
@@ -144,8 +144,8 @@ fn is_told<'t>(event: &Event, name: &str, text: impl Fn() -> Option<Cow<'t, str>
     }
 }
 
-/// What extensions say that mean something here. Any producer may use their names for something else, so none of them makes
-/// a valid event invalid.
+/// Reads the extensions that have a meaning here. Any producer may use their names for something else, so none of them
+/// can make an event invalid.
 fn extensions(event: &mut Event, value: impl Fn(&str) -> Option<String>) {
     event.causation_id = value("causationid");
     event.partition_key = value("partitionkey");

@@ -16,7 +16,7 @@ const FEW: usize = 16;
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) event: Event,
-    /// Whether the envelope gave the id, and not the transport.
+    /// Whether the id comes from the envelope rather than the transport.
     pub(super) own_id: bool,
     /// The id of the SNS notification that carried it.
     pub(super) notification: Option<String>,
@@ -57,12 +57,13 @@ impl Draft {
         Self { own_id: false, ..Self::new(input, id, event_type) }
     }
 
-    /// Adds members of the envelope that an event has no place of its own for; they count more than what the message says.
+    /// Adds members of the envelope for which an event has no field; they take precedence over the message's
+    /// attributes.
     pub(super) fn carry<'o>(&mut self, members: impl Iterator<Item = (&'o str, &'o str)>) {
         self.put(members.filter_map(|(name, text)| Attribute::of_json(name, text)));
     }
 
-    /// The same for attributes, whose names differ.
+    /// The same for attributes, whose names are distinct.
     pub(super) fn put(&mut self, attributes: impl Iterator<Item = Attribute>) {
         let all = &mut self.event.attributes;
         let own = all.len();

@@ -47,11 +47,11 @@ const PREFIX: &str = "ce-";
 /// Most attributes that a message on SQS or SNS can have.
 pub const MAX_ATTRIBUTES: usize = 10;
 
-/// Writes an event as `CloudEvents` 1.0, so that decoding it gives the same event: in binary mode, the envelope in
-/// message attributes; in structured mode where the attributes would be too many or the data is no text.
+/// Writes an event as `CloudEvents` 1.0, so that decoding it gives the same event: in binary mode, with the envelope in
+/// message attributes; in structured mode if there would be too many attributes or the data is not text.
 pub fn encode_cloudevents(event: &Event) -> Message {
     let attributes = cloud_attributes(event);
-    // Control characters are text, but not to SQS; JSON has a way of writing them.
+    // Control characters are text, but SQS does not accept them; JSON can escape them.
     let plain = |text: &&str| !text.is_empty() && !text.contains(|c: char| c.is_control() && !"\t\n\r".contains(c));
     let body = std::str::from_utf8(&event.data).ok().filter(plain);
     if attributes.len() <= MAX_ATTRIBUTES && body.is_some() {
@@ -99,7 +99,7 @@ fn cloud_attributes(event: &Event) -> Vec<(&'static str, String)> {
     attributes
 }
 
-/// Checks that an event survives being encoded and decoded: for what a guest wants to emit.
+/// Checks that an event that a guest wants to emit survives encoding and decoding.
 ///
 /// # Errors
 /// A text is empty where it must not be or has control characters, or the data claims to be JSON and is not.

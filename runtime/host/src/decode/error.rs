@@ -64,7 +64,7 @@ impl DecodeError {
 
     /// One error for several bad elements of a batch, each of which says where it is.
     pub(super) fn of_several(errors: Vec<Self>) -> Option<Self> {
-        /// Most that are told one by one.
+        /// Most errors reported one by one.
         const TOLD: usize = 4;
         let more = errors.len().saturating_sub(TOLD);
         let mut errors = errors.into_iter();
@@ -78,12 +78,12 @@ impl DecodeError {
         Some(all)
     }
 
-    /// The same error, of an element at this place.
+    /// The same error, for an element at this place.
     pub(super) fn at(self, place: impl std::fmt::Display) -> Self {
         Self { reason: self.reason, detail: format!("{place}: {}", self.detail) }
     }
 
-    /// The same error; where an envelope was not there or lacks something, with what the body is instead.
+    /// The same error; if the envelope was missing or incomplete, with a description of what the body is instead.
     pub(super) fn of_known_shape(mut self, known: impl FnOnce() -> Option<String>) -> Self {
         let may_be_other = matches!(self.reason, Reason::UnknownEnvelope | Reason::MissingField);
         if let Some(known) = may_be_other.then(known).flatten() {

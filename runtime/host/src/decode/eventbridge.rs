@@ -9,15 +9,15 @@ use super::input::Input;
 
 const ENVELOPE: &str = "EventBridge";
 
-/// What an event has places of its own for.
+/// Members for which an event has its own fields.
 const TOLD: [&str; 5] = ["id", "detail-type", "source", "time", "detail"];
 
 pub(super) fn is(object: &Object<'_>) -> bool {
     object.has("detail-type") && object.has("detail")
 }
 
-/// The detail is the data, the detail type the type, and the first of the resources the subject. Account, region, all of the
-/// resources and what else there is are attributes.
+/// The detail is the data, the detail type the type, and the first resource the subject. Account, region, all resources
+/// and everything else become attributes.
 pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, DecodeError> {
     let id = fields::id(object, ENVELOPE, "id")?;
     let event_type = fields::required(object, ENVELOPE, "detail-type")?;

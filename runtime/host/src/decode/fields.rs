@@ -20,7 +20,7 @@ pub(super) fn shown(text: &str) -> String {
     short
 }
 
-/// Checks a text field of the envelope: not empty, and nothing in it that breaks a log line or a terminal.
+/// Checks a text field of the envelope: not empty, and without anything that breaks a log line or a terminal.
 pub(super) fn check_text(name: &str, text: Cow<'_, str>) -> Result<String, DecodeError> {
     if text.is_empty() {
         return Err(DecodeError::bad(name, "is an empty string; leave it out or give it a value"));
@@ -32,7 +32,7 @@ pub(super) fn check_text(name: &str, text: Cow<'_, str>) -> Result<String, Decod
     Ok(text.into_owned())
 }
 
-/// A text field; `None` if it is absent, null or, as some serializers write what is absent, empty.
+/// A text field; `None` if it is absent, null, or empty, as some serializers write absent fields.
 pub(super) fn text(object: &Object<'_>, name: &str) -> Result<Option<String>, DecodeError> {
     match object.value(name) {
         None => Ok(None),
@@ -47,13 +47,13 @@ pub(super) fn required(object: &Object<'_>, envelope: &str, name: &str) -> Resul
     text(object, name)?.ok_or_else(|| DecodeError::missing(envelope, name))
 }
 
-/// An id that must be there. Databases count, so it may be written as a number; its digits are the id.
+/// A required id. Databases use numbers, so it may be a number; its digits are the id.
 pub(super) fn id(object: &Object<'_>, envelope: &str, name: &str) -> Result<String, DecodeError> {
     key(object, name)?.ok_or_else(|| DecodeError::missing(envelope, name))
 }
 
-/// A `CloudEvents` extension that means something here. Everyone may give an extension any name and type, so one that does
-/// not fit is as good as absent.
+/// A `CloudEvents` extension that has a meaning here. Producers may use any name and type for an extension, so one that
+/// does not fit counts as absent.
 pub(super) fn extension(object: &Object<'_>, name: &str) -> Option<String> {
     match object.value(name)? {
         Value::String(text) | Value::Number(text) => check_text(name, text).ok(),
@@ -106,8 +106,8 @@ pub(super) fn time(object: &Object<'_>, name: &str) -> Result<Option<Timestamp>,
     }
 }
 
-/// Seconds or milliseconds since 1970, told apart by their size: both read as a time between 1973 and 5138. What could only
-/// be microseconds, nanoseconds or a time in 1970, which is what a forgotten unit looks like, is refused.
+/// Seconds or milliseconds since 1970, distinguished by their size: both are read as a time between 1973 and 5138.
+/// Anything else (microseconds, nanoseconds, or a time in 1970, which suggests a forgotten unit) is rejected.
 fn number_time(name: &str, digits: &str) -> Result<Timestamp, DecodeError> {
     const SECONDS: std::ops::Range<f64> = 1e8..1e11;
     const MILLISECONDS: std::ops::Range<f64> = 1e11..1e14;
@@ -129,19 +129,19 @@ fn number_time(name: &str, digits: &str) -> Result<Timestamp, DecodeError> {
         }
         _ => return Err(bad("would be a time before 1973")),
     };
-    // A double holds whole microseconds of these years, and no more.
+    // A double can represent whole microseconds of these years, and nothing finer.
     #[expect(clippy::cast_possible_truncation, reason = "the ranges are within an i64")]
     let micros = (millis * 1_000.0).round() as i64;
     Timestamp::from_microsecond(micros).map_err(|_| bad("is no time"))
 }
 
-/// A time whose number may be written as text: as an attribute is, for instance.
+/// A time whose number may be written as text, for example in an attribute.
 pub(super) fn written_time(name: &str, text: &str) -> Result<Timestamp, DecodeError> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if is_number { number_time(name, text) } else { parse_time(name, text) }
 }
 
-/// An RFC 3339 time. It may have any number of digits after the second; those below the nanosecond are left out.
+/// An RFC 3339 time. It may have any number of fractional digits; those below a nanosecond are dropped.
 pub(super) fn parse_time(name: &str, text: &str) -> Result<Timestamp, DecodeError> {
     const NANOSECONDS: usize = 9;
     let parsed = text.parse().or_else(|error| {

@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::{Decoded, Settings, fields, identity};
 
 impl Draft {
-    /// Adds what the transport says where the envelope is silent, and the identity.
+    /// Adds what the transport says if the envelope does not, and the identity.
     pub(super) fn finish(mut self, part: u32, message: &Message, settings: &Settings) -> Decoded {
         let event = &mut self.event;
         if event.partition_key.is_none() {

@@ -58,7 +58,7 @@ impl<'m> Input<'m> {
         self.message.body.slice_ref(text.as_bytes())
     }
 
-    /// The id of an event whose envelope has none: what the transport calls the message, or else a hash of its bytes.
+    /// The id of an event whose envelope has none: the transport's id of the message, or else a hash of its bytes.
     pub(super) fn transport_id(&self) -> String {
         let system = &self.message.system;
         let named = self.notification.or(system.message_id.as_deref()).or(system.dedup_id.as_deref());

@@ -1,17 +1,17 @@
-//! Shapes that are no events and still known: what a body that could not be decoded probably is, and what to do with it.
+//! Known shapes that are not events: what an undecodable body probably is, and what to do with it.
 
 use reactor_core::json::{Object, Value, elements};
 
 use super::text::without_mark;
 
-/// What the extended client libraries of SQS and SNS put first into the message that stands for a large one.
+/// The first element of the message with which the extended client libraries of SQS and SNS replace a large one.
 const POINTERS: [&str; 2] =
     ["software.amazon.payloadoffloading.PayloadS3Pointer", "com.amazon.sqs.javamessaging.MessageS3Pointer"];
 
 /// What a body is, in words, if it is one of these shapes.
 pub(super) fn describe(body: &[u8]) -> Option<String> {
     let text = without_mark(std::str::from_utf8(body).ok()?).trim_ascii();
-    // Only what is JSON has a shape, and a body may be anything here.
+    // Only JSON has a shape, and a body may be anything here.
     reactor_core::json::check(text).ok()?;
     match Object::read(text) {
         Some(object) => records_of_lambda(&object),
@@ -32,7 +32,7 @@ fn pointer(elements: &[&str]) -> Option<String> {
     })
 }
 
-/// `{"Records": [{"eventSource": "aws:sqs", "body": ...}]}`: what AWS hands to a function, around what was sent.
+/// `{"Records": [{"eventSource": "aws:sqs", "body": ...}]}`: the wrapper in which AWS passes messages to a function.
 fn records_of_lambda(object: &Object<'_>) -> Option<String> {
     let record = object.text("Records").map(elements).and_then(|records| Object::read(records.first()?))?;
     let source = record.string("eventSource").or_else(|| record.string("EventSource"))?;

@@ -1,6 +1,7 @@
-//! Step: turn bytes and attributes into events, or say why not. No I/O, and nothing here panics, whatever the bytes.
+//! Step: turns bytes and attributes into events, or says why not. No I/O, and no input makes it panic.
 //!
-//! A body that has to be JSON is checked once as a whole (see [`reactor_core::json`]); the formats then pick what they know.
+//! A body that must be JSON is checked once as a whole (see [`reactor_core::json`]); the formats then pick their
+//! fields.
 
 mod auto;
 mod cloudevents;
@@ -40,7 +41,7 @@ pub struct Settings {
     max_event: usize,
     format: Prepared,
     identity: Option<(Wanted, Slot)>,
-    /// Whose count of hops is believed.
+    /// Sources whose hop counts are trusted.
     emitters: BTreeSet<String>,
 }
 
@@ -60,12 +61,12 @@ enum Prepared {
 pub struct Contents {
     /// Its events, in order.
     pub events: Vec<Decoded>,
-    /// What is wrong with the other elements of a batch, and which these are.
+    /// What is wrong with the other elements of a batch, and which ones they are.
     pub broken: Option<DecodeError>,
 }
 
 impl Contents {
-    /// The events, for those who want all that a message holds or nothing of it.
+    /// The events, for callers that want all or none of a message.
     ///
     /// # Errors
     /// An element is broken.
@@ -113,7 +114,7 @@ impl Settings {
         }
     }
 
-    /// Believes events of these sources how many hops they have behind them: the host's own reactors. Of others it is 0.
+    /// Trusts the hop counts of events from these sources, the host's own reactors. Other events have 0 hops.
     #[must_use]
     pub fn with_emitters<'n>(mut self, names: impl Iterator<Item = &'n String>) -> Self {
         self.emitters = names.cloned().collect();
@@ -121,7 +122,7 @@ impl Settings {
     }
 }
 
-/// Decodes a message into its events, at least one. A bad element of a batch takes none of the good ones with it.
+/// Decodes a message into its events, at least one. A bad element of a batch does not affect the good ones.
 ///
 /// # Errors
 /// It holds no usable event.
@@ -166,7 +167,7 @@ pub fn decode(message: &Message, settings: &Settings) -> Result<Contents, Decode
     Ok(Contents { events, broken })
 }
 
-/// What a message turns into: its elements, each good or bad; or nothing of it can be used.
+/// The decoded elements of a message, each good or bad; an error if none can be used.
 type Drafts = Result<Vec<Result<Draft, DecodeError>>, DecodeError>;
 
 fn one(draft: Result<Draft, DecodeError>) -> Drafts {

@@ -1,6 +1,7 @@
-//! Format `native`: `eventId`, `eventType`, `eventVersion`, `timestamp`, `source`, `correlationId`, `data` and a few more.
+//! Format `native`: `eventId`, `eventType`, `eventVersion`, `timestamp`, `source`, `correlationId`, `data` and some
+//! more.
 //!
-//! Without `data`, the members that are no part of the envelope are the data; beside it they are attributes.
+//! Without `data`, the members that are not part of the envelope are the data; otherwise they are attributes.
 
 use bytes::Bytes;
 
@@ -15,7 +16,7 @@ use crate::view::is_json;
 
 const ENVELOPE: &str = "native";
 
-/// How many reactors lie behind an event, written by the host and believed only of its own reactors.
+/// How many reactors precede an event; written by the host and trusted only from its own reactors.
 pub(super) const HOPS: &str = "reactorHops";
 
 /// What belongs to the envelope.
@@ -39,7 +40,7 @@ const MEMBERS: [&str; 14] = [
 /// Where the data is.
 const DATA: Names = Names { data: "data", base64: "dataBase64", content_type: "contentType" };
 
-/// Whether an object is this envelope; both members are asked for, because other systems use one of the names.
+/// Whether an object is this envelope; both members are required, because other systems use one of the names.
 pub(super) fn is(object: &Object<'_>) -> bool {
     object.has("eventId") && object.has("eventType")
 }
@@ -76,8 +77,8 @@ pub(super) fn decode(input: &Input<'_>, object: &Object<'_>) -> Result<Draft, De
     Ok(draft)
 }
 
-/// The members that are no part of the envelope, as one object. Many write an event flat, and its consumer must not be
-/// given `null` for it.
+/// The members that are not part of the envelope, as one object. Many producers write events flat, and a consumer must
+/// not get `null` for them.
 fn flat(object: &Object<'_>) -> Option<Bytes> {
     let own = object.members().filter(|(name, _)| !MEMBERS.contains(name));
     let mut text = String::new();

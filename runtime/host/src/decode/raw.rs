@@ -1,4 +1,5 @@
-//! Format `raw`: the whole body is data; type, id, source and the rest come from where the channel's config says.
+//! Format `raw`: the whole body is data; the channel's configuration says where type, id, source and the rest come
+//! from.
 
 use std::borrow::Cow;
 
@@ -33,7 +34,7 @@ enum Place {
     Pointer {
         slot: usize,
         text: String,
-        /// The attribute that `/attributes/NAME` names where the body has nothing there.
+        /// The attribute that `/attributes/NAME` refers to if the body has no such value.
         attribute: Option<String>,
     },
     Attribute(Written),
@@ -74,7 +75,7 @@ impl Plan {
         std::iter::once(&self.event_type).chain(optional.into_iter().flatten())
     }
 
-    /// Whether it looks into the body; a pointer that may mean an attribute does so only if it can.
+    /// Whether it reads the body; a pointer that may refer to an attribute reads it only if the body is JSON.
     fn needs_json(&self) -> bool {
         self.places().any(|place| matches!(place, Place::Pointer { attribute: None, .. }))
     }
@@ -89,8 +90,8 @@ impl Plan {
     }
 }
 
-/// Decodes a message. Where an attribute that is asked for is missing, and the message is an SNS notification that has it, the
-/// notification is taken out of its wrapper first.
+/// Decodes a message. If a required attribute is missing and the message is an SNS notification that has it, the
+/// wrapper is removed first.
 pub(super) fn decode(input: &Input<'_>, plan: &Plan) -> Result<Draft, DecodeError> {
     if input.message.body.is_empty() {
         return Err(DecodeError::new(Reason::Empty, "the message has no body; send the data in it"));

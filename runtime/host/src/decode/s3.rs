@@ -69,8 +69,8 @@ fn record(input: &Input<'_>, text: &str) -> Result<Draft, DecodeError> {
     Ok(draft)
 }
 
-/// A key as the bucket has it: S3 writes it in a notification as a form would. One that is no text then, or breaks a line, stays
-/// as it is written.
+/// A key as it is in the bucket: S3 form-encodes it in notifications. One that is then not text, or contains a line
+/// end, stays as written.
 fn decoded(key: &str) -> Option<String> {
     let hex = |digit: Option<&u8>| digit.and_then(|digit| char::from(*digit).to_digit(16));
     let (bytes, mut plain) = (key.as_bytes(), Vec::with_capacity(key.len()));

@@ -7,7 +7,7 @@ use super::error::{DecodeError, Reason};
 use super::input::Input;
 use super::{Drafts, cloudevents, eventbridge, native, one, s3};
 
-/// Decodes checked text; `Ok(None)` if it is no known envelope. `open` takes a wrapper off, where the object is one.
+/// Decodes checked text; `Ok(None)` if it is not a known envelope. `open` removes a wrapper if the object is one.
 pub(super) fn decode_known(
     input: &Input<'_>,
     text: &str,

@@ -1,5 +1,5 @@
-//! Format `sns`: the notification wrapper is taken off, and what it carries is decoded by shape. Whether there is a wrapper
-//! is a switch on the subscription, so a channel of this format takes bare messages too, and is read as `auto` is.
+//! Format `sns`: removes the notification wrapper and decodes its content by shape. A setting of the subscription
+//! decides whether there is a wrapper, so a channel of this format accepts bare messages too, and is read like `auto`.
 
 use bytes::Bytes;
 
@@ -60,9 +60,9 @@ pub(super) fn opened(message: &Message) -> Option<(String, Message)> {
     Some((fields::check_text("MessageId", id).ok()?, carried_by(&object)?))
 }
 
-/// Decodes what a notification carries; `Ok(None)` if that is no known envelope. Text that only looks like JSON is
-/// text, but an object that breaks off or holds what JSON cannot was meant to be one, and JSON that could be read in two
-/// ways is refused here as everywhere.
+/// Decodes the content of a notification; `Ok(None)` if it is not a known envelope. Text that only looks like JSON is
+/// text, but an object that breaks off or holds what JSON cannot was meant to be JSON, and ambiguous JSON is rejected
+/// here as everywhere.
 fn decode_carried(carried: &Input<'_>) -> Result<Option<Vec<Result<Draft, DecodeError>>>, DecodeError> {
     if cloudevents::is_binary(carried) {
         return one(cloudevents::decode_binary(carried)).map(Some);
@@ -79,7 +79,7 @@ fn decode_carried(carried: &Input<'_>) -> Result<Option<Vec<Result<Draft, Decode
     }
 }
 
-/// Whether text begins as an object with a member does, or an array of such, or breaks off before the member.
+/// Whether text begins like an object with a member or an array of such objects, or breaks off before the member.
 fn is_meant_as_json(text: &str) -> bool {
     let inside = text.trim_ascii_start().trim_start_matches('[').trim_ascii_start();
     let rest = inside.strip_prefix('{').map(str::trim_ascii_start);

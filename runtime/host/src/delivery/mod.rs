@@ -17,7 +17,7 @@ use crate::delivery::report::AttemptReport;
 
 pub(super) use registry::Deliveries;
 
-/// After this many runs in vain a delivery runs alone, so that runs on hot keys all get done.
+/// After this many void runs a delivery runs alone, so that runs on hot keys make progress.
 const RUNS_IN_VAIN: u32 = 3;
 
 /// One event on its way to one reactor, in memory.
@@ -31,18 +31,18 @@ pub(super) struct Delivery {
     pub(super) since: HostTime,
     /// Ended attempts.
     pub(super) history: Vec<AttemptRecord>,
-    /// The dead letter that is being run again, if it is one.
+    /// The dead letter that is being redriven, if any.
     pub(super) redrive_of: Option<u64>,
-    /// It was received under a lease, and runs only under one.
+    /// It was received under a lease and may run only under one.
     pub(super) leased: bool,
     /// It was in the store only before, and may still be found there as one that is to be loaded.
     restored: bool,
-    /// How often a run of it was void because another came between.
+    /// How many of its runs were void because another run interfered.
     conflicts: u32,
     pub(super) stage: Stage,
 }
 
-/// Where a delivery in memory is. Those that wait, are held, spilled or away are in the store only.
+/// The stage of a delivery in memory. Waiting, held, spilled and away ones are only in the store.
 pub(super) enum Stage {
     /// It runs as soon as it can.
     Queued,
@@ -56,16 +56,16 @@ pub(super) enum Stage {
 pub(super) struct Running {
     /// The uncommitted commit of the same lane that it builds on.
     pub(super) after: Option<Version>,
-    /// The number of its commit, if the speculative runs behind it have been told.
+    /// The number of its commit, if it was given to the speculative runs behind it.
     pub(super) number: Option<Version>,
-    /// The digest of what runs, whatever has been deployed since.
+    /// The digest of the running module, regardless of later deployments.
     pub(super) module: Arc<str>,
     pub(super) span: Option<Box<dyn Span>>,
-    /// It was given up because its lease was lost.
+    /// It was cancelled because its lease was lost.
     pub(super) is_given_up: bool,
 }
 
-/// What has to be done when a commit has been answered.
+/// What to do once a commit has been answered.
 pub(super) struct Committing {
     pub(super) number: Version,
     pub(super) written: Vec<String>,
@@ -148,7 +148,7 @@ impl Delivery {
         if let Stage::Running(running) = &mut self.stage { Some(running) } else { None }
     }
 
-    /// Counts a run in vain; says in what company the next one is to be.
+    /// Counts a void run; returns how the next one must run.
     pub(super) fn ran_in_vain(&mut self) -> Again {
         self.conflicts += 1;
         if self.conflicts >= RUNS_IN_VAIN { Again::Alone } else { Again::Among }

@@ -1,5 +1,5 @@
-//! All deliveries in memory. What is known of one stands in three tables (the deliveries themselves, the scheduler's queues
-//! and lanes, and the leases on their messages); only this file moves a delivery, and moves it in all of them.
+//! All deliveries in memory. Each one is in three tables (the deliveries themselves, the scheduler's queues and lanes,
+//! and the leases on their messages); only this file moves a delivery, and it updates all three.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,11 +18,11 @@ pub(in super::super) struct Deliveries {
     all: HashMap<DeliveryId, Delivery>,
     scheduler: Scheduler,
     leases: Leases,
-    /// Those that are going away: the store does not know it yet.
+    /// Those going away: the store does not know it yet.
     leaving: HashSet<DeliveryId>,
-    /// Those that went away while a reception was under way, whose answer may not know of it.
+    /// Those that went away during a receive call, whose answer may be older than that.
     left: HashSet<DeliveryId>,
-    /// How many are being made held ones.
+    /// How many are becoming held.
     holding: usize,
     /// Those that had been loaded and left memory while a load was under way, which may have seen them as they were before.
     /// Nothing if none is.
@@ -69,7 +69,7 @@ impl Deliveries {
         self.scheduler.stored(reactor, lane, place);
     }
 
-    /// Whether one may be loaded: it is neither in memory nor on its way out.
+    /// Whether a delivery may be loaded: it is neither in memory nor leaving it.
     pub(in super::super) fn is_absent(&self, id: DeliveryId) -> bool {
         !self.all.contains_key(&id) && !self.leaving.contains(&id)
     }
@@ -133,7 +133,7 @@ impl Deliveries {
         self.leases.rests(id);
     }
 
-    /// It was started, has no lease any more, and leaves memory to be away. Whether it was in memory.
+    /// A started delivery has lost its lease and leaves memory to go away. Returns whether it was in memory.
     pub(in super::super) fn withdraw(&mut self, id: DeliveryId) -> bool {
         let Some(delivery) = self.remove(id) else { return false };
         self.scheduler.gave_back(delivery.ticket, Return::Withdrawn);
@@ -145,7 +145,7 @@ impl Deliveries {
         self.leaving.insert(id);
     }
 
-    /// The store knows it. `is_receiving`: an answer is on its way that may not know of it.
+    /// The store knows it. `is_receiving`: an answer that predates it may be in flight.
     pub(in super::super) fn went_away(&mut self, id: DeliveryId, is_receiving: bool) {
         self.leaving.remove(&id);
         if is_receiving {
@@ -179,12 +179,13 @@ impl Deliveries {
         Some(delivery)
     }
 
-    /// A run has ended with a result; `failed` if running it again may end better. What that means for its reactor.
+    /// A run has ended with a result; `failed` if a rerun may succeed. Returns what changes about the reactor's
+    /// breaker.
     pub(in super::super) fn ran(&mut self, id: DeliveryId, failed: bool, now: HostTime) -> Option<BreakerChange> {
         self.scheduler.ran(self.all.get(&id)?.reactor(), id, failed, now)
     }
 
-    /// Running, then queued again: its run counts for nothing.
+    /// Running, then queued again: its run does not count.
     pub(in super::super) fn runs_again(&mut self, id: DeliveryId, how: Return) {
         let Some(delivery) = self.all.get_mut(&id) else { return };
         debug_assert!(matches!(delivery.stage, Stage::Running(_)), "{id} did not run");
@@ -201,8 +202,8 @@ impl Deliveries {
         self.scheduler.gave_back(delivery.ticket, Return::Ran(number, ending));
     }
 
-    /// What a delivery's commit meant, which the store has answered; the delivery is queued until it is said what becomes
-    /// of it: [`Deliveries::refused`] or [`Deliveries::ended`].
+    /// Takes the delivery whose commit the store has answered; it is queued until [`Deliveries::refused`] or
+    /// [`Deliveries::ended`] is called.
     pub(in super::super) fn answered(&mut self, id: DeliveryId) -> Option<(&mut Delivery, Committing)> {
         let delivery = self.all.get_mut(&id)?;
         match std::mem::replace(&mut delivery.stage, Stage::Queued) {
@@ -223,7 +224,7 @@ impl Deliveries {
         }
     }
 
-    /// The commit is durable: it leaves memory, for good or until it is due.
+    /// The commit is durable: it leaves memory, permanently or until it is due.
     pub(in super::super) fn ended(&mut self, id: DeliveryId, due: Option<HostTime>) -> Option<Delivery> {
         let delivery = self.remove(id)?;
         self.scheduler.gave_back(delivery.ticket, Return::Committed(due));
@@ -259,7 +260,7 @@ impl Deliveries {
         self.scheduler.next_in_lane(reactor, lane, most)
     }
 
-    /// Whether reading more events for a reactor would keep it busy.
+    /// Whether reading more events would keep a reactor busy.
     pub(in super::super) fn needs_refill(&self, reactor: usize) -> bool {
         self.scheduler.needs_refill(reactor)
     }
@@ -284,7 +285,7 @@ impl Deliveries {
         }
     }
 
-    /// Starts nothing from now on.
+    /// Starts no more deliveries.
     pub(in super::super) fn drain(&mut self) {
         self.scheduler.drain();
     }
@@ -307,7 +308,7 @@ impl Deliveries {
         self.leases.arrived(new, now)
     }
 
-    /// The deliveries of a message are known. The lease, if none of them has still to end.
+    /// The deliveries of a message are known. Returns the lease if all of them have ended.
     pub(in super::super) fn awaits(
         &mut self,
         lease: LeaseId,
@@ -322,17 +323,17 @@ impl Deliveries {
         self.leases.runs(id);
     }
 
-    /// A delivery waits behind others of its lane, or others behind it: it keeps its lease.
+    /// A delivery waits behind others of its lane, or others wait behind it: it keeps its lease.
     pub(in super::super) fn rests(&mut self, id: DeliveryId) {
         self.leases.rests(id);
     }
 
-    /// A delivery waits for its next attempt, and nothing waits for it. What is held for nothing that runs sooner.
+    /// A delivery waits for its next attempt, with none behind it. Returns leases with nothing that runs sooner.
     pub(in super::super) fn waits(&mut self, id: DeliveryId, due: HostTime, now: HostTime) -> Vec<Closed> {
         self.leases.waits(id, due, now)
     }
 
-    /// A delivery has ended, durably. What was held for it alone.
+    /// A delivery has ended durably. Returns the leases that were held for it alone.
     pub(in super::super) fn acknowledged(&mut self, id: DeliveryId, now: HostTime) -> Vec<Closed> {
         self.leases.ended(id, now)
     }
@@ -342,17 +343,17 @@ impl Deliveries {
         self.leases.tick(now)
     }
 
-    /// Through which poller the message of a lease came, if it is in hand.
+    /// The poller that received a lease's message, if the lease is still held.
     pub(in super::super) fn poller(&self, lease: LeaseId) -> Option<usize> {
         self.leases.poller(lease)
     }
 
-    /// A lease has been renewed by a call that was made then.
+    /// A lease was renewed by a call made at `sent`.
     pub(in super::super) fn renewed(&mut self, lease: LeaseId, sent: Moment) {
         self.leases.renewed(lease, sent);
     }
 
-    /// A lease is lost: the runs that have none now, marked as given up, and the other leases of its group.
+    /// A lease is lost: returns the runs without a lease, marked as cancelled, and the other leases of its group.
     pub(in super::super) fn lost(&mut self, lease: LeaseId) -> (Vec<DeliveryId>, Vec<Closed>) {
         let (bare, closed) = self.leases.lost(lease);
         (self.give_up(bare), closed)
@@ -386,7 +387,7 @@ impl Deliveries {
         self.leases.in_hand(poller)
     }
 
-    /// How many messages of a poller something runs under, or will as soon as it can.
+    /// How many messages of a poller are running or about to run.
     pub(in super::super) fn busy(&self, poller: usize) -> usize {
         self.leases.busy(poller)
     }
@@ -404,7 +405,7 @@ impl Deliveries {
 
 /// Whether there is anything left.
 impl Deliveries {
-    /// Nothing is in memory or on its way out of it, nothing waits for its time, and nothing in the store can go on.
+    /// Nothing is in memory or leaving it, nothing waits for its time, and nothing in the store can continue.
     pub(in super::super) fn is_idle(&self) -> bool {
         self.all.is_empty() && self.holding == 0 && !self.scheduler.is_waiting() && self.scheduler.is_idle()
     }
@@ -414,13 +415,13 @@ impl Deliveries {
         self.all.values().any(|delivery| matches!(delivery.stage, Stage::Committing(_)))
     }
 
-    /// Whether the store has still to be told of one that is held or away.
+    /// Whether the store has yet to record a held delivery, or one that is away.
     pub(in super::super) fn is_writing(&self) -> bool {
         self.holding > 0 || !self.leaving.is_empty()
     }
 
-    /// The tables agree, when everything that the scheduler asked for has been done: what is in memory is queued there, and
-    /// what runs has a permit.
+    /// Asserts that the tables agree once everything the scheduler asked for has been done: what is in memory is queued
+    /// there, and what runs has a permit.
     pub(in super::super) fn assert_agreed(&self, running: usize) {
         debug_assert_eq!(self.all.len(), self.scheduler.items(), "deliveries in memory, and in the scheduler's queues");
         debug_assert_eq!(running, self.scheduler.running(), "attempts under way, and permits given");

@@ -1,5 +1,5 @@
-//! Dead letters on their way to a channel: as an event to a local one, and as the message itself to one outside, so
-//! that whoever moves it back, by this program or by AWS's own redrive, gives the consumer what it was given first.
+//! Forwards dead letters to a channel: as an event to a local one, and as the original message to a remote one, so that
+//! moving it back, by this program or by AWS's own redrive, gives the consumer what it first received.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,18 +13,18 @@ use reactor_core::store::{DeadLetter, Target};
 use crate::decode::{MAX_ATTRIBUTES, encode_native};
 use crate::emit::emitted;
 
-/// The message attribute that makes a message outside a dead letter; its value is a [`Note`] as JSON.
+/// The attribute that marks a remote message as a dead letter; its value is a [`Note`] as JSON.
 pub const DEAD_LETTER_ATTRIBUTE: &str = "reactor-dead-letter";
 
 /// Most bytes of a note, and of one error in it.
 const MAX_NOTE: usize = 16 << 10;
 const SHORT_ERROR: usize = 256;
 
-/// What a dead letter outside says of itself, beside the message that it is.
+/// What a forwarded dead letter says about itself, in addition to the original message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Note {
-    /// The reactor that could not deal with it; empty if it belongs to none.
+    /// The reactor that failed on it; empty if it belongs to none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reactor: String,
     /// Reason code.
@@ -50,7 +50,7 @@ pub struct Note {
     /// The attempts, oldest first; the older ones are left out where there is no room.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptRecord>,
-    /// Attributes of the message for which there was no room beside this one.
+    /// Attributes of the message that did not fit in addition to this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<Attribute>,
     /// The id that the channel had given the message, and its FIFO deduplication id: it may be known by them.
@@ -68,17 +68,17 @@ pub struct Note {
 }
 
 impl Note {
-    /// How many reactors have emitted or forwarded a message that is received from this channel. Back where it came from, it
-    /// is what it was before: somebody has moved it, which is no step of a chain.
+    /// How many reactors have emitted or forwarded a message received from this channel. Back in its own channel, it
+    /// keeps its earlier count: a person moved it, which is not a step of a chain.
     pub(crate) fn hops_to(&self, channel: &str) -> u32 {
         self.hops.saturating_sub(u32::from(self.channel == channel))
     }
 }
 
-/// A dead letter as an event: what failed, why, how often, and the message itself. `source` is the reactor that could not deal
-/// with it or, where it belongs to none, the channel that it came through.
+/// A dead letter as an event: what failed, why, how often, and the message itself. `source` is the reactor that failed
+/// on it or, if it belongs to none, the channel that it came through.
 ///
-/// Where that is more than `limit` bytes, the message is left out, and its size is told.
+/// If that exceeds `limit` bytes, the message is replaced by its size.
 pub(crate) fn as_event(parent: &Event, source: &str, id: String, letter: &DeadLetter, limit: usize) -> Message {
     let whole = event_with(parent, source, &id, letter, message_as_json(&letter.message));
     if whole.size() <= limit {
@@ -129,13 +129,13 @@ pub(crate) struct Forwarding {
     pub(crate) target: Target,
     /// The largest message of that channel, in bytes.
     pub(crate) limit: usize,
-    /// How many may have emitted or forwarded it before.
+    /// Most reactors that may have emitted or forwarded it before.
     pub(crate) hop_limit: u32,
 }
 
 impl Forwarding {
-    /// The copy of a letter that came through the channel `from`. One that has come as far as a chain may is not forwarded, and
-    /// says so: a message that cannot be decoded here cannot be decoded in the next channel either.
+    /// The copy of a letter that came through the channel `from`. A letter at the hop limit is not forwarded, and says
+    /// so: a message that cannot be decoded here cannot be decoded in the next channel either.
     pub(crate) fn copy(&self, from: &str, letter: &mut DeadLetter, hops: u32) -> Option<(Target, Message)> {
         if hops >= self.hop_limit {
             letter.detail = format!("{} ({})", letter.detail, not_forwarded(&self.to, hops));
@@ -163,9 +163,9 @@ pub(crate) fn not_forwarded(to: &str, hops: u32) -> String {
     format!("not forwarded to `{to}`: {hops} reactors have emitted or forwarded it already")
 }
 
-/// Where a dead letter as a message goes, and on its way from where.
+/// The route of a dead letter that is forwarded as a message.
 pub(crate) struct Way<'w> {
-    /// The reactor that could not deal with it; empty if it belongs to none.
+    /// The reactor that failed on it; empty if it belongs to none.
     pub(crate) reactor: &'w str,
     /// The channel that it was received from.
     pub(crate) from: &'w str,
@@ -175,7 +175,7 @@ pub(crate) struct Way<'w> {
     pub(crate) limit: usize,
 }
 
-/// A dead letter as the message that it was, with a note. Where both are more than the limit, the note gets shorter.
+/// A dead letter as the original message with a note. If both exceed the limit, the note is shortened.
 pub(crate) fn as_message(way: &Way<'_>, id: String, letter: &DeadLetter) -> Message {
     let mut message = letter.message.clone();
     message.attributes.retain(|attribute| attribute.name != DEAD_LETTER_ATTRIBUTE);
@@ -209,7 +209,7 @@ pub(crate) fn as_message(way: &Way<'_>, id: String, letter: &DeadLetter) -> Mess
     message
 }
 
-/// The note as JSON, cut down until it has room; what it needs to be sent back is never cut.
+/// The note as JSON, shortened until it fits; what is needed to send the message back is never cut.
 fn fit(mut note: Note, room: usize) -> String {
     let text = |note: &Note| serde_json::to_string(note).unwrap_or_default();
     let mut json = text(&note);
@@ -233,7 +233,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(SHORT_ERROR).collect()
 }
 
-/// A message that may be a dead letter on its way back: the message as it was, and its note.
+/// Reads a message that may be a returned dead letter: the original message, and its note.
 pub fn sent_back(mut message: Message) -> (Message, Option<Note>) {
     let Some(at) = message.attributes.iter().position(|attribute| attribute.name == DEAD_LETTER_ATTRIBUTE) else {
         return (message, None);

@@ -32,7 +32,7 @@ impl Destination {
         Self { target, max_event: channel.max_event, cloudevents: channel.format == Format::CloudEvents }
     }
 
-    /// An event as a message. Outside, its id makes it recognisable, and its key orders it.
+    /// An event as a message. On a remote channel, its id identifies it and its key orders it.
     pub(super) fn message(&self, event: &Event) -> Message {
         let mut message =
             if self.cloudevents { encode_cloudevents(event) } else { Message::from_body(encode_native(event)) };

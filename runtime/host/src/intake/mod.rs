@@ -26,7 +26,7 @@ pub(super) struct Channel {
     pub(super) forwarding: Option<Forwarding>,
 }
 
-/// A channel that is read, and where the reading of its log stands.
+/// A channel that is read, and the position in its log.
 pub(super) struct Intake {
     pub(super) channel: Channel,
     /// The reactors that read it.
@@ -84,7 +84,7 @@ pub(super) struct Sorted {
     pub(super) unrouted: u64,
     /// It was decoded, and no reactor wants any of it.
     pub(super) is_unwanted: bool,
-    /// It is a dead letter of this reactor, on its way back.
+    /// It is a returned dead letter of this reactor.
     pub(super) sent_back_to: Option<String>,
 }
 
@@ -94,8 +94,8 @@ pub(super) fn group_lane(channel: &str, group: &str) -> LaneKey {
 }
 
 impl Channel {
-    /// Decodes, checks and routes one record; `at` is the wall clock, for dead letters. What ends here is also forwarded,
-    /// where the channel says so.
+    /// Decodes, checks and routes one record; `at` is the wall clock, for dead letters. Dead letters are also forwarded
+    /// if the channel says so.
     pub(super) fn sort(&self, record: LogRecord, at: Timestamp) -> Sorted {
         let (mut sorted, hops) = self.sort_out(record, at);
         if let Some(forwarding) = &self.forwarding {
@@ -105,7 +105,7 @@ impl Channel {
         sorted
     }
 
-    /// The same, and how many have emitted or forwarded it.
+    /// The same, with the number of reactors that have emitted or forwarded it.
     fn sort_out(&self, mut record: LogRecord, at: Timestamp) -> (Sorted, u32) {
         let mut sorted = Sorted::default();
         let (message, note) = forward::sent_back(std::mem::take(&mut record.message));
@@ -119,7 +119,7 @@ impl Channel {
                 return (sorted, hops);
             }
         };
-        // In a FIFO channel, the messages of a group are in order unless the reactor says by what else.
+        // In a FIFO channel, messages of a group are in order unless the reactor specifies another key.
         let group = record.message.system.group_id.as_ref().map(|group| group_lane(&self.name, group));
         let mut matches = Vec::new();
         for mut decoded in contents.events {
@@ -149,7 +149,7 @@ impl Channel {
         (sorted, hops)
     }
 
-    /// Reads one event of a record again; an error says why it cannot be.
+    /// Reads one event of a record again; an error says why it cannot.
     pub(super) fn event(&self, mut record: LogRecord, part: u32) -> Result<Decoded, String> {
         let (message, note) = forward::sent_back(record.message);
         record.message = message;

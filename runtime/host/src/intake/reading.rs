@@ -1,5 +1,5 @@
-//! How the messages of a channel become events, and which reactors get these: the same for the host and for every command
-//! that says beforehand what the host will do.
+//! Decodes messages of a channel into events and routes them: the same for the host and for every command that predicts
+//! what the host will do.
 
 use reactor_config::model::{ChannelConfig, Config, ReactorConfig};
 use reactor_core::event::{Event, Message, ReactorId};

@@ -22,19 +22,19 @@ const GATHER_FOR: Duration = Duration::from_millis(1);
 
 /// Sends commits to the store, in order, as many at a time as there are, and reports what became of them.
 ///
-/// On a full disk it keeps trying: what has run must be able to end. Any other error ends the host.
+/// On a full disk it keeps trying, since attempts that have run must be able to end. Any other error ends the host.
 pub(crate) struct Committer {
     pub(crate) store: Arc<dyn StoreOwner>,
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
     pub(crate) signals: Arc<Signals>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How many deliveries are in memory: while there is plenty to do, a group waits a moment for more, since what a group
-    /// costs is little more than what a commit costs.
+    /// How many deliveries are in memory: under load a group waits a moment for more, since a group costs little more
+    /// than a single commit.
     pub(crate) in_memory: Arc<AtomicUsize>,
 }
 
 impl Committer {
-    /// Works until nobody sends commits any more.
+    /// Works until all senders are gone.
     pub(crate) async fn run(self, mut commits: mpsc::UnboundedReceiver<Commit>) {
         let Self { store, inputs, signals, clock, in_memory } = self;
         let mut group = Vec::with_capacity(MAX_GROUP);

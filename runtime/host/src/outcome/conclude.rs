@@ -1,5 +1,5 @@
-//! Step: what an ended attempt comes to: one atomic commit, what it means for the lane, and what is to be done when it has
-//! been answered. Pure: the caller brings the time, the dice, and the message that a dead letter keeps.
+//! Step: turns an ended attempt into one atomic commit, its effect on the lane, and what to do once it is answered.
+//! Pure: the caller supplies the time, the dice, and the message that a dead letter keeps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,17 +37,17 @@ pub(crate) struct Circumstances {
     pub(crate) keeps: bool,
 }
 
-/// What an ended attempt comes to.
+/// What follows from an ended attempt.
 pub(crate) struct Conclusion {
     pub(crate) commit: Commit,
-    /// What has to be done when the commit has been answered.
+    /// What to do once the commit has been answered.
     pub(crate) committing: Committing,
-    /// What the commit means for the lane.
+    /// What the commit does to the lane.
     pub(crate) lane: schedule::Ending,
 }
 
 /// Judges a run by its reactor's policy and says what follows. `from` is the name of the channel that the event came
-/// through. `original` reads the message that it came with, and is called for dead letters only.
+/// through. `original` reads its message, and is called for dead letters only.
 pub(crate) fn conclude<E>(
     delivery: &Delivery,
     reactor: &Reactor,
@@ -109,7 +109,7 @@ fn note(delivery: &Delivery, reactor: &Reactor, outcome: &Outcome, at: Timestamp
     }
 }
 
-/// The digest of what ran.
+/// The digest of the module that ran.
 fn module<'m>(delivery: &'m Delivery, reactor: &'m Reactor) -> &'m Arc<str> {
     delivery.running().map_or(&reactor.module, |running| &running.module)
 }

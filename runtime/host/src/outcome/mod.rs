@@ -1,4 +1,4 @@
-//! What an ended attempt comes to: effects that a store can apply, one commit, and its way to the store.
+//! What follows from an ended attempt: effects that a store can apply, one commit, and its way to the store.
 
 pub(crate) mod commit;
 pub(crate) mod conclude;

@@ -1,5 +1,4 @@
-//! Step: make what a run wants to happen ready for the store: names of channels become targets, and events become
-//! messages. Pure.
+//! Step: prepares a run's effects for the store: names of channels become targets, and events become messages. Pure.
 
 use std::time::Duration;
 
@@ -22,11 +21,11 @@ pub(crate) struct Resolved {
     pub(crate) took: Duration,
 }
 
-// So that the list of a run becomes the list of its commit where it is, without a new allocation.
+// Lets the run's list become the commit's list in place, without a new allocation.
 const _: () = assert!(size_of::<Effect>() <= size_of::<guest::Effect>());
 
 impl Reactor {
-    /// Resolves a run. If one of its events cannot be sent, the run has failed and has no effects.
+    /// Resolves a run. If one of its events cannot be sent, the run fails and has no effects.
     pub(crate) fn resolve(&self, delivery: &Delivery, run: Run, at: Timestamp) -> Resolved {
         let Run { outcome, reads, effects, usage } = run;
         let (outcome, effects) = match self.effects(delivery, effects, at) {
@@ -37,7 +36,7 @@ impl Reactor {
     }
 
     fn effects(&self, delivery: &Delivery, effects: Vec<guest::Effect>, at: Timestamp) -> Result<Vec<Effect>, String> {
-        // The guest knows its events by ids that count nothing else.
+        // The ids that the guest knows count only events.
         let mut indices = 0..;
         let resolve = |effect| match effect {
             guest::Effect::Set { key, value } => Ok(Effect::Set { key, value }),
@@ -49,7 +48,7 @@ impl Reactor {
         effects.into_iter().map(resolve).collect()
     }
 
-    /// The message of the `index`th event that a run emitted to a channel; an error says why it cannot be.
+    /// The message of the `index`th event that a run emitted to a channel; an error says why it is invalid.
     ///
     /// The sandbox lets only channels of the `emit` table through, and the configuration only known ones into it.
     fn message(&self, delivery: &Delivery, to: &str, emit: Emit, index: u32, at: Timestamp) -> Result<Effect, String> {

@@ -20,7 +20,7 @@ use crate::emit::forward;
 use crate::reactor::pace::Pace;
 use crate::reactor::state::ReactorState;
 
-/// The index of an id that no guest can emit at: forwarded dead letters have one of their own.
+/// An index at which no guest can emit, used for the ids of forwarded dead letters.
 const FORWARD_INDEX: u32 = u32::MAX;
 
 /// What its runs can learn.
@@ -35,9 +35,9 @@ pub(super) struct Reactor {
     pub(super) world: Arc<ReactorWorld>,
     pub(super) signals: ReactorSignals,
     pub(super) pace: Pace,
-    /// Lets as many runs through at once as may run.
+    /// Limits how many runs execute at once.
     pub(super) gate: Arc<Semaphore>,
-    /// How many reactors may emit or forward, one after the other.
+    /// Most reactors that may emit or forward in a chain.
     hop_limit: u32,
     pub(super) destinations: Destinations,
 }
@@ -66,8 +66,7 @@ impl Reactor {
         }
     }
 
-    /// Takes over a new policy. Where it lets through more or fewer, what has been started by the old one passes the old
-    /// gate.
+    /// Adopts a new policy. If the concurrency changes, runs started under the old policy pass the old gate.
     pub(super) fn adopt(&mut self, config: ReactorConfig, hop_limit: u32) {
         self.hop_limit = hop_limit;
         if config.concurrency != self.config.concurrency {
@@ -77,9 +76,9 @@ impl Reactor {
         self.config = config;
     }
 
-    /// The copy of a dead letter that the policy wants in a channel. `from` is the channel it was received from. A letter
-    /// that has come as far as a chain of events may is not forwarded, and says so: two reactors can send each other what
-    /// neither can deal with.
+    /// The copy of a dead letter that the policy forwards to a channel. `from` is the channel it was received from. A
+    /// letter at the hop limit is not forwarded, and says so: otherwise two reactors could exchange letters that
+    /// neither can handle.
     pub(super) fn forward(&self, delivery: &Delivery, letter: &mut DeadLetter, from: &str) -> Option<Effect> {
         let name = self.config.dead_letter.channel.as_ref()?;
         let destination = self.destinations.get(name)?;
@@ -99,7 +98,7 @@ impl Reactor {
         let message = match destination.target {
             Target::Log(_) => forward::as_event(&delivery.event, reactor, id, letter, destination.max_event),
             Target::Outbox(_) => {
-                // A FIFO queue must not take the second death of a redriven event for the first.
+                // A FIFO queue must not drop a redriven event's second dead letter as a duplicate of its first.
                 let id = format!("{id}-{}", letter.at.as_millisecond());
                 let (hops, limit) = (delivery.event.hop + 1, destination.max_event);
                 forward::as_message(&forward::Way { reactor, from, hops, limit }, id, letter)

@@ -1,8 +1,8 @@
-//! How long the runs of a reactor take, and what follows from it for handing them over.
+//! How long the runs of a reactor take, and how many to hand over at a time.
 
 use std::time::Duration;
 
-/// What the runs of one turn should take together, at most; a longer run has a turn of its own.
+/// The maximum duration of the runs of one turn together; a longer run has its own turn.
 pub(crate) const TURN: Duration = Duration::from_micros(500);
 /// Most short runs of a reactor handed over at a time.
 const AHEAD: usize = 64;
@@ -12,13 +12,13 @@ const AHEAD: usize = 64;
 pub(crate) struct Pace(Option<Duration>);
 
 impl Pace {
-    /// Learns from a run; one without a result was given up, probably because it took too long.
+    /// Records a run; one without a result was cancelled, probably because it took too long.
     pub(crate) fn ran(&mut self, took: Option<Duration>) {
         let took = took.unwrap_or(TURN);
         self.0 = Some(self.0.map_or(took, |before| (before * 7 + took) / 8));
     }
 
-    /// A run has to be repeated, because it ran beside another one: fewer at a time will do better.
+    /// A run must be repeated because of a concurrent one: start fewer at a time.
     pub(crate) fn repeated(&mut self) {
         self.0 = Some(TURN);
     }
@@ -28,14 +28,14 @@ impl Pace {
         self.expected() * 4 <= TURN
     }
 
-    /// How many runs to hand over at a time: what keeps the threads busy until the host has had its turn.
+    /// How many runs to hand over at a time: enough to keep the threads busy until the host's next turn.
     pub(crate) fn ahead(&self, threads: usize) -> usize {
         let time = 2 * TURN * u32::try_from(threads).unwrap_or(u32::MAX);
         let runs = time.as_nanos() / self.expected().as_nanos().max(1);
         usize::try_from(runs).unwrap_or(AHEAD).min(AHEAD)
     }
 
-    /// What the next run will probably take. The first one has a turn of its own.
+    /// The expected duration of the next run. The first run has its own turn.
     pub(crate) fn expected(&self) -> Duration {
         self.0.unwrap_or(TURN)
     }

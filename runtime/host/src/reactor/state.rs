@@ -1,10 +1,10 @@
-//! A reactor's state as its runs see it: what is committed, and on top what is about to be.
+//! A reactor's state as its runs see it: the committed values, overlaid with uncommitted writes.
 //!
 //! A run may build on writes whose commit is still on its way. It then carries their version, which the store compares
 //! when the run itself commits: if the earlier commit was refused, so is the later one, and it runs again.
 //!
-//! A run whose reads are out of date when it ends is repeated before it is sent to the store. Were its writes shown to
-//! others, all that built on them would be lost with it.
+//! A run whose reads are out of date when it ends is repeated before it is sent to the store. If its writes were shown
+//! to later runs, all of these would be lost with it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -26,12 +26,12 @@ pub(crate) struct ReactorState {
     values: Mutex<Values>,
 }
 
-/// Bytes of values that are kept in memory; what is about to be committed is kept in any case.
+/// Bytes of values kept in memory; uncommitted values are kept in any case.
 #[derive(Debug)]
 pub(crate) struct Room {
-    /// What each reactor may have, whatever the others have.
+    /// Each reactor's own share.
     share: usize,
-    /// While all together have less than this, any may have more.
+    /// While all reactors together use less than this, any of them may exceed its share.
     common: usize,
     used: AtomicUsize,
 }
@@ -43,7 +43,7 @@ impl Room {
     }
 
     fn changed(&self, before: usize, after: usize) {
-        // Only a measure: nobody relies on what another thread sees of it at once.
+        // Only a measure: no thread depends on seeing another's update at once.
         self.used.fetch_add(after.wrapping_sub(before), Relaxed);
     }
 }
@@ -52,17 +52,17 @@ impl Room {
 struct Values {
     entries: HashMap<String, Entry>,
     bytes: usize,
-    /// Above this, committed values are let go of. Twice what could not be at the last time, or it would be tried for
-    /// every write.
+    /// Above this, committed values are evicted. Twice what could not be evicted last time, so that eviction is not
+    /// tried at every write.
     evict_above: usize,
-    /// Goes up when entries are taken out: what was read from the store before may be older than what was there.
+    /// Increases when entries are evicted: a value read from the store before may be older than the evicted one.
     generation: u64,
 }
 
 struct Entry {
     value: Option<Bytes>,
     version: Version,
-    /// Its commit is on its way.
+    /// Its commit is in flight.
     pending: bool,
 }
 
@@ -71,7 +71,7 @@ impl Entry {
         key.len() + value.map_or(0, Bytes::len) + 64
     }
 
-    /// The version that a reader takes along; an absent key has none.
+    /// The version that a reader records; absent keys have none.
     fn seen(&self) -> Version {
         if self.value.is_some() { self.version } else { Version(0) }
     }
@@ -105,8 +105,8 @@ impl ReactorState {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody has written, or is about to write, what was read. A key that is not in memory counts as unchanged:
-    /// the store compares it again.
+    /// Whether the values read are unchanged, including by uncommitted writes. A key that is not in memory counts as
+    /// unchanged: the store compares it again.
     pub(crate) fn is_current(&self, reads: &[(String, Version)]) -> bool {
         let values = self.values();
         reads.iter().all(|(key, version)| values.entries.get(key).is_none_or(|entry| entry.seen() == *version))
@@ -124,7 +124,7 @@ impl ReactorState {
         }
     }
 
-    /// Learns that writes have been committed, or refused.
+    /// Records that writes were committed or refused.
     pub(crate) fn answered<'a>(&self, keys: impl Iterator<Item = &'a String>, version: Version, applied: bool) {
         let mut values = self.values();
         for key in keys {
@@ -152,7 +152,7 @@ impl StateView for ReactorState {
         let found = self.store.state(self.reactor, key)?;
         let mut values = self.values();
         if let Some(entry) = values.entries.get(key) {
-            // Somebody was faster, and may have written since.
+            // Another thread was faster, and may have written since.
             return Ok(entry.value.clone().map(|value| (value, entry.version)));
         }
         if values.generation == generation {

@@ -31,11 +31,11 @@ struct Node {
 struct Ending {
     /// To be tried one by one.
     open: Vec<Entry>,
-    /// Those that ask a field for certain values, by field.
+    /// Subscribers that require certain values of a field, by field.
     tables: Vec<(Slot, Table)>,
 }
 
-/// The subscribers that ask one field for certain values.
+/// The subscribers that require certain values of one field.
 #[derive(Clone, Debug, Default)]
 struct Table {
     strings: HashMap<String, Vec<Entry>>,
@@ -69,8 +69,8 @@ impl Index {
         Self { root }
     }
 
-    /// Appends the subscribers that may want the event, some perhaps twice: the type and version are right, and one
-    /// field of the filter, if it was put in a table.
+    /// Appends the subscribers that may want the event, some perhaps twice: the type and version match, and so does the
+    /// field of the filter that was put in a table, if any.
     pub(super) fn candidates(&self, event: &Event, view: &View<'_>, out: &mut Vec<Candidate>) {
         self.root.walk(Some(&event.event_type), &mut |ending| ending.candidates(event.version, view, out));
     }
@@ -182,7 +182,7 @@ impl Table {
         let entries = match value {
             Value::String(text) => self.strings.get(text.as_ref()),
             Value::Number(digits) => {
-                // The map is as good as one whose keys live as long as the text.
+                // A shorter lifetime for the keys is enough for a lookup.
                 let numbers: &HashMap<Decimal<'_>, Vec<Entry>> = &self.numbers;
                 numbers.get(&Decimal::of(digits))
             }

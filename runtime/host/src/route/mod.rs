@@ -1,8 +1,8 @@
 //! Step: match an event against every subscription, through one compiled index. No I/O.
 //!
-//! Types are matched in a tree of their segments, and filters that ask for certain values through a table of those
-//! values, so that what an event costs depends on the reactors that want it and not on how many there are. Exceptions:
-//! reactors of one type pattern whose filters have no field that lists plain strings or numbers are tried one by one.
+//! Types are matched in a tree of their segments, and filters on certain values through a table of those values, so the
+//! cost of an event depends on the reactors that want it and not on how many there are. Exception: reactors with the
+//! same type pattern whose filters have no field that lists plain strings or numbers are tried one by one.
 
 mod condition;
 mod index;
@@ -29,11 +29,11 @@ pub struct Routes {
 /// A reactor that wants an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match {
-    /// Who.
+    /// The reactor.
     pub reactor: ReactorId,
-    /// Its lane, where the reactor orders by a value that the event has (null counts as absent).
+    /// Its lane, if the reactor orders by a value that the event has (null counts as absent).
     pub lane: Option<LaneKey>,
-    /// The dedup key, where the reactor's policy names a value that the event has; else the event's identity counts.
+    /// The dedup key, if the reactor's policy names a value that the event has; otherwise the event's identity is used.
     pub key: Option<Identity>,
     /// Every message counts as an event of its own.
     pub every: bool,
@@ -90,8 +90,8 @@ impl Routes {
         Self { index: Index::compile(&patterns, &subscribers), subscribers, wanted }
     }
 
-    /// Appends every reactor that wants the event, once each, in the order they were compiled in. The event's data is
-    /// read at most once, and only if a reactor of its type asks for a value.
+    /// Appends every reactor that wants the event, once each, in the order of compilation. The event's data is read at
+    /// most once, and only if a reactor of its type needs a value.
     pub fn matching(&self, event: &Event, matches: &mut Vec<Match>) {
         let view = View::new(event, &self.wanted);
         let mut candidates = Vec::new();
@@ -106,7 +106,7 @@ impl Routes {
         }
     }
 
-    /// Whether any reactor has a pattern for this type and version, whatever its filter says.
+    /// Whether any reactor has a pattern for this type and version, regardless of its filter.
     pub fn wants(&self, event_type: &str, version: u32) -> bool {
         self.index.wants(event_type, version)
     }

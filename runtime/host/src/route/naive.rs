@@ -1,4 +1,4 @@
-//! The same decision by trying every reactor on a whole document: what the index is compared with.
+//! The reference for the index: the same decision, made by trying every reactor on a whole document.
 
 use serde_json::{Value as Json, json};
 

@@ -1,5 +1,4 @@
-//! The world of a run that goes ahead of its lane's own pace: its reactor's, with the state that the runs before it will have
-//! written.
+//! The world of a speculative run: its reactor's, with the state that the runs before it will have written.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +14,7 @@ use reactor_core::world::{HttpAnswer, HttpBody, HttpError, HttpHead, World};
 
 use crate::reactor::ReactorWorld;
 
-/// One for all that follow a head.
+/// Shared by all that follow a head.
 pub(crate) struct Ahead {
     world: Arc<ReactorWorld>,
     written: Mutex<HashMap<String, (Option<Bytes>, Version)>>,
@@ -26,7 +25,7 @@ impl Ahead {
         Self { world, written: Mutex::default() }
     }
 
-    /// Shows what a run wrote, whose commit will have this number.
+    /// Shows the writes of a run whose commit will have this number.
     pub(crate) fn show(&self, run: &Run, number: Version) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let writes = run.effects.iter().filter_map(Effect::write);

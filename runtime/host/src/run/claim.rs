@@ -1,9 +1,9 @@
-//! Step: begin attempts. The note that one has begun survives the process, so that an event that kills the host is
-//! counted; the permit is a slot, and a run that vanishes gives it back like any other.
+//! Step: begins attempts. The note that one has begun survives the process, so that an event that kills the host is
+//! counted. The permit is a slot, and a run that vanishes returns it like any other.
 //!
 //! Waking a thread costs about as much as a short run. So short runs are handed over in *turns*, several to one thread,
-//! which reports them together; and more of them than may run at once, so that no thread waits for the host. A gate per
-//! reactor sees to it that no more run at once than its `concurrency` says, and what has not passed it has not begun.
+//! which reports them together, and more of them than may run at once, so that no thread waits for the host. A gate per
+//! reactor limits concurrent runs to its `concurrency`; a run that has not passed it has not begun.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -35,18 +35,18 @@ use crate::run::span::span;
 pub(crate) struct Slots {
     free: Vec<usize>,
     running: Vec<Option<(DeliveryId, AbortHandle)>>,
-    /// What has ended; that it had begun is still noted.
+    /// Ended attempts that are still noted as begun.
     marks: Vec<Mark>,
     starting: Vec<Starting>,
     guests: Handle,
     around: Arc<Around>,
 }
 
-/// What a run has to do with beside its guest; shared by all, since each has it on another thread.
+/// What a run needs besides its guest; shared by all, since each runs on another thread.
 struct Around {
     store: Arc<dyn StoreOwner>,
     clock: Arc<dyn Clock>,
-    /// What has not passed its gate does not begin any more.
+    /// Once set, runs that have not passed their gate do not begin.
     closed: AtomicBool,
     inputs: mpsc::UnboundedSender<Input>,
 }
@@ -60,7 +60,7 @@ struct Starting {
     speculation: Option<Speculation>,
     abort: AbortRegistration,
     expected: Duration,
-    /// How many runs of its reactor may run at once.
+    /// Most concurrent runs of its reactor.
     at_once: usize,
 }
 
@@ -68,9 +68,9 @@ struct Starting {
 pub(crate) struct Ran {
     pub(crate) delivery: DeliveryId,
     pub(crate) slot: usize,
-    /// Nothing if it was given up, or its task ended by a panic.
+    /// `None` if it was cancelled or its task panicked.
     pub(crate) run: Option<Run>,
-    /// From when it passed the gate; `None` if it did not.
+    /// The time since it passed the gate; `None` if it did not.
     pub(crate) took: Option<Duration>,
     /// The speculative runs of those behind it.
     pub(crate) speculative: Vec<(DeliveryId, SpeculativeRun)>,
@@ -151,7 +151,7 @@ impl Slots {
             self.marks.clear();
         }
         let threads = self.threads();
-        // Runs of a reactor that may run on fewer threads than there are would only wait for each other there.
+        // On more threads than its concurrency, a reactor's runs would only wait for each other.
         let starting = std::mem::take(&mut self.starting);
         let (narrow, wide): (Vec<_>, Vec<_>) = starting.into_iter().partition(|one| one.at_once < threads);
         let mut by_gate: BTreeMap<_, (usize, Vec<_>)> = BTreeMap::new();
@@ -163,7 +163,7 @@ impl Slots {
         Ok(())
     }
 
-    /// Cuts runs into turns, at least this many if there are that many runs.
+    /// Divides runs into at least this many turns, if there are that many runs.
     fn hand_over(&self, starting: Vec<Starting>, turns: usize) {
         let most = starting.len().div_ceil(turns.max(1));
         let (mut turn, mut expected) = (Vec::with_capacity(most), Duration::ZERO);
@@ -181,24 +181,24 @@ impl Slots {
         }
     }
 
-    /// Gives up the run of a delivery, if there is one; it reports back without a result.
+    /// Cancels the run of a delivery, if there is one; it reports back without a result.
     pub(crate) fn cancel(&self, delivery: DeliveryId) {
         let runs = self.running.iter().flatten().filter(|(running, _)| *running == delivery);
         runs.for_each(|(_, run)| run.abort());
     }
 
-    /// Lets nothing begin any more; what was started and has not begun reports back without a result.
+    /// Begins no more runs; those that were started but have not begun report back without a result.
     pub(crate) fn close(&self) {
         self.around.closed.store(true, Relaxed);
     }
 
-    /// Gives up all runs that are under way; each reports back without a result.
+    /// Cancels all running attempts; each reports back without a result.
     pub(crate) fn cancel_all(&self) {
         self.running.iter().flatten().for_each(|(_, run)| run.abort());
     }
 }
 
-/// Runs the attempts of a turn, one after the other as long as none has to wait, and reports together what has ended.
+/// Runs the attempts of a turn one after the other while none has to wait, and reports the ended ones together.
 fn run_all(turn: Vec<Starting>, around: Arc<Around>) -> impl Future<Output = ()> + Send {
     let run = |starting: Starting| starting.run(Arc::clone(&around));
     let mut runs: FuturesUnordered<_> = turn.into_iter().map(run).collect();
@@ -208,14 +208,14 @@ fn run_all(turn: Vec<Starting>, around: Arc<Around>) -> impl Future<Output = ()>
             while let Some(Some(next)) = runs.next().now_or_never() {
                 ended.extend(next);
             }
-            // Fails only when the host's task is gone, and then nobody is left to tell.
+            // Fails only if the host's task is gone.
             let _ = around.inputs.send(Input::RunsEnded(ended));
         }
     }
 }
 
 impl Starting {
-    /// Ends with what is to be reported; dropped before that, it reports by itself.
+    /// Returns the report; if dropped before that, it reports by itself.
     fn run(self, around: Arc<Around>) -> impl Future<Output = Option<Ran>> + Send + 'static {
         let Self { delivery, slot, attempt, gate, run, speculation, abort, .. } = self;
         let ran = Ran { delivery, slot, run: None, took: None, speculative: Vec::new() };
@@ -255,7 +255,7 @@ struct Unreported {
 }
 
 impl Unreported {
-    /// The report, which is its holder's business from here on.
+    /// The report, which the caller must now deliver.
     fn take(mut self, ran: Option<Results>) -> Option<Ran> {
         let report = self.ran.take()?;
         let Some((run, took, speculative)) = ran else { return Some(report) };

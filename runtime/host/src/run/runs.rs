@@ -19,7 +19,7 @@ pub(crate) struct Runs {
     pub(crate) in_memory: Arc<AtomicUsize>,
     /// How many have ended.
     pub(crate) ended: u64,
-    /// How many had to be repeated, because what they read had changed.
+    /// How many were repeated because what they had read changed.
     pub(crate) repeated: u64,
 }
 

@@ -1,11 +1,11 @@
-//! What stands around an attempt.
+//! The tracing span around an attempt.
 
 use tracing::Span;
 
 use reactor_core::event::{Event, Fault, Outcome};
 use reactor_core::guest::Run;
 
-/// What a guest's log lines stand in.
+/// The span of a guest's log lines.
 pub(crate) fn span(reactor: &str, event: &Event, attempt: u32) -> Span {
     tracing::info_span!(
         "delivery",

@@ -1,9 +1,9 @@
-//! Runs that go ahead of their lane. One key's events run one after the other, and each time the host is asked in between,
-//! which takes longer than a short run. So the thread that has run the head of a lane goes on with those behind it, on what
-//! the ones before will have written, and reports these *speculative* runs together with the head.
+//! Speculative runs. One key's events run one after the other, and returning to the host between them takes longer than
+//! a short run. So the thread that has run the head of a lane continues with those behind it, on the uncommitted writes
+//! of the runs before, and reports these *speculative* runs together with the head.
 //!
-//! A speculative run counts only if the host comes to start just that attempt, on just that commit, in the same turn; everything
-//! that holds for a run is checked for it then. What does not fit is dropped: nothing of a run happens before its commit.
+//! A speculative run is used only if the host starts that same attempt, on that same commit, in the same turn; it then
+//! passes every check of an ordinary run. Otherwise it is discarded: a run has no effect before its commit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use reactor_core::store::{StoreError, StoreOwner};
 use super::ahead::Ahead;
 use crate::run::span::span;
 
-/// A run that may be made ahead of its turn.
+/// A run that may be made speculatively.
 pub(crate) struct Planned {
     pub(crate) delivery: DeliveryId,
     pub(crate) guest: Arc<dyn Guest>,
@@ -52,7 +52,7 @@ pub(crate) struct SpeculativeRun {
 pub(crate) type Table = HashMap<DeliveryId, SpeculativeRun>;
 
 impl Speculation {
-    /// Runs them, in the slot of the head, until one does not end well at once.
+    /// Runs them, in the head's slot, until one does not complete at once.
     pub(crate) fn run(
         self,
         head: &Run,

@@ -1,4 +1,4 @@
-//! What the scheduler and its caller tell each other.
+//! The messages between the scheduler and its caller.
 
 use reactor_config::model::{BreakerPolicy, ReactorConfig};
 use reactor_core::event::{DeliveryId, HostTime, LaneKey, Version};
@@ -12,7 +12,7 @@ pub struct ReactorSpec {
     pub concurrency: usize,
     /// Cap on starts.
     pub rate: Option<Rate>,
-    /// When its starts are stopped because its runs fail.
+    /// When its starts are paused because its runs fail.
     pub breaker: Option<BreakerPolicy>,
 }
 
@@ -23,7 +23,7 @@ impl ReactorSpec {
     }
 }
 
-/// Something for the caller to do. Reactors are named by their place in the list given to [`super::Scheduler::new`].
+/// An instruction for the caller. Reactors are given by their index in the list passed to [`super::Scheduler::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Run this delivery; its commit depends on `after`.
@@ -35,16 +35,16 @@ pub enum Action {
     },
     /// Read deliveries from the store, offer them, then say [`super::Scheduler::loaded`]. Other things may happen meanwhile.
     Load(Load),
-    /// Make these deliveries held ones in the store and forget them, then say [`super::Scheduler::held_written`].
+    /// Make this delivery held in the store and forget it, then call [`super::Scheduler::held_written`].
     Hold {
         /// Whose.
         reactor: usize,
         /// Which lane's.
         lane: LaneKey,
-        /// Which.
+        /// The delivery.
         delivery: DeliveryId,
     },
-    /// These deliveries have become held ones: drop them from memory.
+    /// These deliveries are now held: drop them from memory.
     Forget(Vec<DeliveryId>),
 }
 
@@ -116,7 +116,7 @@ pub enum Ending {
     Release,
     /// In back-off: the others wait behind it.
     Wait,
-    /// Dead with `on-exhausted = "park-key"`: the others wait until somebody redrives or drops it.
+    /// Dead with `on-exhausted = "park-key"`: the others wait until a person redrives or drops it.
     Park,
 }
 
@@ -131,33 +131,33 @@ impl Ending {
     }
 }
 
-/// What the scheduler knows a delivery in memory by; it was offered with it, and is given back with it.
+/// What identifies a delivery in memory to the scheduler; passed in when it is offered, and returned with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// Which.
+    /// The delivery.
     pub delivery: DeliveryId,
-    /// Whose: a place in the list of reactors.
+    /// Its reactor: an index in the list of reactors.
     pub reactor: usize,
     /// Its lane.
     pub lane: Option<LaneKey>,
-    /// Bytes of memory that it is charged with.
+    /// Bytes of memory charged for it.
     pub bytes: usize,
 }
 
-/// How a delivery that was started or offered is given back.
+/// How a delivery that was started or offered is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Return {
-    /// Its run has ended, and its commit, with this number, is on its way.
+    /// Its run has ended, and its commit, with this number, is in flight.
     Ran(Version, Ending),
-    /// Its run was given up without a result: it is to run again.
+    /// Its run was cancelled without a result: it must run again.
     GivenUp,
-    /// Its run was a breaker's probe and failed: it is to run again, after the others.
+    /// Its run was a failed probe of the breaker: it must run again, after the others.
     ProbeFailed,
-    /// Its run is void because what it read has changed: it is to run again.
+    /// Its run is void because what it read has changed: it must run again.
     Outdated(Again),
-    /// Its commit was refused: it is to run again.
+    /// Its commit was refused: it must run again.
     Refused(Again),
-    /// Its commit is durable, and it has left memory; it waits in the store until then, if at all.
+    /// Its commit is durable and it has left memory; if a time is given, it waits in the store until then.
     Committed(Option<HostTime>),
     /// It has left memory in the middle of a run: another host may be working on it.
     Withdrawn,
@@ -165,7 +165,7 @@ pub enum Return {
     Forgotten,
 }
 
-/// In what company a delivery runs again.
+/// How a delivery runs again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// With the others.

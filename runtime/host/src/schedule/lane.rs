@@ -7,23 +7,23 @@ use reactor_core::store::LaneState;
 
 use super::Ending;
 
-/// The deliveries of a lane that are in memory, and what is known of those that are not.
+/// The deliveries of a lane that are in memory, and what is known of the others.
 ///
 /// The next delivery may start as soon as the one before it has *run*, on its uncommitted writes; its commit then
-/// depends on the earlier commit. If a commit is refused, nothing starts until every run that built on it is back.
+/// depends on the earlier commit. If a commit is refused, nothing starts until every run built on it has returned.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     queue: BTreeSet<DeliveryId>,
     running: Option<DeliveryId>,
     committing: VecDeque<Committing>,
-    /// A commit was refused: everything that built on it must come back before the next start.
+    /// A commit was refused: every run built on it must return before the next start.
     unwinding: bool,
     block: Block,
     pub(super) held: Held,
-    /// Until this delivery has ended, each one starts only when those before it are durable: it had been run ahead of
-    /// its turn when a host died, and may be what that host died of.
+    /// Until this delivery has ended, each one starts only when those before it are durable: it ran speculatively when
+    /// a host died, and may have caused that.
     careful: Option<DeliveryId>,
-    /// The lane stands in its reactor's list of things to start.
+    /// The lane is in its reactor's list of things to start.
     pub(super) listed: bool,
 }
 
@@ -47,7 +47,7 @@ struct Committing {
 /// Deliveries of the lane that are only in the store.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// There may be some.
+    /// There may be more in the store.
     pub(super) more: bool,
     /// The last one loaded.
     pub(super) after: DeliveryId,
@@ -59,7 +59,7 @@ pub(super) struct Held {
     pub(super) stale: bool,
     /// Writes under way that turn deliveries into held ones; loading before they are done would miss them.
     pub(super) writing: usize,
-    /// The lane stands in its reactor's list of lanes that wait for room in memory.
+    /// The lane is in its reactor's list of lanes that wait for room in memory.
     pub(super) starved: bool,
 }
 
@@ -115,7 +115,7 @@ impl Lane {
         self.careful = self.careful.filter(|until| *until > id);
     }
 
-    /// Whether a new delivery has to go behind others that are only in the store.
+    /// Whether a new delivery must queue behind others that are only in the store.
     pub(super) fn must_hold(&self) -> bool {
         self.block.state.is_some() || self.held.more || self.held.writing > 0
     }
@@ -138,7 +138,7 @@ impl Lane {
         self.block.head = Some(id);
     }
 
-    /// Nothing waits at the head any more.
+    /// The head no longer waits.
     pub(super) fn unblock(&mut self) {
         self.block = Block::default();
         self.held.start_over();
@@ -156,7 +156,7 @@ impl Lane {
         self.queue.first().copied()
     }
 
-    /// Starts what is startable; answers with the commit it builds on.
+    /// Starts the next startable delivery; returns the commit that it builds on.
     pub(super) fn start(&mut self) -> Option<(DeliveryId, Option<Version>)> {
         let id = self.startable()?;
         self.queue.remove(&id);
@@ -169,7 +169,7 @@ impl Lane {
         self.queue.iter().copied().collect()
     }
 
-    /// Those that come next, if nothing is in their way.
+    /// The next deliveries, if nothing blocks them.
     pub(super) fn next(&self, most: usize) -> Vec<DeliveryId> {
         if self.block.state.is_some() || self.unwinding || self.careful.is_some() {
             return Vec::new();
@@ -185,12 +185,13 @@ impl Lane {
             && self.queue.len() < super::LANE_WINDOW / 2
     }
 
-    /// Whether deliveries that are only in the store, or on their way there, can go on without a person or a due time.
+    /// Whether deliveries that are only in the store, or on their way there, can continue without a person or a due
+    /// time.
     pub(super) fn has_work_in_store(&self) -> bool {
         self.block.state.is_none() && (self.held.more || self.held.writing > 0)
     }
 
-    /// The running delivery has ended and its commit is on its way.
+    /// The running delivery has ended and its commit is in flight.
     pub(super) fn run_ended(&mut self, id: DeliveryId, number: Version, ending: Ending) {
         debug_assert_eq!(self.running, Some(id));
         self.running = None;
@@ -204,7 +205,7 @@ impl Lane {
         }
     }
 
-    /// The run was given up without a result; the delivery runs again.
+    /// The run was cancelled without a result; the delivery runs again.
     pub(super) fn run_cancelled(&mut self, id: DeliveryId) {
         if self.running == Some(id) {
             self.running = None;
@@ -225,7 +226,7 @@ impl Lane {
         }
     }
 
-    /// The commit is durable. Answers which followers leave memory, if the lane is blocked now.
+    /// The commit is durable. Returns which followers leave memory if the lane is now blocked.
     pub(super) fn committed(&mut self, id: DeliveryId) -> Vec<DeliveryId> {
         let Some(position) = self.committing.iter().position(|entry| entry.id == id) else { return Vec::new() };
         let Some(entry) = self.committing.remove(position) else { return Vec::new() };
@@ -238,7 +239,7 @@ impl Lane {
         std::mem::take(&mut self.queue).into_iter().collect()
     }
 
-    /// The commit was refused: the delivery runs again, and so does all that built on it.
+    /// The commit was refused: the delivery and everything built on it run again.
     pub(super) fn conflicted(&mut self, id: DeliveryId) {
         if let Some(position) = self.committing.iter().position(|entry| entry.id == id)
             && let Some(entry) = self.committing.remove(position)

@@ -1,9 +1,9 @@
-//! Who runs next: permits, lanes, back-off, and what is kept in memory. Pure: no clock, no I/O, no threads; every
-//! method takes the time, and what has to be done comes out as [`Action`]s, so that a simulation can drive this code.
+//! Decides which delivery runs next: permits, lanes, back-off, and what is kept in memory. Pure: no clock, no I/O, no
+//! threads; every method takes the time and returns [`Action`]s, so that a simulation can drive this code.
 //!
 //! A delivery in memory is queued, running or committing. When a reactor's queue is full, its deliveries *spill*: they
-//! are only in the store and are loaded in order when there is room. A delivery in back-off, and those held behind it in
-//! its lane, are only in the store too; they take no permit and, but for the lane's entry, no memory.
+//! are only in the store and are loaded in order when there is room. A delivery in back-off, and those held behind it
+//! in its lane, are only in the store too; they take no permit and, apart from the lane's entry, no memory.
 
 mod action;
 mod gate;
@@ -64,8 +64,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes over what the last owner left: blocked lanes, deliveries that must not be run ahead of their turn again, and
-    /// the first due time of each reactor.
+    /// Adopts what the last owner left: blocked lanes, deliveries that must not run speculatively again, and the first
+    /// due time of each reactor.
     pub fn recovered(
         &mut self,
         reactor: usize,
@@ -109,8 +109,8 @@ impl Scheduler {
         self.reactors[reactor].has_room(&self.common)
     }
 
-    /// Nothing in memory, and nothing in the store that could go on by itself, now or as soon as a write under way is done:
-    /// what is left waits for its time, or, in a parked lane, for a person.
+    /// Whether memory is empty and nothing in the store can continue by itself, now or after a write in flight: the
+    /// rest waits for its time or, in a parked lane, for a person.
     pub fn is_idle(&self) -> bool {
         self.reactors
             .iter()
@@ -137,7 +137,7 @@ impl Scheduler {
         self.reactors.iter().map(|queue| queue.running).sum()
     }
 
-    /// Starts nothing from now on.
+    /// Starts no more deliveries.
     pub fn drain(&mut self) {
         self.draining = true;
     }
@@ -172,7 +172,7 @@ impl Scheduler {
         };
         let lane = queue.lanes.entry(key).or_default();
         let is_head = match arrival {
-            // In a parked lane only the dead letter that is being redriven can come out of back-off.
+            // In a parked lane, only a dead letter being redriven can come out of back-off.
             Arrival::Due => lane.is_waiting() || lane.is_parked(),
             Arrival::Redriven => lane.is_parked(),
             Arrival::Fresh | Arrival::Held => false,
@@ -202,15 +202,15 @@ impl Scheduler {
         lane.and_then(|key| self.reactors[reactor].lanes.get(&key)).map(Lane::followers).unwrap_or_default()
     }
 
-    /// The deliveries in memory that come next in a lane after the one that was just started, at most this many, if they
-    /// would be started as soon as they can be: while others wait for their turn, there is none.
+    /// The deliveries in memory that follow the one just started in its lane, at most `most`, if they would be started
+    /// as soon as possible; none if others wait for their turn.
     pub fn next_in_lane(&self, reactor: usize, lane: LaneKey, most: usize) -> Vec<DeliveryId> {
         let queue = &self.reactors[reactor];
         let lane = queue.lanes.get(&lane).filter(|_| self.free > 0 && !self.draining && queue.has_free_starts());
         lane.map(|lane| lane.next(most)).unwrap_or_default()
     }
 
-    /// A delivery is given back.
+    /// A delivery is returned.
     pub fn gave_back(&mut self, ticket: Ticket, how: Return) {
         let Ticket { delivery, reactor, lane, bytes } = ticket;
         match how {
@@ -263,8 +263,8 @@ impl Scheduler {
         }
     }
 
-    /// A run has ended with a result, and its delivery is about to be given back: `failed` if running it again may
-    /// end better. Answers what that means for the reactor.
+    /// A run has ended with a result, and its delivery is about to be returned: `failed` if a rerun may succeed.
+    /// Returns what changes about the reactor's breaker.
     pub fn ran(&mut self, reactor: usize, id: DeliveryId, failed: bool, now: HostTime) -> Option<BreakerChange> {
         let change = self.reactors[reactor].gates.breaker.as_mut()?.ran(id, failed, now);
         if let Some(BreakerChange::Opened(pause) | BreakerChange::ProbeFailed(pause)) = change {
@@ -273,8 +273,8 @@ impl Scheduler {
         change
     }
 
-    /// How many deliveries of a reactor may be started at a time, even if not all of them can run at once; whoever runs them
-    /// sees to that.
+    /// How many deliveries of a reactor may be started at a time. Not all of them may run at once; the caller enforces
+    /// that.
     pub fn set_ahead(&mut self, reactor: usize, ahead: usize) {
         self.reactors[reactor].gates.set_ahead(ahead);
     }
@@ -289,7 +289,7 @@ impl Scheduler {
         self.reactors[reactor].gates.is_throttled()
     }
 
-    /// Whether a reactor is stopped because its runs fail.
+    /// Whether a reactor's breaker is open.
     pub fn is_broken(&self, reactor: usize) -> bool {
         self.reactors[reactor].gates.breaker.as_ref().is_some_and(Breaker::is_open)
     }
@@ -300,7 +300,7 @@ impl Scheduler {
         self.list(reactor);
     }
 
-    /// What a lane waited for is gone without a run: its dead letter was dropped, or could not be read again.
+    /// The dead letter that blocked a lane was dropped or could not be read again.
     pub fn release_lane(&mut self, reactor: usize, key: LaneKey) {
         if let Some(lane) = self.reactors[reactor].lanes.get_mut(&key)
             && (lane.is_parked() || lane.is_waiting())
@@ -310,7 +310,7 @@ impl Scheduler {
         }
     }
 
-    /// Starts and loads what can be, and takes what is to be done.
+    /// Starts and loads what it can, and returns the resulting actions.
     pub fn tick(&mut self, now: HostTime) -> Vec<Action> {
         while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= now) {
             if let Some(Reverse((_, reactor))) = self.timers.pop() {
@@ -353,7 +353,7 @@ impl Scheduler {
         self.freed(reactor);
     }
 
-    /// A delivery waits in the store. Loading may have gone past this due time while the commit was on its way.
+    /// A delivery waits in the store. A load may have passed its due time while the commit was in flight.
     fn waits(&mut self, reactor: usize, due: HostTime) {
         let queue = &mut self.reactors[reactor];
         queue.due_after = queue.due_after.min((due, DeliveryId(0)));
@@ -370,7 +370,7 @@ impl Scheduler {
         }
     }
 
-    /// A run without a result is done again, first of all.
+    /// Repeats a run without a result, before all others.
     fn run_again(&mut self, ticket: Ticket) {
         let Ticket { delivery, reactor, lane, .. } = ticket;
         match lane {

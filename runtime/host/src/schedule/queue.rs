@@ -40,8 +40,8 @@ pub(super) struct Queue {
     pub(super) listed: bool,
 }
 
-/// Bytes of events in all queues, and below which of them any queue may go on although its own share is full. The shares
-/// are as much again, so that a queue that has been modest always finds its own.
+/// Bytes of events in all queues, and the limit below which any queue may grow beyond its own share. The shares
+/// together are as large again, so a queue within its share always has room.
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) used: usize,
@@ -72,8 +72,8 @@ impl Queue {
         }
     }
 
-    /// Whether one more delivery may be kept in memory; `common` is the room that all queues share beside their own. An
-    /// empty queue always takes one, however large.
+    /// Whether one more delivery may be kept in memory; `common` is the room that all queues share in addition to their
+    /// own. An empty queue always takes one of any size.
     pub(super) fn has_room(&self, common: &Common) -> bool {
         let has_bytes = self.bytes < self.max_bytes || common.used < common.room;
         self.items == 0 || (self.items < QUEUE_WINDOW && has_bytes)
@@ -122,7 +122,7 @@ impl Queue {
         has_work && self.gates.let_through(self.running)
     }
 
-    /// Whether what is ready can be started at once, and something else beside it.
+    /// Whether the ready ones can start at once, with room for another.
     pub(super) fn has_free_starts(&self) -> bool {
         self.gates.has_room_for_more(self.running + self.ready.len())
     }
@@ -139,7 +139,7 @@ impl Queue {
         self.gates.gave_back(id);
     }
 
-    /// Puts what has to run alone in front.
+    /// Moves a delivery that must run alone to the front.
     fn make_way(&mut self) {
         let Some(wanted) = self.gates.alone.wanted() else { return };
         self.ready.retain(|ready| *ready != wanted);

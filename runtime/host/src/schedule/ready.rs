@@ -1,4 +1,4 @@
-//! What stands in a reactor's list of things to start.
+//! An entry in a reactor's list of things to start.
 
 use reactor_core::event::{DeliveryId, LaneKey};
 

@@ -1,4 +1,4 @@
-//! Which deliveries that are only in the store are to come into memory, and when: spilled, due and held ones.
+//! Which spilled, due and held deliveries to load into memory, and when.
 
 use std::cmp::Reverse;
 

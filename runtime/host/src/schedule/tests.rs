@@ -148,7 +148,7 @@ impl World {
         self.check_idle();
     }
 
-    /// Who says that nothing is left to do has nothing left that could be done without a person.
+    /// An idle scheduler has nothing left that could be done without a person.
     fn check_idle(&self) {
         if self.scheduler.is_idle() && !self.scheduler.is_waiting() {
             let left = self.rows.iter().filter(|(_, row)| !self.parked.iter().any(|(lane, _)| row.lane == Some(*lane)));
@@ -281,7 +281,7 @@ impl World {
                 self.scheduler.offer(self.ticket(id), arrival);
             }
         }
-        // Letters that run again come into memory whether there is room or not.
+        // Redriven letters come into memory even if there is no room.
         let most = self.most_memory / 2 + BYTES * (1 + self.parked.len());
         assert!(self.memory.len() * BYTES <= most, "{} deliveries in memory", self.memory.len());
         (last, left)
@@ -382,7 +382,7 @@ impl World {
         }
     }
 
-    /// The host dies, and another one takes over: what was in memory is gone, and what had begun is known.
+    /// The host dies, and another one takes over: memory is lost, and the attempts that had begun are known.
     fn crash(&mut self) {
         let claimed: BTreeSet<_> = self.running.keys().copied().collect();
         (self.memory, self.running, self.sent) = (HashSet::new(), HashMap::new(), Vec::new());

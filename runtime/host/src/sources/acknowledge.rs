@@ -1,5 +1,4 @@
-//! Acknowledges messages and sets leases, many at a time, for as long as it takes: what cannot be done now is tried again
-//! until the lease is over.
+//! Acknowledges messages and sets leases, many at a time, retrying until it succeeds or the lease has expired.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ const MAX_CALLS: usize = 16;
 const LINGER: Duration = Duration::from_millis(5);
 /// Delays after failures.
 const RETRY: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(10), Jitter::Equal);
-/// While every call fails, one is made at least so often: a lease that can be renewed again must not wait.
+/// While every call fails, one is made at least this often: a lease that can be renewed again must not wait.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Something to be done with a received message.
@@ -28,18 +27,18 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Ack<T> {
     /// Which message.
     pub receipt: Receipt,
-    /// What becomes of its lease; meaningless where it is acknowledged.
+    /// What happens to its lease; ignored when it is acknowledged.
     pub lease: Lease,
-    /// After this it is not worth trying any more.
+    /// Retries end at this time.
     pub until: Moment,
-    /// The caller's own name for it.
+    /// The caller's label for it.
     pub tag: T,
 }
 
-/// What became of it: when the last call was made, and how that ended.
+/// The result: when the last call was made, and how it ended.
 pub(crate) type Report<T> = (T, Moment, Result<()>);
 
-/// Which of the two things a task does, and where.
+/// Which of the two operations a task performs, and on what.
 #[derive(Clone)]
 pub(crate) enum What {
     /// [`Source::acknowledge`]
@@ -58,8 +57,8 @@ struct Entry<T> {
 /// A call under way: what it is about, when it was made, and the answers.
 type Call<T> = BoxFuture<'static, (Vec<Entry<T>>, Moment, Vec<Result<()>>)>;
 
-/// Works until the sender is gone and everything is done, with so many entries in one call. Every acknowledgement is reported
-/// once.
+/// Works until the sender is gone and everything is done, with up to `size` entries per call. Every acknowledgement is
+/// reported once.
 pub(crate) async fn acknowledge<T: Send + Clone + 'static>(
     what: What,
     size: usize,
@@ -71,7 +70,7 @@ pub(crate) async fn acknowledge<T: Send + Clone + 'static>(
     let (mut queue, mut later) = (VecDeque::new(), Vec::<Entry<T>>::new());
     let mut calls = FuturesUnordered::<Call<T>>::new();
     let (mut open, mut buffer) = (true, Vec::new());
-    // Whole calls that failed in a row, and until when nothing new is tried: one at a time, or thousands would.
+    // Whole calls that failed in a row, and when to resume: one call at a time then, instead of thousands.
     let (mut failures, mut resume) = (0_u32, clock.now());
     while open || !queue.is_empty() || !later.is_empty() || !calls.is_empty() {
         let now = clock.now();
@@ -81,7 +80,7 @@ pub(crate) async fn acknowledge<T: Send + Clone + 'static>(
         let ripe = |queue: &VecDeque<Entry<T>>| {
             queue.len() >= size || queue.front().is_some_and(|first| !open || first.at + LINGER <= now)
         };
-        // What is left of a lease does not get more by waiting in line.
+        // Waiting in line does not extend what is left of a lease.
         while queue.front().is_some_and(|first: &Entry<T>| first.ack.until <= now)
             && let Some(late) = queue.pop_front()
         {
@@ -135,7 +134,7 @@ fn call<T: Send + 'static>(what: What, batch: Vec<Entry<T>>, clock: Arc<dyn Cloc
                 source.lease(&leases).await
             }
         };
-        // A source that answers for fewer has said nothing of the others.
+        // If a source returns too few results, the rest are unknown.
         answers.resize_with(batch.len(), || {
             Err(ChannelError { trouble: Trouble::Unreachable, detail: "no answer for this message".into() })
         });

@@ -1,4 +1,4 @@
-//! Which received messages this host holds a lease on, what of each has not ended, and when a lease has to be renewed.
+//! Which received messages this host has under lease, which of their deliveries have not ended, and when to renew.
 //! Pure: no clock, no I/O.
 
 use std::cmp::Reverse;
@@ -11,7 +11,8 @@ use reactor_core::channel::Receipt;
 use reactor_core::clock::Moment;
 use reactor_core::event::{DeliveryId, HostTime, LaneKey, Offset};
 
-/// A lease is taken for over so much earlier than the queue says, which counts from when it answered.
+/// Treat a lease as expired this long before the queue does: its clock starts when it sends the answer, ours when we
+/// receive it.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// The leases of all channels.
@@ -19,12 +20,12 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub(crate) struct Leases {
     last: u64,
     leases: HashMap<LeaseId, Lease>,
-    /// The leases that a delivery's end is awaited for.
+    /// The leases that wait for a delivery to end.
     awaited: HashMap<DeliveryId, Vec<LeaseId>>,
     groups: HashMap<LaneKey, HashSet<LeaseId>>,
     /// When to look at which lease again.
     timers: BinaryHeap<Reverse<(Moment, LeaseId)>>,
-    /// Per poller: how many there are, and how many of them something runs under, or will as soon as it can.
+    /// Per poller: how many leases there are, and how many have a delivery that runs or is about to.
     counts: HashMap<usize, (usize, usize)>,
 }
 
@@ -46,9 +47,9 @@ struct Lease {
     admitted: bool,
     /// Those that have not ended.
     open: HashMap<DeliveryId, State>,
-    /// Counted as one that something runs under.
+    /// Counted as one with a delivery that runs or is about to.
     busy: bool,
-    /// The record that was made of it, and of which all deliveries are in `open`.
+    /// The record made of it, if all deliveries of the record are in `open`.
     record: Option<Offset>,
 }
 
@@ -59,7 +60,7 @@ enum State {
     Busy,
     /// It waits behind others of its lane, or at its head.
     Resting,
-    /// It waits for its next attempt, and nothing waits for it.
+    /// It waits for its next attempt, with none behind it.
     Waiting(HostTime),
 }
 
@@ -80,7 +81,7 @@ pub(crate) struct NewLease {
     pub(crate) sent: Option<Timestamp>,
 }
 
-/// What to do with a message that is in hand no more.
+/// What to do with a message that is no longer held.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Closed {
     pub(crate) poller: usize,
@@ -88,10 +89,10 @@ pub(crate) struct Closed {
     pub(crate) fate: Fate,
 }
 
-/// What becomes of a message that is in hand no more.
+/// What happens to a message that is no longer held.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// All of it has ended: it is deleted, and its record, if it has one, is not needed any more.
+    /// All of it has ended: it is deleted, and its record, if any, is no longer needed.
     Delete(Option<Offset>),
     /// It is to be received again after this time.
     Back(Duration),
@@ -103,7 +104,7 @@ impl Closed {
     }
 }
 
-/// What has to be done about leases now.
+/// What to do about leases now.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Upkeep {
     /// To be renewed.
@@ -133,7 +134,7 @@ impl Leases {
         id
     }
 
-    /// The deliveries of a message are known. Answers with the lease if none of them has still to end.
+    /// The deliveries of a message are known. Returns the lease if all of them have ended.
     pub(crate) fn admitted(&mut self, id: LeaseId, open: &[DeliveryId], record: Option<Offset>) -> Option<Closed> {
         let lease = self.leases.get_mut(&id)?;
         lease.admitted = true;
@@ -150,7 +151,7 @@ impl Leases {
         None
     }
 
-    /// A delivery has ended. Answers with what was held for it alone.
+    /// A delivery has ended. Returns the leases held for it alone.
     pub(crate) fn ended(&mut self, delivery: DeliveryId, now: HostTime) -> Vec<Closed> {
         let awaiting = self.awaited.remove(&delivery).unwrap_or_default();
         for id in &awaiting {
@@ -160,14 +161,14 @@ impl Leases {
         awaiting.into_iter().filter_map(|id| self.close_if_idle(id, now)).collect()
     }
 
-    /// A delivery waits for its next attempt. Answers with what is held for nothing that runs before it.
+    /// A delivery waits for its next attempt. Returns leases with nothing that runs before it.
     pub(crate) fn waits(&mut self, delivery: DeliveryId, due: HostTime, now: HostTime) -> Vec<Closed> {
         let awaiting = self.set(delivery, State::Waiting(due));
         awaiting.into_iter().filter_map(|id| self.close_if_idle(id, now)).collect()
     }
 
-    /// Closes a lease under which nothing runs: for good if all has ended, or because all of it waits for longer than
-    /// the lease lasts.
+    /// Closes a lease under which nothing runs: for good if all has ended, or if all of it waits longer than the lease
+    /// lasts.
     fn close_if_idle(&mut self, id: LeaseId, now: HostTime) -> Option<Closed> {
         let lease = self.leases.get(&id).filter(|lease| lease.admitted)?;
         if lease.open.is_empty() {
@@ -185,7 +186,7 @@ impl Leases {
         self.set(delivery, State::Busy);
     }
 
-    /// A delivery waits, and others of its lane behind it, or it behind others: it keeps its lease.
+    /// A delivery waits behind others of its lane, or others wait behind it: it keeps its lease.
     pub(crate) fn rests(&mut self, delivery: DeliveryId) {
         self.set(delivery, State::Resting);
     }
@@ -208,7 +209,7 @@ impl Leases {
         }
     }
 
-    /// Through which poller the message of a lease came, if it is in hand.
+    /// The poller that received a lease's message, if the lease is still held.
     pub(crate) fn poller(&self, id: LeaseId) -> Option<usize> {
         self.leases.get(&id).map(|lease| lease.poller)
     }
@@ -237,7 +238,7 @@ impl Leases {
             self.timers.push(Reverse((lease.wake, id)));
         }
         if self.timers.len() > 4 * self.leases.len() + 1_024 {
-            // Most of them are of messages that were done with long before.
+            // Most of these timers belong to messages that ended long ago.
             let leases = &self.leases;
             self.timers.retain(|Reverse((at, id))| leases.get(id).is_some_and(|lease| lease.wake == *at));
         }
@@ -249,7 +250,7 @@ impl Leases {
         self.timers.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// A lease has been renewed by a call that was made at `sent`.
+    /// A lease was renewed by a call made at `sent`.
     pub(crate) fn renewed(&mut self, id: LeaseId, sent: Moment) {
         if let Some(lease) = self.leases.get_mut(&id) {
             lease.renewing = false;
@@ -259,8 +260,8 @@ impl Leases {
         }
     }
 
-    /// A lease is lost, and with it those of the same FIFO group, which must not go on without it. Answers with the
-    /// deliveries that have no lease any more, and with the other leases of the group.
+    /// A lease is lost, and with it those of the same FIFO group, which must not continue without it. Returns the
+    /// deliveries left without a lease, and the other leases of the group.
     pub(crate) fn lost(&mut self, id: LeaseId) -> (Vec<DeliveryId>, Vec<Closed>) {
         let group = self.leases.get(&id).and_then(|lease| lease.group);
         let mut ids: Vec<LeaseId> = group.and_then(|g| self.groups.get(&g)).into_iter().flatten().copied().collect();
@@ -277,8 +278,8 @@ impl Leases {
         (bare, others)
     }
 
-    /// Gives a lease up, and those of the same FIFO group; their messages are to be received again after this time.
-    /// Answers with the deliveries that have no lease any more, too.
+    /// Gives back a lease and those of the same FIFO group; their messages can be received again after this time. Also
+    /// returns the deliveries left without a lease.
     pub(crate) fn release(&mut self, id: LeaseId, after: Duration) -> (Vec<DeliveryId>, Vec<Closed>) {
         let own = self.leases.get(&id).map(|lease| Closed {
             poller: lease.poller,
@@ -289,7 +290,7 @@ impl Leases {
         (bare, own.into_iter().chain(others.into_iter().map(|closed| closed.back_after(after))).collect())
     }
 
-    /// Gives all of them up.
+    /// Gives back all leases.
     pub(crate) fn release_all(&mut self) -> Vec<Closed> {
         let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
@@ -301,7 +302,7 @@ impl Leases {
         self.counts.get(&poller).map_or(0, |(all, _)| *all)
     }
 
-    /// How many of them something runs under, or will as soon as it can; the others wait.
+    /// How many of them have a delivery that runs or is about to; the others wait.
     pub(crate) fn busy(&self, poller: usize) -> usize {
         self.counts.get(&poller).map_or(0, |(_, busy)| *busy)
     }

@@ -1,4 +1,4 @@
-//! One remote channel, as something to receive from: its calls under way, how many there should be, and what went wrong.
+//! Receiving from one remote channel: its calls in flight, how many there should be, and failures.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::sources::acknowledge::{Ack, What, acknowledge};
 
 /// Most receive calls under way on one channel.
 const MAX_POLLS: usize = 16;
-/// Messages in hand are at least those of two calls, and at most this many; between them, as many as end in a quarter of a
-/// second: what is in hand here cannot be worked on elsewhere.
+/// As many messages are in hand as end in a quarter of a second, up to this many but at least those of two calls: a
+/// message in hand here cannot be processed elsewhere.
 const MOST_IN_HAND: usize = 2_000;
 /// How long a call waits for messages where there were some before, and while the host only waits to become idle.
 pub(crate) const SHORT_POLL: Duration = Duration::from_secs(1);
 /// Delays after failures.
 const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(30), Jitter::Equal);
-/// For how long messages are acknowledged again and again where there is no lease that ends.
+/// How long to retry acknowledgements if there is no lease that expires.
 const WITHOUT_LEASE: Duration = Duration::from_secs(3_600);
-/// A failure that goes on is told of this often.
+/// How often to log a persistent failure.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Empty answers in a row after which a channel counts as idle.
 const EMPTY_ENOUGH: u32 = 2;
@@ -51,7 +51,7 @@ pub(crate) struct Poller {
     pub(crate) running: usize,
     pub(crate) target: usize,
     pub(crate) failure: Option<Failure>,
-    /// When single messages were last told of.
+    /// When lines about single messages were last logged.
     pub(crate) told: Option<Moment>,
     pub(crate) empty: u32,
     pub(crate) stirred: Moment,
@@ -65,7 +65,7 @@ pub(crate) struct Poller {
     pub(crate) depth: Option<Depth>,
     pub(crate) look_at: Moment,
     pub(crate) deletes: mpsc::UnboundedSender<Ack<()>>,
-    /// Nothing where there are no leases.
+    /// `None` if there are no leases.
     pub(crate) leases: Option<mpsc::UnboundedSender<Ack<Option<LeaseId>>>>,
 }
 
@@ -129,7 +129,7 @@ impl Poller {
         let Opening { name, id, intake, source, settle, lease, concurrency, signals } = opening;
         let (deletes, to_delete) = mpsc::unbounded_channel();
         let limits = source.limits();
-        // Reports fail only when the host's task is gone, and then nobody is left to tell.
+        // Reports fail only if the host's task is gone.
         let report = inputs.clone();
         let deleted = move |((), _, answer)| drop(report.send(Input::Deleted { poller: number, answer }));
         let acknowledging = What::Acknowledge(Arc::clone(&source));
@@ -182,7 +182,7 @@ impl Poller {
 
     pub(crate) fn set_lease(&self, receipt: Receipt, lease: Lease, tag: Option<LeaseId>, now: Moment) {
         let Some(leases) = &self.leases else { return };
-        // It was asked for when a third of the lease had passed: what is not done in the rest would come too late.
+        // Renewal starts after a third of the lease: what is not done in the rest would be too late.
         let until = now + self.lease.mul_f64(0.6);
         let _ = leases.send(Ack { receipt, lease, until, tag });
     }
@@ -206,7 +206,8 @@ impl Poller {
         };
     }
 
-    /// Something has come, or been sent and may come: only calls made from now on can tell that there is nothing more.
+    /// Something has arrived, or was sent and may arrive: only calls made from now on can show that there is nothing
+    /// more.
     pub(crate) fn stir(&mut self, now: Moment) {
         (self.empty, self.stirred) = (0, now);
     }
@@ -219,7 +220,7 @@ impl Poller {
     pub(crate) fn failed(&mut self, error: ChannelError, now: Moment, dice: u64) {
         self.signals.failures.inc();
         self.target = 1;
-        // Calls that were under way together fail together: that is one failure.
+        // Calls in flight together fail together and count as one failure.
         let tries = self.failure.as_ref().map_or(0, |failure| failure.tries).saturating_add(1);
         let again = self.failure.as_ref().is_some_and(|failure| failure.retry_at > now);
         if again && self.running > 0 {
@@ -235,7 +236,7 @@ impl Poller {
         self.failure = Some(Failure { error, tries, retry_at, told: told.unwrap_or(now) });
     }
 
-    /// Whether another line about single messages would not be one of too many; the counts have them all.
+    /// Whether to log another line about single messages; the counts include them all.
     pub(crate) fn may_tell(&mut self, now: Moment) -> bool {
         let may = self.told.is_none_or(|told| now.since(told) >= TELL_EVERY);
         self.told = if may { Some(now) } else { self.told };

@@ -1,4 +1,5 @@
-//! A kind of channels that the program does not have, from the file to the host: all that it takes is its folder, and a list.
+//! A kind of channel that the program does not have, from the file to the host: a new kind needs only its folder and an
+//! entry in a list.
 #![allow(clippy::disallowed_methods, reason = "tests wait for a host on the machine's clock")]
 
 mod shelf;
@@ -64,7 +65,7 @@ fn valid() -> Config {
     loaded.config
 }
 
-/// What is said of the file with one of its lines changed.
+/// The errors of the file with one line changed.
 fn told(line: &str, other: &str) -> String {
     assert!(FILE.contains(line), "{line}");
     match read(&FILE.replacen(line, other, 1)) {
@@ -174,7 +175,7 @@ async fn it_is_inspected_and_looked_into() {
         (found[0].level, found[0].what.as_str()),
         (Level::Warning, "shelf `outgoing` is not there, and is written")
     );
-    // Who does not have it in the list cannot reach it.
+    // A list without the kind cannot open its channels.
     assert!(kind::open(KINDS, &with, Opened { channel: input, readers: &[] }).await.is_none());
 }
 

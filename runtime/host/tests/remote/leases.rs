@@ -1,4 +1,4 @@
-//! What is received is held under a lease: renewed, lost, given back, and taken over after a crash.
+//! Received messages are held under leases: renewed, lost, given back, and taken over after a crash.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -140,7 +140,7 @@ async fn deploys_lose_and_double_nothing_that_is_leased() {
     assert_ne!(texts[0], texts[1]);
     let host = world.start(Arc::clone(&a), Arc::clone(&b)).await;
     for round in 1..12 {
-        // In the midst of it: some have ended since the last deploy, and most have not.
+        // Deploy in the middle of the work: some have ended since the last deployment, and most have not.
         host.until("some more have ended", || world.rig.counts("a").done >= round * 20).await;
         host.deploy(&texts[round as usize % 2], guests(Arc::clone(&a), Arc::clone(&b))).await;
     }

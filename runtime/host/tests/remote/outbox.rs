@@ -1,4 +1,4 @@
-//! What is emitted, and dead letters, go out: in order, at least once, with stable ids.
+//! Emitted events and dead letters are sent in order, at least once, with stable ids.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -74,7 +74,7 @@ async fn a_dead_letter_goes_out_and_comes_back() {
     assert_eq!((note.module.as_deref(), note.channel.as_str()), (Some("native"), "in"));
     assert!(message.body.starts_with(b"{\"data\":"), "{message:?}");
     mood.store(1, Ordering::SeqCst);
-    // What AWS's own redrive does: the message, as it is, goes back to the queue.
+    // AWS's own redrive does the same: it puts the unchanged message back into the queue.
     world.source.put(letter);
     host.until("it is done", || world.rig.counts("a").done == 1).await;
     world.until_empty().await;

@@ -59,7 +59,7 @@ async fn what_is_no_event_is_kept_and_deleted() {
     for letter in &letters {
         world.rig.store.request(Request::Redrive(letter.id)).await.expect("asked");
     }
-    // Somebody wants the one now, and the other stays what it is.
+    // A reactor now wants the unrouted event; the other message stays invalid.
     world.config = world.config.replacen("on = [\"t\"]", "on = [\"t\", \"nobodys\"]", 1);
     world.source.inner().resend_faults = vec![Trouble::Throttled];
     let host = world.start(done(), done()).await;

@@ -29,7 +29,7 @@ impl World {
         Self::with(channel, reactor, false)
     }
 
-    /// With queues that keep the order of groups.
+    /// With FIFO queues.
     pub(crate) fn fifo() -> Self {
         Self::with("", "", true)
     }
@@ -69,7 +69,7 @@ impl World {
         self.rig.time.until("the queue is empty", || self.source.left() == 0).await;
     }
 
-    /// Takes this long, and ends with what the function says.
+    /// Takes this long, and ends with the function's outcome.
     pub(crate) fn slow(&self, time: Duration, run: impl Fn(&Call) -> Outcome + Send + Sync + 'static) -> Behaviour {
         let clock = self.clock.clone();
         Arc::new(move |call| {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use reactor_core::clock::{Clock, Moment, Sleep};
 
-/// See the module. Each look at it is a nanosecond later than the one before, as on a clock that is not driven.
+/// See the module. Each reading is a nanosecond later than the one before, as on a real clock.
 #[derive(Clone, Default)]
 pub(crate) struct DrivenClock(Arc<Mutex<Inner>>);
 
@@ -28,7 +28,7 @@ impl DrivenClock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on to when the first of those who sleep is to wake. Nothing happens if nobody sleeps: says whether somebody did.
+    /// Advances to when the first sleeper wakes. Returns whether there was a sleeper; without one, nothing happens.
     pub(crate) fn advance(&self) -> bool {
         let mut inner = self.inner();
         let Some(((at, _), first)) = inner.sleepers.pop_first() else { return false };

@@ -30,12 +30,12 @@ pub(crate) fn guest(digest: &'static str, run: Behaviour) -> Arc<dyn Guest> {
     Arc::new(Native(digest, run))
 }
 
-/// A failure that may pass; with the time that the guest asks for, if it does.
+/// A transient failure; with the delay that the guest asks for, if any.
 pub(crate) fn retry(after: Option<Duration>) -> Outcome {
     Outcome::Retry { reason: "not yet".into(), after }
 }
 
-/// Ends each run with what the function says.
+/// Ends each run with the function's outcome.
 pub(crate) fn answering(run: impl Fn(&Call) -> Outcome + Send + Sync + 'static) -> Behaviour {
     Arc::new(move |call| {
         let outcome = run(&call);
@@ -62,7 +62,7 @@ pub(crate) fn counting(count: &Arc<AtomicUsize>, run: Behaviour) -> Behaviour {
     })
 }
 
-/// Reads a key, lets others go first, and writes it with what the function makes of it.
+/// Reads a key, yields to others, and writes the result of the function.
 pub(crate) async fn update(call: Call, key: &str, change: impl FnOnce(&str) -> String) -> Run {
     let found = call.world.state(key).expect("the state can be read");
     let (before, version) = found.unwrap_or((bytes::Bytes::new(), Version(0)));

@@ -1,5 +1,5 @@
-//! What the tests of the host have in common: a guest that is a function, a queue in memory, a clock that is driven, and
-//! the rig that puts a host together of them.
+//! Shared by the host's tests: a guest that is a function, a queue in memory, a driven clock, and the rig that builds a
+//! host from them.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod clock;
@@ -12,5 +12,5 @@ use reactor_channel::kind::Kind;
 use reactor_channel::local;
 use reactor_channel_aws::{sns, sqs};
 
-/// The kinds of channels that tests write of.
+/// The kinds of channels in test configurations.
 pub(crate) const KINDS: &[Kind] = &[local::KIND, sqs::KIND, sns::KIND];

@@ -1,4 +1,4 @@
-//! A queue in memory, in place of one of SQS.
+//! A queue in memory, in place of an SQS queue.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,11 +32,11 @@ pub(crate) struct Inner {
     pub(crate) given_back: Vec<Duration>,
     pub(crate) sent: Vec<Message>,
     pub(crate) calls: usize,
-    /// What the next receive calls answer instead.
+    /// Errors that the next receive calls return.
     pub(crate) receive_faults: Vec<Trouble>,
-    /// What the next entries sent get instead.
+    /// Errors for the next entries sent.
     pub(crate) send_faults: Vec<Trouble>,
-    /// What the next messages sent again get instead.
+    /// Errors for the next messages resent.
     pub(crate) resend_faults: Vec<Trouble>,
     /// Deletes that fail, and leases that cannot be renewed.
     pub(crate) failing_deletes: usize,
@@ -48,7 +48,7 @@ pub(crate) struct Item {
     message: Message,
     visible_at: Moment,
     receipt: Option<String>,
-    /// Received, and neither given back nor taken away, even if the time of its lease is over.
+    /// Received, and neither given back nor deleted, even if its lease has expired.
     is_leased: bool,
     receives: u32,
 }
@@ -151,7 +151,7 @@ impl Source for Queue {
                 if !taken.is_empty() || self.clock.now() >= end {
                     return Ok(taken);
                 }
-                // Leases that end are not announced.
+                // Expiring leases are not announced.
                 let until = self.next_visible().map_or(end, |at| at.min(end));
                 within(self.clock.sleep_until(until), changed).await;
                 self.inner().calls -= 1;

@@ -1,4 +1,4 @@
-//! What a host is started on, and the host while it runs.
+//! What a host runs on, and the running host.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,8 +29,8 @@ use super::clock::DrivenClock;
 /// How much time may pass on the driven clock before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a test looks at a host whose threads all sleep, without a time at which one wakes, before it gives up. The
-/// store's housekeeping is on none of them: time may pass meanwhile, up to the end of a drain.
+/// How many times a test looks at a host whose threads all sleep without a timer before it gives up. The store's
+/// housekeeping runs on none of these threads, so real time may pass, up to the end of a drain.
 const MOST_LOOKS: u32 = 20_000_000;
 
 /// The guests of a configuration, by the names of their reactors.
@@ -51,7 +51,7 @@ pub(crate) struct Running {
     rig: Rig,
 }
 
-/// By which clock the host goes.
+/// The clock of a host.
 #[derive(Clone)]
 pub(crate) enum Time {
     /// By one that goes on only while the test waits for something, every thread has nothing to do, and no read of the store
@@ -94,7 +94,7 @@ impl Time {
                 let passed = clock.now().since(start);
                 assert!(passed < PATIENCE && stuck < MOST_LOOKS, "gave up waiting until {what}");
             }
-            // Gives the threads of the host the processor.
+            // Yields the processor to the host's threads.
             std::thread::yield_now();
             tokio::task::yield_now().await;
         }
@@ -207,7 +207,7 @@ impl Running {
         self.rig.time.wait("the host listens", self.tell(Control::Deploy(next))).await;
     }
 
-    /// Lets time pass until something holds, which the host has to live to see.
+    /// Lets time pass until something holds, while the host keeps running.
     pub(crate) async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let holds = || {
             let is_over = self.host.is_finished();
@@ -232,7 +232,7 @@ impl Running {
         self.end().await;
     }
 
-    /// As a crash would: nothing is said to anybody.
+    /// Ends it as a crash would, without notice.
     pub(crate) async fn kill(self) {
         self.host.abort();
         drop(self.host.await);

@@ -56,7 +56,7 @@ fn each_format_has_its_place() {
 #[test]
 fn what_sns_sees_otherwise_has_no_policy() {
     let pointer = |pointer: &str| {
-        // A dollar sign begins a variable there.
+        // A dollar sign begins a variable in the configuration.
         format!("format = {{ raw = {{ type = {{ pointer = '{}' }} }} }}", pointer.replace('$', "$$"))
     };
     for path in ["/messageType/0", "/m/12/t", "/", "/m//t", "/$or/t", "/a.b", "/a\"b", "/1/2/3/4/5/6", "/a/b/c/d/e/f"] {
@@ -81,7 +81,7 @@ fn what_sns_sees_otherwise_has_no_policy() {
     );
 }
 
-/// The first of a list, as MassTransit sends it.
+/// The first element of a list, as MassTransit sends it.
 #[test]
 fn a_type_in_a_list_comes_through() {
     const CONFIG: &str = include_str!("../../../../../tests/field/sns/type-in-an-array.toml");
@@ -109,7 +109,7 @@ fn the_limits_of_sns_are_kept() {
     assert_eq!(filter_policy(&channel(NATIVE), &patterns(&long)), None);
 }
 
-/// Words that types and patterns are made of; the odd ones are parts of numbers, of lists, or the base64 of something.
+/// Words for types and patterns; the odd ones are parts of numbers or lists, or valid base64.
 fn word() -> impl Strategy<Value = &'static str> {
     const PLAIN: &[&str] = &["a", "b", "x y"];
     const ODD: &[&str] = &["abcd", "1", "5", "1e5", "-1", "[1", "5]", "[\"a\"]"];
@@ -127,7 +127,7 @@ fn on() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(pattern, 1..4)
 }
 
-/// The types of one of some patterns.
+/// Types that one of the patterns matches.
 fn wanted(on: &[String]) -> impl Strategy<Value = String> + use<> {
     (select(on.to_vec()), prop::collection::vec(word(), 4)).prop_map(|(pattern, words)| {
         let path = pattern.split('@').next().unwrap_or_default().replace("**", "*");
@@ -136,7 +136,7 @@ fn wanted(on: &[String]) -> impl Strategy<Value = String> + use<> {
     })
 }
 
-/// What stands where the type should be.
+/// The value in place of the type.
 fn type_value(on: &[String]) -> impl Strategy<Value = String> + use<> {
     const NUMBERS: &[&str] = &["1", "5", "15", "1.5", "1e5", "-1", "1.50", "12345678901234567890"];
     let text = prop_oneof![4 => wanted(on), 1 => words()].prop_map(|text| json!(text).to_string());
@@ -148,7 +148,7 @@ fn type_value(on: &[String]) -> impl Strategy<Value = String> + use<> {
     ]
 }
 
-/// Pointers of a raw format, as they stand in a file, and bodies in which they find something.
+/// Pointers of a raw format, as written in a file, and bodies in which they find a value.
 const POINTERS: &[(&str, &[&str])] = &[
     ("/t", &[r#"{"t":TYPE}"#]),
     ("/t/0", &[r#"{"t":[TYPE,"a"]}"#, r#"{"t":{"0":TYPE}}"#]),
@@ -160,7 +160,7 @@ const POINTERS: &[(&str, &[&str])] = &[
     ("/", &[r#"{"":TYPE}"#]),
 ];
 
-/// The format of a channel, a body that it may find a type in, and the keys that lead there.
+/// The format of a channel, a body in which it may find a type, and the keys that lead to it.
 fn format() -> impl Strategy<Value = (String, String, Vec<String>)> {
     let keys = |pointer: &str| pointer.replace("$$", "$").split('/').skip(1).map(str::to_owned).collect::<Vec<_>>();
     let raw = |origin: &str| format!("format = {{ raw = {{ type = {{ {origin} }} }} }}");
@@ -235,10 +235,10 @@ fn is_wanted(channel: &ChannelConfig, on: &[TypePattern], body: &str, attributes
     decoded.iter().any(|found| on.iter().any(|on| on.matches(&found.event.event_type, found.event.version)))
 }
 
-/// A condition as other people write them, about the types of a pattern or others.
+/// A condition as others write them, about the types of a pattern or others.
 fn condition(on: &[String]) -> impl Strategy<Value = Value> + use<> {
     let text = || prop_oneof![3 => wanted(on), 1 => words()];
-    // Any number of bytes, if it does not part a character.
+    // Any number of bytes that does not split a character.
     let start = || (text(), 0..4_usize).prop_map(|(text, at)| text.get(..at).unwrap_or(&text).to_owned());
     let end = || (text(), 0..4_usize).prop_map(|(text, at)| text.get(at..).unwrap_or(&text).to_owned());
     prop_oneof![
@@ -257,7 +257,7 @@ fn condition(on: &[String]) -> impl Strategy<Value = Value> + use<> {
     ]
 }
 
-/// A case, and a policy that somebody else has set.
+/// A case with a policy that someone else has set.
 fn foreign_cases() -> impl Strategy<Value = (Case, &'static str, Value)> {
     let cases = cases().prop_flat_map(|case| {
         let conditions = prop::collection::vec(condition(&case.on), 1..5);
@@ -275,7 +275,7 @@ fn foreign_cases() -> impl Strategy<Value = (Case, &'static str, Value)> {
     })
 }
 
-/// Runs a property, and demands that it was put to the test.
+/// Runs a property and requires that it was really exercised.
 fn often<S: Strategy>(strategy: &S, least: u32, judge: impl Fn(S::Value) -> Result<bool, TestCaseError>) {
     let (cases, tested) = (20_000, std::cell::Cell::new(0));
     let result =

@@ -97,7 +97,7 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
-/// What must hold of any answer, whatever came in.
+/// What must hold for the answer to any input.
 fn check_answer(message: &Message) -> Result<(), TestCaseError> {
     for format in all_formats() {
         match run(format, message) {

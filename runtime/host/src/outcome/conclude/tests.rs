@@ -28,7 +28,7 @@ const FOLLOWERS: [DeliveryId; 2] = [DeliveryId(8), DeliveryId(9)];
 const DEAD: Target = Target::Log(ChannelId(1));
 const OUT: Target = Target::Log(ChannelId(3));
 
-/// A guest that is known by this.
+/// A guest with this digest.
 struct Native(&'static str);
 
 impl Guest for Native {
@@ -59,7 +59,7 @@ fn reactor(lines: &str) -> Reactor {
     Reactor::new(ReactorId(1), own, Arc::new(Native("newer")), world, Signals::default().reactor("r"), destinations)
 }
 
-/// A delivery that is in its next attempt after so many that failed; it was admitted a second ago.
+/// A delivery in its next attempt after `failed` failures; it was admitted a second ago.
 fn delivery(failed: u32) -> Delivery {
     let record = |number| AttemptRecord {
         number,
@@ -92,7 +92,7 @@ fn wall() -> Timestamp {
     Timestamp::from_second(1_700_000_000).unwrap()
 }
 
-/// What comes of a run. `original` is the message that can be read again; without one, nobody must ask for it.
+/// What follows from a run. `original` is the message that can be read again; without one, it must not be read.
 fn concluded(reactor: &Reactor, delivery: &Delivery, run: Run, original: Option<&str>) -> Conclusion {
     let (number, followers) = (Version(41), FOLLOWERS.to_vec());
     let at = Circumstances { number, now: NOW, wall: wall(), dice: 0, followers, keeps: true };

@@ -1,11 +1,12 @@
-//! A delivery whose runs are void again and again, because others change what it reads, gets its reactor for itself once.
+//! Runs a delivery once without concurrent runs of its reactor, if its runs are repeatedly void because others change
+//! what it reads.
 
 use reactor_core::event::DeliveryId;
 
 use super::super::ready::Ready;
 use super::Gate;
 
-/// See the module. One at a time; others that should run alone wait for their next failure.
+/// See the module. One delivery at a time; another that should run alone waits for its next failure.
 #[derive(Debug, Default)]
 pub(in super::super) struct Alone {
     wanted: Option<Ready>,
@@ -13,14 +14,14 @@ pub(in super::super) struct Alone {
 }
 
 impl Alone {
-    /// Lets nothing else start until this has run.
+    /// Blocks all other starts until this has run.
     pub(in super::super) fn want(&mut self, wanted: Ready) {
         if self.wanted.is_none() {
             *self = Self { wanted: Some(wanted), runs: false };
         }
     }
 
-    /// What has to run while nothing else of the reactor does.
+    /// What must run while nothing else of the reactor does.
     pub(in super::super) fn wanted(&self) -> Option<Ready> {
         self.wanted
     }

@@ -1,5 +1,5 @@
-//! `[reactors.NAME.breaker]`: a reactor whose attempts keep failing is stopped, and tried with one delivery at a time until
-//! one gets through. What fails as a probe has used up no attempt.
+//! `[reactors.NAME.breaker]`: stops a reactor whose attempts keep failing, and probes it with one delivery at a time
+//! until one succeeds. A failed probe uses up no attempt.
 
 use reactor_config::model::BreakerPolicy;
 use reactor_core::event::{DeliveryId, HostTime};
@@ -7,7 +7,7 @@ use reactor_signal::BreakerChange;
 
 use super::Gate;
 
-/// Pauses are not spread: there is one probe at a time.
+/// Pauses need no jitter: there is one probe at a time.
 const NO_DICE: u64 = 0;
 
 /// See the module.
@@ -16,7 +16,7 @@ pub(in super::super) struct Breaker {
     policy: BreakerPolicy,
     /// Transient failures since the last success.
     failures: u32,
-    /// The delivery of the first of them, and whether others have failed, too: one poisoned event opens nothing.
+    /// The delivery that failed first, and whether others have failed too: a single poisoned event opens nothing.
     first: Option<DeliveryId>,
     several: bool,
     open: Option<Open>,
@@ -24,9 +24,9 @@ pub(in super::super) struct Breaker {
 
 #[derive(Debug)]
 struct Open {
-    /// Pauses so far, the present one included.
+    /// Pauses so far, including the present one.
     pauses: u32,
-    /// No probe before then; taken away by the timer.
+    /// No probe before this time; cleared by the timer.
     until: Option<HostTime>,
     probe: Option<DeliveryId>,
 }
@@ -40,7 +40,7 @@ impl Breaker {
         self.open.is_some()
     }
 
-    /// A run has ended with a result. Unless it was a probe that failed, it is to be judged like any other.
+    /// A run has ended with a result. Unless it was a failed probe, it is judged like any other.
     pub(in super::super) fn ran(&mut self, id: DeliveryId, failed: bool, now: HostTime) -> Option<BreakerChange> {
         if !failed {
             let was_open = self.is_open();
@@ -51,7 +51,7 @@ impl Breaker {
         self.several |= first != id;
         self.failures = self.failures.saturating_add(1);
         if let Some(open) = &mut self.open {
-            // What had begun before it opened is no probe.
+            // Runs that began before the breaker opened are not probes.
             if open.probe != Some(id) {
                 return None;
             }

@@ -6,8 +6,8 @@ use super::Gate;
 #[derive(Debug)]
 pub(super) struct Concurrency {
     limit: usize,
-    /// As many may be started, although not all of them can run at once, because runs are short: what runs them sees to
-    /// the limit.
+    /// How many may be started. As runs are short, this can exceed what may run at once; the code that runs them
+    /// enforces that limit.
     pub(super) ahead: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What guards the starts of one reactor: each gate has one reason to hold them back.
+//! The gates that guard the starts of one reactor; each has one reason to hold them back.
 
 mod alone;
 mod breaker;
@@ -15,12 +15,12 @@ pub(super) use breaker::Breaker;
 use concurrency::Concurrency;
 use rate::RateLimit;
 
-/// A reason to hold back starts. A start passes every gate, or none of them hears of it.
+/// A reason to hold back starts. A start passes every gate, or none of them counts it.
 trait Gate: Debug {
-    /// Whether one more delivery may be started beside those that run.
+    /// Whether one more delivery may start in addition to the running ones.
     fn lets_through(&self, running: usize) -> bool;
 
-    /// Pays for a start that all gates let through. An error: not before this time.
+    /// Pays for a start that all gates allow. An error: not before this time.
     fn pay(&mut self, _now: HostTime) -> Result<(), HostTime> {
         Ok(())
     }
@@ -28,7 +28,7 @@ trait Gate: Debug {
     /// A delivery has been started.
     fn started(&mut self, _delivery: DeliveryId) {}
 
-    /// A delivery has given its permit back, with a result or without.
+    /// A delivery has returned its permit, with or without a result.
     fn gave_back(&mut self, _delivery: DeliveryId) {}
 
     /// A time that was waited for may have come.
@@ -54,29 +54,29 @@ impl Gates {
         }
     }
 
-    /// Takes over a new policy: what is unchanged goes on as it was.
+    /// Adopts a new policy; gates whose settings are unchanged keep their state.
     pub(super) fn adopt(&mut self, spec: &ReactorSpec) {
         self.concurrency.adopt(spec.concurrency);
         if self.rate.as_ref().map(RateLimit::rate) != spec.rate {
             self.rate = spec.rate.map(RateLimit::new);
         }
-        // What failed until now need not fail any more.
+        // After a deployment, earlier failures may no longer be relevant.
         self.breaker = spec.breaker.map(Breaker::new);
         self.set_ahead(self.concurrency.ahead);
     }
 
-    /// Lets this many be started at once, although not all of them can run at once. Not with a breaker: one that opens
-    /// should find little started.
+    /// Lets this many be started at once, although not all of them can run at once. Has no effect with a breaker: when
+    /// one opens, little should be started.
     pub(super) fn set_ahead(&mut self, ahead: usize) {
         self.concurrency.ahead = if self.breaker.is_some() { 0 } else { ahead };
     }
 
-    /// Whether one more delivery may be started beside those that run.
+    /// Whether one more delivery may start in addition to the running ones.
     pub(super) fn let_through(&self, running: usize) -> bool {
         self.list().all(|gate| gate.lets_through(running))
     }
 
-    /// Whether concurrency alone would let a start through, and nothing asks for the reactor alone.
+    /// Whether concurrency alone would allow a start, and nothing has to run alone.
     pub(super) fn has_room_for_more(&self, running: usize) -> bool {
         self.alone.wanted().is_none() && self.concurrency.lets_through(running)
     }
@@ -102,7 +102,7 @@ impl Gates {
         self.each().for_each(|gate| gate.wake(now));
     }
 
-    /// All of them; a gate that is added is listed in both.
+    /// All gates; a new gate must be added to both lists.
     fn list(&self) -> impl Iterator<Item = &dyn Gate> {
         let always: [&dyn Gate; 2] = [&self.concurrency, &self.alone];
         let rate = self.rate.as_ref().map(|gate| gate as &dyn Gate);

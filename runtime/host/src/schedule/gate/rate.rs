@@ -7,7 +7,7 @@ use reactor_core::subscription::Rate;
 
 use super::Gate;
 
-/// The gate: a bucket, and until when it was found empty.
+/// The gate: a bucket, and the time until which it is empty.
 #[derive(Debug)]
 pub(super) struct RateLimit {
     rate: Rate,
@@ -55,7 +55,7 @@ impl Bucket {
         Self { per_ms, depth, tokens: depth, at: HostTime(0) }
     }
 
-    /// Takes a start, or says when there will be one.
+    /// Takes a start, or returns when there will be one.
     fn take(&mut self, now: HostTime) -> Result<(), HostTime> {
         let elapsed = now.since(self.at).as_millis() as f64;
         self.tokens = (self.tokens + elapsed * self.per_ms).min(self.depth);

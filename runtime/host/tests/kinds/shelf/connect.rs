@@ -1,4 +1,4 @@
-//! How shelves are reached.
+//! Connecting to shelves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ impl Shelves {
         with.get(Box::pin(async { Self::default() })).await
     }
 
-    /// A shelf that is put up when it is first asked for.
+    /// A shelf, created at first use.
     pub(crate) fn shelf(&self, name: &str) -> Arc<Shelf> {
         Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default())
     }

@@ -33,7 +33,7 @@ impl Shelf {
         self.changed.notify_one();
     }
 
-    /// The messages that nobody has taken.
+    /// The messages that have not been taken.
     pub(crate) fn waiting(&self) -> Vec<Message> {
         self.inner().waiting.iter().cloned().collect()
     }

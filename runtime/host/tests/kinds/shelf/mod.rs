@@ -1,5 +1,5 @@
-//! A kind made for the tests: a shelf in this process, from which messages are taken without leases. This folder is all that
-//! a kind is, beside its place in a list.
+//! A kind made for the tests: a shelf in this process, from which messages are taken without leases. This folder is the
+//! whole kind, apart from its entry in a list.
 
 mod config;
 mod connect;
