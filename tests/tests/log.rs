@@ -115,7 +115,18 @@ fn each_attempt_is_shown_with_what_it_took_and_what_a_kill_cut_short() {
     let told: Vec<_> = both.iter().map(|one| (&one["number"], &one["code"], &one["worker"])).collect();
     assert_eq!(told, [(&json!(1), &json!("host"), &json!(2)), (&json!(2), &json!("cpu-limit"), &json!(2))], "{ends}");
     let dead = sandbox.run(&["dead", "show", "1"]).ok().stdout;
-    assert!(dead.contains(" ms, worker 2: host") && dead.contains(" ms, worker 2: cpu-limit"), "{dead}");
+    assert!(
+        dead.contains(", interrupted, found by worker 2: host") && dead.contains(" ms, worker 2: cpu-limit"),
+        "{dead}"
+    );
+    assert_eq!((&both[0]["interrupted"], both[0].get("tookMs")), (&json!(true), None), "nothing measured it: {ends}");
+    let letter = sandbox.run(&["--json", "dead", "show", "1"]).ok().json();
+    assert_eq!(
+        (&letter["attempts"], letter["attempts"][1]["worker"].as_u64()),
+        (&ends["attempts"], Some(2)),
+        "{letter}"
+    );
+    assert_eq!(sandbox.dead(&[])[0], letter);
     let text = sandbox.run(&["log", "show", "fine"]).ok().stdout;
     assert!(
         text.contains("attempt 1 at ") && text.contains(": done, module ") && text.contains(" ms, worker 1"),

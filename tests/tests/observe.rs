@@ -30,6 +30,24 @@ fn metric(text: &str, name: &str) -> Option<f64> {
 }
 
 #[test]
+fn a_warning_of_a_module_says_which_event_it_is_about_whatever_is_filtered() {
+    let sandbox = Sandbox::moody("").with_env("RUST_LOG", "warn");
+    sandbox.publish("in", &[mood("e1", &json!({ "do": "ok", "why": "in doubt" }))]);
+    let lines = sandbox.run(&["up", "--until-idle"]).ok().stderr;
+    assert!(lines.contains("WARN moody mood e1 | in doubt"), "{lines}");
+    assert!(!lines.contains("INFO"), "{lines}");
+}
+
+#[test]
+fn a_duplicate_is_told_with_its_type() {
+    let sandbox = Sandbox::moody("").with_env("RUST_LOG", "warn,reactor_signal=debug");
+    let event = mood("e1", &json!({ "do": "ok" }));
+    sandbox.publish("in", &[event.clone(), event]);
+    let lines = sandbox.run(&["up", "--until-idle"]).ok().stderr;
+    assert!(lines.contains("DEBUG moody mood e1: duplicate; not run again"), "{lines}");
+}
+
+#[test]
 fn metrics_count_what_happened() {
     let sandbox = Sandbox::moody("retry = { max-attempts = 2, initial = \"5ms\" }\n");
     with_admin(&sandbox);

@@ -6,7 +6,8 @@ use reactor_history::Attempt;
 pub(super) fn ran(attempt: &Attempt) -> String {
     let module = format!(", module {}", short(&attempt.module));
     let took = attempt.took.map(|took| format!(", {:.3} ms", took.as_secs_f64() * 1_000.0)).unwrap_or_default();
-    let worker = attempt.worker.map(|worker| format!(", worker {worker}")).unwrap_or_default();
+    let what = if attempt.interrupted { "interrupted, found by worker" } else { "worker" };
+    let worker = attempt.worker.map(|worker| format!(", {what} {worker}")).unwrap_or_default();
     format!("{module}{took}{worker}")
 }
 

@@ -162,7 +162,12 @@ impl Select {
     fn list(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
         let asked = asked(store)?;
         if json {
-            return self.each(store, names, false, |dead| print_json(&to_json(&dead, names, &asked)));
+            let mut read = Ok(());
+            self.each(store, names, false, |dead| match attempts(store, &dead) {
+                Ok(attempts) => print_json(&to_json(&dead, &attempts, names, &asked)),
+                Err(exit) => read = Err(exit),
+            })?;
+            return read;
         }
         let mut rows = table(&HEADS);
         self.each(store, names, true, |dead| {
@@ -261,7 +266,7 @@ fn show(
     json: bool,
 ) -> Result<(), Exit> {
     if json {
-        print_json(&to_json(dead, names, asked));
+        print_json(&to_json(dead, attempts, names, asked));
         return Ok(());
     }
     let letter = &dead.letter;
@@ -287,7 +292,7 @@ fn show(
     Ok(())
 }
 
-fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) -> Value {
+fn to_json(dead: &StoredDead, attempts: &[Attempt], names: &BTreeMap<ReactorId, String>, asked: &Asked) -> Value {
     use base64::Engine as _;
     let letter = &dead.letter;
     let body = match std::str::from_utf8(&letter.message.body) {
@@ -305,7 +310,7 @@ fn to_json(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked
         "eventId": letter.event_id,
         "eventType": letter.event_type,
         "correlationId": letter.correlation_id,
-        "attempts": letter.history,
+        "attempts": attempts,
         "channel": letter.origin.channel,
         "offset": letter.origin.offset,
         "message": body,

@@ -50,8 +50,9 @@ pub(super) fn redrive(
 ) -> Result<(), Exit> {
     let channel = project.channel(from)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (source, remotes) = runtime
-        .block_on(async { (kind::source(KINDS, &Connections::default(), channel).await, project.remotes().await) });
+    let with = Connections::default();
+    let (source, remotes) =
+        runtime.block_on(async { (kind::source(KINDS, &with, channel).await, project.remotes(&with).await) });
     let source = source.ok_or_else(|| {
         let why =
             anyhow!("channel `{from}` has no remote queue; `reactor dead list` shows the dead letters in the store");

@@ -104,10 +104,10 @@ impl Project {
     }
 
     /// The remote channels, ready for use.
-    pub(super) async fn remotes(&self) -> BTreeMap<String, Remote> {
-        let (with, mut remotes) = (Connections::default(), BTreeMap::new());
+    pub(super) async fn remotes(&self, with: &Connections) -> BTreeMap<String, Remote> {
+        let mut remotes = BTreeMap::new();
         for (name, channel) in &self.config.channels {
-            if let Some(remote) = open(KINDS, &with, Opened { channel, readers: &self.readers(name) }).await {
+            if let Some(remote) = open(KINDS, with, Opened { channel, readers: &self.readers(name) }).await {
                 remotes.insert(name.clone(), remote);
             }
         }

@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use reactor_channel::kind::Connections;
 use reactor_config::model::ChannelConfig;
 use reactor_core::channel::Sink;
 use reactor_core::clock::SystemClock;
@@ -89,7 +90,7 @@ impl Publish {
         let channel = project.channel(&self.channel)?;
         let mut pieces = Pieces::open(&self.file, self.input, channel.max_event)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let to = match runtime.block_on(project.remotes()).remove(&channel.name) {
+        let to = match runtime.block_on(project.remotes(&Connections::default())).remove(&channel.name) {
             Some(remote) => To::Outside(remote.sink),
             None => {
                 let store = project.client()?;

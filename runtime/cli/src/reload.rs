@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
+use reactor_channel::kind::Connections;
 use reactor_config::Problems;
 use reactor_config::model::Config;
 use reactor_core::store::StoreClient;
@@ -83,7 +84,7 @@ impl Reloader {
             loaded =
                 now.into_iter().map(|(path, print)| (path.clone(), loaded.remove(&path).unwrap_or(print))).collect();
             if let Some((project, mut deployment)) = deployment {
-                deployment.remotes = project.remotes().await;
+                deployment.remotes = project.remotes(&Connections::default()).await;
                 let _ = self.tell.send(Control::Deploy(Box::new(deployment))).await;
             }
         }

@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use reactor_channel::kind::Connections;
 use reactor_core::clock::SystemClock;
 use reactor_core::store::StoreClient;
 use reactor_host::host::{Control, Host, Parts};
@@ -95,7 +96,7 @@ impl Up {
             store: Arc::clone(&store),
             clock: Arc::new(SystemClock::default()),
             http: Arc::new(Client::default()),
-            remotes: control.block_on(project.remotes()),
+            remotes: control.block_on(project.remotes(&Connections::default())),
             guests: modules.guests(),
             guest_threads: guests.handle().clone(),
             signals: Arc::new(Signals::traced(exporter.as_ref().map(Exporter::tracer))),

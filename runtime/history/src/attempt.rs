@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use reactor_core::event::AttemptRecord;
+use reactor_core::event::{AttemptRecord, Fault};
 use reactor_core::store::KeptAttempt;
 
 /// An attempt that has ended. The record of a failed attempt stays, with its error, with its delivery or dead letter;
@@ -23,7 +23,10 @@ pub struct Attempt {
     pub at: Timestamp,
     /// blake3 of the module that ran, in hex.
     pub module: String,
-    /// How long the run took; `None` if the attempt is no longer kept.
+    /// A crash cut it short: nothing measured it, and its worker is the one that found it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
+    /// How long the run took; `None` if the attempt was interrupted or is no longer kept.
     #[serde(rename = "tookMs", serialize_with = "millis", skip_serializing_if = "Option::is_none")]
     pub took: Option<Duration>,
     /// The host that ran it: how many owners the store had had by then.
@@ -52,7 +55,8 @@ impl Attempt {
                 error: Some(record.error.clone()),
                 at: record.at,
                 module: record.module.clone(),
-                took: kept.map(|kept| kept.took),
+                interrupted: kept.is_some_and(is_interrupted),
+                took: kept.and_then(took),
                 worker: kept.map(|kept| kept.worker),
             }
         };
@@ -63,12 +67,22 @@ impl Attempt {
             error: None,
             at: kept.at,
             module: kept.module.clone(),
-            took: Some(kept.took),
+            interrupted: is_interrupted(kept),
+            took: took(kept),
             worker: Some(kept.worker),
         }));
         all.sort_by_key(|attempt| attempt.at);
         all
     }
+}
+
+/// Every run takes longer than the microsecond that the store counts in.
+fn took(kept: &KeptAttempt) -> Option<Duration> {
+    Some(kept.took).filter(|took| !took.is_zero())
+}
+
+fn is_interrupted(kept: &KeptAttempt) -> bool {
+    kept.code == Fault::Host.code() && took(kept).is_none()
 }
 
 #[cfg(test)]
@@ -109,6 +123,10 @@ mod tests {
         let told: Vec<_> = all.iter().map(|one| (one.number, &*one.code, one.error.is_some(), one.worker)).collect();
         assert_eq!(told, [(1, "retry", true, None), (2, "retry", true, Some(3)), (1, "done", false, Some(3))]);
         let json = serde_json::to_value(&all[2]).expect("JSON");
-        assert_eq!((&json["tookMs"], json.get("error")), (&1.5.into(), None));
+        assert_eq!((&json["tookMs"], json.get("error"), json.get("interrupted")), (&1.5.into(), None, None));
+        // One that a crash cut short was not measured.
+        let cut = KeptAttempt { took: Duration::ZERO, ..kept(1, "host", 10) };
+        let json = serde_json::to_value(Attempt::all(&[], &[cut])).expect("JSON");
+        assert_eq!((&json[0]["interrupted"], json[0].get("tookMs")), (&true.into(), None));
     }
 }

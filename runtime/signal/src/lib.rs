@@ -268,10 +268,10 @@ impl ReactorSignals {
         self.delivered.inc();
     }
 
-    /// The ledger already knows a delivery.
-    pub fn duplicate(&self, event: &str) {
+    /// The ledger has had a delivery already.
+    pub fn duplicate(&self, event_type: &str, event: &str) {
         self.duplicates.inc();
-        tracing::debug!(reactor = self.name, event, "duplicate; not run again");
+        tracing::debug!(reactor = self.name, r#type = event_type, event, "duplicate; not run again");
     }
 
     /// An attempt begins.

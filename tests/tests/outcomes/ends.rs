@@ -142,6 +142,30 @@ fn what_is_no_event_goes_where_its_channel_says() {
 }
 
 #[test]
+fn hops_of_what_a_reactor_emitted_go_on_where_it_is_published_again() {
+    let sandbox = Sandbox::moody("");
+    sandbox.publish("in", &[mood("first", &json!({ "do": "emit" }))]);
+    let emitted = |summary: &Value| counts(summary, "moody")["emitted"].as_u64();
+    assert_eq!(emitted(&sandbox.until_idle()), Some(16));
+    let letter = sandbox.dead(&[]).remove(0);
+    let body = letter["message"]["body"].as_str().expect("text");
+    let mut last: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(
+        (&last["source"], &last["reactorHops"]),
+        (&json!("moody"), &json!(16)),
+        "each emitted event is one further"
+    );
+    let again = |last: &mut Value, id: &str, hops: u32| {
+        (last["eventId"], last["reactorHops"]) = (json!(id), json!(hops));
+        last.to_string()
+    };
+    sandbox.publish("in", &[again(&mut last, "end", 16), again(&mut last, "near", 14)]);
+    assert_eq!(emitted(&sandbox.until_idle()), Some(16 + 2), "none for the first, two for the second");
+    let reasons: Vec<_> = sandbox.dead(&[]).iter().map(|letter| letter["reason"].clone()).collect();
+    assert_eq!(reasons, [json!("hop-limit"), json!("hop-limit"), json!("hop-limit")]);
+}
+
+#[test]
 fn hops_that_others_count_are_theirs() {
     let sandbox = Sandbox::moody("");
     let native = mood("native", &json!({ "do": "emit" })).replacen('{', "{\"hop\":99,\"reactorHops\":99,", 1);

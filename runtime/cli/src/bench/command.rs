@@ -10,7 +10,8 @@ use indicatif::ProgressBar;
 
 use reactor_config::model::ChannelConfig;
 use reactor_core::event::{Event, Message};
-use reactor_host::decode::{Contents, Settings, decode};
+use reactor_host::decode::Contents;
+use reactor_host::intake::reading::Reading;
 
 use crate::Global;
 use crate::bench::{Plan, Samples, Subject, VALUES, measure};
@@ -64,7 +65,7 @@ impl Bench {
         let project = Project::load(global)?;
         let name = project.reactor_names(std::slice::from_ref(&self.reactor))?.remove(0);
         let channel = project.channel(self.channel.as_ref().unwrap_or(&project.config.reactors[&name].from[0]))?;
-        let events = self.events(channel)?;
+        let events = self.events(channel, &Reading::new(&project.config, channel, &[]))?;
         let samples = Samples::new(&events, self.vary.as_deref())
             .map_err(|error| Exit::new(exit::FAILURE, anyhow!("{}: {error:#}", self.file.display())))?;
         let mut modules = Modules::load_some(&project, global, std::slice::from_ref(&name))?;
@@ -92,15 +93,15 @@ impl Bench {
     }
 
     /// The events of the file, read like `publish` does.
-    fn events(&self, channel: &ChannelConfig) -> Result<Vec<Event>, Exit> {
-        let (path, settings) = (self.file.display(), Settings::new(channel));
+    fn events(&self, channel: &ChannelConfig, reading: &Reading) -> Result<Vec<Event>, Exit> {
+        let path = self.file.display();
         let mut pieces = Pieces::open(&self.file, Cut::Auto, channel.max_event)?;
         let mut events = Vec::new();
         while let Some(piece) = pieces.next()? {
             let place = piece.place();
             let mut message = Message::from_body(piece.body);
             message.system.message_id = Some(format!("bench/{}", events.len() + 1));
-            let decoded = decode(&message, &settings).and_then(Contents::whole).map_err(|error| {
+            let decoded = reading.decode(&message).and_then(Contents::whole).map_err(|error| {
                 let code = error.reason.code();
                 Exit::new(exit::FAILURE, anyhow!("{path}: {place}: {code}: {error}"))
             })?;

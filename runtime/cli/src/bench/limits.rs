@@ -21,7 +21,8 @@ use reactor_core::store::{
     Target,
 };
 use reactor_core::world::{Live, NoHttp, StateView};
-use reactor_host::decode::{Decoded, Settings, decode};
+use reactor_host::decode::Decoded;
+use reactor_host::intake::reading::Reading;
 use reactor_store_sqlite::{OpenOptions, SqliteOwner};
 
 use super::samples::{Samples, VALUES};
@@ -68,7 +69,7 @@ impl State {
 /// Decodes messages and calls the guest, without a host and without a store.
 pub(super) struct Sandbox<'s> {
     subject: &'s Subject,
-    settings: Settings,
+    reading: Reading,
     state: Arc<State>,
     world: Arc<Live<Arc<State>>>,
 }
@@ -83,15 +84,15 @@ pub(super) struct Alone {
 
 impl<'s> Sandbox<'s> {
     pub(super) fn new(subject: &'s Subject) -> Self {
-        let settings = Settings::new(&subject.config.channels[super::CHANNEL]);
+        let reading = Reading::new(&subject.config, &subject.config.channels[super::CHANNEL], &[]);
         let (state, config) = (Arc::<State>::default(), subject.config.reactors[&subject.reactor].values());
         let (clock, http) = (Arc::new(SystemClock::default()), Arc::new(NoHttp));
         let world = Arc::new(Live { state: Arc::clone(&state), clock, config, http });
-        Self { subject, settings, state, world }
+        Self { subject, reading, state, world }
     }
 
     fn decoded(&self, n: usize) -> anyhow::Result<Decoded> {
-        let decoded = decode(&self.subject.samples.message(n), &self.settings)?;
+        let decoded = self.reading.decode(&self.subject.samples.message(n))?;
         decoded.events.into_iter().next().context("a message without an event")
     }
 
@@ -121,7 +122,7 @@ impl<'s> Sandbox<'s> {
             for _ in 0..16 {
                 let message = self.subject.samples.message(n as usize);
                 let start = Instant::now();
-                let found = reactor_host::decode::decode(&message, &self.settings)?;
+                let found = self.reading.decode(&message)?;
                 decode += start.elapsed();
                 let Decoded { event, identity, .. } =
                     found.events.into_iter().next().context("a message without an event")?;

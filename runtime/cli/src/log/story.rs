@@ -13,9 +13,10 @@ use reactor_core::event::{ChannelId, Event, HostTime, Offset, Origin, ReactorId}
 use reactor_core::json;
 use reactor_core::store::{Asked, Behind, Fate, LogRecord, Place, StoreClient, StoredDelivery};
 use reactor_history::{Attempt, History, Past};
-use reactor_host::decode::{DecodeError, Settings, decode};
+use reactor_host::decode::DecodeError;
 use reactor_host::emit::forward::sent_back;
-use reactor_host::route::{Match, Routes};
+use reactor_host::intake::reading::Reading;
+use reactor_host::route::Match;
 
 use super::outcome::{Duplicate, Outcome, Spot};
 use crate::exit::Exit;
@@ -38,8 +39,7 @@ pub(super) struct Teller {
 pub(super) struct Channel {
     pub(super) name: String,
     pub(super) id: ChannelId,
-    settings: Settings,
-    routes: Routes,
+    reading: Reading,
 }
 
 /// A message of a log.
@@ -125,13 +125,8 @@ impl Teller {
         for (name, config) in &project.config.channels {
             // A channel without a number has never had a message.
             let Some(id) = known.get(name).copied() else { continue };
-            let routes = Routes::compile(name, &reactors);
-            let channel = Channel {
-                settings: Settings::new(config).with_emitters(project.config.reactors.keys()),
-                routes,
-                name: name.clone(),
-                id,
-            };
+            let reading = Reading::new(&project.config, config, &reactors);
+            let channel = Channel { name: name.clone(), id, reading };
             if wanted.is_empty() || wanted.contains(name) { channels.push(channel) } else { others.push(channel) }
         }
         Ok(Self { store, channels, others, names })
@@ -318,11 +313,11 @@ impl Channel {
         let mut message = sent_back(record.message).0;
         message.system.message_id.get_or_insert_with(|| format!("{}/{}", self.name, record.offset));
         let why = |error: DecodeError| hide(&format!("{}: {error}", error.reason.code())).into_owned();
-        let decoded = decode(&message, &self.settings).map_err(why)?;
+        let decoded = self.reading.decode(&message).map_err(why)?;
         let mut events = Vec::new();
         for decoded in decoded.events {
             let mut matches = Vec::new();
-            self.routes.matching(&decoded.event, &mut matches);
+            self.reading.matching(&decoded.event, &mut matches);
             let origin = Origin { channel: self.id, offset, part: decoded.part };
             let asked = |found: &Match| Asked {
                 reactor: found.reactor,

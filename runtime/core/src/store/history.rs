@@ -56,11 +56,12 @@ pub struct KeptAttempt {
     pub code: String,
     /// Wall-clock time at which it ended, in whole milliseconds.
     pub at: Timestamp,
-    /// How long the run took, in whole microseconds.
+    /// How long the run took, in whole microseconds; zero if a crash cut it short, since nothing measured it then.
     pub took: Duration,
     /// blake3 of the module that ran, in hex.
     pub module: String,
-    /// The host that ran it, counted by owners of the store so far.
+    /// The host that ran it: how many owners the store had had by then. Of an attempt that a crash cut short it is the host
+    /// that found it.
     pub worker: u64,
     /// The event's id.
     pub event_id: String,

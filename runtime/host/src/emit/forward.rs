@@ -336,6 +336,7 @@ mod tests {
         let (_, event) = to(Target::Log(Default::default()), 1 << 18).copy("shop", &mut letter, 2).expect("a copy");
         let text = String::from_utf8(event.body.to_vec()).expect("text");
         assert!(text.contains(DEAD_LETTER_TYPE) && text.contains(r#""body":"hello \n""#), "{text}");
+        assert!(text.contains(r#""reactorHops":3"#), "one more than it had: {text}");
         let (_, short) =
             to(Target::Log(Default::default()), event.size() - 1).copy("shop", &mut letter, 2).expect("a copy");
         let text = String::from_utf8(short.body.to_vec()).expect("text");

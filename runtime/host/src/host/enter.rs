@@ -171,7 +171,7 @@ impl Host {
             }
             // Of a record of the log, the ledger has it already, whatever became of it.
             (Admitted::Duplicate | Admitted::Active(_) | Admitted::Resumed(_), _) => {
-                self.topology.reactors[reactor].signals.duplicate(&candidate.event.id);
+                self.topology.reactors[reactor].signals.duplicate(&candidate.event.event_type, &candidate.event.id);
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Acknowledges messages and sets leases, many at a time, retrying until it succeeds or the lease has expired.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use reactor_core::backoff::{Backoff, Jitter};
-use reactor_core::channel::{ChannelError, Lease, Leasing, Receipt, Result, Source, Trouble};
+use reactor_core::channel::{ChannelError, Leasing, Result, Source, Trouble};
 use reactor_core::clock::{Alarm, Clock, Moment};
+
+use super::waiting::{Ack, Entry, Waiting};
 
 /// Calls under way at once.
 const MAX_CALLS: usize = 16;
@@ -21,19 +22,6 @@ const LINGER: Duration = Duration::from_millis(5);
 const RETRY: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(10), Jitter::Equal);
 /// While every call fails, one is made at least this often: a lease that can be renewed again must not wait.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-
-/// Something to be done with a received message.
-#[derive(Clone, Debug)]
-pub(crate) struct Ack<T> {
-    /// Which message.
-    pub receipt: Receipt,
-    /// What happens to its lease; ignored when it is acknowledged.
-    pub lease: Lease,
-    /// Retries end at this time.
-    pub until: Moment,
-    /// The caller's label for it.
-    pub tag: T,
-}
 
 /// The result: when the last call was made, and how it ended.
 pub(crate) type Report<T> = (T, Moment, Result<()>);
@@ -45,13 +33,6 @@ pub(crate) enum What {
     Acknowledge(Arc<dyn Source>),
     /// [`Leasing::lease`]
     Lease(Arc<dyn Leasing>),
-}
-
-struct Entry<T> {
-    ack: Ack<T>,
-    tries: u32,
-    /// Not before then.
-    at: Moment,
 }
 
 /// A call under way: what it is about, when it was made, and the answers.
@@ -67,38 +48,33 @@ pub(crate) async fn acknowledge<T: Send + Clone + 'static>(
     clock: Arc<dyn Clock>,
 ) {
     let mut alarm = Alarm::new(Arc::clone(&clock));
-    let (mut queue, mut later) = (VecDeque::new(), Vec::<Entry<T>>::new());
+    // A message is deleted once; its lease may be given back while it is being renewed.
+    let mut waiting = Waiting::new(matches!(what, What::Lease(_)));
     let mut calls = FuturesUnordered::<Call<T>>::new();
     let (mut open, mut buffer) = (true, Vec::new());
     // Whole calls that failed in a row, and when to resume: one call at a time then, instead of thousands.
     let (mut failures, mut resume) = (0_u32, clock.now());
-    while open || !queue.is_empty() || !later.is_empty() || !calls.is_empty() {
+    while open || !waiting.is_empty() || !calls.is_empty() {
         let now = clock.now();
-        for entry in later.extract_if(.., |entry| entry.at <= now) {
-            queue.push_back(entry);
-        }
-        let ripe = |queue: &VecDeque<Entry<T>>| {
-            queue.len() >= size || queue.front().is_some_and(|first| !open || first.at + LINGER <= now)
-        };
-        // Waiting in line does not extend what is left of a lease.
-        while queue.front().is_some_and(|first: &Entry<T>| first.ack.until <= now)
-            && let Some(late) = queue.pop_front()
-        {
-            report((late.ack.tag, now, Err(too_late())));
+        waiting.wake(now);
+        // What is left of a lease does not get more by waiting in line.
+        while let Some(late) = waiting.late(now) {
+            report((late.ack.tag, now, Err(void("the lease ended before the channel could be told"))));
         }
         let most = if failures == 0 { MAX_CALLS } else { 1 };
-        while calls.len() < most && resume <= now && ripe(&queue) {
-            let batch: Vec<_> = queue.drain(..queue.len().min(size)).collect();
+        let is_ripe = |waiting: &Waiting<T>| {
+            waiting.queued() >= size || waiting.first().is_some_and(|first| !open || first + LINGER <= now)
+        };
+        while calls.len() < most && resume <= now && is_ripe(&waiting) {
+            let (batch, replaced) = waiting.take(size);
+            replaced.into_iter().for_each(|entry| report((entry.ack.tag, now, Err(replaced_by_newer()))));
             calls.push(call(what.clone(), batch, Arc::clone(&clock)));
         }
-        let ripens = queue.front().filter(|_| calls.len() < most).map(|first| (first.at + LINGER).max(resume));
-        let wake = later.iter().map(|entry| entry.at).chain(ripens).min();
+        let ripens = waiting.first().filter(|_| calls.len() < most).map(|first| (first + LINGER).max(resume));
+        let wake = waiting.again_at().into_iter().chain(ripens).min();
         tokio::select! {
-            received = acks.recv_many(&mut buffer, 256), if open => {
-                open = received > 0;
-                let at = clock.now();
-                queue.extend(buffer.drain(..).map(|ack| Entry { ack, tries: 0, at }));
-            }
+            // In this order, so that the same input gives the same calls.
+            biased;
             Some((batch, sent, answers)) = calls.next(), if !calls.is_empty() => {
                 let failed = answers.iter().all(|answer| answer.as_ref().is_err_and(|error| !is_final(error.trouble)));
                 failures = if failed { failures.saturating_add(1) } else { 0 };
@@ -110,10 +86,16 @@ pub(crate) async fn acknowledge<T: Send + Clone + 'static>(
                     resume = answered + RETRY.after(failures, clock.random()).min(PROBE_EVERY);
                 }
                 for (entry, answer) in batch.into_iter().zip(answers) {
-                    match again(entry, answer, at) {
-                        Ok(entry) => later.push(entry),
-                        Err((tag, answer)) => report((tag, sent, answer)),
+                    if let Some((tag, answer)) = settle(&mut waiting, entry, answer, at) {
+                        report((tag, sent, answer));
                     }
+                }
+            }
+            received = acks.recv_many(&mut buffer, 256), if open => {
+                open = received > 0;
+                let at = clock.now();
+                for replaced in buffer.drain(..).filter_map(|ack| waiting.put(ack, at)) {
+                    report((replaced.ack.tag, at, Err(replaced_by_newer())));
                 }
             }
             () = alarm.until(wake.unwrap_or(now)), if wake.is_some() => {}
@@ -142,18 +124,26 @@ fn call<T: Send + 'static>(what: What, batch: Vec<Entry<T>>, clock: Arc<dyn Cloc
     })
 }
 
-/// The entry, if it is to be tried again; else what to report.
-fn again<T>(mut entry: Entry<T>, answer: Result<()>, at: Moment) -> std::result::Result<Entry<T>, (T, Result<()>)> {
+/// Keeps the entry if it is to be tried again; else answers with what to report.
+fn settle<T>(waiting: &mut Waiting<T>, mut entry: Entry<T>, answer: Result<()>, at: Moment) -> Option<(T, Result<()>)> {
     entry.at = at;
     entry.tries += 1;
-    match answer {
-        Err(error) if !is_final(error.trouble) && entry.at < entry.ack.until => Ok(entry),
-        answer => Err((entry.ack.tag, answer)),
+    let may_come_right = answer.as_ref().is_err_and(|error| !is_final(error.trouble)) && at < entry.ack.until;
+    if may_come_right && !waiting.has_newer(&entry.ack.receipt) {
+        waiting.put_back(entry);
+        return None;
     }
+    waiting.over(&entry.ack.receipt);
+    Some((entry.ack.tag, answer))
 }
 
-fn too_late() -> ChannelError {
-    ChannelError { trouble: Trouble::StaleReceipt, detail: "the lease ended before the channel could be told".into() }
+/// What has not been said of a lease, and never will be.
+fn void(why: &str) -> ChannelError {
+    ChannelError { trouble: Trouble::StaleReceipt, detail: why.into() }
+}
+
+fn replaced_by_newer() -> ChannelError {
+    void("a newer change of the lease took its place")
 }
 
 fn is_final(trouble: Trouble) -> bool {

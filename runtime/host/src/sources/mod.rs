@@ -4,3 +4,4 @@ pub(crate) mod acknowledge;
 pub(crate) mod lease;
 pub(crate) mod poller;
 pub(crate) mod queues;
+pub(crate) mod waiting;

@@ -16,7 +16,8 @@ use reactor_signal::PollerSignals;
 
 use super::lease::LeaseId;
 use crate::Input;
-use crate::sources::acknowledge::{Ack, What, acknowledge};
+use crate::sources::acknowledge::{What, acknowledge};
+use crate::sources::waiting::Ack;
 
 /// Most receive calls under way on one channel.
 const MAX_POLLS: usize = 16;

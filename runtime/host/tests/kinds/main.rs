@@ -1,39 +1,32 @@
 //! A kind of channel that the program does not have, from the file to the host: a new kind needs only its folder and an
 //! entry in a list.
-#![allow(clippy::disallowed_methods, reason = "tests wait for a host on the machine's clock")]
 
 mod shelf;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use reactor_channel::inspect::Level;
 use reactor_channel::kind::{self, Connections, Kind, Opened};
-use reactor_channel::local;
-use reactor_channel_aws::{sns, sqs};
 use reactor_config::model::{Config, ReactorConfig, Settle};
 use reactor_config::schema::schema;
 use reactor_config::{Loaded, Problems};
 use reactor_core::channel::Remote;
-use reactor_core::clock::SystemClock;
 use reactor_core::event::{Message, Outcome};
-use reactor_core::guest::{Call, Effect, Emit, Guest, Run};
-use reactor_core::store::StoreClient;
-use reactor_core::world::NoHttp;
-use reactor_host::host::{Control, Host, Parts};
-use reactor_host::reads::Reads;
+use reactor_core::guest::{Effect, Emit, Run};
+use reactor_host::host::Host;
 use reactor_store::memory::MemoryStore;
 
 use shelf::Shelves;
-
-/// The kinds of channels that the program has.
-const KINDS: &[Kind] = &[local::KIND, sqs::KIND, sns::KIND];
+use support::KINDS;
+use support::clock::DrivenClock;
+use support::guest::{Behaviour, guest};
+use support::rig::{Rig, Time};
 
 const FILE: &str = r#"
 [channels.in]
@@ -87,11 +80,9 @@ async fn remotes(config: &Config, with: &Connections) -> BTreeMap<String, Remote
     remotes
 }
 
-/// A guest that emits what it gets.
-struct Echo;
-
-impl Guest for Echo {
-    fn run(&self, call: Call) -> BoxFuture<'static, Run> {
+/// Emits what it gets.
+fn echo() -> Behaviour {
+    Arc::new(|call| {
         let emit = Emit {
             event_type: "made".into(),
             version: 1,
@@ -102,43 +93,26 @@ impl Guest for Echo {
         };
         let effects = vec![Effect::Put { target: "out".into(), message: emit }];
         Box::pin(async { Run { effects, ..Run::ended(Outcome::Done) } })
-    }
-
-    fn digest(&self) -> &'static str {
-        "echo"
-    }
+    })
 }
 
-async fn host(config: Config, with: &Connections, store: &MemoryStore) -> Result<Host, String> {
-    let parts = Parts {
-        remotes: remotes(&config, with).await,
-        config: Arc::new(config),
-        store: Arc::new(store.reopen()),
-        clock: Arc::new(SystemClock::default()),
-        http: Arc::new(NoHttp),
-        guests: BTreeMap::from([("r".to_owned(), Arc::new(Echo) as Arc<dyn Guest>)]),
-        guest_threads: tokio::runtime::Handle::current(),
-        signals: Arc::default(),
-        reads: Reads::default(),
-    };
-    Host::new(parts).await.map_err(|error| error.to_string())
+async fn rig(with: &Connections, clock: DrivenClock) -> Rig {
+    let rig = Rig::on(Arc::new(MemoryStore::new(64)), Time::driven(clock));
+    Rig { remotes: remotes(&valid(), with).await, kinds: kinds(), ..rig }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_received_from_and_sent_to() {
-    let (with, store) = (Connections::default(), MemoryStore::new(64));
-    let shelves = Shelves::of(&with).await;
+    let (with, clock) = (Connections::default(), DrivenClock::default());
+    let shelves = Shelves::by(&clock, &with).await;
     let (incoming, outgoing) = (shelves.shelf("incoming"), shelves.shelf("outgoing"));
     for id in 0..20 {
         let event = json!({ "eventId": format!("e{id}"), "eventType": "t", "source": "s", "data": { "id": id } });
         incoming.put(Message::from_body(event.to_string()));
     }
-    let host = host(valid(), &with, &store).await.expect("a host");
-    let (tell, heard) = mpsc::channel(1);
-    tell.send(Control::WhenIdle).await.expect("it listens");
-    let run = tokio::time::timeout(Duration::from_secs(30), host.run(heard)).await;
-    run.expect("idle in time").expect("it runs");
-    let counts = store.stats().expect("counts").reactors.remove(0);
+    let rig = rig(&with, clock).await;
+    rig.run(FILE, vec![("r", guest("echo", echo()))]).await;
+    let counts = rig.counts("r");
     assert_eq!((counts.done, counts.dead, counts.active), (20, 0, 0));
     assert_eq!((incoming.waiting().len(), incoming.taken()), (0, 0), "all are taken and acknowledged");
     let made: Vec<serde_json::Value> =
@@ -152,11 +126,13 @@ async fn it_is_received_from_and_sent_to() {
 
 #[tokio::test]
 async fn without_leases_nothing_is_settled_only_when_it_has_ended() {
-    let mut config = valid();
+    let rig = rig(&Connections::default(), DrivenClock::default()).await;
+    let mut deployment = rig.deployment(FILE, vec![("r", guest("echo", echo()))]);
+    let config = Arc::get_mut(&mut deployment.config).expect("not shared");
     for channel in config.channels.values_mut() {
         channel.outside.as_mut().expect("outside").settle = Settle::Completed;
     }
-    let error = host(config, &Connections::default(), &MemoryStore::new(64)).await.err();
+    let error = Host::new(rig.parts(*deployment)).await.err().map(|error| error.to_string());
     assert!(error.as_ref().is_some_and(|error| error.contains("channel `in` has no leases")), "{error:?}");
 }
 

@@ -79,6 +79,26 @@ async fn leases_are_renewed_while_the_work_takes_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_renewal_that_failed_does_not_undo_that_its_message_was_given_back() {
+    let mut world = World::new("", "");
+    world.source.event(1, &serde_json::json!({}));
+    world.source.inner().failing_leases = 1;
+    // It ends between the renewal, after a third of the lease, and the time at which that would be tried again.
+    let wait = retry(Some(Duration::from_secs(600)));
+    let slow = world.slow(Duration::from_millis(2_020), move |_| wait.clone());
+    let host = world.start(done(), slow).await;
+    host.until("the message is given back", || !world.source.inner().given_back.is_empty()).await;
+    let passed = world.clock.now();
+    host.until("the renewal would have been tried again", || world.clock.now().since(passed) > Duration::from_secs(1))
+        .await;
+    let given: Vec<_> = world.source.inner().given_back.iter().map(Duration::as_secs).collect();
+    assert!(matches!(given[..], [590..=600]), "only the newest change is made: {given:?}");
+    let left = world.source.next_visible().expect("it is away").since(world.clock.now());
+    assert!(left > Duration::from_secs(580), "it is away for as long as it waits: {left:?}");
+    host.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_without_a_lease_is_void() {
     let mut world = World::new("", "");
     world.source.event(1, &serde_json::json!({ "emit": true }));

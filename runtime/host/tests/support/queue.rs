@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     /// Deletes that fail, and leases that cannot be renewed.
     pub(crate) failing_deletes: usize,
     pub(crate) no_renewals: bool,
+    /// Changes of leases that fail, and may come right.
+    pub(crate) failing_leases: usize,
 }
 
 pub(crate) struct Item {
@@ -131,7 +133,7 @@ impl Queue {
     }
 
     /// When the first of the leases ends.
-    fn next_visible(&self) -> Option<Moment> {
+    pub(crate) fn next_visible(&self) -> Option<Moment> {
         let now = self.clock.now();
         self.inner().items.iter().map(|item| item.visible_at).filter(|at| *at > now).min()
     }
@@ -213,6 +215,11 @@ impl Leasing for Queue {
             let mut answers = Vec::new();
             for (receipt, lease) in receipts {
                 let (Lease::Extend(length) | Lease::GiveBack(length)) = lease;
+                if inner.failing_leases > 0 {
+                    inner.failing_leases -= 1;
+                    answers.push(Err(trouble(Trouble::Throttled)));
+                    continue;
+                }
                 let found = inner.items.iter_mut().find(|item| item.receipt.as_deref() == Some(&receipt.0));
                 answers.push(match found.filter(|item| item.visible_at > now) {
                     Some(_) if no_renewals && *length > Duration::ZERO => Err(trouble(Trouble::StaleReceipt)),

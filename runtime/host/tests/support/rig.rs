@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use reactor_channel::kind::Kind;
 use reactor_core::channel::Remote;
 use reactor_core::clock::{Clock, SystemClock};
 use reactor_core::event::Message;
@@ -42,6 +43,8 @@ pub(crate) struct Rig {
     pub(crate) store: Arc<dyn StoreOwner>,
     pub(crate) remotes: BTreeMap<String, Remote>,
     pub(crate) time: Time,
+    /// The kinds of channels that a configuration may have.
+    pub(crate) kinds: Vec<Kind>,
 }
 
 /// A host that runs.
@@ -134,7 +137,7 @@ impl Rig {
     }
 
     pub(crate) fn on(store: Arc<dyn StoreOwner>, time: Time) -> Self {
-        Self { store, remotes: BTreeMap::new(), time }
+        Self { store, remotes: BTreeMap::new(), time, kinds: KINDS.to_vec() }
     }
 
     /// By the machine's clock, on a store on its disk.
@@ -144,7 +147,7 @@ impl Rig {
 
     /// A configuration with its guests and connections.
     pub(crate) fn deployment(&self, text: &str, guests: Guests) -> Box<Deployment> {
-        let loaded = reactor_config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, KINDS);
+        let loaded = reactor_config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, &self.kinds);
         let mut config = loaded.map_err(|problems| problems.render(false)).expect("a valid configuration").config;
         config.runtime.concurrency = 64;
         let guests = guests.into_iter().map(|(name, guest)| (name.to_owned(), guest)).collect();
@@ -152,8 +155,15 @@ impl Rig {
     }
 
     pub(crate) async fn start(&self, text: &str, guests: Guests) -> Running {
-        let Deployment { config, guests, remotes } = *self.deployment(text, guests);
-        let parts = Parts {
+        let parts = self.parts(*self.deployment(text, guests));
+        let (tell, told) = mpsc::channel(2);
+        let host = self.time.wait("the host is ready", Host::new(parts)).await.expect("a host");
+        Running { tell, host: tokio::spawn(host.run(told)), rig: self.clone() }
+    }
+
+    /// What a host of this deployment is made of.
+    pub(crate) fn parts(&self, Deployment { config, guests, remotes }: Deployment) -> Parts {
+        Parts {
             config,
             store: Arc::clone(&self.store),
             clock: self.time.clock(),
@@ -163,10 +173,7 @@ impl Rig {
             guest_threads: Handle::current(),
             signals: Arc::default(),
             reads: self.time.reads(),
-        };
-        let (tell, told) = mpsc::channel(2);
-        let host = self.time.wait("the host is ready", Host::new(parts)).await.expect("a host");
-        Running { tell, host: tokio::spawn(host.run(told)), rig: self.clone() }
+        }
     }
 
     /// Starts a host and ends it when it is idle.

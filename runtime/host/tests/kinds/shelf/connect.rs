@@ -11,23 +11,34 @@ use reactor_core::channel::{Remote, Source};
 
 use super::config::ShelfSettings;
 use super::list::Shelf;
+use crate::support::clock::DrivenClock;
 
-/// The shelves by name, which all channels share.
+/// The shelves by name, which all channels share, and the clock by which they wait.
 #[derive(Clone, Default)]
-pub(crate) struct Shelves(Arc<Mutex<HashMap<String, Arc<Shelf>>>>);
+pub(crate) struct Shelves {
+    shelves: Arc<Mutex<HashMap<String, Arc<Shelf>>>>,
+    clock: DrivenClock,
+}
 
 impl Shelves {
     pub(crate) async fn of(with: &Connections) -> Self {
-        with.get(Box::pin(async { Self::default() })).await
+        Self::by(&DrivenClock::default(), with).await
+    }
+
+    /// The shelves by this clock, unless they have one already.
+    pub(crate) async fn by(clock: &DrivenClock, with: &Connections) -> Self {
+        let clock = clock.clone();
+        with.get(Box::pin(async { Self { shelves: Arc::default(), clock } })).await
     }
 
     /// A shelf, created at first use.
     pub(crate) fn shelf(&self, name: &str) -> Arc<Shelf> {
-        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default())
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(shelves.entry(name.to_owned()).or_insert_with(|| Arc::new(Shelf::new(&self.clock))))
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 }
 

@@ -8,12 +8,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use reactor_core::channel::{ChannelError, Depth, Limits, Receipt, Received, Result, Sink, Source, Trouble};
+use reactor_core::clock::{Clock, within};
 use reactor_core::event::Message;
 
 use super::LIMITS;
+use crate::support::clock::DrivenClock;
 
-#[derive(Default)]
 pub(crate) struct Shelf {
+    clock: DrivenClock,
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -28,6 +30,10 @@ struct Inner {
 }
 
 impl Shelf {
+    pub(crate) fn new(clock: &DrivenClock) -> Self {
+        Self { clock: clock.clone(), inner: Mutex::default(), changed: Notify::new() }
+    }
+
     pub(crate) fn put(&self, message: Message) {
         self.inner().waiting.push_back(message);
         self.changed.notify_one();
@@ -86,7 +92,7 @@ impl Source for Shelf {
             if !taken.is_empty() {
                 return Ok(taken);
             }
-            let _ = tokio::time::timeout(wait, self.changed.notified()).await;
+            within(self.clock.sleep(wait), self.changed.notified()).await;
             Ok(self.take(max))
         })
     }
