@@ -105,7 +105,8 @@ impl Bench {
                     self.commits(ids, state)
                 })
                 .collect();
-            let answers = self.wait.block_on(join_all(batches.into_iter().map(|batch| self.store.commit(batch))));
+            let answers =
+                self.wait.block_on(join_all(batches.into_iter().map(|batch| self.store.commit(batch.into()))));
             for answer in answers {
                 assert!(answer.unwrap().iter().all(|one| *one == Committed::Applied));
             }

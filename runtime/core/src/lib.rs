@@ -30,3 +30,6 @@ pub mod store;
 
 pub mod json;
 pub mod plain;
+
+#[doc(hidden)]
+pub mod planted;

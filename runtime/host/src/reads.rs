@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::task::JoinHandle;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
 
 use reactor_core::store::{StoreError, StoreOwner};
 
@@ -28,23 +29,28 @@ impl Reads {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Makes a read and hands its answer on, from a thread that may wait.
+    /// Makes a read and hands its answer on, where it may block; see [`StoreOwner::apart`].
     pub(crate) fn begin<T, A>(
         &self,
         store: &Arc<dyn StoreOwner>,
         read: impl FnOnce(&dyn StoreOwner) -> Result<T, StoreError> + Send + 'static,
         answer: impl FnOnce(Result<T, StoreError>) -> A + Send + 'static,
-    ) -> JoinHandle<(A, UnderWay)>
+    ) -> BoxFuture<'static, Option<(A, UnderWay)>>
     where
         A: Send + 'static,
     {
         self.0.fetch_add(1, Ordering::SeqCst);
-        let (store, under_way) = (Arc::clone(store), UnderWay(Arc::clone(&self.0)));
-        tokio::task::spawn_blocking(move || {
+        let under_way = UnderWay(Arc::clone(&self.0));
+        let (done, is_done) = oneshot::channel();
+        let work = Arc::clone(store).apart(Box::new(move |store| {
             // Without an answer the host would wait for ever.
-            let read = catch_unwind(AssertUnwindSafe(|| read(&*store)));
+            let read = catch_unwind(AssertUnwindSafe(|| read(store)));
             let read = read.unwrap_or_else(|_| Err(StoreError::Other("a read panicked".into())));
-            (answer(read), under_way)
+            let _ = done.send((answer(read), under_way));
+        }));
+        Box::pin(async {
+            work.await;
+            is_done.await.ok()
         })
     }
 
@@ -55,8 +61,8 @@ impl Reads {
         read: impl FnOnce(&dyn StoreOwner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         match self.begin(store, read, |answer| answer).await {
-            Ok((answer, _under_way)) => answer,
-            Err(ended) => Err(StoreError::Other(format!("a read ended: {ended}"))),
+            Some((answer, _under_way)) => answer,
+            None => Err(StoreError::Other("a read has ended without an answer".into())),
         }
     }
 }

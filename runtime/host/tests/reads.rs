@@ -99,14 +99,28 @@ async fn whatever_is_being_read_a_drain_ends() {
 async fn what_is_published_while_the_log_is_being_read_is_not_missed() {
     let (rig, slow) = rig();
     let host = rig.start(CONFIG, vec![("r", guest("one", always(Outcome::Done)))]).await;
+    let mut kept = 0;
     for round in 0..100 {
         slow.keep("read_log");
         publish(&rig, 2 * round..2 * round + 1).await;
-        host.until("the event is being read", || slow.kept("read_log") == 1).await;
-        slow.let_one_go("read_log");
         let done = 2 * round as u64 + 1;
-        host.until("it is done", || rig.counts("r").done == done && slow.kept("read_log") == 1).await;
-        // This read has found nothing, and its answer is on its way.
+        // The first read that is kept back may be one of the round before.
+        host.until("it is done", || {
+            let is_done = rig.counts("r").done == done;
+            if !is_done && slow.kept("read_log") > 0 {
+                slow.let_one_go("read_log");
+            }
+            is_done
+        })
+        .await;
+        // As a rule another read has found nothing by now, and its answer is on its way.
+        let mut looks = 0;
+        host.until("the next read", || {
+            looks += 1;
+            slow.kept("read_log") > 0 || looks > 100
+        })
+        .await;
+        kept += usize::from(slow.kept("read_log") > 0);
         publish(&rig, 2 * round + 1..2 * round + 2).await;
         for _ in 0..round {
             tokio::task::yield_now().await;
@@ -114,6 +128,7 @@ async fn what_is_published_while_the_log_is_being_read_is_not_missed() {
         slow.let_go();
         host.until("the next one is done", || rig.counts("r").done == done + 1).await;
     }
+    assert!(kept > 30, "only {kept} times was a read under way when something was published");
     host.until_idle().await;
 }
 

@@ -1,5 +1,6 @@
 //! The store as its owner sees it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
@@ -7,7 +8,7 @@ use futures_util::future::BoxFuture;
 use reactor_core::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message, ReactorId, Version};
 use reactor_core::store::{
     Batch, Commit, Committed, DeadLetter, Entered, Mark, OutboxRecord, Recovered, Result, StoreOwner, StoredDelivery,
-    Upkeep,
+    Upkeep, Work,
 };
 
 use super::claims::Claims;
@@ -43,7 +44,7 @@ impl StoreOwner for SqliteStore<Owner> {
         Version(self.role.next_commit.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn commit(&self, commits: Vec<Commit>) -> BoxFuture<'_, Result<Vec<Committed>>> {
+    fn commit(&self, commits: Arc<[Commit]>) -> BoxFuture<'_, Result<Vec<Committed>>> {
         let numbers: Vec<Version> = commits.iter().map(|commit| commit.number).collect();
         if let Some(highest) = numbers.iter().max() {
             self.role.next_commit.fetch_max(highest.0.saturating_add(1), Ordering::Relaxed);
@@ -111,5 +112,11 @@ impl StoreOwner for SqliteStore<Owner> {
         upkeep::run(&self.queue, upkeep)?;
         self.queue.checkpoint();
         Ok(())
+    }
+
+    fn apart(self: Arc<Self>, work: Work) -> BoxFuture<'static, ()> {
+        let done = tokio::task::spawn_blocking(move || work(&*self));
+        // What a panic leaves unanswered is an error to whoever waits for the answer.
+        Box::pin(async move { drop(done.await) })
     }
 }

@@ -255,7 +255,7 @@ fn ask(store: &dyn StoreOwner, memo: &Memo, step: &Step, commits: &[Commit], rea
             format!("{:?}", wait(store.append(ChannelId(1 + u32::from(*channel)), messages)))
         }
         Step::Admit { .. } => format!("{:?}", wait(store.enter(read.unwrap().clone()))),
-        Step::Commit(_) => format!("{:?}", wait(store.commit(commits.to_vec()))),
+        Step::Commit(_) => format!("{:?}", wait(store.commit(commits.into()))),
         Step::Hold(number) => format!("{:?}", wait(store.hold(vec![pick(memo, *number)]))),
         Step::Start(slot, number) => format!("{:?}", store.mark(&[((*slot).into(), Some((pick(memo, *number), 1)))])),
         Step::End(slot) => format!("{:?}", store.mark(&[((*slot).into(), None)])),

@@ -370,7 +370,7 @@ fn a_replaced_owner_writes_nothing() {
     let id = f.in_memory(1);
     let other = Connection::open(dir.path().join("reactor.db")).unwrap();
     other.execute_batch("UPDATE meta SET value = value + 1 WHERE name = 'epoch'").unwrap();
-    assert!(matches!(wait(store.commit(vec![f.done(1, id)])), Err(StoreError::Fenced)));
+    assert!(matches!(wait(store.commit(vec![f.done(1, id)].into())), Err(StoreError::Fenced)));
     other.execute_batch("UPDATE meta SET value = value - 1 WHERE name = 'epoch'").unwrap();
     let late = wait(store.append(f.channel, vec![message("late")]));
     assert!(matches!(late, Err(StoreError::Fenced)), "once is for ever");

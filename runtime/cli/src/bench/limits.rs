@@ -215,7 +215,7 @@ pub(super) fn store(subject: &Subject, runs: &[Run], events: usize) -> anyhow::R
             // As a host's runs end: a few at a time, while others are in progress.
             let groups: Vec<Vec<Commit>> =
                 ids.chunks(64).map(|ids| ids.iter().map(|id| rows.commit(*id, reactor)).collect()).collect();
-            for answers in join_all(groups.into_iter().map(|group| store.commit(group))).await {
+            for answers in join_all(groups.into_iter().map(|group| store.commit(group.into()))).await {
                 committed += answers?.iter().filter(|one| **one == Committed::Applied).count();
             }
         }

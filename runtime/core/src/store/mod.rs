@@ -14,7 +14,7 @@ mod types;
 pub use client::StoreClient;
 pub use dead_letter::*;
 pub use history::*;
-pub use owner::StoreOwner;
+pub use owner::{StoreOwner, Work};
 pub use types::*;
 
 /// The result of a store call.

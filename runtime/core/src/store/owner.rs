@@ -1,5 +1,7 @@
 //! What only the owner of a store may do.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
 use super::{
@@ -7,6 +9,9 @@ use super::{
     Upkeep,
 };
 use crate::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message, ReactorId, Version};
+
+/// Work on a store that may block.
+pub type Work = Box<dyn FnOnce(&dyn StoreOwner) + Send>;
 
 /// A store as seen by its owner: the one process that runs reactors on it. Opening a store as its owner returns one. If
 /// another process opens it later, that fences this one: its writes then fail with
@@ -37,7 +42,7 @@ pub trait StoreOwner: StoreClient {
     fn next_commit(&self) -> Version;
     /// Applies the results of ended attempts in order, in one transaction. *Durable*. Called by one task, with numbers
     /// that ascend across calls. See [`Commit`].
-    fn commit(&self, commits: Vec<Commit>) -> BoxFuture<'_, Result<Vec<Committed>>>;
+    fn commit(&self, commits: Arc<[Commit]>) -> BoxFuture<'_, Result<Vec<Committed>>>;
 
     // --- deliveries that are not in memory ---------------------------------------------------------------------
 
@@ -83,4 +88,10 @@ pub trait StoreOwner: StoreClient {
     /// their channel's retention, and ended attempts older than `history`, and checkpoints. Blocks for all of that,
     /// perhaps many transactions: called every few seconds, on its own thread.
     fn maintain(&self, upkeep: &Upkeep) -> Result<()>;
+
+    // --- work that blocks --------------------------------------------------------------------------------------
+
+    /// Does work where it may block: on a thread of its own for a store on a disk, at once for one in memory. The future
+    /// ends with the work, which is done even if the future is dropped.
+    fn apart(self: Arc<Self>, work: Work) -> BoxFuture<'static, ()>;
 }

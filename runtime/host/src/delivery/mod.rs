@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use reactor_core::event::{AttemptRecord, DeliveryId, Event, HostTime, Identity, LaneKey, Origin, Version};
 use reactor_core::guest::Call;
+use reactor_core::planted::{Bug, is_planted};
 use reactor_core::store::Target;
 use reactor_core::world::World;
 use reactor_signal::trace::Span;
@@ -105,7 +106,12 @@ impl Delivery {
     ) -> Self {
         let bytes = event.weight() + stored.history.iter().map(AttemptRecord::weight).sum::<usize>();
         Self {
-            ticket: Ticket { delivery: stored.id, reactor, lane: stored.lane, bytes },
+            ticket: Ticket {
+                delivery: stored.id,
+                reactor,
+                lane: stored.lane.filter(|_| !is_planted(Bug::LaneIsLost)),
+                bytes,
+            },
             event: Arc::new(event),
             identity,
             key: stored.key,

@@ -2,7 +2,8 @@
 
 use reactor_core::event::DeliveryId;
 use reactor_core::guest::Run;
-use reactor_core::store::StoreError;
+use reactor_core::planted::{Bug, is_planted};
+use reactor_core::store::{Ending, StoreError};
 use reactor_signal::BreakerChange;
 
 use crate::host::Host;
@@ -87,6 +88,9 @@ impl Host {
         let Conclusion { commit, committing, lane } =
             conclude(delivery, reactor, from, run, at, || self.original(delivery))?;
         reactor.world.state.publish(&commit.effects, number);
+        if is_planted(Bug::DeleteBeforeCommit) && matches!(commit.ending, Ending::Dead { .. }) {
+            self.acknowledge_messages(id);
+        }
         self.deliveries.commits(id, committing, lane);
         self.runs.commit(commit);
         Ok(())

@@ -1,9 +1,11 @@
 //! Bringing deliveries back into memory: spilled ones, due ones, held ones, and what the last owner left behind.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use reactor_core::event::{DeliveryId, HostTime, LaneKey, Message};
+use reactor_core::event::{DeliveryId, HostTime, LaneKey, Message, Outcome};
 use reactor_core::guest::Run;
+use reactor_core::planted::{Bug, is_planted};
 use reactor_core::store::{Commit, Committed, DeadLetter, Ending, LaneState, LogRecord, StoreError, StoredDelivery};
 
 use super::restore::{self, Found, FoundOf};
@@ -228,15 +230,16 @@ impl Host {
         };
         let (now, wall, number) = (self.ports.now(), self.ports.clock.wall(), self.next_number());
         let (reactor, from) = (&self.topology.reactors[index], self.topology.channel_name(channel));
-        let run = reactor.resolve(&delivery, Run::ended(judge::interrupted()), wall);
+        let interrupted = if is_planted(Bug::InterruptedIsDone) { Outcome::Done } else { judge::interrupted() };
+        let run = reactor.resolve(&delivery, Run::ended(interrupted), wall);
         let (dice, keeps) = (self.ports.clock.random(), self.topology.config.runtime.keeps_attempts());
         let at = Circumstances { number, now, wall, dice, followers: Vec::new(), keeps };
         let Conclusion { commit, committing, lane } =
             conclude(&delivery, reactor, from, run, at, || self.original(&delivery))?;
         let (attempt, age) = (commit.attempt, now.since(delivery.since));
         committing.report.announce(&delivery.event, attempt, &reactor.signals, age);
-        let sent = vec![commit];
-        let answers = self.ports.written(|store| store.commit(sent.clone())).await?;
+        let sent: Arc<[Commit]> = Arc::from([commit]);
+        let answers = self.ports.written(|store| store.commit(Arc::clone(&sent))).await?;
         if answers.first() == Some(&Committed::Applied) {
             self.wake_readers(&committing.fed);
         } else {

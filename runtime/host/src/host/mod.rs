@@ -29,6 +29,7 @@ pub(crate) mod requested;
 mod topology;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -41,6 +42,7 @@ use reactor_core::channel::Remote;
 use reactor_core::clock::{Alarm, Clock, Moment, within};
 use reactor_core::event::Version;
 use reactor_core::guest::Guest;
+use reactor_core::planted::{Bug, is_planted};
 use reactor_core::store::{StoreError, StoreOwner, Target, Upkeep};
 use reactor_core::world::HttpClient;
 use reactor_signal::{Phase, Signals};
@@ -249,6 +251,9 @@ impl Host {
                     && !self.deliveries.is_committing()
                     && !self.topology.channels.iter().any(Intake::is_entering)
                     && !self.requests.is_writing()
+                    // Messages that are being copied are deleted from their queue first; otherwise they stay hidden there
+                    // until their leases end.
+                    && !self.queues.are_storing()
                     && (self.life.is_stopping() || self.has_nothing_to_write());
         }
         self.life.until_idle
@@ -266,7 +271,7 @@ impl Host {
 
     /// Whether no write is under way that the next host could miss.
     fn has_nothing_to_write(&self) -> bool {
-        !self.deliveries.is_writing() && !self.requests.is_resending() && !self.queues.are_storing()
+        !self.deliveries.is_writing() && !self.requests.is_resending()
     }
 
     fn wake_at(&self) -> Moment {
@@ -380,21 +385,22 @@ impl Host {
         if self.chores.tidying.as_ref().is_some_and(|under_way| !under_way.is_finished()) {
             return;
         }
-        let (store, upkeep) = (Arc::clone(&self.ports.store), self.upkeep());
-        let inputs = self.ports.to_self.clone();
-        self.chores.tidying = Some(tokio::task::spawn_blocking(move || match store.maintain(&upkeep) {
-            Ok(()) => {}
-            Err(error @ (StoreError::Full | StoreError::Busy { .. })) => tracing::warn!("{error}"),
-            Err(error) => drop(inputs.send(Input::Fatal(error))),
+        let (ports, upkeep) = (self.ports.clone(), self.upkeep());
+        self.chores.tidying = Some(tokio::spawn(async move {
+            match ports.made(move |store| store.maintain(&upkeep)).await {
+                Ok(()) => {}
+                Err(error @ (StoreError::Full | StoreError::Busy { .. })) => tracing::warn!("{error}"),
+                Err(error) => drop(ports.to_self.send(Input::Fatal(error))),
+            }
         }));
     }
 
     /// The last time. A store that another process keeps busy is waited for until the drain time is over.
     async fn tidy_at_the_end(&mut self) -> Result<(), StoreError> {
-        let (store, upkeep) = (Arc::clone(&self.ports.store), self.upkeep());
-        let mut last = tokio::task::spawn_blocking(move || store.maintain(&upkeep));
+        let (ports, upkeep) = (self.ports.clone(), self.upkeep());
+        let mut last = pin!(ports.made(move |store| store.maintain(&upkeep)));
         let end = self.life.drains_until().unwrap_or_else(|| self.drain_ends()) + GIVE_UP;
-        let ended = match within(self.ports.clock.sleep_until(end), &mut last).await {
+        let ended = match within(self.ports.clock.sleep_until(end), last.as_mut()).await {
             Some(ended) => ended,
             None if self.life.is_followed() => last.await,
             None => {
@@ -402,7 +408,7 @@ impl Host {
                 last.await
             }
         };
-        match ended.unwrap_or_else(|panic| Err(StoreError::Other(format!("housekeeping ended: {panic}")))) {
+        match ended {
             Err(error @ (StoreError::Full | StoreError::Busy { .. })) => {
                 tracing::warn!("{error}");
                 Ok(())
@@ -424,7 +430,7 @@ impl Host {
             .values()
             .filter_map(|channel| Some(channel.outside.as_ref()?.limits.kept + DAY));
         Upkeep {
-            now: self.ports.now(),
+            now: if is_planted(Bug::ForgetByWallClock) { self.ports.by_wall_clock() } else { self.ports.now() },
             ledger_window: windows.max().unwrap_or_default(),
             retention: retention.collect(),
             away: kept.max().unwrap_or_default().max(AWAY),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reactor_core::channel::ChannelError;
+use reactor_core::planted::{Bug, is_planted};
 use reactor_core::store::{DeadLetter, Request, StoreError, StoredDead, Target, UNDELIVERABLE};
 
 use super::requested::{Parked, Step};
@@ -118,6 +119,7 @@ impl Host {
                 );
                 return self.request_ended();
             }
+            _ if is_planted(Bug::RedriveIsDuplicate) => return self.request_ended(),
             _ => {}
         }
         let ports = self.ports.clone();

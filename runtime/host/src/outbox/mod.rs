@@ -15,6 +15,7 @@ use reactor_core::backoff::{Backoff, Jitter};
 use reactor_core::channel::{ChannelError, Result, Sink, Trouble};
 use reactor_core::clock::Clock;
 use reactor_core::event::{ChannelId, Message};
+use reactor_core::planted::{Bug, is_planted};
 use reactor_core::store::{DeadLetter, OutboxRecord, StoreError, StoreOwner, UNDELIVERABLE};
 use reactor_signal::Signals;
 
@@ -101,6 +102,7 @@ impl Sender {
             for (record, answer) in batch.into_iter().zip(answers) {
                 match answer {
                     Ok(()) => sent.push(record.id),
+                    Err(_) if is_planted(Bug::DropUnsent) => sent.push(record.id),
                     Err(error) if error.trouble == Trouble::Refused => refused.push(self.letter(record, &error)),
                     Err(error) => {
                         left.1 -= record.message.body.len() as u64;

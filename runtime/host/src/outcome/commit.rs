@@ -46,8 +46,9 @@ impl Committer {
                 {
                 }
             }
-            let sent = std::mem::take(&mut group);
-            let answers = match until_there_is_room(&signals, &*clock, || store.commit(sent.clone())).await {
+            // Shared, since it is sent again for as long as the disk is full.
+            let sent: Arc<[Commit]> = group.drain(..).collect();
+            let answers = match until_there_is_room(&signals, &*clock, || store.commit(Arc::clone(&sent))).await {
                 Ok(answers) => answers,
                 Err(error) => {
                     let _ = inputs.send(Input::Fatal(error));

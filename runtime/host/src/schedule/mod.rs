@@ -18,6 +18,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use reactor_core::event::{DeliveryId, HostTime, LaneKey};
+use reactor_core::planted::{Bug, is_planted};
 use reactor_core::store::{LaneState, Place};
 use reactor_signal::BreakerChange;
 
@@ -215,7 +216,9 @@ impl Scheduler {
         let Ticket { delivery, reactor, lane, bytes } = ticket;
         match how {
             Return::Ran(number, ending) => {
-                self.permit_back(reactor, delivery);
+                if ending != Ending::Wait || !is_planted(Bug::BackOffHoldsPermit) {
+                    self.permit_back(reactor, delivery);
+                }
                 self.tell_lane(reactor, lane, |lane| lane.run_ended(delivery, number, ending));
             }
             Return::GivenUp => {

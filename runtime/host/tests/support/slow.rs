@@ -10,7 +10,7 @@ use reactor_core::event::{ChannelId, DeliveryId, HostTime, Identity, LaneKey, Me
 use reactor_core::store::{
     Asked, AttemptsOf, Batch, Blocked, Commit, Committed, DeadFilter, DeadLetter, Entered, Fate, KeptAttempt,
     LogRecord, Mark, OutboxRecord, Recovered, Request, Result, Stats, StoreClient, StoreError, StoreOwner, StoredDead,
-    StoredDelivery, Traces, Upkeep,
+    StoredDelivery, Traces, Upkeep, Work,
 };
 
 /// Another store, of which some methods are slow, or find no room.
@@ -51,7 +51,7 @@ impl Slow {
 
     /// Lets one answer of a method go.
     pub(crate) fn let_one_go(&self, method: &'static str) {
-        *self.inner().may_go.entry(method).or_default() += 1;
+        self.inner().may_go.insert(method, 1);
         self.changed.notify_all();
     }
 
@@ -162,7 +162,7 @@ impl StoreOwner for Slow {
         enter(batch: Batch) -> BoxFuture<'_, Result<Entered>>;
         mark(marks: &[Mark]) -> Result<()>;
         next_commit() -> Version;
-        commit(commits: Vec<Commit>) -> BoxFuture<'_, Result<Vec<Committed>>>;
+        commit(commits: Arc<[Commit]>) -> BoxFuture<'_, Result<Vec<Committed>>>;
         recover(leased: &[ChannelId]) -> BoxFuture<'_, Result<Recovered>>;
         hold(deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Result<()>>;
         away(deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Result<()>>;
@@ -174,6 +174,10 @@ impl StoreOwner for Slow {
     }
     keep! {
         outbox(channel: ChannelId, after: u64, records: usize, bytes: usize) -> Result<Vec<OutboxRecord>>;
+    }
+    fn apart(self: Arc<Self>, work: Work) -> BoxFuture<'static, ()> {
+        let work = tokio::task::spawn_blocking(move || work(&*self));
+        Box::pin(async { drop(work.await) })
     }
     fill! {
         redrive(request: u64, dead: u64) -> BoxFuture<'_, Result<Option<StoredDelivery>>>;

@@ -66,7 +66,7 @@ fn a_store_that_goes_away_under_its_owner_ends_it() {
         go(&dir);
         let looked = store.foreign_changes();
         assert!(matches!(looked, Err(StoreError::Gone { .. })), "{what}: {looked:?}");
-        let done = wait(store.commit(vec![f.done(1, id)]));
+        let done = wait(store.commit(vec![f.done(1, id)].into()));
         assert!(matches!(done, Err(StoreError::Gone { .. })), "{what}: {done:?}");
         assert!(store.maintain(&upkeep(&f, at(1))).is_err(), "{what}");
     }

@@ -231,7 +231,7 @@ impl<S: StoreOwner + ?Sized> Fixture<'_, S> {
 
     /// Applies several commits together.
     pub fn commit_all(&self, commits: Vec<Commit>) -> Vec<Committed> {
-        wait(self.store.commit(commits)).unwrap()
+        wait(self.store.commit(commits.into())).unwrap()
     }
 
     /// Takes over from the previous owner.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use reactor_core::event::{
     ChannelId, DeliveryId, HostTime, Identity, LaneKey, Message, Offset, Origin, ReactorId, Version,
 };
+use reactor_core::planted::{Bug, is_planted};
 use reactor_core::store::rejected::Rejected;
 use reactor_core::store::{
     Admitted, Batch, Commit, Committed, DeadLetter, Effect, Ending, Entered, Incoming, LaneState, LogRecord,
@@ -19,7 +20,7 @@ use reactor_core::store::{
 use super::past::Past;
 use super::rows::{Dead, Dropped, Log, Row};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inner {
     pub(super) epoch: u64,
     pub(super) host: HostTime,
@@ -233,7 +234,8 @@ impl Inner {
         self.host = self.host.max(commit.now);
         self.last_commit = self.last_commit.max(commit.number.0);
         let row = self.deliveries.get(&commit.delivery);
-        if row.is_none_or(|row| row.stored.reactor != commit.reactor || row.attempts + 1 != commit.attempt) {
+        let is_stale = row.is_none_or(|row| row.stored.reactor != commit.reactor || row.attempts + 1 != commit.attempt);
+        if is_stale && !is_planted(Bug::NoFencing) {
             rejected.refused(commit.number);
             return Ok(Committed::Stale);
         }

@@ -1,7 +1,7 @@
 //! The model store as its owner sees it.
 
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, ready};
 use reactor_core::event::{ChannelId, DeliveryId, HostTime, LaneKey, Message, ReactorId, Version};
 use reactor_core::store::{
     Batch, Commit, Committed, DeadLetter, Effect, Entered, Mark, OutboxRecord, Place, Recovered, Result, StoreError,
-    StoreOwner, StoredDelivery, Target, Upkeep,
+    StoreOwner, StoredDelivery, Target, Upkeep, Work,
 };
 
 use super::MemoryStore;
@@ -36,7 +36,7 @@ impl StoreOwner for MemoryStore {
         Version(self.next_commit.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn commit(&self, commits: Vec<Commit>) -> BoxFuture<'_, Result<Vec<Committed>>> {
+    fn commit(&self, commits: Arc<[Commit]>) -> BoxFuture<'_, Result<Vec<Committed>>> {
         ready(self.do_commit(&commits)).boxed()
     }
 
@@ -103,6 +103,11 @@ impl StoreOwner for MemoryStore {
     fn maintain(&self, upkeep: &Upkeep) -> Result<()> {
         self.write()?.expire(upkeep);
         Ok(())
+    }
+
+    fn apart(self: Arc<Self>, work: Work) -> BoxFuture<'static, ()> {
+        work(&*self);
+        ready(()).boxed()
     }
 }
 

@@ -9,7 +9,7 @@ use reactor_core::store::KeptAttempt;
 pub(super) type At = (Origin, ReactorId);
 
 /// What is noted for later questions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Past {
     /// When each event was last entered, and as which delivery; a redrive enters it again.
     pub(super) entered: BTreeMap<At, (HostTime, DeliveryId)>,

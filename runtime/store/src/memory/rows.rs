@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reactor_core::event::{DeliveryId, HostTime, LaneKey, Offset};
 use reactor_core::store::{Asked, LogRecord, StoredDead, StoredDelivery};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Log {
     pub(super) name: String,
     pub(super) records: BTreeMap<Offset, (HostTime, LogRecord)>,
@@ -13,14 +13,14 @@ pub(super) struct Log {
     pub(super) cursor: Offset,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Dead {
     pub(super) stored: StoredDead,
     pub(super) lane: Option<LaneKey>,
     pub(super) delivery: Option<DeliveryId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) stored: StoredDelivery,
     pub(super) attempts: u32,
@@ -28,7 +28,7 @@ pub(super) struct Row {
 }
 
 /// A letter that was dropped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Dropped {
     pub(super) at: HostTime,
     pub(super) of: Asked,
