@@ -1,4 +1,4 @@
-//! `cargo xtask demo|test|localstack|bench`: everything a fresh machine needs, in one command each.
+//! `cargo xtask demo|test|localstack|bench|simulate`: everything a fresh machine needs, in one command each.
 
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 
@@ -8,6 +8,7 @@ mod emulator;
 mod foreground;
 mod localstack;
 mod run;
+mod simulate;
 mod test;
 mod toolchain;
 
@@ -21,6 +22,8 @@ cargo xtask bench [NAME...]   print figures: end_to_end, shapes, growth, density
                                 --smoke: little of everything, to see that they run; --write: into docs/PERFORMANCE.md
 cargo xtask bench sqs [OPTION...]  the same for queues, on fauxqs, or on LocalStack with --localstack;
                                 --smoke and --write as above
+cargo xtask simulate [OPTION...]  run the host under simulated surroundings: --runs N seeds, or as many as --hours H allow;
+                                --seed N: one of them, with what happened
 
 LocalStack needs Python 3.11, fauxqs Node.js 20; both are installed below target at their first use.";
 
@@ -33,6 +36,7 @@ fn main() -> Result<()> {
         ["localstack"] => localstack::localstack(),
         ["bench", "sqs", options @ ..] => bench::sqs(options),
         ["bench", options @ ..] => bench::bench(options),
+        ["simulate", options @ ..] => simulate::simulate(options),
         ["help" | "--help" | "-h"] => {
             eprintln!("{USAGE}");
             Ok(())
