@@ -6,6 +6,14 @@ pub mod aws;
 pub mod sns;
 pub mod sqs;
 
-/// The kinds of channels in test configurations.
-#[cfg(test)]
-const KINDS: &[reactor_channel::kind::Kind] = &[reactor_channel::local::KIND, sqs::KIND, sns::KIND];
+/// For the tests of this crate and of those that stand on it.
+#[doc(hidden)]
+pub mod testing {
+    use reactor_channel::kind::Kind;
+    use reactor_channel::local;
+
+    use crate::{sns, sqs};
+
+    /// The kinds of channels in test configurations: the local one, and those of this crate.
+    pub const KINDS: &[Kind] = &[local::KIND, sqs::KIND, sns::KIND];
+}

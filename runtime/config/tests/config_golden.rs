@@ -1,8 +1,6 @@
 //! The messages for an invalid `reactors.toml`: compares every `config/NAME.toml` with `config/NAME.txt`. `BLESS=1`
 //! rewrites them. Also checks that `docs/reactors-toml.md` lists exactly the keys that are read.
 
-mod kinds;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
@@ -11,9 +9,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use reactor_channel_aws::testing::KINDS;
 use reactor_config::{Loaded, Problems};
-
-use kinds::KINDS;
 
 const FULL: &str = include_str!("config_full.toml");
 

@@ -1,16 +1,13 @@
 //! The tables of `docs/reactors-toml.md` match the schema, which is generated from the doc comments of `config/schema`.
 //! `BLESS=1` rewrites them, between `<!-- keys: TABLE -->` and `<!-- end -->`; the text around them is written by hand.
 
-mod kinds;
-
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use reactor_channel_aws::testing::KINDS;
 use reactor_config::schema::schema;
-
-use kinds::KINDS;
 
 const BEGIN: &str = "<!-- keys: ";
 const END: &str = "<!-- end -->";

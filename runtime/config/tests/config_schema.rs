@@ -1,7 +1,5 @@
 //! The schema and the reader accept the same `reactors.toml`. `BLESS=1` rewrites `docs/reactors.schema.json`.
 
-mod kinds;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +8,9 @@ use jsonschema::Validator;
 use serde_json::Value as Json;
 use toml::Value;
 
+use reactor_channel_aws::testing::KINDS;
 use reactor_config::Problems;
 use reactor_config::schema::schema;
-
-use kinds::KINDS;
 
 const FULL: &str = include_str!("config_full.toml");
 

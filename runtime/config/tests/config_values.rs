@@ -1,13 +1,12 @@
 //! What a valid `reactors.toml` becomes: every key, every default, and the limits that `docs/reactors-toml.md` states.
 
-mod kinds;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use reactor_channel_aws::sns::SnsSettings;
 use reactor_channel_aws::sqs::{self, SqsSettings};
+use reactor_channel_aws::testing::KINDS;
 use reactor_config::model::{
     BreakerPolicy, Config, Format, OnExhausted, Outside, RawField, RetryPolicy, Settle, Unrouted,
 };
@@ -17,8 +16,6 @@ use reactor_core::backoff::{Backoff, Jitter};
 use reactor_core::channel::Limits;
 use reactor_core::json::Decimal;
 use reactor_core::subscription::{Condition, NumericOp, Rate, Scalar, Wildcard};
-
-use kinds::KINDS;
 
 const FULL: &str = include_str!("config_full.toml");
 

@@ -104,8 +104,3 @@ enum Input {
     /// The store failed in a way that ends the host.
     Fatal(StoreError),
 }
-
-/// The kinds of channels in test configurations.
-#[cfg(test)]
-const KINDS: &[reactor_channel::kind::Kind] =
-    &[reactor_channel::local::KIND, reactor_channel_aws::sqs::KIND, reactor_channel_aws::sns::KIND];

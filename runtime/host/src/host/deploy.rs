@@ -125,7 +125,12 @@ mod tests {
         [reactors.r]\nmodule = \"r.wasm\"\nfrom = [\"a\"]\non = [\"x\"]\n[reactors.s]\nmodule = \"s.wasm\"\nfrom = [\"q\"]\non = [\"x\"]\n";
 
     fn config(text: &str) -> Config {
-        let loaded = reactor_config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, crate::KINDS);
+        let loaded = reactor_config::parse(
+            text,
+            Path::new("/srv/reactors.toml"),
+            &|_| None,
+            reactor_channel_aws::testing::KINDS,
+        );
         loaded.unwrap_or_else(|problems| panic!("{text}\n{}", problems.render(false))).config
     }
 

@@ -80,7 +80,12 @@ mod tests {
     use super::*;
 
     fn deployment(text: &str) -> Box<Deployment> {
-        let loaded = reactor_config::parse(text, Path::new("/srv/reactors.toml"), &|_| None, crate::KINDS);
+        let loaded = reactor_config::parse(
+            text,
+            Path::new("/srv/reactors.toml"),
+            &|_| None,
+            reactor_channel_aws::testing::KINDS,
+        );
         let config = Arc::new(loaded.unwrap_or_else(|problems| panic!("{}", problems.render(false))).config);
         Box::new(Deployment { config, guests: BTreeMap::new(), remotes: BTreeMap::new() })
     }

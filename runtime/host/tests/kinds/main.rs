@@ -13,6 +13,7 @@ use serde_json::json;
 
 use reactor_channel::inspect::Level;
 use reactor_channel::kind::{self, Connections, Kind, Opened};
+use reactor_channel_aws::testing::KINDS;
 use reactor_config::model::{Config, ReactorConfig, Settle};
 use reactor_config::schema::schema;
 use reactor_config::{Loaded, Problems};
@@ -23,7 +24,6 @@ use reactor_host::host::Host;
 use reactor_store::memory::MemoryStore;
 
 use shelf::Shelves;
-use support::KINDS;
 use support::clock::DrivenClock;
 use support::guest::{Behaviour, guest};
 use support::rig::{Rig, Time};

@@ -7,10 +7,3 @@ pub(crate) mod guest;
 pub(crate) mod queue;
 pub(crate) mod rig;
 pub(crate) mod slow;
-
-use reactor_channel::kind::Kind;
-use reactor_channel::local;
-use reactor_channel_aws::{sns, sqs};
-
-/// The kinds of channels in test configurations.
-pub(crate) const KINDS: &[Kind] = &[local::KIND, sqs::KIND, sns::KIND];

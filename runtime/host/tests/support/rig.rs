@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use reactor_channel::kind::Kind;
+use reactor_channel_aws::testing::KINDS;
 use reactor_core::channel::Remote;
 use reactor_core::clock::{Clock, SystemClock};
 use reactor_core::event::Message;
@@ -24,7 +25,6 @@ use reactor_host::host::{Control, Host, Parts};
 use reactor_host::reads::Reads;
 use reactor_store::memory::MemoryStore;
 
-use super::KINDS;
 use super::clock::DrivenClock;
 
 /// How much time may pass on the driven clock before a test gives up.

@@ -14,7 +14,7 @@ use crate::sns::foreign::lets_through;
 
 fn channel(extra: &str) -> ChannelConfig {
     let text = format!("[channels.c]\nkind = \"sns\"\ntopic = \"t\"\nqueue = \"q\"\n{extra}\n");
-    let loaded = reactor_config::parse(&text, Path::new("reactors.toml"), &|_| None, crate::KINDS);
+    let loaded = reactor_config::parse(&text, Path::new("reactors.toml"), &|_| None, crate::testing::KINDS);
     loaded.map_err(|problems| problems.render(false)).expect("a configuration").config.channels["c"].clone()
 }
 
@@ -86,7 +86,7 @@ fn what_sns_sees_otherwise_has_no_policy() {
 fn a_type_in_a_list_comes_through() {
     const CONFIG: &str = include_str!("../../../../../tests/field/sns/type-in-an-array.toml");
     const BODY: &str = include_str!("../../../../../tests/field/sns/type-in-an-array.json");
-    let loaded = reactor_config::parse(CONFIG, Path::new("reactors.toml"), &|_| None, crate::KINDS);
+    let loaded = reactor_config::parse(CONFIG, Path::new("reactors.toml"), &|_| None, crate::testing::KINDS);
     let config = loaded.map_err(|problems| problems.render(false)).expect("a configuration").config;
     let (channel, on) = (&config.channels["contracts"], &config.reactors["seen"].on);
     assert!(is_wanted(channel, on, BODY, &[]));

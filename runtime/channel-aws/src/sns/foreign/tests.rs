@@ -6,7 +6,7 @@ use super::*;
 
 fn judge(format: &str, on: &[&str], scope: &str, policy: &Value) -> bool {
     let text = format!("[channels.c]\nkind = \"sns\"\ntopic = \"t\"\nqueue = \"q\"\nformat = {format}\n");
-    let loaded = reactor_config::parse(&text, Path::new("reactors.toml"), &|_| None, crate::KINDS);
+    let loaded = reactor_config::parse(&text, Path::new("reactors.toml"), &|_| None, crate::testing::KINDS);
     let config = loaded.map_err(|problems| problems.render(false)).expect("a configuration").config;
     let on: Vec<_> = on.iter().map(|text| TypePattern::parse(text).expect("a pattern")).collect();
     lets_through(scope, policy, &config.channels["c"], &on)

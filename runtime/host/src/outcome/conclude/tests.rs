@@ -48,7 +48,8 @@ fn reactor(lines: &str) -> Reactor {
     let text = format!(
         "{channels}[reactors.r]\nmodule = \"r.wasm\"\nfrom = [\"in\"]\non = [\"t\"]\nemit = {{ u = \"out\" }}\n{retry}\n{lines}\n"
     );
-    let loaded = reactor_config::parse(&text, Path::new("reactors.toml"), &|_| None, crate::KINDS);
+    let loaded =
+        reactor_config::parse(&text, Path::new("reactors.toml"), &|_| None, reactor_channel_aws::testing::KINDS);
     let config = loaded.unwrap_or_else(|problems| panic!("{}", problems.render(false))).config;
     let destination = |(id, (name, channel))| (String::clone(name), Destination::of(channel, ChannelId(id)));
     let destinations = Arc::new((1..).zip(&config.channels).map(destination).collect());
