@@ -1,6 +1,8 @@
 //! Seam: time and randomness, so that tests can drive both.
 
 mod alarm;
+#[doc(hidden)]
+pub mod driven;
 mod moment;
 mod system;
 
