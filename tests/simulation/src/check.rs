@@ -22,7 +22,7 @@ pub fn deleted(synced: &MemoryStore, out: &SimQueue, truth: &Truth, message: &Me
     let is_dead = letters.iter().any(|dead| dead.letter.message.body == message.body);
     let Ok(event) = serde_json::from_slice::<Event>(&message.body) else {
         if !is_dead && !in_log(synced, "queue", message) && truth.noted().dropped.is_empty() {
-            truth.broken("a message that is no event was deleted, and is not a dead letter".into());
+            truth.broken("a message that cannot be decoded was deleted, and is not a dead letter".into());
         }
         return;
     };
@@ -64,7 +64,7 @@ fn emissions(store: &MemoryStore, out: &SimQueue, reactor: &str) -> BTreeMap<u32
             |names: [&str; 2]| names.iter().find_map(|name| event[*name].as_str()).unwrap_or_default().to_owned();
         let n = event["data"]["n"].as_u64().and_then(|n| u32::try_from(n).ok());
         // The copy of a dead letter has the source of who emitted it.
-        let is_its = text(["source", "source"]).ends_with(reactor);
+        let is_its = event["source"].as_str().is_some_and(|source| source.ends_with(reactor));
         if let (Some(n), "derived", true) = (n, &*text(["eventType", "type"]), is_its) {
             found.entry(n).or_default().push(text(["eventId", "id"]));
         }

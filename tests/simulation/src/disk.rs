@@ -56,8 +56,6 @@ type Answer = Box<dyn FnOnce() + Send>;
 struct Write {
     apply: Box<dyn FnOnce(Option<StoreError>) -> Answer + Send>,
     durable: bool,
-    /// Whether it may find the disk full.
-    may_be_refused: bool,
 }
 
 /// See the module. Outlives the processes that use it.
@@ -145,11 +143,8 @@ impl Disk {
         inner.queue.clear();
         let is_lucky = self.dice.happens(300);
         let is_lost = std::mem::take(&mut inner.is_lost);
-        let found = match inner.crash.take() {
-            Some(Crash::PowerCut) if !is_lucky => inner.synced.copy().reopen(),
-            _ if is_lost => inner.synced.copy().reopen(),
-            _ => inner.open.reopen(),
-        };
+        let is_cut = inner.crash.take() == Some(Crash::PowerCut) && !is_lucky;
+        let found = if is_cut || is_lost { inner.synced.copy().reopen() } else { inner.open.reopen() };
         (inner.synced, inner.open) = (found.copy(), Arc::new(found));
     }
 
@@ -159,12 +154,11 @@ impl Disk {
         inner.open = Arc::new(inner.open.reopen());
     }
 
-    /// Queues a write; it is applied even if nobody waits for the answer.
+    /// Queues a write; it is applied even if the future is dropped.
     pub fn write<T: Send + 'static>(
         &self,
         model: &Arc<MemoryStore>,
         durable: bool,
-        may_be_refused: bool,
         apply: impl FnOnce(&MemoryStore) -> Result<T> + Send + 'static,
     ) -> BoxFuture<'static, Result<T>> {
         let (answer, answered) = oneshot::channel();
@@ -173,7 +167,7 @@ impl Disk {
             let result = refused.map_or_else(|| apply(&model), Err);
             Box::new(move || drop(answer.send(result))) as Answer
         });
-        self.inner().queue.push_back(Write { apply, durable, may_be_refused });
+        self.inner().queue.push_back(Write { apply, durable });
         self.work.notify_one();
         Box::pin(async move {
             match answered.await {
@@ -184,7 +178,7 @@ impl Disk {
         })
     }
 
-    /// Waits for as long as a read takes.
+    /// Waits for as long as a read takes, or a group of writes waits for more.
     pub fn pause_to_read(&self) -> Sleep {
         let slow = self.inner().faults.slow;
         self.pause(if self.dice.happens(slow) { VERY_SLOW } else { SLOW })
@@ -204,21 +198,18 @@ impl Disk {
                 work.await;
                 continue;
             }
-            let slow = self.inner().faults.slow;
-            self.pause(if self.dice.happens(slow) { VERY_SLOW } else { SLOW }).await;
-            let Some((answers, durable)) = self.apply_some() else { return };
-            if !durable {
-                answers.into_iter().for_each(|answer| answer());
-                continue;
+            self.pause_to_read().await;
+            let Some((mut answers, durable)) = self.apply_some() else { return };
+            if is_planted(Bug::AnswerBeforeSync) {
+                answers.drain(..).for_each(|answer| answer());
             }
-            let (early, late): (Vec<_>, Vec<_>) =
-                if is_planted(Bug::AnswerBeforeSync) { (answers, Vec::new()) } else { (Vec::new(), answers) };
-            early.into_iter().for_each(|answer| answer());
-            self.pause(SLOW).await;
-            if !self.sync() {
-                return;
+            if durable {
+                self.pause(SLOW).await;
+                if !self.sync() {
+                    return;
+                }
             }
-            late.into_iter().for_each(|answer| answer());
+            answers.into_iter().for_each(|answer| answer());
         }
     }
 
@@ -250,23 +241,24 @@ impl Disk {
             let Some(write) = inner.queue.pop_front() else { break };
             inner.written += 1;
             let crash = inner.crashes.front().copied().filter(|crash| inner.written >= crash.write);
-            if crash.is_some_and(|crash| !crash.after) {
+            if let Some(CrashAt { after: false, crash, .. }) = crash {
                 return self.fall(inner, crash);
             }
-            let is_refused = write.may_be_refused && self.dice.happens(faults.full);
+            let is_refused = self.dice.happens(faults.full);
             answers.push((write.apply)(is_refused.then_some(StoreError::Full)));
             durable |= write.durable;
-            if crash.is_some() {
+            if let Some(CrashAt { crash, .. }) = crash {
                 return self.fall(inner, crash);
             }
         }
         Some((answers, durable))
     }
 
-    fn fall<T>(&self, mut inner: MutexGuard<'_, Inner>, crash: Option<CrashAt>) -> Option<T> {
+    /// The process crashes as it was planned.
+    fn fall<T>(&self, mut inner: MutexGuard<'_, Inner>, crash: Crash) -> Option<T> {
         inner.crashes.pop_front();
         drop(inner);
-        self.crash(crash.map_or(Crash::Kill, |crash| crash.crash));
+        self.crash(crash);
         None
     }
 }

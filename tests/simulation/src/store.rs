@@ -37,7 +37,7 @@ impl StoreOwner for SimStore {
     fn enter(&self, batch: Batch) -> BoxFuture<'_, Result<Entered>> {
         // Durable where a received message ends here; the model does not need to know more exactly.
         let durable = !batch.dead.is_empty();
-        self.disk.write(&self.model, durable, true, move |store| at_once(store.enter(batch)))
+        self.disk.write(&self.model, durable, move |store| at_once(store.enter(batch)))
     }
 
     fn mark(&self, marks: &[Mark]) -> Result<()> {
@@ -49,20 +49,20 @@ impl StoreOwner for SimStore {
     }
 
     fn commit(&self, commits: Arc<[Commit]>) -> BoxFuture<'_, Result<Vec<Committed>>> {
-        self.disk.write(&self.model, true, true, move |store| at_once(store.commit(commits)))
+        self.disk.write(&self.model, true, move |store| at_once(store.commit(commits)))
     }
 
     fn recover(&self, leased: &[ChannelId]) -> BoxFuture<'_, Result<Recovered>> {
         let leased = leased.to_vec();
-        self.disk.write(&self.model, true, true, move |store| at_once(store.recover(&leased)))
+        self.disk.write(&self.model, true, move |store| at_once(store.recover(&leased)))
     }
 
     fn hold(&self, deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Result<()>> {
-        self.disk.write(&self.model, false, true, move |store| at_once(store.hold(deliveries)))
+        self.disk.write(&self.model, false, move |store| at_once(store.hold(deliveries)))
     }
 
     fn away(&self, deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Result<()>> {
-        self.disk.write(&self.model, false, true, move |store| at_once(store.away(deliveries)))
+        self.disk.write(&self.model, false, move |store| at_once(store.away(deliveries)))
     }
 
     fn next_due(&self, reactor: ReactorId, after: (HostTime, DeliveryId)) -> Result<Option<HostTime>> {
@@ -74,23 +74,23 @@ impl StoreOwner for SimStore {
     }
 
     fn send(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<()>> {
-        self.disk.write(&self.model, true, true, move |store| at_once(store.send(channel, messages)))
+        self.disk.write(&self.model, true, move |store| at_once(store.send(channel, messages)))
     }
 
     fn sent(&self, ids: Vec<u64>) -> BoxFuture<'_, Result<()>> {
-        self.disk.write(&self.model, false, true, move |store| at_once(store.sent(ids)))
+        self.disk.write(&self.model, false, move |store| at_once(store.sent(ids)))
     }
 
     fn undeliverable(&self, letters: Vec<(u64, DeadLetter)>) -> BoxFuture<'_, Result<()>> {
-        self.disk.write(&self.model, true, true, move |store| at_once(store.undeliverable(letters)))
+        self.disk.write(&self.model, true, move |store| at_once(store.undeliverable(letters)))
     }
 
     fn redrive(&self, request: u64, dead: u64) -> BoxFuture<'_, Result<Option<StoredDelivery>>> {
-        self.disk.write(&self.model, true, true, move |store| at_once(store.redrive(request, dead)))
+        self.disk.write(&self.model, true, move |store| at_once(store.redrive(request, dead)))
     }
 
     fn drop_dead(&self, request: u64, dead: u64) -> BoxFuture<'_, Result<Option<(ReactorId, LaneKey)>>> {
-        self.disk.write(&self.model, true, true, move |store| at_once(store.drop_dead(request, dead)))
+        self.disk.write(&self.model, true, move |store| at_once(store.drop_dead(request, dead)))
     }
 
     fn maintain(&self, upkeep: &Upkeep) -> Result<()> {
@@ -124,7 +124,7 @@ impl StoreClient for SimStore {
     }
 
     fn append(&self, channel: ChannelId, messages: Vec<Message>) -> BoxFuture<'_, Result<Offset>> {
-        self.disk.write(&self.model, true, true, move |store| at_once(store.append(channel, messages)))
+        self.disk.write(&self.model, true, move |store| at_once(store.append(channel, messages)))
     }
 
     fn read_log(&self, channel: ChannelId, from: Offset, records: usize, bytes: usize) -> Result<Vec<LogRecord>> {
@@ -190,7 +190,7 @@ impl StoreClient for SimStore {
     }
 
     fn request(&self, request: Request) -> BoxFuture<'_, Result<()>> {
-        self.disk.write(&self.model, true, true, move |store| at_once(store.request(request)))
+        self.disk.write(&self.model, true, move |store| at_once(store.request(request)))
     }
 
     fn requests(&self, after: u64) -> Result<Vec<(u64, Request)>> {
