@@ -53,25 +53,23 @@ impl Host {
             return;
         }
         for FoundOf { load, deliveries, more, next } in found {
-            match load {
-                Load::Spilled { reactor, .. } => {
-                    let (last, first_left) = self.activate_some(reactor, deliveries, Arrival::Fresh);
-                    let more = more || first_left.is_some();
-                    self.deliveries.loaded(reactor, Loaded::Spilled(last.map(|(_, id)| id), more));
-                }
-                Load::Due { reactor, .. } => {
-                    let (last, first_left) = self.activate_some(reactor, deliveries, Arrival::Due);
-                    self.deliveries.loaded(reactor, Loaded::Due(last, first_left.or(next)));
-                }
+            let (reactor, arrival) = match load {
+                Load::Spilled { reactor, .. } => (reactor, Arrival::Fresh),
+                Load::Due { reactor, .. } => (reactor, Arrival::Due),
                 Load::Lane { reactor, lane, .. } if !self.deliveries.takes_held(reactor, lane) => {
                     self.deliveries.loaded(reactor, Loaded::Lane(lane, None, true));
+                    continue;
                 }
-                Load::Lane { reactor, lane, .. } => {
-                    let (last, first_left) = self.activate_some(reactor, deliveries, Arrival::Held);
-                    let more = more || first_left.is_some();
-                    self.deliveries.loaded(reactor, Loaded::Lane(lane, last.map(|(_, id)| id), more));
-                }
-            }
+                Load::Lane { reactor, .. } => (reactor, Arrival::Held),
+            };
+            let (last, first_left) = self.activate_some(reactor, deliveries, arrival);
+            let (last_id, more) = (last.map(|(_, id)| id), more || first_left.is_some());
+            let loaded = match load {
+                Load::Spilled { .. } => Loaded::Spilled(last_id, more),
+                Load::Due { .. } => Loaded::Due(last, first_left.or(next)),
+                Load::Lane { lane, .. } => Loaded::Lane(lane, last_id, more),
+            };
+            self.deliveries.loaded(reactor, loaded);
         }
         self.deliveries.load_ended();
         self.loads.ended(left);
