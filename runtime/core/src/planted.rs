@@ -10,7 +10,7 @@ pub enum Bug {
     IgnoreFailedSync,
     /// An attempt that a crash interrupted counts as done.
     InterruptedIsDone,
-    /// A commit is applied whoever sends it, and whatever happened to its delivery.
+    /// A commit is applied even if its sender is fenced off, or its delivery has moved on.
     NoFencing,
     /// A message is deleted before the dead letter that it becomes is durable.
     DeleteBeforeCommit,

@@ -1,4 +1,4 @@
-//! Reads of the store block, so they are made on threads that may wait.
+//! Reads of the store may block, so they are made apart from the tasks that must not; see [`StoreOwner::apart`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Reads {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Makes a read and hands its answer on, where it may block; see [`StoreOwner::apart`].
+    /// Makes a read, and hands its answer on from where it was made.
     pub(crate) fn begin<T, A>(
         &self,
         store: &Arc<dyn StoreOwner>,

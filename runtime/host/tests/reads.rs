@@ -141,8 +141,8 @@ async fn each_request_is_carried_out_once_though_the_disk_is_full_meanwhile() {
     rig.run(CONFIG, vec![("r", guest("one", reject))]).await;
     let letters = rig.store.dead_letters(&DeadFilter::default()).expect("letters");
     assert_eq!(letters.len(), 21);
-    // The one that is no event comes first: its message is published again, and then there is no room to drop the letter.
-    let undecodable = letters.iter().find(|dead| dead.letter.reactor.is_none()).expect("it is no event").id;
+    // The letter that cannot be decoded comes first: its message is published again, and then there is no room to drop it.
+    let undecodable = letters.iter().find(|dead| dead.letter.reactor.is_none()).expect("one cannot be decoded").id;
     rig.store.request(Request::Redrive(undecodable)).await.expect("asked");
     let others = letters.iter().map(|dead| dead.id).filter(|id| *id != undecodable);
     for (index, id) in others.enumerate() {
@@ -167,7 +167,7 @@ async fn each_request_is_carried_out_once_though_the_disk_is_full_meanwhile() {
     let log = rig.store.read_log(channel, Offset(1), 100, usize::MAX).expect("the log");
     assert_eq!(log.iter().filter(|record| &record.message.body[..] == b"{").count(), 2, "published again once");
     let letters = rig.store.dead_letters(&DeadFilter::default()).expect("letters");
-    assert_eq!(letters.len(), 1, "what is no event is none the second time either");
+    assert_eq!(letters.len(), 1, "it cannot be decoded the second time either");
 }
 
 /// While a load is under way, what it has found runs, ends and waits again. It must not come into memory as it was before.

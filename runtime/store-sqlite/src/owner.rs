@@ -116,7 +116,7 @@ impl StoreOwner for SqliteStore<Owner> {
 
     fn apart(self: Arc<Self>, work: Work) -> BoxFuture<'static, ()> {
         let done = tokio::task::spawn_blocking(move || work(&*self));
-        // What a panic leaves unanswered is an error to whoever waits for the answer.
+        // A panic leaves the work unanswered, which is an error for its caller.
         Box::pin(async move { drop(done.await) })
     }
 }

@@ -16,13 +16,13 @@ struct Simulate {
     /// Run this seed, and print what happened
     #[arg(long)]
     seed: Option<u64>,
-    /// Run so many seeds
+    /// Run this many seeds
     #[arg(long, default_value_t = 1_000)]
     runs: u64,
     /// The first of them
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Go on for so many hours, whatever `--runs` says
+    /// Go on for this many hours instead of `--runs`
     #[arg(long)]
     hours: Option<f64>,
 }

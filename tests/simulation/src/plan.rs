@@ -38,7 +38,7 @@ pub enum Step {
     Publish(Data),
     /// A producer sends to the remote channel `queue`.
     Send(Data),
-    /// A message that holds no event is sent to `queue`, or published.
+    /// A message that cannot be decoded is sent to `queue`, or published.
     Garbage {
         /// To the remote channel.
         remote: bool,

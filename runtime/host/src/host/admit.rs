@@ -23,12 +23,12 @@ const READ_RECORDS: usize = 256;
 const READ_BYTES: usize = 1 << 20;
 /// Reading on is for those that have nothing to do. Where it only brings more for those that have enough, and these make
 /// progress (so many runs since the last time), it rests a while instead of taking their time. Where they make none, it
-/// goes on: nobody waits behind a stuck reactor.
+/// goes on, so that no reactor waits behind one that is stuck.
 const PROGRESS: u64 = 64;
 const REST: Duration = Duration::from_millis(20);
 
 impl Host {
-    /// Reads ahead in every log whose readers would run dry, or which nobody reads.
+    /// Reads ahead in every log whose readers would run dry, or that has no reader.
     pub(crate) fn read_logs(&mut self, now: Moment) {
         for index in 0..self.topology.channels.len() {
             let intake = &self.topology.channels[index];

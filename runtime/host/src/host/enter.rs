@@ -169,7 +169,7 @@ impl Host {
             (Admitted::Resumed(stored), Some((awaited, _))) => {
                 awaited.open.push(stored.id);
             }
-            // Of a record of the log, the ledger has it already, whatever became of it.
+            // Of a record of the log, the ledger has it already, done or not.
             (Admitted::Duplicate | Admitted::Active(_) | Admitted::Resumed(_), _) => {
                 self.topology.reactors[reactor].signals.duplicate(&candidate.event.event_type, &candidate.event.id);
             }

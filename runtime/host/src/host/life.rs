@@ -48,7 +48,7 @@ impl Life {
         matches!(self.phase, Phase::Draining { then: Then::Restart(_), .. })
     }
 
-    /// It is to stop, whatever was to follow; a drain that has begun ends when it was to end.
+    /// It is to stop, even if another host was to follow; a drain that has begun ends when it was to end.
     pub(crate) fn stop(&mut self, until: Moment) {
         self.phase = Phase::Draining { until: self.drains_until().unwrap_or(until), then: Then::Stop };
     }

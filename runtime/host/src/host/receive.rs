@@ -160,7 +160,7 @@ impl Host {
     /// A received message has been entered: what came of it is awaited before it is settled.
     pub(crate) fn message_entered(&mut self, lease: LeaseId, awaited: Awaited) {
         let Awaited { open, held, resumed, too_early, record } = awaited;
-        // A record is known to be needed by nobody else only if all that came of it is awaited here.
+        // Only if everything that came of a record is awaited here, nothing else can need the record.
         if let Some(closed) = self.deliveries.awaits(lease, &open, record) {
             self.close(closed);
         }

@@ -57,7 +57,7 @@ pub(crate) async fn acknowledge<T: Send + Clone + 'static>(
     while open || !waiting.is_empty() || !calls.is_empty() {
         let now = clock.now();
         waiting.wake(now);
-        // What is left of a lease does not get more by waiting in line.
+        // Waiting in line does not extend what is left of a lease.
         while let Some(late) = waiting.late(now) {
             report((late.ack.tag, now, Err(void("the lease ended before the channel could be told"))));
         }

@@ -1,5 +1,5 @@
-//! What waits to be said to a remote channel: new, or to be said again after a failure. Of several changes of one lease, made
-//! one after the other, only the newest is said: an earlier one that was said after it would undo it.
+//! Acknowledgements and lease changes that wait to be sent to a remote channel, new ones and those to be retried. Of several
+//! changes of one lease only the newest is sent: an earlier one that was sent after it would undo it.
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, VecDeque};
@@ -12,11 +12,11 @@ use reactor_core::clock::Moment;
 pub(crate) struct Ack<T> {
     /// Which message.
     pub receipt: Receipt,
-    /// What becomes of its lease; meaningless where it is acknowledged.
+    /// What happens to its lease; ignored when it is acknowledged.
     pub lease: Lease,
-    /// After this it is not worth trying any more.
+    /// Retries end at this time.
     pub until: Moment,
-    /// The caller's own name for it.
+    /// The caller's label for it.
     pub tag: T,
 }
 
