@@ -157,6 +157,8 @@ fn nothing_is_shown_of_what_ran() {
     for letter in &letters {
         run(&sandbox, &["dead", "show", &letter["id"].to_string()]).ok();
         run(&sandbox, &["dead", "show", "--json", &letter["id"].to_string()]).ok();
+        run(&sandbox, &["dead", "list", &letter["id"].to_string()]).ok();
+        run(&sandbox, &["dead", "list", "--json", &letter["id"].to_string()]).ok();
     }
     run(&sandbox, &["dead", "redrive", "--all"]).ok();
     run(&sandbox, &["dead", "drop", "--all"]).ok();

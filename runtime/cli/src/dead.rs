@@ -18,11 +18,11 @@ use reactor_store::memory::MemoryStore;
 use super::attempt::ran;
 use super::codes::{PAGES, nearest};
 use super::exit::{self, Exit};
-use super::letters::each;
+use super::letters::{each, one};
 use super::patience::wait_for_host;
 use super::project::Project;
 use super::report::{add_row, table};
-use super::{Global, hidden, print_as_is, print_block, print_json};
+use super::{Global, print_as_is, print_block, print_json};
 
 /// Show dead letters, run them again, or delete them
 ///
@@ -103,7 +103,7 @@ impl Dead {
         match self {
             Self::List(select) => select.list(&*store, &names, global.json),
             Self::Show { id } => {
-                let dead = hidden::letter(store.dead_letter(*id)?.ok_or_else(|| no_such(*id))?);
+                let dead = one(&*store, *id)?.ok_or_else(|| no_such(*id))?;
                 let channel = dead.letter.origin.channel;
                 let channels = store.channel_names()?;
                 let from = channels.into_iter().find(|(id, _)| *id == channel).map(|(_, name)| name);
@@ -133,7 +133,7 @@ impl Select {
     ) -> Result<(), Exit> {
         if !self.ids.is_empty() {
             for id in &self.ids {
-                take(store.dead_letter(*id)?.ok_or_else(|| no_such(*id))?);
+                take(one(store, *id)?.ok_or_else(|| no_such(*id))?);
             }
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Dead letters, read page by page.
+//! Dead letters as they may be shown: without the values of variables, and a page at a time.
 
 use reactor_core::store::{DeadFilter, StoreClient, StoreError, StoredDead};
 
@@ -7,6 +7,11 @@ use super::hidden;
 /// Dead letters read from the store at a time: a message has up to a mebibyte.
 const PAGE: usize = 256;
 const PAGE_WITH_BODIES: usize = 8;
+
+/// A dead letter, if there is one with this number.
+pub(super) fn one(store: &dyn StoreClient, id: u64) -> Result<Option<StoredDead>, StoreError> {
+    Ok(store.dead_letter(id)?.map(hidden::letter))
+}
 
 /// Passes on dead letters, newest first, without ever holding more than a page of them.
 pub(super) fn each(
