@@ -1,6 +1,7 @@
 //! `reactor dead list|show|redrive|drop`
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -12,13 +13,13 @@ use reactor_config::units;
 use reactor_core::attribute;
 use reactor_core::event::ReactorId;
 use reactor_core::store::{DeadFilter, Request, StoreClient, StoreError, StoredDead};
-use reactor_history::{Attempt, History};
+use reactor_history::{Attempt, Handled, History};
 use reactor_store::memory::MemoryStore;
 
 use super::attempt::ran;
 use super::codes::{PAGES, nearest};
 use super::exit::{self, Exit};
-use super::letters::{each, one};
+use super::letters::{one, pages};
 use super::patience::wait_for_host;
 use super::project::Project;
 use super::report::{add_row, table};
@@ -107,7 +108,7 @@ impl Dead {
                 let channel = dead.letter.origin.channel;
                 let channels = store.channel_names()?;
                 let from = channels.into_iter().find(|(id, _)| *id == channel).map(|(_, name)| name);
-                let attempts = attempts(&*store, &dead)?;
+                let attempts = attempts(&History::new(&*store).of_letters(slice::from_ref(&dead))?, &dead);
                 let from = from.unwrap_or_else(|| channel.to_string());
                 show(&dead, &attempts, &names, &asked(&*store)?, &from, global.json)
             }
@@ -123,17 +124,16 @@ impl Dead {
 }
 
 impl Select {
-    /// Passes on the selected dead letters, newest first, a page at a time; with their bodies, unless `brief`.
-    fn each(
+    /// Passes on the selected dead letters without their bodies, newest first, a page at a time.
+    fn pages(
         &self,
         store: &dyn StoreClient,
         names: &BTreeMap<ReactorId, String>,
-        brief: bool,
-        mut take: impl FnMut(StoredDead),
+        mut take: impl FnMut(Vec<StoredDead>) -> Result<(), Exit>,
     ) -> Result<(), Exit> {
         if !self.ids.is_empty() {
             for id in &self.ids {
-                take(one(store, *id)?.ok_or_else(|| no_such(*id))?);
+                take(vec![one(store, *id)?.ok_or_else(|| no_such(*id))?])?;
             }
             return Ok(());
         }
@@ -152,26 +152,31 @@ impl Select {
             reactor: reactor.transpose()?,
             reason: self.reason.clone(),
             since: since.transpose()?,
-            below: None,
             limit: self.limit.unwrap_or(0),
-            brief,
+            ..DeadFilter::default()
         };
-        Ok(each(store, &filter, take)?)
+        pages(store, &filter, take)
     }
 
     fn list(&self, store: &dyn StoreClient, names: &BTreeMap<ReactorId, String>, json: bool) -> Result<(), Exit> {
         let asked = asked(store)?;
         if json {
-            let mut read = Ok(());
-            self.each(store, names, false, |dead| match attempts(store, &dead) {
-                Ok(attempts) => print_json(&to_json(&dead, &attempts, names, &asked)),
-                Err(exit) => read = Err(exit),
-            })?;
-            return read;
+            return self.pages(store, names, |page| {
+                let handled = History::new(store).of_letters(&page)?;
+                // Messages are read one at a time: each has up to a mebibyte.
+                for id in page.iter().map(|dead| dead.id) {
+                    // It is gone if it has been dropped, or has run again, in the meantime.
+                    if let Some(dead) = one(store, id)? {
+                        print_json(&to_json(&dead, &attempts(&handled, &dead), names, &asked));
+                    }
+                }
+                Ok(())
+            });
         }
         let mut rows = table(&HEADS);
-        self.each(store, names, true, |dead| {
-            add_row(&mut rows, row(&dead, names, &asked).each_ref().map(String::as_str));
+        self.pages(store, names, |page| {
+            page.iter().for_each(|dead| add_row(&mut rows, row(dead, names, &asked).each_ref().map(String::as_str)));
+            Ok(())
         })?;
         print_as_is(&rows.to_string());
         Ok(())
@@ -185,7 +190,10 @@ impl Select {
             return Err(Exit::new(exit::USAGE, error));
         }
         let mut chosen = Vec::new();
-        self.each(store, names, true, |dead| chosen.push(dead.id))?;
+        self.pages(store, names, |page| {
+            chosen.extend(page.iter().map(|dead| dead.id));
+            Ok(())
+        })?;
         Ok(chosen)
     }
 }
@@ -250,11 +258,10 @@ fn row(dead: &StoredDead, names: &BTreeMap<ReactorId, String>, asked: &Asked) ->
 }
 
 /// Every attempt at a dead letter, with the details that are kept.
-fn attempts(store: &dyn StoreClient, dead: &StoredDead) -> Result<Vec<Attempt>, Exit> {
-    let (origin, reactor) = (dead.letter.origin, dead.letter.reactor);
-    let mut kept = History::new(store).of_record(origin.channel, origin.offset)?;
-    kept.retain(|kept| kept.origin == origin && Some(kept.reactor) == reactor);
-    Ok(Attempt::all(&dead.letter.history, &kept))
+fn attempts(handled: &[Handled], dead: &StoredDead) -> Vec<Attempt> {
+    let is_it = |one: &&Handled| one.origin == dead.letter.origin && Some(one.reactor) == dead.letter.reactor;
+    let kept = handled.iter().find(is_it).map_or(&[][..], |one| &one.attempts);
+    Attempt::all(&dead.letter.history, kept)
 }
 
 fn show(

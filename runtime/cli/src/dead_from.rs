@@ -59,7 +59,7 @@ pub(super) fn redrive(
         Exit::new(exit::USAGE, why)
     })?;
     let mut known = HashMap::new();
-    each(&**store, &DeadFilter { brief: true, ..DeadFilter::default() }, |dead| {
+    each(&**store, &DeadFilter::default(), |dead| {
         let reactor = dead.letter.reactor.filter(|_| !dead.redriving).and_then(|id| names.get(&id));
         if let (Some(reactor), Some(event)) = (reactor, dead.letter.event_id) {
             known.insert((reactor.clone(), event), dead.id);

@@ -97,7 +97,7 @@ impl Summary {
     pub(super) fn of(store: &dyn StoreClient) -> Result<Self, StoreError> {
         let names: BTreeMap<ReactorId, String> = store.reactor_names()?.into_iter().collect();
         let mut counts = BTreeMap::new();
-        each(store, &DeadFilter { brief: true, ..DeadFilter::default() }, |dead| {
+        each(store, &DeadFilter::default(), |dead| {
             let reactor = dead.letter.reactor.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "-".into());
             *counts.entry((reactor, dead.letter.reason)).or_insert(0) += 1;
         })?;

@@ -12,7 +12,7 @@ pub use self::attempt::Attempt;
 pub use self::past::Past;
 
 use reactor_core::event::{ChannelId, DeliveryId, Offset, Origin, ReactorId};
-use reactor_core::store::{AttemptsOf, KeptAttempt, Result, StoreClient};
+use reactor_core::store::{AttemptsOf, KeptAttempt, Result, StoreClient, StoredDead};
 
 /// Queries a store's history.
 #[derive(Clone, Copy)]
@@ -52,7 +52,18 @@ impl<'s> History<'s> {
     /// # Errors
     /// The store cannot be read.
     pub fn of_record(&self, channel: ChannelId, offset: Offset) -> Result<Vec<KeptAttempt>> {
-        self.store.attempts(&AttemptsOf::Record(channel, offset))
+        self.store.attempts(&AttemptsOf::Records([(channel, offset)].into()))
+    }
+
+    /// The attempts at these dead letters of events, by event and reactor, oldest first; read together, because every
+    /// read looks through all attempts that are kept.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn of_letters(&self, letters: &[StoredDead]) -> Result<Vec<Handled>> {
+        let of_events = letters.iter().filter(|dead| dead.letter.reactor.is_some());
+        let records = of_events.map(|dead| (dead.letter.origin.channel, dead.letter.origin.offset)).collect();
+        self.handled(&AttemptsOf::Records(records))
     }
 
     /// The attempts at a delivery, oldest first.

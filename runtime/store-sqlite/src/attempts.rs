@@ -2,7 +2,7 @@
 //! and needs no row, index entry or statement of its own.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,7 +139,15 @@ fn entry<'e>(commit: &Commit, note: &'e AttemptNote, module: u64) -> Entry<'e> {
 /// See [`reactor_core::store::Store::attempts`].
 pub(super) fn find(conn: &Connection, of: &AttemptsOf) -> Sql<Vec<KeptAttempt>> {
     let (words, since) = match of {
-        AttemptsOf::Record(channel, offset) => (format!("[{channel},{offset},"), accepted(conn, *channel, *offset)?),
+        AttemptsOf::Records(records) => {
+            let words = match records.first() {
+                Some((channel, offset)) if records.len() == 1 => format!("[{channel},{offset},"),
+                // Which every row contains.
+                Some(_) => String::new(),
+                None => return Ok(Vec::new()),
+            };
+            (words, first_accepted(conn, records)?)
+        }
         AttemptsOf::Delivery(delivery) => (format!(",{delivery},"), 0),
         AttemptsOf::Event(text) | AttemptsOf::Correlation(text) => {
             (serde_json::to_string(text).map_err(|error| Fault::other(error.to_string()))?, 0)
@@ -167,15 +175,20 @@ pub(super) fn find(conn: &Connection, of: &AttemptsOf) -> Sql<Vec<KeptAttempt>> 
     Ok(found)
 }
 
-/// When a record was accepted; no attempt ended before that. 0 if the log no longer holds the record.
-fn accepted(conn: &Connection, channel: ChannelId, offset: Offset) -> Sql<u64> {
-    let sql = format!("SELECT accepted_host FROM log_{channel} WHERE offset = ?1");
-    Ok(conn.prepare_cached(&sql)?.query_row([int(offset.0)], |row| num(row, 0)).optional()?.unwrap_or(0))
+/// When the first of these records was accepted; no attempt ended before that. 0 if a log no longer holds one of them.
+fn first_accepted(conn: &Connection, records: &BTreeSet<(ChannelId, Offset)>) -> Sql<u64> {
+    let mut first = u64::MAX;
+    for (channel, offset) in records {
+        let sql = format!("SELECT accepted_host FROM log_{channel} WHERE offset = ?1");
+        let accepted = conn.prepare_cached(&sql)?.query_row([int(offset.0)], |row| num(row, 0)).optional()?;
+        first = first.min(accepted.unwrap_or(0));
+    }
+    Ok(first)
 }
 
 fn is_of(kept: &KeptAttempt, of: &AttemptsOf) -> bool {
     match of {
-        AttemptsOf::Record(channel, offset) => (kept.origin.channel, kept.origin.offset) == (*channel, *offset),
+        AttemptsOf::Records(records) => records.contains(&(kept.origin.channel, kept.origin.offset)),
         AttemptsOf::Delivery(delivery) => kept.delivery == *delivery,
         AttemptsOf::Event(id) => kept.event_id == *id,
         AttemptsOf::Correlation(id) => kept.correlation_id == *id,

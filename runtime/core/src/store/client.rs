@@ -75,8 +75,8 @@ pub trait StoreClient: Send + Sync + 'static {
     /// What happened to the records of a channel from `first` to `last`, as noted at the time. Reads the ledger from
     /// when the first of them was accepted until a later record of the channel was admitted.
     fn traces(&self, channel: ChannelId, first: Offset, last: Offset) -> Result<Traces>;
-    /// Ended attempts that are still kept, oldest first. Reads everything kept, or only what ended after the record was
-    /// accepted.
+    /// Ended attempts that are still kept, oldest first. Reads everything kept, or only what ended after the first of
+    /// the records was accepted.
     fn attempts(&self, of: &AttemptsOf) -> Result<Vec<KeptAttempt>>;
     /// When each of these keys was last admitted, searching only the newest `most` deliveries.
     fn known(&self, asked: &[(ReactorId, Identity)], most: usize) -> Result<Vec<Option<HostTime>>>;

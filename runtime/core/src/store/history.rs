@@ -1,5 +1,6 @@
 //! What a store records about the past: ended attempts, and what happened to records.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,8 +75,8 @@ pub struct KeptAttempt {
 /// Which kept attempts to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptsOf {
-    /// Attempts for the events of a record.
-    Record(ChannelId, Offset),
+    /// Attempts for the events of these records.
+    Records(BTreeSet<(ChannelId, Offset)>),
     /// Attempts of a delivery.
     Delivery(DeliveryId),
     /// Attempts for events with this id.

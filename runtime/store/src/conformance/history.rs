@@ -143,15 +143,18 @@ pub fn ended_attempts_are_kept(harness: &mut dyn Harness) {
         kept(&f, again, &third, AttemptEnd::Done, 2),
     ];
     let find = |of: AttemptsOf| f.store.attempts(&of).unwrap();
+    let records = |offsets: &[u64]| AttemptsOf::Records(offsets.iter().map(|at| (f.channel, Offset(*at))).collect());
     assert_eq!(find(AttemptsOf::Correlation("c\"1".into())), all);
-    assert_eq!(find(AttemptsOf::Record(f.channel, Offset(1))), [all[0].clone()]);
-    assert_eq!(find(AttemptsOf::Record(f.channel, Offset(3))), [all[2].clone(), all[4].clone()]);
+    assert_eq!(find(records(&[1])), [all[0].clone()]);
+    assert_eq!(find(records(&[3])), [all[2].clone(), all[4].clone()]);
+    assert_eq!(find(records(&[3, 12, 1])), [all[0].clone(), all[2].clone(), all[4].clone()]);
     assert_eq!(find(AttemptsOf::Delivery(two)), [all[1].clone(), all[3].clone()]);
     assert_eq!(find(AttemptsOf::Event("e-3".into())), [all[2].clone(), all[4].clone()]);
     for nothing in [
         AttemptsOf::Correlation("c".into()),
         AttemptsOf::Event("e".into()),
-        AttemptsOf::Record(f.channel, Offset(12)),
+        records(&[12]),
+        records(&[]),
         AttemptsOf::Delivery(DeliveryId(99)),
     ] {
         assert!(find(nothing.clone()).is_empty(), "{nothing:?}");

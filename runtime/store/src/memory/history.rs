@@ -45,7 +45,7 @@ impl Inner {
 
     pub(super) fn attempts(&self, of: &AttemptsOf) -> Vec<KeptAttempt> {
         let wanted = |kept: &&KeptAttempt| match of {
-            AttemptsOf::Record(channel, offset) => (kept.origin.channel, kept.origin.offset) == (*channel, *offset),
+            AttemptsOf::Records(records) => records.contains(&(kept.origin.channel, kept.origin.offset)),
             AttemptsOf::Delivery(delivery) => kept.delivery == *delivery,
             AttemptsOf::Event(id) => kept.event_id == *id,
             AttemptsOf::Correlation(id) => kept.correlation_id == *id,
