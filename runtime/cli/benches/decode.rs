@@ -2,15 +2,17 @@
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod rounds;
+
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reactor_config::model::{ChannelConfig, Format, RawField, RawFormat, Unrouted};
 use reactor_core::event::Message;
 use reactor_core::json;
 use reactor_host::decode::{Settings, decode, encode_native};
 
-const ROUNDS: usize = 20;
+use self::rounds::nanos_per_call;
 
 fn main() {
     let filler = r#"{"sku":"A-1000-XL","quantity":2,"price":19.99,"tags":["new","sale"]}"#;
@@ -43,30 +45,19 @@ fn main() {
     ] {
         let settings = Settings::new(&channel(format));
         let message = Message::from_body(body.to_owned());
-        let nanos = measure(|| decode(black_box(&message), &settings).unwrap());
+        let nanos = nanos_per_call(|| decode(black_box(&message), &settings).unwrap());
         println!("{name:<24} {:>7} {nanos:>10.0}", body.len());
     }
-    let check = measure(|| json::check(black_box(&native)));
+    let check = nanos_per_call(|| json::check(black_box(&native)));
     println!("{:<24} {:>7} {check:>10.0}", "of native: the check", native.len());
     let event =
         decode(&Message::from_body(native), &Settings::new(&channel(Format::Native))).unwrap().events.remove(0).event;
-    println!("{:<24} {:>7} {:>10.0}", "encode native", event.data.len(), measure(|| encode_native(black_box(&event))));
-}
-
-/// The median round.
-fn measure<T>(mut run: impl FnMut() -> T) -> f64 {
-    let per_round = if std::env::args().any(|arg| arg == "--smoke") { 50 } else { 5_000 };
-    let mut rounds: Vec<Duration> = (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            for _ in 0..per_round {
-                black_box(run());
-            }
-            start.elapsed()
-        })
-        .collect();
-    rounds.sort_unstable();
-    rounds[ROUNDS / 2].as_secs_f64() * 1e9 / f64::from(per_round)
+    println!(
+        "{:<24} {:>7} {:>10.0}",
+        "encode native",
+        event.data.len(),
+        nanos_per_call(|| encode_native(black_box(&event)))
+    );
 }
 
 fn channel(format: Format) -> ChannelConfig {

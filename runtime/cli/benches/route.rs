@@ -2,9 +2,11 @@
 #![allow(clippy::disallowed_methods, reason = "these run by the machine's clocks")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod rounds;
+
 use std::hint::black_box;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -14,10 +16,10 @@ use reactor_core::event::{Event, ReactorId};
 use reactor_core::subscription::{Condition, Filter, Pointer, Scalar, TypePattern};
 use reactor_host::route::Routes;
 
-const ROUNDS: usize = 20;
-
 /// The Nth reactor of a kind.
 type Make = fn(usize) -> ReactorConfig;
+
+use self::rounds::nanos_per_call;
 
 fn main() {
     let event = event();
@@ -38,7 +40,7 @@ fn main() {
             let mut matches = Vec::new();
             print!(
                 " {:>8.0}",
-                measure(|| {
+                nanos_per_call(|| {
                     matches.clear();
                     routes.matching(black_box(&event), &mut matches);
                 })
@@ -47,22 +49,6 @@ fn main() {
         }
         println!();
     }
-}
-
-/// The median round.
-fn measure<T>(mut run: impl FnMut() -> T) -> f64 {
-    let per_round = if std::env::args().any(|arg| arg == "--smoke") { 50 } else { 5_000 };
-    let mut rounds: Vec<Duration> = (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            for _ in 0..per_round {
-                black_box(run());
-            }
-            start.elapsed()
-        })
-        .collect();
-    rounds.sort_unstable();
-    rounds[ROUNDS / 2].as_secs_f64() * 1e9 / f64::from(per_round)
 }
 
 fn event() -> Event {
